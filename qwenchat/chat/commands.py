@@ -1,0 +1,48 @@
+"""What the engine's thread is told to do, as frozen values named in the imperative."""
+
+from dataclasses import dataclass
+
+from qwenchat.chat.messages import Message
+from qwenchat.chat.sampling import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class LoadModel:
+    """Make a model ready, in place of the one that is loaded."""
+
+    name: str | None = None
+    """A Hub name, a folder, a GGUF file; None for the default of this machine."""
+    device: str = "auto"
+    """auto, cpu, cuda, mps."""
+    quantization: str = "auto"
+    """auto, bf16, float32."""
+    context_window: int | None = None
+    """Tokens; None for as much as the model supports, within 32,768."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTurn:
+    """Answer the last of `messages`."""
+
+    turn: int
+    """Identifies the turn in every event it causes."""
+    messages: tuple[Message, ...]
+    """From the root to the user's message; a system message, if any, comes first."""
+    thinking: bool
+    """The hard switch, `enable_thinking`."""
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End that turn, queued or running."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Give the model's memory back and end the thread."""
+
+
+Command = LoadModel | StartTurn | Stop | Close

@@ -1,0 +1,99 @@
+"""What can go wrong, as types: each error says what happened and what to do about it."""
+
+
+class QwenchatError(Exception):
+    """An error that a person can act on.
+
+    `what` names the thing (file, address, model) and what happened to it; `remedy` names the way out.
+    """
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.remedy}".rstrip()
+
+
+class ConfigInvalid(QwenchatError):
+    """A setting, theme or option that cannot be used."""
+
+
+class PromptEmpty(QwenchatError):
+    """Nothing was asked."""
+
+
+class PromptTooLong(QwenchatError):
+    """One message does not fit the context window; carries both counts in tokens."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(
+            f"The message is too long for this model: {tokens:,} tokens, and {limit:,} fit.",
+            "Shorten it, or use a model with a larger context window.",
+        )
+        self.tokens = tokens
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[type["PromptTooLong"], tuple[int, int]]:
+        return type(self), (self.tokens, self.limit)
+
+
+class TurnInProgress(QwenchatError):
+    """A turn was started while another is running."""
+
+
+class MessageNotFound(QwenchatError):
+    """No message has that id."""
+
+
+class ModelError(QwenchatError):
+    """A model could not be found, fetched, read or run."""
+
+
+class ModelNotFound(ModelError):
+    """No such folder, file or Hub name, or a folder without weights."""
+
+
+class ModelDamaged(ModelError):
+    """A weights, tokenizer or configuration file that cannot be read."""
+
+
+class ModelUnsupported(ModelError):
+    """A format or architecture this program cannot run."""
+
+
+class HubUnreachable(ModelError):
+    """The Hugging Face Hub did not answer."""
+
+
+class DownloadFailed(ModelError):
+    """A download broke off or the disk is full; what is complete was kept."""
+
+
+class OutOfMemory(ModelError):
+    """The model or the context does not fit the memory of the device."""
+
+
+class EngineFailed(ModelError):
+    """The model raised while it was running; the text produced so far is kept."""
+
+
+class LibraryError(QwenchatError):
+    """Saved conversations could not be read or written."""
+
+
+class LibraryUnwritable(LibraryError):
+    """The data folder cannot be written: read-only, full, or broken."""
+
+
+class LibraryDamaged(LibraryError):
+    """The database is corrupt; it was set aside, never deleted."""
+
+
+class LibraryNewer(LibraryError):
+    """The database was written by a newer qwenchat; it was left untouched."""
+
+
+class ConversationNotFound(LibraryError):
+    """No saved conversation has that id, or several begin with it."""

@@ -1,0 +1,132 @@
+"""What happened, as frozen values named in the past. Each turn ends in exactly one `TurnEnded`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from qwenchat.chat.errors import QwenchatError
+from qwenchat.chat.provenance import FinishReason, ModelInfo, Timing, Usage
+
+
+class Channel(StrEnum):
+    """Where a piece of a reply belongs."""
+
+    THOUGHT = "thought"
+    ANSWER = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgressed:
+    """A model is being fetched or loaded."""
+
+    step: str
+    """In words: "downloading Qwen/Qwen3-0.6B", "reading weights", ..."""
+    done: int = 0
+    total: int = 0
+    """Bytes; 0 when the amount is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLoaded:
+    """The model can be asked."""
+
+    model: ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """The model could not be made ready; turns fail until another is loaded."""
+
+    error: QwenchatError
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryTrimmed:
+    """The oldest messages did not fit the context window and were left out of this turn's prompt."""
+
+    turn: int
+    messages: int
+    """How many messages were left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillProgressed:
+    """So many of the prompt's tokens have been read."""
+
+    turn: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextProduced:
+    """A piece of the reply: whole characters, raw (not yet safe for a terminal)."""
+
+    turn: int
+    channel: Channel
+    text: str
+    tokens: int
+    """How many tokens this piece stands for; may be 0 for text held back earlier."""
+    at_s: float
+    """Seconds since the engine took up the turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtStarted:
+    """The model began to think."""
+
+    turn: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtEnded:
+    """The model finished thinking and will answer. Nothing comes for an empty thought."""
+
+    turn: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerReclassified:
+    """A thought without an opening tag: all answer text of this turn so far was thought, and it has now ended."""
+
+    turn: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished:
+    """The reply is complete, or reached a limit."""
+
+    turn: int
+    reason: FinishReason
+    usage: Usage
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStopped:
+    """The user ended the turn; what came so far is kept."""
+
+    turn: int
+    usage: Usage = Usage()
+    timing: Timing = Timing()
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFailed:
+    """The turn ended in an error; what came so far is kept."""
+
+    turn: int
+    error: QwenchatError
+    usage: Usage = Usage()
+    timing: Timing = Timing()
+
+
+TurnEnded = TurnFinished | TurnStopped | TurnFailed
+TurnProgressed = (
+    HistoryTrimmed | PrefillProgressed | TextProduced | ThoughtStarted | ThoughtEnded | AnswerReclassified
+)
+LoadEvent = LoadProgressed | ModelLoaded | LoadFailed
+TurnEvent = TurnProgressed | TurnEnded
+Event = LoadEvent | TurnEvent

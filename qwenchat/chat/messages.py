@@ -1,0 +1,103 @@
+"""Messages and their typed parts."""
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from qwenchat.chat.provenance import Provenance
+
+
+def new_id() -> str:
+    """A fresh identifier of 16 hexadecimal digits for a message or a conversation."""
+    return secrets.token_hex(8)
+
+
+class Role(StrEnum):
+    """Who speaks."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class Status(StrEnum):
+    """How far a message got."""
+
+    COMPLETE = "complete"
+    STREAMING = "streaming"
+    """Being written now; on disk after a crash it becomes INTERRUPTED."""
+    STOPPED = "stopped"
+    """Ended by the user."""
+    INTERRUPTED = "interrupted"
+    """The program died or was closed while it was being written."""
+    FAILED = "failed"
+    """Ended by an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """What was said."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningPart:
+    """What the model thought before it answered."""
+
+    text: str
+    tokens: int = 0
+    seconds: float = 0.0
+    closed: bool = True
+    """False while the model thinks, and for a turn that ended inside its thought."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallPart:
+    """A call the model asks for; `arguments` is a JSON object as text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResultPart:
+    """What a tool answered to the call `call_id`."""
+
+    call_id: str
+    name: str
+    text: str
+    failed: bool = False
+
+
+Part = TextPart | ReasoningPart | ToolCallPart | ToolResultPart
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One node of a conversation's tree: what one speaker said in one go."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    parent: str | None = None
+    id: str = field(default_factory=new_id)
+    created: float = field(default_factory=time.time)
+    """Unix time in seconds."""
+    status: Status = Status.COMPLETE
+    note: str = ""
+    """Why a reply ended early, in words for the reader; empty for a complete one."""
+    provenance: Provenance | None = None
+    """How a reply was made; None for messages of people and tools."""
+
+    @property
+    def text(self) -> str:
+        """The spoken text, without reasoning and tool calls."""
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def reasoning(self) -> str:
+        """The thought, empty if there was none."""
+        return "".join(part.text for part in self.parts if isinstance(part, ReasoningPart))

@@ -1,0 +1,87 @@
+"""How a reply was made: enough to say which model spoke, how fast, and to ask it again."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from qwenchat.chat.sampling import Sampling
+
+
+class ThinkingSupport(StrEnum):
+    """Which thinking switches a model has, read from its chat template."""
+
+    NONE = "none"
+    """Never thinks."""
+    SWITCHED = "switched"
+    """Thinks or not, as `enable_thinking` and the soft switches say."""
+    ALWAYS = "always"
+    """Always thinks; there is no switch."""
+
+
+class FinishReason(StrEnum):
+    """Why a reply ended."""
+
+    STOP = "stop"
+    """The model ended its turn."""
+    LENGTH = "length"
+    """`max_tokens` or the context window was reached."""
+    TOOL_CALLS = "tool_calls"
+    STOPPED = "stopped"
+    """The user stopped it."""
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The model that is loaded."""
+
+    name: str
+    revision: str = ""
+    """Hub commit, or a digest of the file; empty when unknown."""
+    quantization: str = ""
+    """Format of the weights as run: bf16, float32, Q4_1, ..."""
+    device: str = "cpu"
+    context_window: int = 0
+    """Tokens of prompt and reply together."""
+    thinking: ThinkingSupport = ThinkingSupport.NONE
+    parameters: int = 0
+    memory_bytes: int = 0
+    """Memory of the weights as loaded, in bytes."""
+    load_s: float = 0.0
+    reason: str = ""
+    """Why this model was chosen, in words for the reader; empty when it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one turn."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """How many of the prompt's tokens were already in the KV cache."""
+    thinking_tokens: int = 0
+    answer_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds of one turn, counted from when the engine took it up."""
+
+    first_token_s: float = 0.0
+    thinking_s: float = 0.0
+    total_s: float = 0.0
+    tokens_per_s: float = 0.0
+    """Decode speed: tokens after the first, by the seconds after the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """The full account of one reply."""
+
+    model: ModelInfo
+    sampling: Sampling
+    thinking: bool
+    """Whether the turn was asked for in thinking mode."""
+    usage: Usage = Usage()
+    timing: Timing = Timing()
+    finish_reason: FinishReason | None = None
+    """None while the reply is being written."""

@@ -1,0 +1,75 @@
+"""Sampling parameters and Qwen3's presets."""
+
+import math
+from dataclasses import dataclass, fields, replace
+
+from qwenchat.chat.errors import ConfigInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a token is drawn from the logits, in the order the fields are applied.
+
+    The meanings are those of vLLM and the OpenAI API: `repetition_penalty` (CTRL, arXiv:1909.05858) divides
+    positive and multiplies negative logits of every token in prompt and output; `presence_penalty` subtracts once
+    for each distinct token generated in this turn and `frequency_penalty` once per occurrence; then temperature,
+    top-k, top-p, min-p. Thought and answer count as one output.
+    """
+
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    temperature: float = 0.7
+    """0 is greedy."""
+    top_k: int = 20
+    """0 keeps all tokens."""
+    top_p: float = 0.8
+    min_p: float = 0.0
+    max_tokens: int = 16_384
+    """Longest output in tokens, thought included."""
+    seed: int | None = None
+    """None: a fresh one each turn, kept with the reply."""
+
+    def __post_init__(self) -> None:
+        _check("repetition-penalty", self.repetition_penalty, 0.01, 10)
+        _check("presence-penalty", self.presence_penalty, -2, 2)
+        _check("frequency-penalty", self.frequency_penalty, -2, 2)
+        _check("temperature", self.temperature, 0, 10)
+        _check("top-k", self.top_k, 0, 1_000_000)
+        _check("top-p", self.top_p, 0, 1)
+        _check("min-p", self.min_p, 0, 1)
+        _check("max-tokens", self.max_tokens, 1, 10_000_000)
+        if self.seed is not None:
+            _check("seed", self.seed, 0, 2**63 - 1)
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not (math.isfinite(value) and low <= value <= high):
+        raise ConfigInvalid(f"{name} is {value}.", f"It must lie between {low:g} and {high:g}.")
+
+
+THINKING = Sampling(temperature=0.6, top_p=0.95, top_k=20, min_p=0.0, max_tokens=32_768)
+"""Qwen3's own settings for thinking mode (model card, best practices)."""
+
+NON_THINKING = Sampling(temperature=0.7, top_p=0.8, top_k=20, min_p=0.0, max_tokens=16_384)
+"""Qwen3's own settings for non-thinking mode (model card, best practices)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingOverrides:
+    """What the user set; None leaves the preset of the mode in force."""
+
+    repetition_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+
+    def applied(self, thinking: bool) -> Sampling:
+        """The preset of the mode with these values laid over it; raises ConfigInvalid when one is out of range."""
+        chosen = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        return replace(THINKING if thinking else NON_THINKING, **chosen)

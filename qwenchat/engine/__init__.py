@@ -1,0 +1,1 @@
+"""Messages in, events out: the engines that run or reach a model."""

@@ -1,0 +1,57 @@
+"""What every engine offers the thread that owns it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from qwenchat.chat.commands import LoadModel, StartTurn
+from qwenchat.chat.events import LoadProgressed, TurnEvent
+from qwenchat.chat.provenance import ModelInfo
+
+
+class StopSignal:
+    """Tells a running load, prefill or generation to end; may be set from any thread, before it begins or later."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Ask for the end. There is no way back."""
+        self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether the end was asked for; cheap enough to ask between tokens."""
+        return self._event.is_set()
+
+
+class Stopped(Exception):
+    """Raised inside an engine's call when it notices the stop signal."""
+
+
+class Engine(Protocol):
+    """Runs or reaches one model at a time. All calls come from one thread; only `StopSignal` crosses threads."""
+
+    def load(
+        self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal
+    ) -> ModelInfo:
+        """Make a model ready in place of the current one, which is given up first.
+
+        Raises `ModelError` when that is impossible and `Stopped` when the signal was set.
+        """
+        ...
+
+    def generate(self, command: StartTurn, stop: StopSignal) -> Iterator[TurnEvent]:
+        """Answer a turn: progress events, then exactly one `TurnFinished` or `TurnStopped` as the last.
+
+        Ends within 100 ms of the stop signal, during prefill too. Raises `QwenchatError` when the turn fails;
+        what was produced before stays valid.
+        """
+        ...
+
+    def prefill(self, command: StartTurn, stop: StopSignal) -> None:
+        """Read the messages of a turn that may come, so that its first token comes sooner; returns early on `stop`."""
+        ...
+
+    def close(self) -> None:
+        """Give memory and connections back."""
+        ...

@@ -1,0 +1,165 @@
+"""The background thread that owns the engine: commands in, events out."""
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from qwenchat.chat.commands import Close, Command, LoadModel, StartTurn, Stop
+from qwenchat.chat.errors import EngineFailed, ModelNotFound, OutOfMemory, QwenchatError
+from qwenchat.chat.events import (
+    Event,
+    LoadFailed,
+    LoadProgressed,
+    ModelLoaded,
+    TurnEnded,
+    TurnFailed,
+    TurnStopped,
+)
+from qwenchat.engine.base import Engine, Stopped, StopSignal
+
+log = logging.getLogger(__name__)
+
+
+class EventBuffer:
+    """Events on their way from the worker to whoever drains them; adding never blocks."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque()
+        self._arrived = threading.Condition()
+
+    def put(self, event: Event) -> None:
+        """Add an event; called by the worker."""
+        with self._arrived:
+            self._events.append(event)
+            self._arrived.notify_all()
+
+    def drain(self) -> list[Event]:
+        """Take all events, oldest first, without waiting."""
+        with self._arrived:
+            events = list(self._events)
+            self._events.clear()
+            return events
+
+    def wait(self, timeout_s: float) -> bool:
+        """Block until there is an event or the time is over; says whether there is one."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: bool(self._events), timeout_s)
+
+
+class Worker:
+    """Runs commands one after another on its own daemon thread.
+
+    The engine is made on that thread, by `make_engine`, when the first command arrives: that is where torch is
+    imported. `send` returns at once; `Stop` and `Close` take effect in the middle of what is running.
+    """
+
+    def __init__(self, make_engine: Callable[[], Engine]) -> None:
+        self.events = EventBuffer()
+        self._make_engine = make_engine
+        self._engine: Engine | None = None
+        self._model_failed: QwenchatError | None = None
+        self._commands: queue.SimpleQueue[tuple[Command, StopSignal]] = queue.SimpleQueue()
+        self._pending: list[tuple[Command, StopSignal]] = []
+        self._lock = threading.Lock()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    def send(self, command: Command) -> None:
+        """Queue a command; `Stop` ends its turn and `Close` ends everything, both without waiting in the queue."""
+        with self._lock:
+            if self._closing:
+                return
+            if isinstance(command, Stop):
+                for pending, signal in self._pending:
+                    if isinstance(pending, StartTurn) and pending.turn == command.turn:
+                        signal.set()
+                return
+            if isinstance(command, LoadModel):
+                for pending, signal in self._pending:
+                    if isinstance(pending, LoadModel):
+                        signal.set()
+            if isinstance(command, Close):
+                self._closing = True
+                for _, signal in self._pending:
+                    signal.set()
+            entry = (command, StopSignal())
+            self._pending.append(entry)
+            self._commands.put(entry)
+
+    def close(self, timeout_s: float = 1.5) -> bool:
+        """Stop what is running and end the thread; False if it did not end in time (it is a daemon, so no harm)."""
+        self.send(Close())
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            entry = self._commands.get()
+            command, signal = entry
+            match command:
+                case LoadModel():
+                    self._load(command, signal)
+                case StartTurn():
+                    self._turn(command, signal)
+                case Close():
+                    if self._engine is not None:
+                        self._engine.close()
+                    return
+            with self._lock:
+                self._pending.remove(entry)
+
+    def _load(self, command: LoadModel, stop: StopSignal) -> None:
+        started = time.perf_counter()
+        self._model_failed = None
+        try:
+            if self._engine is None:
+                self.events.put(LoadProgressed("starting the engine"))
+                self._engine = self._make_engine()
+            model = self._engine.load(command, self.events.put, stop)
+        except Stopped:
+            self._model_failed = ModelNotFound("Loading was stopped.", "Choose a model.")
+        except QwenchatError as error:
+            self._model_failed = error
+        except MemoryError:
+            self._model_failed = OutOfMemory("The model does not fit into memory.", "Choose a smaller one.")
+        except Exception as error:
+            log.exception("loading failed")
+            self._model_failed = EngineFailed(
+                f"The model could not be loaded: {error!r}.", "The log has more."
+            )
+        else:
+            log.info("loaded %s in %.2f s", model, time.perf_counter() - started)
+            self.events.put(ModelLoaded(model))
+            return
+        self.events.put(LoadFailed(self._model_failed))
+
+    def _turn(self, command: StartTurn, stop: StopSignal) -> None:
+        """Run one turn; whatever happens, exactly one of its `TurnEnded` events is put."""
+        if stop.is_set():
+            self.events.put(TurnStopped(command.turn))
+            return
+        if self._engine is None or self._model_failed is not None:
+            error = self._model_failed or ModelNotFound("No model is loaded.", "Choose one.")
+            self.events.put(TurnFailed(command.turn, error))
+            return
+        try:
+            for event in self._engine.generate(command, stop):
+                self.events.put(event)
+                if isinstance(event, TurnEnded):
+                    return
+            failure: QwenchatError = EngineFailed("The engine ended without an answer.", "Try again.")
+        except Stopped:
+            self.events.put(TurnStopped(command.turn))
+            return
+        except QwenchatError as error:
+            failure = error
+        except MemoryError:
+            failure = OutOfMemory("Memory ran out during the reply.", "Start a new chat or a smaller model.")
+        except Exception as error:
+            log.exception("turn failed")
+            failure = EngineFailed(f"The model failed during the reply: {error!r}.", "Try again.")
+        self.events.put(TurnFailed(command.turn, failure))
