@@ -24,9 +24,7 @@ class Paths:
             root = Path(home).expanduser().absolute()
             return cls(root / "config", root / "data", root / "cache", root / "logs")
         folders = platformdirs.PlatformDirs("qwenchat", appauthor=False)
-        return cls(
-            folders.user_config_path, folders.user_data_path, folders.user_cache_path, folders.user_log_path
-        )
+        return cls(folders.user_config_path, folders.user_data_path, folders.user_cache_path, folders.user_log_path)
 
     @property
     def config_file(self) -> Path:

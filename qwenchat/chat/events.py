@@ -124,9 +124,7 @@ class TurnFailed:
 
 
 TurnEnded = TurnFinished | TurnStopped | TurnFailed
-TurnProgressed = (
-    HistoryTrimmed | PrefillProgressed | TextProduced | ThoughtStarted | ThoughtEnded | AnswerReclassified
-)
+TurnProgressed = HistoryTrimmed | PrefillProgressed | TextProduced | ThoughtStarted | ThoughtEnded | AnswerReclassified
 LoadEvent = LoadProgressed | ModelLoaded | LoadFailed
 TurnEvent = TurnProgressed | TurnEnded
 Event = LoadEvent | TurnEvent

@@ -31,9 +31,7 @@ class Stopped(Exception):
 class Engine(Protocol):
     """Runs or reaches one model at a time. All calls come from one thread; only `StopSignal` crosses threads."""
 
-    def load(
-        self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal
-    ) -> ModelInfo:
+    def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
         """Make a model ready in place of the current one, which is given up first.
 
         Raises `ModelError` when that is impossible and `Stopped` when the signal was set.

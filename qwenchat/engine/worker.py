@@ -128,9 +128,7 @@ class Worker:
             self._model_failed = OutOfMemory("The model does not fit into memory.", "Choose a smaller one.")
         except Exception as error:
             log.exception("loading failed")
-            self._model_failed = EngineFailed(
-                f"The model could not be loaded: {error!r}.", "The log has more."
-            )
+            self._model_failed = EngineFailed(f"The model could not be loaded: {error!r}.", "The log has more.")
         else:
             log.info("loaded %s in %.2f s", model, time.perf_counter() - started)
             self.events.put(ModelLoaded(model))
