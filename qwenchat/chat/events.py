@@ -123,8 +123,15 @@ class TurnFailed:
     timing: Timing = Timing()
 
 
+@dataclass(frozen=True, slots=True)
+class SaveFailed:
+    """Something could not be written to disk; it is kept in memory and written again at the next chance."""
+
+    error: QwenchatError
+
+
 TurnEnded = TurnFinished | TurnStopped | TurnFailed
 TurnProgressed = HistoryTrimmed | PrefillProgressed | TextProduced | ThoughtStarted | ThoughtEnded | AnswerReclassified
 LoadEvent = LoadProgressed | ModelLoaded | LoadFailed
 TurnEvent = TurnProgressed | TurnEnded
-Event = LoadEvent | TurnEvent
+Event = LoadEvent | TurnEvent | SaveFailed

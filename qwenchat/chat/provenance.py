@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from qwenchat.chat.sampling import Sampling
+from qwenchat.chat.sampling import Sampling, SamplingOverrides
 
 
 class ThinkingSupport(StrEnum):
@@ -47,6 +47,8 @@ class ModelInfo:
     memory_bytes: int = 0
     """Memory of the weights as loaded, in bytes."""
     load_s: float = 0.0
+    sampling: SamplingOverrides = SamplingOverrides()
+    """What the model's makers recommend; empty for Qwen3, whose presets depend on the mode."""
     reason: str = ""
     """Why this model was chosen, in words for the reader; empty when it was asked for."""
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from qwenchat.chat.errors import ConfigInvalid
 
@@ -69,7 +70,13 @@ class SamplingOverrides:
     max_tokens: int | None = None
     seed: int | None = None
 
+    def over(self, other: "SamplingOverrides") -> "SamplingOverrides":
+        """These values, and those of `other` where this one leaves the choice open."""
+        return replace(other, **self._chosen())
+
     def applied(self, thinking: bool) -> Sampling:
         """The preset of the mode with these values laid over it; raises ConfigInvalid when one is out of range."""
-        chosen = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-        return replace(THINKING if thinking else NON_THINKING, **chosen)
+        return replace(THINKING if thinking else NON_THINKING, **self._chosen())
+
+    def _chosen(self) -> dict[str, Any]:
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}

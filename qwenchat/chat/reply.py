@@ -1,0 +1,106 @@
+"""A reply while it grows: the turn's events folded into parts and a timeline."""
+
+from dataclasses import dataclass, field
+
+from qwenchat.chat.events import (
+    AnswerReclassified,
+    Channel,
+    TextProduced,
+    ThoughtEnded,
+    ThoughtStarted,
+    TurnEvent,
+)
+from qwenchat.chat.messages import Part, ReasoningPart, TextPart
+from qwenchat.chat.timeline import Tick
+
+
+@dataclass(slots=True)
+class _Piece:
+    channel: Channel
+    started_s: float = 0.0
+    ended_s: float | None = None
+    tokens: int = 0
+    texts: list[str] = field(default_factory=list)
+
+    def part(self, now_s: float) -> Part:
+        if self.channel is Channel.ANSWER:
+            return TextPart("".join(self.texts))
+        end = now_s if self.ended_s is None else self.ended_s
+        return ReasoningPart("".join(self.texts), self.tokens, end - self.started_s, self.ended_s is not None)
+
+
+class GrowingReply:
+    """Collects one turn's events; all reading is of what has come so far."""
+
+    def __init__(self) -> None:
+        self.timeline: list[Tick] = []
+        self.at_s = 0.0
+        """When the latest event happened, in seconds since the engine took up the turn."""
+        self.first_token_s: float | None = None
+        self._pieces: list[_Piece] = []
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the model is inside a thought."""
+        return bool(self._pieces) and self._pieces[-1].channel is Channel.THOUGHT and self._pieces[-1].ended_s is None
+
+    @property
+    def thinking_tokens(self) -> int:
+        """Tokens thought so far."""
+        return sum(piece.tokens for piece in self._pieces if piece.channel is Channel.THOUGHT)
+
+    @property
+    def answer_tokens(self) -> int:
+        """Tokens answered so far."""
+        return sum(piece.tokens for piece in self._pieces if piece.channel is Channel.ANSWER)
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Decode speed so far: tokens after the first, by the seconds after the first; 0 before there are any."""
+        tokens = self.thinking_tokens + self.answer_tokens
+        if self.first_token_s is None or tokens < 2 or self.at_s <= self.first_token_s:
+            return 0.0
+        return (tokens - 1) / (self.at_s - self.first_token_s)
+
+    def add(self, event: TurnEvent) -> None:
+        """Take in one event of the turn."""
+        match event:
+            case ThoughtStarted():
+                self._pieces.append(_Piece(Channel.THOUGHT, started_s=event.at_s))
+            case TextProduced():
+                self._add_text(event)
+            case ThoughtEnded():
+                if self.thinking:
+                    self._pieces[-1].ended_s = event.at_s
+            case AnswerReclassified():
+                self._reclassify(event.at_s)
+            case _:
+                return
+        self.at_s = max(self.at_s, event.at_s)
+
+    def parts(self) -> tuple[Part, ...]:
+        """The reply's parts; a thought that is still open is marked so. Empty thoughts and answers are left out."""
+        return tuple(piece.part(self.at_s) for piece in self._pieces if any(piece.texts))
+
+    def _add_text(self, event: TextProduced) -> None:
+        if not self._pieces or self._pieces[-1].channel is not event.channel:
+            self._pieces.append(_Piece(event.channel, started_s=event.at_s))
+        if self.first_token_s is None:
+            self.first_token_s = event.at_s
+        piece = self._pieces[-1]
+        piece.tokens += event.tokens
+        piece.texts.append(event.text)
+        if event.text:
+            self.timeline.append(Tick(round(event.at_s * 1000), event.channel, len(event.text)))
+
+    def _reclassify(self, at_s: float) -> None:
+        self._pieces = [
+            _Piece(
+                Channel.THOUGHT,
+                started_s=min((piece.started_s for piece in self._pieces), default=at_s),
+                ended_s=at_s,
+                tokens=sum(piece.tokens for piece in self._pieces),
+                texts=[text for piece in self._pieces for text in piece.texts],
+            )
+        ]
+        self.timeline = [Tick(tick.at_ms, Channel.THOUGHT, tick.characters) for tick in self.timeline]
