@@ -1,0 +1,45 @@
+"""What the model has read: token ids, their KV cache, and the logits that follow."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from qwenchat.engine.local.network import Network
+
+
+class Context:
+    """One running sequence of a model; reading continues it, `rewind` keeps the part that a new prompt shares."""
+
+    def __init__(self, network: Network, window: int) -> None:
+        self.window = window
+        """Most tokens it can hold."""
+        self.ids: list[int] = []
+        self.logits: Tensor = torch.empty(0)
+        """[vocab] float32, what follows the last token read."""
+        self._network = network
+        self._cache = network.new_cache(window)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the logits are."""
+        return self._cache.device
+
+    def read(self, ids: Sequence[int]) -> None:
+        """Continue the sequence by `ids`."""
+        self._cache.crop(len(self.ids))
+        self.logits = self._network.forward(torch.tensor(ids, dtype=torch.long, device=self.device), self._cache)
+        self.ids.extend(ids)
+
+    def rewind(self, prompt: Sequence[int]) -> int:
+        """Forget all but the longest common prefix with `prompt`, and say how long that is.
+
+        The last token of `prompt` is never kept, since reading it gives the logits.
+        """
+        common = 0
+        for held, wanted in zip(self.ids, prompt[:-1], strict=False):
+            if held != wanted:
+                break
+            common += 1
+        del self.ids[common:]
+        return common

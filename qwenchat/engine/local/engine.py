@@ -1,0 +1,93 @@
+"""The local engine: a model in this process, behind the `Engine` protocol."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from qwenchat.chat.commands import LoadModel, StartTurn
+from qwenchat.chat.errors import EngineFailed, OutOfMemory
+from qwenchat.chat.events import LoadProgressed, TurnEvent
+from qwenchat.chat.provenance import ModelInfo
+from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.engine.local import hardware
+from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.loader import load
+from qwenchat.engine.local.locate import locate
+from qwenchat.engine.local.prompt import ChatTemplate
+from qwenchat.engine.local.tokenizer import ChatTokenizer
+from qwenchat.engine.local.turn import Turn
+from qwenchat.paths import Paths
+
+SMOLLM2 = SamplingOverrides(temperature=0.2, top_p=0.9, top_k=50)
+"""What SmolLM2's model card recommends."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    context: Context
+    template: ChatTemplate
+    tokenizer: ChatTokenizer
+
+
+class LocalEngine:
+    """Finds, loads and runs a model on this machine."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._loaded: _Loaded | None = None
+
+    def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
+        """See `Engine.load`."""
+        self.close()
+        started = time.perf_counter()
+        located = locate(command.name, paths=self._paths, progress=progress, stop=stop)
+        device, dtype = hardware.choose(command.device, command.quantization)
+        tokenizers = self._paths.cache / "tokenizers"
+        model = load(located.path, device=device, dtype=dtype, cache_folder=tokenizers, progress=progress, stop=stop)
+        template = ChatTemplate(model.tokenizer)
+        window = min(command.context_window or model.context_window, model.context_window)
+        self._loaded = _Loaded(Context(model.network, window), template, model.tokenizer)
+        return ModelInfo(
+            name=located.name,
+            revision=located.revision,
+            quantization=model.quantization,
+            device=device,
+            context_window=window,
+            thinking=template.thinking,
+            parameters=model.parameters,
+            memory_bytes=model.memory_bytes,
+            sampling=SMOLLM2 if "smollm2" in located.name.lower() else SamplingOverrides(),
+            load_s=time.perf_counter() - started,
+            reason=located.reason,
+        )
+
+    def generate(self, command: StartTurn, stop: StopSignal) -> Iterator[TurnEvent]:
+        """See `Engine.generate`."""
+        turn = self._turn(command, stop)
+        try:
+            with torch.inference_mode():
+                yield from turn.run()
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory("The context does not fit the device's memory.", "Start a new chat.") from error
+        except RuntimeError as error:
+            raise EngineFailed(f"The model failed during the reply: {error}.", "Try again.") from error
+
+    def prefill(self, command: StartTurn, stop: StopSignal) -> None:
+        """See `Engine.prefill`."""
+        try:
+            with torch.inference_mode():
+                self._turn(command, stop).prefill()
+        except Stopped:
+            return
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._loaded = None
+
+    def _turn(self, command: StartTurn, stop: StopSignal) -> Turn:
+        if self._loaded is None:
+            raise EngineFailed("No model is loaded.", "Choose one.")
+        return Turn(self._loaded.context, self._loaded.template, self._loaded.tokenizer, command, stop)

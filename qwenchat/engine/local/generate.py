@@ -1,0 +1,42 @@
+"""The decode loop: a prompt is read in chunks, then tokens come one by one."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.sampler import Sampler
+
+FIRST_CHUNK = 16
+LONGEST_CHUNK = 512
+CHUNK_S = 0.06
+"""How long one prefill chunk may take, so that a stop is noticed within 100 ms."""
+
+
+def prefill(context: Context, ids: Sequence[int], stop: StopSignal) -> Iterator[int]:
+    """Read `ids`, telling after each chunk how many are read; the chunks follow the speed of the machine.
+
+    Raises Stopped between chunks; what was read by then stays valid.
+    """
+    size, at = FIRST_CHUNK, 0
+    while at < len(ids):
+        if stop.is_set():
+            raise Stopped
+        chunk = ids[at : at + size]
+        started = time.perf_counter()
+        context.read(chunk)
+        elapsed = time.perf_counter() - started
+        at += len(chunk)
+        yield at
+        size = max(FIRST_CHUNK, min(LONGEST_CHUNK, int(size * min(2.0, CHUNK_S / max(elapsed, 1e-6)))))
+
+
+def decode(context: Context, sampler: Sampler, stop: StopSignal, limit: int) -> Iterator[int]:
+    """Up to `limit` tokens, each drawn, and read only when the next is asked for. Raises Stopped between tokens."""
+    for produced in range(limit):
+        if stop.is_set():
+            raise Stopped
+        token = sampler.draw(context.logits)
+        yield token
+        if produced + 1 < limit:
+            context.read([token])

@@ -1,0 +1,179 @@
+"""Messages to token ids: the model's own chat template, safe from what people type, fitted to the context."""
+
+import json
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+import jinja2
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from qwenchat.chat.errors import ModelUnsupported, PromptTooLong
+from qwenchat.chat.messages import Message, ReasoningPart, Role, ToolCallPart, ToolResultPart
+from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.engine.local.tokenizer import ChatTokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model reads."""
+
+    ids: tuple[int, ...]
+    opens_thought: bool
+    """The template itself opened the thought, so the reply begins inside it."""
+    left_out: int = 0
+    """How many of the oldest messages did not fit."""
+
+
+class ChatTemplate:
+    """A model's chat template, rendered with Jinja in a sandbox as transformers renders it."""
+
+    def __init__(self, tokenizer: ChatTokenizer) -> None:
+        if not tokenizer.chat_template:
+            raise ModelUnsupported(
+                "This model has no chat template, so it cannot be talked to.", "Choose an instruct or chat model."
+            )
+        self._tokenizer = tokenizer
+        self._control = re.compile("|".join(map(re.escape, sorted(tokenizer.control_tokens, key=len, reverse=True))))
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
+        environment.globals["raise_exception"] = _raise
+        environment.globals["strftime_now"] = lambda layout: datetime.now().strftime(layout)
+        try:
+            self._template = environment.from_string(tokenizer.chat_template)
+        except jinja2.TemplateError as error:
+            raise ModelUnsupported(f"The model's chat template is broken: {error}.", "Use another file.") from error
+        self.thinking = self._thinking_support(tokenizer.chat_template)
+
+    def render(self, messages: Sequence[Message], thinking: bool) -> Prompt:
+        """The prompt that asks for a reply to the last of `messages`.
+
+        Thoughts are left out of the history except after the last user message, where they belong to tool steps.
+        Text of messages that spells a control token is encoded as text.
+        """
+        mask = _Mask(self._control if self._tokenizer.control_tokens else None)
+        text = self._rendered(list(_as_dicts(messages, mask)), thinking)
+        ids: list[int] = []
+        for piece, spelled in mask.pieces(text):
+            ids += self._tokenizer.encode_as_text(piece) if spelled else self._tokenizer.encode(piece)
+        return Prompt(tuple(ids), text.rstrip().endswith("<think>"))
+
+    def fitted(self, messages: Sequence[Message], thinking: bool, window: int, reserve: int) -> Prompt:
+        """The prompt with as few of the oldest turns left out as fit `window - reserve` tokens.
+
+        The system message and the newest user message always stay; raises PromptTooLong when these are too much.
+        """
+        limit = window - reserve
+        prompt = self.render(messages, thinking)
+        if len(prompt.ids) <= limit:
+            return prompt
+        system = [message for message in messages[:1] if message.role is Role.SYSTEM]
+        starts = [at for at, message in enumerate(messages) if message.role is Role.USER]
+        low, high = 1, len(starts) - 1
+        best: Prompt | None = None
+        while low <= high:
+            middle = (low + high) // 2
+            kept = [*system, *messages[starts[middle] :]]
+            prompt = self.render(kept, thinking)
+            if len(prompt.ids) <= limit:
+                best = Prompt(prompt.ids, prompt.opens_thought, len(messages) - len(kept))
+                high = middle - 1
+            else:
+                low = middle + 1
+        if best is None:
+            raise PromptTooLong(len(prompt.ids), limit)
+        return best
+
+    def _rendered(self, messages: list[dict[str, Any]], thinking: bool) -> str:
+        try:
+            return self._template.render(
+                messages=messages,
+                add_generation_prompt=True,
+                enable_thinking=thinking,
+                bos_token=self._tokenizer.bos_token,
+                eos_token=self._tokenizer.eos_token,
+            )
+        except (jinja2.TemplateError, TypeError, ValueError, OverflowError) as error:
+            raise ModelUnsupported(
+                f"The model's chat template refused this conversation: {error}.", "Start a new chat or another model."
+            ) from error
+
+    def _thinking_support(self, source: str) -> ThinkingSupport:
+        if "enable_thinking" in source:
+            return ThinkingSupport.SWITCHED
+        return ThinkingSupport.ALWAYS if "</think>" in source or "<think>" in source else ThinkingSupport.NONE
+
+
+class _Mask:
+    """Stands marks in for spelled control tokens, so that the template may trim and join the text around them.
+
+    A mark holds a random number: no text can forge one.
+    """
+
+    def __init__(self, control: re.Pattern[str] | None) -> None:
+        self._control = control
+        self._secret = secrets.token_hex(8)
+        self._spelled: list[str] = []
+
+    def hide(self, text: str) -> str:
+        """`text` with every spelled control token replaced by a mark."""
+        return self._control.sub(self._mark, text) if self._control else text
+
+    def pieces(self, text: str) -> Iterator[tuple[str, bool]]:
+        """The rendered text in order, cut at the marks, each with whether it is a spelled token."""
+        for at, piece in enumerate(re.split(f"\ue000{self._secret}:(\\d+)\ue001", text)):
+            if at % 2:
+                yield self._spelled[int(piece)], True
+            elif piece:
+                yield piece, False
+
+    def _mark(self, match: re.Match[str]) -> str:
+        self._spelled.append(match.group())
+        return f"\ue000{self._secret}:{len(self._spelled) - 1}\ue001"
+
+
+def _as_dicts(messages: Sequence[Message], mask: _Mask) -> Iterator[dict[str, Any]]:
+    """Messages as templates expect them: replies without text left out, neighbours of one role joined."""
+    last_user = max((at for at, message in enumerate(messages) if message.role is Role.USER), default=-1)
+    said = [
+        (at, message)
+        for at, message in enumerate(messages)
+        if message.role is not Role.ASSISTANT
+        or message.text.strip()
+        or any(isinstance(part, ToolCallPart) for part in message.parts)
+    ]
+    for role, group in groupby(said, key=lambda pair: pair[1].role):
+        pairs = list(group)
+        if role is Role.TOOL:
+            for _, message in pairs:
+                for part in message.parts:
+                    if isinstance(part, ToolResultPart):
+                        yield {"role": "tool", "name": part.name, "content": mask.hide(part.text)}
+        elif role is Role.ASSISTANT:
+            for at, message in pairs:
+                yield _assistant(message, mask, with_thought=at > last_user)
+        else:
+            yield {"role": str(role), "content": mask.hide("\n\n".join(message.text for _, message in pairs))}
+
+
+def _assistant(message: Message, mask: _Mask, with_thought: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {"role": "assistant", "content": mask.hide(message.text)}
+    calls = [
+        {"type": "function", "function": {"name": mask.hide(part.name), "arguments": mask.hide(part.arguments)}}
+        for part in message.parts
+        if isinstance(part, ToolCallPart)
+    ]
+    if calls:
+        entry["tool_calls"] = calls
+    if with_thought and any(isinstance(part, ReasoningPart) for part in message.parts):
+        entry["reasoning_content"] = mask.hide(message.reasoning)
+    return entry
+
+
+def _raise(message: str) -> None:
+    raise jinja2.TemplateError(message)
