@@ -107,7 +107,10 @@ class TagSplitter:
                 break
             at, tag = found
             splits += self._say(self._held[:at])
-            self._held = self._held[at + len(tag) :]
+            self._held = self._held[at:]
+            if tag not in self._awaited():
+                continue
+            self._held = self._held[len(tag) :]
             if tag == OPEN_TAG:
                 splits += self._splitter.open()
             else:
