@@ -1,0 +1,198 @@
+"""The transformer of Qwen3, Qwen2 and Llama, one sequence at a time.
+
+Checked against transformers' own classes. Shapes: n tokens read, h hidden size, d head size.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
+from qwenchat.engine.local.kvcache import KVCache
+
+ARCHITECTURES = {"Qwen3ForCausalLM": "qwen3", "Qwen2ForCausalLM": "qwen2", "LlamaForCausalLM": "llama"}
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderConfig:
+    """The numbers that shape the transformer."""
+
+    vocab: int
+    hidden: int
+    layers: int
+    intermediate: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    rope_base: float
+    norm_eps: float
+    max_position: int
+    tied: bool
+    """Whether the output matrix is the embedding."""
+
+    @classmethod
+    def from_json(cls, config: Mapping[str, Any]) -> "DecoderConfig":
+        """Read a `config.json`; raises ModelUnsupported for what this decoder does not do, ModelDamaged otherwise."""
+        name = (config.get("architectures") or [""])[0]
+        if name not in ARCHITECTURES:
+            raise ModelUnsupported(f"The architecture {name or 'of this model'} is not known.", "Choose another model.")
+        rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+        kind = rope.get("rope_type", rope.get("type", "default"))
+        if kind != "default" or config.get("use_sliding_window") or config.get("hidden_act", "silu") != "silu":
+            raise ModelUnsupported(f"This {name} uses a variant that is not supported.", "Choose another model.")
+        try:
+            heads, hidden = int(config["num_attention_heads"]), int(config["hidden_size"])
+            return cls(
+                vocab=int(config["vocab_size"]),
+                hidden=hidden,
+                layers=int(config["num_hidden_layers"]),
+                intermediate=int(config["intermediate_size"]),
+                heads=heads,
+                kv_heads=int(config.get("num_key_value_heads") or heads),
+                head_dim=int(config.get("head_dim") or hidden // heads),
+                rope_base=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),
+                norm_eps=float(config.get("rms_norm_eps", 1e-6)),
+                max_position=int(config["max_position_embeddings"]),
+                tied=bool(config.get("tie_word_embeddings", False)),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelDamaged(f"The model's config.json lacks or garbles {error}.", "Download it again.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    input_norm: Tensor
+    qkv: Tensor
+    qkv_bias: Tensor | None
+    q_norm: Tensor | None
+    k_norm: Tensor | None
+    out: Tensor
+    post_norm: Tensor
+    gate_up: Tensor
+    down: Tensor
+
+
+class Decoder:
+    """The weights, fused for fewer and larger matrix products, and the forward pass."""
+
+    def __init__(self, config: DecoderConfig, take: Callable[[str, tuple[int, ...]], Tensor | None]) -> None:
+        """`take(name, shape)` gives a weight by its safetensors name, checked and on the device; None if absent."""
+
+        def need(name: str, *shape: int) -> Tensor:
+            tensor = take(name, shape)
+            if tensor is None:
+                raise ModelDamaged(f"The weights lack {name}.", "Download the model again.")
+            return tensor
+
+        self.config = config
+        hidden, inner = config.hidden, config.intermediate
+        q, kv, d = config.heads * config.head_dim, config.kv_heads * config.head_dim, config.head_dim
+        self.embedding = need("model.embed_tokens.weight", config.vocab, hidden)
+        self.norm = need("model.norm.weight", hidden)
+        self.output = self.embedding if config.tied else need("lm_head.weight", config.vocab, hidden)
+        self.layers: list[_Layer] = []
+        for at in range(config.layers):
+            here = f"model.layers.{at}."
+            attention = here + "self_attn."
+            biases = [
+                take(f"{attention}{name}_proj.bias", (size,)) for name, size in (("q", q), ("k", kv), ("v", kv))
+            ]
+            self.layers.append(
+                _Layer(
+                    input_norm=need(here + "input_layernorm.weight", hidden),
+                    qkv=torch.cat(
+                        [
+                            need(f"{attention}{name}_proj.weight", size, hidden)
+                            for name, size in (("q", q), ("k", kv), ("v", kv))
+                        ]
+                    ),
+                    qkv_bias=torch.cat([b for b in biases if b is not None]) if biases[0] is not None else None,
+                    q_norm=take(attention + "q_norm.weight", (d,)),
+                    k_norm=take(attention + "k_norm.weight", (d,)),
+                    out=need(attention + "o_proj.weight", hidden, q),
+                    post_norm=need(here + "post_attention_layernorm.weight", hidden),
+                    gate_up=torch.cat([need(f"{here}mlp.{name}_proj.weight", inner, hidden) for name in ("gate", "up")]),
+                    down=need(here + "mlp.down_proj.weight", hidden, inner),
+                )
+            )
+        exponents = torch.arange(0, d, 2, dtype=torch.float32) / d
+        self._frequencies = (config.rope_base**-exponents).to(self.embedding.device)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Every weight once."""
+        found = [self.embedding, self.norm] + ([] if self.config.tied else [self.output])
+        for layer in self.layers:
+            values = (getattr(layer, name) for name in _Layer.__slots__)
+            found += [value for value in values if value is not None]
+        return found
+
+    def new_cache(self, window: int) -> KVCache:
+        """See `Network.new_cache`."""
+        c = self.config
+        return KVCache(c.layers, c.kv_heads, c.head_dim, window, self.embedding.dtype, self.embedding.device)
+
+    def forward(self, ids: Tensor, cache: KVCache) -> Tensor:
+        """See `Network.forward`."""
+        start, end = cache.length, cache.length + len(ids)
+        cache.reserve(end)
+        positions = torch.arange(start, end, device=ids.device, dtype=torch.float32)
+        angles = positions[:, None] * self._frequencies
+        dtype = self.embedding.dtype
+        cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
+        mask = None
+        if len(ids) > 1:
+            mask = torch.ones(len(ids), end, dtype=torch.bool, device=ids.device).tril(start)
+        x = F.embedding(ids, self.embedding)
+        for at, layer in enumerate(self.layers):
+            x = x + self._attention(at, layer, self._normed(x, layer.input_norm), cache, start, cos, sin, mask)
+            gate, up = F.linear(self._normed(x, layer.post_norm), layer.gate_up).chunk(2, -1)
+            x = x + F.linear(F.silu(gate) * up, layer.down)
+        cache.length = end
+        return F.linear(self._normed(x[-1], self.norm), self.output).float()
+
+    def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.rms_norm(x, weight.shape, weight, self.config.norm_eps)
+
+    def _attention(
+        self,
+        at: int,
+        layer: _Layer,
+        x: Tensor,
+        cache: KVCache,
+        start: int,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor | None,
+    ) -> Tensor:
+        """Self-attention of x [n, h] over everything read so far."""
+        c, n = self.config, len(x)
+        qkv = F.linear(x, layer.qkv, layer.qkv_bias).view(n, -1, c.head_dim)
+        q, k, v = qkv.split([c.heads, c.kv_heads, c.kv_heads], dim=1)
+        if layer.q_norm is not None and layer.k_norm is not None:
+            q, k = self._normed(q, layer.q_norm), self._normed(k, layer.k_norm)
+        end = start + n
+        cache.keys[at, :, start:end] = _rotated(k, cos, sin).transpose(0, 1)
+        cache.values[at, :, start:end] = v.transpose(0, 1)
+        keys, values = cache.keys[at, :, :end], cache.values[at, :, :end]
+        query = _rotated(q, cos, sin).transpose(0, 1)
+        group = c.heads // c.kv_heads
+        if n == 1:
+            query = query.view(c.kv_heads, group, c.head_dim)
+            mixed = F.scaled_dot_product_attention(query[None], keys[None], values[None])[0]
+        else:
+            mixed = F.scaled_dot_product_attention(
+                query[None], keys[None], values[None], attn_mask=mask, enable_gqa=group > 1
+            )[0].transpose(0, 1)
+        return F.linear(mixed.reshape(n, -1), layer.out)
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary position embedding (arXiv:2104.09864), non-interleaved; x [n, heads, d], cos and sin [n, d/2]."""
+    first, second = x.chunk(2, -1)
+    cos, sin = cos[:, None], sin[:, None]
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
