@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
@@ -98,9 +98,7 @@ class Decoder:
         for at in range(config.layers):
             here = f"model.layers.{at}."
             attention = here + "self_attn."
-            biases = [
-                take(f"{attention}{name}_proj.bias", (size,)) for name, size in (("q", q), ("k", kv), ("v", kv))
-            ]
+            biases = [take(f"{attention}{name}_proj.bias", (size,)) for name, size in (("q", q), ("k", kv), ("v", kv))]
             self.layers.append(
                 _Layer(
                     input_norm=need(here + "input_layernorm.weight", hidden),
@@ -115,7 +113,9 @@ class Decoder:
                     k_norm=take(attention + "k_norm.weight", (d,)),
                     out=need(attention + "o_proj.weight", hidden, q),
                     post_norm=need(here + "post_attention_layernorm.weight", hidden),
-                    gate_up=torch.cat([need(f"{here}mlp.{name}_proj.weight", inner, hidden) for name in ("gate", "up")]),
+                    gate_up=torch.cat(
+                        [need(f"{here}mlp.{name}_proj.weight", inner, hidden) for name in ("gate", "up")]
+                    ),
                     down=need(here + "mlp.down_proj.weight", hidden, inner),
                 )
             )
@@ -172,7 +172,7 @@ class Decoder:
         """Self-attention of x [n, h] over everything read so far."""
         c, n = self.config, len(x)
         qkv = F.linear(x, layer.qkv, layer.qkv_bias).view(n, -1, c.head_dim)
-        q, k, v = qkv.split([c.heads, c.kv_heads, c.kv_heads], dim=1)
+        q, k, v = torch.split(qkv, [c.heads, c.kv_heads, c.kv_heads], dim=1)
         if layer.q_norm is not None and layer.k_norm is not None:
             q, k = self._normed(q, layer.q_norm), self._normed(k, layer.k_norm)
         end = start + n

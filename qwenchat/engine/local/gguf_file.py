@@ -1,0 +1,177 @@
+"""GGUF files: weights, configuration and tokenizer out of llama.cpp's format."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from gguf import GGUFReader, LlamaFileType
+from gguf.quants import dequantize
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+from torch import Tensor
+
+from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
+from qwenchat.engine.local.decoder import DecoderConfig
+from qwenchat.engine.local.tokenizer import ChatTokenizer, open_tokenizer
+
+_NAMES = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "output_norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+_LAYER_NAMES = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+_CONTROL, _USER_DEFINED = 3, 4
+_QWEN2_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+class GGUFFile:
+    """An open GGUF file of a model the decoder knows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                head = file.read(24)
+            counts = [int.from_bytes(head[at : at + 8], "little") for at in (8, 16)]
+            if head[:4] != b"GGUF" or len(head) < 24 or max(counts) * 8 > path.stat().st_size:
+                raise self._damaged("its header is not that of a GGUF file")
+            self._reader = GGUFReader(path)
+        except (ValueError, IndexError, KeyError, OverflowError, TypeError, MemoryError) as error:
+            raise self._damaged(repr(error)) from error
+        self.architecture = str(self.get("general.architecture", ""))
+        if self.architecture not in ("llama", "qwen2", "qwen3"):
+            raise ModelUnsupported(
+                f"{path.name} holds a {self.architecture or 'nameless'} model.", "Qwen3, Qwen2 and Llama can be run."
+            )
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The metadata under `key`."""
+        found = self._reader.get_field(key)
+        return default if found is None else found.contents()
+
+    @property
+    def quantization(self) -> str:
+        """The name of the file's main format, such as Q4_1 or Q4_K_M."""
+        try:
+            name = LlamaFileType(int(self.get("general.file_type", 0))).name
+        except ValueError:
+            return "GGUF"
+        return name.removeprefix("MOSTLY_").removeprefix("ALL_")
+
+    def config(self) -> DecoderConfig:
+        """The transformer's numbers; raises ModelDamaged when one is missing."""
+        try:
+            heads = int(self._own("attention.head_count"))
+            hidden = int(self._own("embedding_length"))
+            names = {tensor.name for tensor in self._reader.tensors}
+            return DecoderConfig(
+                vocab=len(self._reader.get_field("tokenizer.ggml.tokens").data),  # type: ignore[union-attr]
+                hidden=hidden,
+                layers=int(self._own("block_count")),
+                intermediate=int(self._own("feed_forward_length")),
+                heads=heads,
+                kv_heads=int(self._own("attention.head_count_kv", heads)),
+                head_dim=int(self._own("attention.key_length", hidden // heads)),
+                rope_base=float(self._own("rope.freq_base", 10_000.0)),
+                norm_eps=float(self._own("attention.layer_norm_rms_epsilon", 1e-6)),
+                max_position=int(self._own("context_length")),
+                tied="output.weight" not in names,
+            )
+        except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+            raise self._damaged(f"its configuration is incomplete ({error})") from error
+
+    def weights(self, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor under its safetensors name, dequantized to `dtype`."""
+        for tensor in self._reader.tensors:
+            name = _safetensors_name(tensor.name)
+            if name is None:
+                continue
+            try:
+                array = dequantize(tensor.data, tensor.tensor_type)
+                value = torch.from_numpy(array.copy() if not array.flags.writeable else array)
+                value = value.reshape([int(n) for n in reversed(tensor.shape)])
+            except (ValueError, NotImplementedError, RuntimeError, IndexError) as error:
+                raise self._damaged(f"its tensor {tensor.name} cannot be read ({error})") from error
+            if self.architecture == "llama" and (".q_proj." in name or ".k_proj." in name):
+                heads = self._own("attention.head_count" if ".q_proj." in name else "attention.head_count_kv")
+                value = _unpermuted(value, int(heads))
+            yield name, value.to(dtype)
+
+    def tokenizer(self, cache: Path) -> ChatTokenizer:
+        """The tokenizer; converted once and kept in the folder `cache` as a tokenizer.json."""
+        file = cache / f"{self.path.stem}-{self.path.stat().st_size}" / "tokenizer.json"
+        if file.exists():
+            tokenizer = open_tokenizer(file)
+        else:
+            tokenizer = self._converted()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            draft = file.with_suffix(".part")
+            tokenizer.save(str(draft), pretty=False)
+            draft.replace(file)
+        eos = self.get("tokenizer.ggml.eos_token_id")
+        bos = self.get("tokenizer.ggml.bos_token_id")
+        return ChatTokenizer(
+            tokenizer,
+            str(self.get("tokenizer.chat_template", "")),
+            frozenset() if eos is None else frozenset([int(eos)]),
+            "" if bos is None else tokenizer.id_to_token(int(bos)) or "",
+            "" if eos is None else tokenizer.id_to_token(int(eos)) or "",
+        )
+
+    def _converted(self) -> Tokenizer:
+        if self.get("tokenizer.ggml.model") != "gpt2":
+            raise ModelUnsupported(
+                f"{self.path.name} has a {self.get('tokenizer.ggml.model')} tokenizer.", "BPE tokenizers can be read."
+            )
+        tokens, kinds = self.get("tokenizer.ggml.tokens"), self.get("tokenizer.ggml.token_type")
+        merges = [tuple(merge.split(" ", 1)) for merge in self.get("tokenizer.ggml.merges")]
+        tokenizer = Tokenizer(models.BPE({text: at for at, text in enumerate(tokens)}, merges))
+        if self.get("tokenizer.ggml.pre") == "smollm":
+            words = pre_tokenizers.Digits(individual_digits=True)
+            whole: Any = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+        elif self.get("tokenizer.ggml.pre") == "qwen2":
+            split = pre_tokenizers.Split(Regex(_QWEN2_WORDS), "isolated")
+            bytes_only = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+            whole = pre_tokenizers.Sequence([split, bytes_only])
+        else:
+            whole = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.pre_tokenizer = whole
+        tokenizer.decoder = decoders.ByteLevel()
+        control = [text for text, kind in zip(tokens, kinds, strict=True) if kind in (_CONTROL, _USER_DEFINED)]
+        tokenizer.add_tokens([AddedToken(text, normalized=False) for text in control])
+        return tokenizer
+
+    def _own(self, key: str, default: Any = None) -> Any:
+        return self.get(f"{self.architecture}.{key}", default)
+
+    def _damaged(self, why: str) -> ModelDamaged:
+        return ModelDamaged(f"{self.path} cannot be read: {why}.", "Download it again.")
+
+
+def _safetensors_name(name: str) -> str | None:
+    if name in _NAMES:
+        return _NAMES[name]
+    parts = name.split(".")
+    if len(parts) == 4 and parts[0] == "blk" and parts[2] in _LAYER_NAMES:
+        return f"model.layers.{parts[1]}.{_LAYER_NAMES[parts[2]]}.{parts[3]}"
+    return None
+
+
+def _unpermuted(weight: Tensor, heads: int) -> Tensor:
+    """Undo llama.cpp's interleaving of the rotary halves of q and k, weight [heads * d, h]."""
+    shape = weight.shape
+    return weight.view(heads, shape[0] // heads // 2, 2, *shape[1:]).swapaxes(1, 2).reshape(shape)

@@ -1,0 +1,66 @@
+"""Which model is used, and where it lies."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from qwenchat.chat.errors import ModelNotFound
+from qwenchat.chat.events import LoadProgressed
+from qwenchat.engine.base import StopSignal
+from qwenchat.engine.local import embedded, hub
+from qwenchat.engine.local.catalog import HUB_NAMES
+from qwenchat.paths import Paths
+
+DEFAULT = "Qwen/Qwen3-0.6B"
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A model on this machine."""
+
+    path: Path
+    """A folder with config.json and safetensors, or a GGUF file."""
+    name: str
+    revision: str
+    reason: str = ""
+    """Why this one, in words for the reader; empty when it was asked for."""
+
+
+def locate(name: str | None, *, paths: Paths, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> Located:
+    """The model that was asked for, or the best that can be had, fetched if need be.
+
+    Without a name: Qwen3-0.6B from this machine, else from the Hub, else the embedded SmolLM2. Raises ModelError
+    and Stopped.
+    """
+    if name is None:
+        return _default(paths, progress, stop)
+    path = Path(name).expanduser()
+    if path.exists():
+        return Located(path, path.stem if path.is_file() else path.resolve().name, "")
+    if name.lower() in ("smollm2", embedded.NAME.lower()):
+        return Located(embedded.fetch(paths.models, progress, stop), embedded.NAME, embedded.REVISION)
+    full = HUB_NAMES.get(name.lower(), name)
+    if full.count("/") != 1 or path.suffix == ".gguf" or name.startswith((".", "/", "~")):
+        near = difflib.get_close_matches(name.lower(), [*HUB_NAMES, "smollm2"], n=3, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "`qwenchat models` lists what is known."
+        raise ModelNotFound(f"There is no model {name}: no such folder, file or known name.", hint)
+    folder = hub.cached(full) or hub.download(full, progress, stop)
+    return Located(folder, full, folder.name)
+
+
+def _default(paths: Paths, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> Located:
+    folder = hub.cached(DEFAULT)
+    if folder is None:
+        progress(LoadProgressed("looking for the Hugging Face Hub"))
+        if hub.reachable():
+            folder = hub.download(DEFAULT, progress, stop)
+    if folder is not None:
+        return Located(folder, DEFAULT, folder.name)
+    return Located(
+        embedded.fetch(paths.models, progress, stop),
+        embedded.NAME,
+        embedded.REVISION,
+        "Qwen3-0.6B is not on this machine and the Hugging Face Hub cannot be reached, so the small SmolLM2 answers; "
+        "it cannot think. Once online, `qwenchat models pull qwen3-0.6b` gets Qwen3.",
+    )
