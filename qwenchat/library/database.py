@@ -1,0 +1,94 @@
+"""The SQLite file: opened, migrated, set aside when it is damaged."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from qwenchat.chat.errors import LibraryDamaged, LibraryNewer, LibraryUnwritable
+from qwenchat.library.migrations import MIGRATIONS
+
+_WAL_SAFE = (3, 51, 3)
+"""Before this version, WAL with several writers can corrupt the file."""
+
+
+def connect(path: Path | None) -> sqlite3.Connection:
+    """Open the database at `path`, or one in memory, at the newest schema.
+
+    Raises LibraryDamaged, LibraryNewer or LibraryUnwritable; a newer or damaged file is left untouched.
+    """
+    try:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        connection = sqlite3.connect(path or ":memory:", timeout=10, isolation_level=None)
+    except (OSError, sqlite3.Error) as error:
+        raise LibraryUnwritable(f"{path} cannot be opened: {error}.", "Check the folder.") from error
+    try:
+        version = connection.execute("pragma user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise LibraryNewer(f"{path} was written by a newer qwenchat.", "Update qwenchat; the file was not touched.")
+        if version and connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("the integrity check failed")
+        connection.execute(f"pragma journal_mode={'wal' if sqlite3.sqlite_version_info >= _WAL_SAFE else 'delete'}")
+        connection.execute("pragma synchronous=full")
+        connection.execute("pragma foreign_keys=on")
+        if version < len(MIGRATIONS):
+            _migrate(connection, path, version)
+        if path is not None:
+            path.chmod(0o600)
+    except LibraryNewer:
+        connection.close()
+        raise
+    except (sqlite3.OperationalError, OSError) as error:
+        connection.close()
+        raise LibraryUnwritable(f"{path} cannot be written: {error}.", "Check the disk and the folder.") from error
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise LibraryDamaged(f"{path} is damaged: {error}.", "It is set aside, and a new one is begun.") from error
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path | None, version: int) -> None:
+    if version and path is not None:
+        with sqlite3.connect(path.with_name(f"{path.stem}.before-v{len(MIGRATIONS)}.sqlite3")) as backup:
+            connection.backup(backup)
+    with transaction(connection):
+        version = connection.execute("pragma user_version").fetchone()[0]
+        for step in MIGRATIONS[version:]:
+            for statement in step.split(";"):
+                connection.execute(statement)
+        connection.execute(f"pragma user_version={len(MIGRATIONS)}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; durable when it returns. Raises LibraryUnwritable when the disk refuses."""
+    try:
+        connection.execute("begin immediate")
+        yield
+        connection.execute("commit")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise LibraryUnwritable(f"The conversation could not be saved: {error}.", "Free some space.") from error
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged database and its journals, and return its new name."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
+    for suffix in ("-wal", "-shm", "-journal"):
+        journal = path.with_name(path.name + suffix)
+        if journal.exists():
+            journal.rename(aside.with_name(aside.name + suffix))
+    path.rename(aside)
+    return aside

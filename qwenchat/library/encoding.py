@@ -1,0 +1,50 @@
+"""Messages to JSON and back. Text that is not valid Unicode is mended on the way in."""
+
+import dataclasses
+
+import msgspec
+
+from qwenchat.chat.messages import Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from qwenchat.chat.provenance import Provenance
+
+_KINDS: dict[str, type[Part]] = {
+    "text": TextPart,
+    "reasoning": ReasoningPart,
+    "tool_call": ToolCallPart,
+    "tool_result": ToolResultPart,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def clean(text: str) -> str:
+    """`text` with lone surrogates replaced, so that it can be stored as UTF-8."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")
+
+
+def pack_parts(parts: tuple[Part, ...]) -> bytes:
+    """The parts as JSON."""
+    entries = []
+    for part in parts:
+        fields = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+        fields = {name: clean(value) if isinstance(value, str) else value for name, value in fields.items()}
+        entries.append({"kind": _NAMES[type(part)], **fields})
+    return msgspec.json.encode(entries)
+
+
+def unpack_parts(data: bytes) -> tuple[Part, ...]:
+    """The parts of `pack_parts`; kinds that are not known are left out."""
+    return tuple(
+        msgspec.convert(entry, _KINDS[entry["kind"]])
+        for entry in msgspec.json.decode(data)
+        if entry.get("kind") in _KINDS
+    )
+
+
+def pack_provenance(provenance: Provenance | None) -> bytes | None:
+    """The provenance as JSON; None stays None."""
+    return None if provenance is None else msgspec.json.encode(provenance)
+
+
+def unpack_provenance(data: bytes | None) -> Provenance | None:
+    """The provenance of `pack_provenance`; fields that are not known are left out."""
+    return None if data is None else msgspec.json.decode(data, type=Provenance)

@@ -1,0 +1,174 @@
+"""What one speaker said, as widgets: the system's and the user's words, and the model's reply while it grows and after."""
+
+from markdown_it import MarkdownIt
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Markdown, Static
+
+from qwenchat.chat.events import Channel, TextProduced
+from qwenchat.chat.messages import Message, ReasoningPart, Role, Status
+from qwenchat.chat.provenance import FinishReason, Provenance
+from qwenchat.chat.text import SafeStream, safe, safe_line
+from qwenchat.tui.widgets.reasoning import Reasoning
+
+_ODD_LINE_ENDS = dict.fromkeys(map(ord, "\v\f\x1c\x1d\x1e\x85\u2028\u2029"), "\n")
+
+
+def _parser() -> MarkdownIt:
+    """Markdown as GitHub has it, with HTML shown as the text it is."""
+    return MarkdownIt("gfm-like", {"html": False})
+
+
+def _lines(text: str) -> str:
+    """`text` with only those line ends on which all readers of Markdown agree."""
+    return text.translate(_ODD_LINE_ENDS)
+
+
+class Prompt(Static):
+    """What the user, or the system prompt, said."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(Content(safe(message.text)), classes=message.role.value)
+        self.message_id = message.id
+
+
+class Reply(Vertical):
+    """What the model said: its thought, its answer as Markdown, and a line about how it was made."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__()
+        self.message_id = message.id
+        self.reasoning = Reasoning()
+        self.answer = ""
+        """The answer as shown, safe."""
+        self._markdown = Markdown(parser_factory=_parser, open_links=False)
+        self._footer = Static(classes="footer")
+        self._footer.display = False
+        self._safe = {channel: SafeStream() for channel in Channel}
+        self._pending = ""
+        self._appending = False
+        self._stored = message if message.status is not Status.STREAMING else None
+
+    def compose(self) -> ComposeResult:
+        """The thought, the answer, the footer."""
+        yield self.reasoning
+        yield self._markdown
+        yield self._footer
+
+    def on_mount(self) -> None:
+        """A reply that is already complete is shown as one."""
+        self._markdown.display = False
+        if self._stored is not None:
+            self.finish(self._stored)
+
+    def wait(self, why: str) -> None:
+        """Say why nothing has come yet."""
+        self._say(why)
+
+    def think(self) -> None:
+        """The model begins to think."""
+        self._say("")
+        self.reasoning.begin()
+
+    def add(self, event: TextProduced) -> None:
+        """Take in a piece of the reply; `flush` shows it."""
+        text = self._safe[event.channel].feed(event.text)
+        if event.channel is Channel.THOUGHT:
+            self._say("")
+            self.reasoning.add(text, event.tokens)
+        else:
+            self._pending += text
+
+    def end_thought(self, *, fold: bool) -> None:
+        """The model has finished thinking and will answer."""
+        self.reasoning.add(self._safe[Channel.THOUGHT].finish())
+        self.reasoning.end(fold=fold)
+
+    def reclassify(self, *, fold: bool, tokens: int) -> None:
+        """All of the answer so far was the thought."""
+        self.reasoning.add(self.answer + self._pending + self._safe[Channel.ANSWER].finish(), tokens)
+        self._safe[Channel.ANSWER] = SafeStream()
+        self.answer = self._pending = ""
+        self._markdown.display = False
+        self.call_later(self._markdown.update, "")
+        self.reasoning.end(fold=fold)
+
+    def flush(self) -> None:
+        """Show what was added since the last time, unless the screen is still busy with that."""
+        self.reasoning.tick()
+        if self._pending and not self._appending:
+            self._say("")
+            self._appending = True
+            self.call_later(self._append)
+
+    def finish(self, message: Message) -> None:
+        """Show the reply as it was saved, rendered once more as a whole."""
+        thoughts = [part for part in message.parts if isinstance(part, ReasoningPart)]
+        if thoughts:
+            self.reasoning.restore(
+                safe("\n\n".join(part.text for part in thoughts)),
+                sum(part.tokens for part in thoughts),
+                sum(part.seconds for part in thoughts),
+                thoughts[-1].closed,
+            )
+        else:
+            self.reasoning.end()
+        self._pending = ""
+        self.answer = _lines(safe(message.text))
+        self._say(_footer(message))
+        self._footer.set_class(message.status is Status.FAILED, "-failed")
+        self.call_later(self._render_whole)
+
+    async def _append(self) -> None:
+        text, self._pending = _lines(self._pending), ""
+        self.answer += text
+        self._markdown.display = bool(self.answer.strip())
+        await self._markdown.append(text)
+        self._appending = False
+
+    async def _render_whole(self) -> None:
+        self._markdown.display = bool(self.answer.strip())
+        await self._markdown.update(self.answer)
+
+    def _say(self, text: str) -> None:
+        if bool(text) or self._footer.display:
+            self._footer.update(Content(text))
+            self._footer.display = bool(text)
+
+
+def _footer(message: Message) -> str:
+    """How the reply was made and how it ended, in one line."""
+    pieces = _figures(message.provenance) if message.provenance else []
+    match message.status:
+        case Status.STOPPED | Status.INTERRUPTED:
+            pieces.append(message.status.value)
+        case Status.FAILED:
+            pieces.append(f"failed: {safe_line(message.note)}")
+        case _:
+            if message.provenance and message.provenance.finish_reason is FinishReason.LENGTH:
+                pieces.append("cut off at the length limit")
+            elif not message.text.strip():
+                pieces.append("no answer")
+    return " · ".join(pieces)
+
+
+def _figures(made: Provenance) -> list[str]:
+    tokens = made.usage.thinking_tokens + made.usage.answer_tokens
+    pieces = [safe_line(made.model.name)]
+    if tokens:
+        pieces.append(f"{tokens:,} token{'s' * (tokens != 1)}")
+    if made.timing.tokens_per_s:
+        pieces.append(f"{made.timing.tokens_per_s:.1f} tok/s")
+    return pieces
+
+
+def widget_of(message: Message) -> Prompt | Reply | None:
+    """The widget that shows `message`; None for messages that are not shown by themselves."""
+    match message.role:
+        case Role.USER | Role.SYSTEM:
+            return Prompt(message)
+        case Role.ASSISTANT:
+            return Reply(message)
+        case _:
+            return None

@@ -1,0 +1,120 @@
+"""The pane that shows what the model thinks: open and live while it does, one line afterwards."""
+
+import time
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.events import Click
+from textual.widgets import Static
+
+SETTLED_CHARACTERS = 2000
+"""Thought text beyond this is split off at a line end, so that a long thought costs no more to draw than a short one."""
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: "12 s", "3 min 20 s"."""
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
+
+
+class Reasoning(Vertical):
+    """One thought: a heading that opens and folds it, and its text, never parsed as markup."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self.text = ""
+        self.tokens = 0
+        self.seconds = 0.0
+        self.live = False
+        self.finished = True
+        """False for a thought that broke off."""
+        self._clock = clock
+        self._started = 0.0
+        self._split_at = 0
+        self._heading = Static(classes="heading")
+        self._tail = Static(classes="text")
+        self._body = Vertical(self._tail, classes="body")
+        self._body.display = False
+        self.display = False
+
+    def compose(self) -> ComposeResult:
+        """The heading above the text."""
+        yield self._heading
+        yield self._body
+
+    @property
+    def opened(self) -> bool:
+        """Whether the text can be seen."""
+        return self._body.display
+
+    @opened.setter
+    def opened(self, opened: bool) -> None:
+        self._body.display = opened
+        self._redraw()
+
+    def toggle(self) -> None:
+        """Open it if it is folded, fold it if it is open."""
+        self.opened = not self.opened
+
+    def begin(self) -> None:
+        """The model begins to think, or thinks again in the same reply."""
+        if self.live:
+            return
+        self.live = True
+        self._started = self._clock() - self.seconds
+        self.display = True
+        self.opened = True
+
+    def add(self, text: str, tokens: int = 0) -> None:
+        """More of the thought, already safe to show."""
+        if not self.live:
+            self.begin()
+        self.text += text
+        self.tokens += tokens
+        self._redraw()
+
+    def end(self, *, finished: bool = True, fold: bool = True) -> None:
+        """The model has stopped thinking; `finished` is False if it was cut short."""
+        if self.live:
+            self.seconds = self._clock() - self._started
+            self.live = False
+        self.finished = finished
+        self.display = bool(self.text.strip())
+        self.opened = self.opened and not fold
+
+    def restore(self, text: str, tokens: int, seconds: float, finished: bool) -> None:
+        """Take the final text and figures of the saved reply; whether it is open stays as it is."""
+        self.live = False
+        self.text, self.tokens, self.seconds, self.finished = text, tokens, seconds, finished
+        self.display = bool(text.strip())
+        self._redraw()
+
+    def tick(self) -> None:
+        """Let the timer of a live thought run on."""
+        if self.live:
+            self.seconds = self._clock() - self._started
+            self._heading.update(self._title())
+
+    def on_click(self, event: Click) -> None:
+        """Open or fold it by its heading."""
+        if event.widget is self._heading:
+            self.toggle()
+
+    def _title(self) -> Content:
+        mark = "▾" if self.opened else "▸"
+        count = f", {self.tokens:,} tokens" if self.tokens else ""
+        verb = "thinking for" if self.live else "thought for"
+        rest = "" if self.live or self.finished else ", broken off"
+        return Content(f"{mark} {verb} {duration(self.seconds)}{count}{rest}")
+
+    def _redraw(self) -> None:
+        self._heading.update(self._title())
+        if not self.opened:
+            return
+        cut = self.text.rfind("\n", self._split_at, max(self._split_at, len(self.text) - SETTLED_CHARACTERS))
+        if cut > self._split_at and self._body.is_attached:
+            self._body.mount(Static(Content(self.text[self._split_at : cut]), classes="text"), before=self._tail)
+            self._split_at = cut + 1
+        self._tail.update(Content(self.text[self._split_at :].strip("\n")))

@@ -1,0 +1,150 @@
+"""The line at the foot of the screen: which model, how it runs, how fast, how full."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from textual.content import Content
+from textual.widget import Widget
+
+from qwenchat.chat.events import LoadProgressed
+from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.text import safe_line
+from qwenchat.session import Phase, Session
+from qwenchat.tui.widgets.reasoning import duration
+
+GAP = 3
+"""Columns between two pieces of the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One fact of the status line."""
+
+    text: Content
+    weight: int
+    """The piece with the greatest weight goes first when the line is too narrow; 0 always stays."""
+    right: bool = False
+
+
+def size(count: int) -> str:
+    """A number of bytes for people: "312 MB", "1.5 GB"."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}" if unit == "GB" else f"{count / scale:.0f} {unit}"
+    return f"{count} B"
+
+
+def bar(share: float, width: int) -> Content:
+    """A horizontal gauge, `share` of it filled."""
+    filled = round(max(0.0, min(1.0, share)) * width)
+    return Content.assemble(("━" * filled, "$primary"), ("━" * (width - filled), "$foreground 20%"))
+
+
+def _dim(text: str) -> Content:
+    return Content.styled(text, "$foreground 60%")
+
+
+class Pace:
+    """How fast a download or a load goes, and how long it will take."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._since: tuple[str, float, int] = ("", 0.0, 0)
+
+    def words(self, load: LoadProgressed) -> str:
+        """Amount, share, speed and time left, as far as they are known."""
+        now = self._clock()
+        if load.step != self._since[0] or load.done < self._since[2]:
+            self._since = (load.step, now, load.done)
+        if not load.total:
+            waited = now - self._since[1]
+            return size(load.done) if load.done else duration(waited) if waited >= 1 else ""
+        words = f"{size(load.done)} of {size(load.total)}, {100 * load.done // load.total} %"
+        seconds, done = now - self._since[1], load.done - self._since[2]
+        if seconds >= 1 and done:
+            speed = done / seconds
+            words += f", {size(round(speed))}/s, {duration((load.total - load.done) / speed)} left"
+        return words
+
+
+class StatusLine(Widget):
+    """What `show` last read from the session, laid out for the width there is."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(id="status")
+        self._pace = Pace(clock)
+        self._pieces: list[Piece] = []
+
+    def show(self, session: Session, prompt_tokens: int) -> None:
+        """Read the session; `prompt_tokens` is the size of the prompt of a running turn."""
+        pieces = [*self._model(session), self._thinking(session), *self._speed(session)]
+        pieces += self._context(session, prompt_tokens)
+        if pieces != self._pieces:
+            self._pieces = pieces
+            self.refresh()
+
+    def render(self) -> Content:
+        """The pieces that fit, those about the model at the left, the figures at the right."""
+        width = self.size.width
+        pieces = list(self._pieces)
+        while pieces and sum(piece.text.cell_length + GAP for piece in pieces) - GAP > width:
+            last = max(pieces, key=lambda piece: piece.weight)
+            if last.weight == 0:
+                break
+            pieces.remove(last)
+        gap = Content(" " * GAP)
+        left = gap.join([piece.text for piece in pieces if not piece.right])
+        right = gap.join([piece.text for piece in pieces if piece.right])
+        space = max(GAP if right else 0, width - left.cell_length - right.cell_length)
+        return Content.assemble(left, " " * space, right).truncate(max(1, width), ellipsis=True)
+
+    def _model(self, session: Session) -> list[Piece]:
+        model, load = session.model, session.loading
+        if load is not None:
+            pieces = [Piece(Content.assemble(("◌ ", "$primary"), safe_line(load.step)), 1)]
+            if load.total:
+                pieces.append(Piece(bar(load.done / load.total, 12), 5))
+            words = self._pace.words(load)
+            return [*pieces, Piece(_dim(words), 2)] if words else pieces
+        if model is None:
+            return [Piece(Content.assemble(("✕ ", "$error"), "no model"), 1)]
+        kind = " ".join(word for word in (model.device, model.quantization) if word)
+        name = Content.assemble(("● ", "$primary"), safe_line(model.name))
+        return [Piece(name, 1), Piece(_dim(safe_line(kind)), 4)]
+
+    def _thinking(self, session: Session) -> Piece:
+        match session.support:
+            case ThinkingSupport.NONE:
+                return Piece(_dim("thinking not supported"), 0)
+            case ThinkingSupport.ALWAYS:
+                return Piece(Content.styled("thinking always on", "$primary"), 0)
+            case _:
+                on = session.thinks
+                return Piece(Content.styled("thinking on", "$primary") if on else _dim("thinking off"), 0)
+
+    def _speed(self, session: Session) -> list[Piece]:
+        growing = session.growing
+        if growing is not None:
+            rate, first = growing.tokens_per_s, growing.first_token_s
+        else:
+            made = next((m.provenance for m in reversed(session.path) if m.provenance), None)
+            rate, first = (made.timing.tokens_per_s, made.timing.first_token_s) if made else (0.0, None)
+        pieces = [Piece(Content.styled("stopping", "$warning"), 3, True)] if session.phase is Phase.STOPPING else []
+        if first:
+            pieces.append(Piece(_dim(f"first token {first:.2f} s"), 6, True))
+        if rate:
+            pieces.append(Piece(Content(f"{rate:.1f} tok/s"), 3, True))
+        return pieces
+
+    def _context(self, session: Session, prompt_tokens: int) -> list[Piece]:
+        window = session.model.context_window if session.model else 0
+        growing = session.growing
+        used = session.context_tokens
+        if growing is not None and prompt_tokens:
+            used = prompt_tokens + growing.thinking_tokens + growing.answer_tokens
+        if not window:
+            return []
+        share = used / window
+        figure = (f"{100 * share:.0f} %", "$warning" if share >= 0.8 else "$foreground 60%")
+        return [Piece(Content.assemble(("context ", "$foreground 60%"), bar(share, 8), " ", figure), 5, True)]

@@ -1,0 +1,121 @@
+"""The conversation on screen: its latest messages, following the end while the reader is there."""
+
+from collections.abc import Sequence
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.events import Click
+from textual.widgets import Static
+
+from qwenchat.chat.messages import Message
+from qwenchat.tui.widgets.message import Prompt, Reply, widget_of
+
+WINDOW = 50
+"""How many messages are mounted at first, and how many more each time the reader asks for earlier ones."""
+
+
+class Welcome(Static):
+    """What an empty conversation shows."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Content.assemble(
+                ("qwenchat\n", "bold $primary"),
+                ("A private conversation, on your own machine.\n\n", "$foreground"),
+                ("Enter sends   Ctrl+J breaks the line   Ctrl+T thinking\n", "$foreground 60%"),
+                ("Ctrl+B conversations   Ctrl+P commands   F1 help", "$foreground 60%"),
+            )
+        )
+
+
+class Earlier(Static):
+    """The line above the first mounted message that brings the ones before it."""
+
+
+class Transcript(VerticalScroll):
+    """The messages being read."""
+
+    BINDINGS = [Binding("e", "earlier", "Show earlier messages", show=False)]
+
+    def __init__(self) -> None:
+        super().__init__(id="transcript")
+        self._path: list[Message] = []
+        self._widgets: dict[str, Prompt | Reply] = {}
+
+    def compose(self) -> ComposeResult:
+        """The welcome, until there is a message."""
+        yield Earlier()
+        yield Welcome()
+
+    def on_mount(self) -> None:
+        """Follow the end from the start."""
+        self.query_one(Earlier).display = False
+        self.anchor()
+
+    @property
+    def following(self) -> bool:
+        """Whether the reader is at the end, so that the view moves with new text."""
+        return self.is_vertical_scroll_end
+
+    @property
+    def replies(self) -> list[Reply]:
+        """The mounted replies, oldest first."""
+        return [widget for widget in self._widgets.values() if isinstance(widget, Reply)]
+
+    def reply(self, message_id: str | None) -> Reply | None:
+        """The mounted reply with that id."""
+        widget = self._widgets.get(message_id or "")
+        return widget if isinstance(widget, Reply) else None
+
+    def follow(self) -> None:
+        """Go to the end and stay there as text comes."""
+        self.anchor()
+
+    def show(self, path: Sequence[Message]) -> None:
+        """Show the messages of `path`: those no longer in it go, new ones come at the end, the others stay."""
+        self._path = list(path)
+        wanted = {message.id for message in path}
+        for message_id in [key for key in self._widgets if key not in wanted]:
+            self._widgets.pop(message_id).remove()
+        at = next((i for i in reversed(range(len(self._path))) if self._path[i].id in self._widgets), None)
+        missing = self._path[-WINDOW:] if at is None else self._path[at + 1 :]
+        self.mount_all(self._made(missing))
+        if len(self._widgets) > 2 * WINDOW and self.following:
+            for message_id in list(self._widgets)[:-WINDOW]:
+                self._widgets.pop(message_id).remove()
+        self.query_one(Welcome).display = not self._widgets
+        self._count_earlier()
+
+    @on(Click, "Earlier")
+    def action_earlier(self) -> None:
+        """Mount the messages before the first mounted one; what is being read keeps its place."""
+        first = self._first()
+        if first == 0:
+            return
+        older = self._path[max(0, first - WINDOW) : first]
+        later = self._widgets
+        self._widgets = {}
+        widgets = self._made(older)
+        self._widgets.update(later)
+        below = self.max_scroll_y - self.scroll_y
+        self.release_anchor()
+        self.mount_all(widgets, after=self.query_one(Earlier))
+        self.call_after_refresh(lambda: self.scroll_to(y=self.max_scroll_y - below, animate=False))
+        self._count_earlier()
+
+    def _made(self, messages: Sequence[Message]) -> list[Prompt | Reply]:
+        made = [widget for message in messages if (widget := widget_of(message)) is not None]
+        self._widgets.update((widget.message_id, widget) for widget in made)
+        return made
+
+    def _first(self) -> int:
+        """Where in the path the first mounted message stands."""
+        return next((i for i, message in enumerate(self._path) if message.id in self._widgets), 0)
+
+    def _count_earlier(self) -> None:
+        line, hidden = self.query_one(Earlier), self._first()
+        line.display = hidden > 0
+        line.update(Content(f"↑ show {min(hidden, WINDOW)} of {hidden} earlier messages"))
