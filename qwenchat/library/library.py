@@ -119,7 +119,7 @@ class Library:
     def read(self, conversation: str) -> Conversation:
         """All of a conversation; raises ConversationNotFound."""
         row = self._connection.execute(
-            "select id, title, created, updated, leaf, draft from conversations where id = ?", (conversation,)
+            "select id, title, created, updated, leaf from conversations where id = ?", (conversation,)
         ).fetchone()
         if row is None:
             raise ConversationNotFound(f"There is no conversation {conversation}.", "`qwenchat list` shows them.")
@@ -140,8 +140,8 @@ class Library:
                 (conversation,),
             )
         )
-        id_, title, created, updated, leaf, draft = row
-        return Conversation(id_, title, created, updated, messages, leaf, draft)
+        id_, title, created, updated, leaf = row
+        return Conversation(id_, title, created, updated, messages, leaf, self.draft(id_))
 
     def resolve(self, prefix: str) -> str:
         """The id that begins with `prefix`; raises ConversationNotFound when there is none or more than one."""
@@ -179,13 +179,22 @@ class Library:
         """Delete a conversation and its messages."""
         with transaction(self._connection):
             self._connection.execute("delete from conversations where id = ?", (conversation,))
+            self._connection.execute("delete from drafts where conversation = ?", (conversation,))
 
-    def save_draft(self, conversation: str, text: str) -> None:
-        """Keep what was typed and not sent."""
+    def save_draft(self, conversation: str | None, text: str) -> None:
+        """Keep what was typed and not sent; None stands for a chat that has not begun."""
         with transaction(self._connection):
             self._connection.execute(
-                "update conversations set draft = ? where id = ?", (encoding.clean(text), conversation)
+                "insert into drafts values (?, ?) on conflict (conversation) do update set text = excluded.text",
+                (conversation or "", encoding.clean(text)),
             )
+
+    def draft(self, conversation: str | None) -> str:
+        """What was typed in that conversation and not sent."""
+        row = self._connection.execute(
+            "select text from drafts where conversation = ?", (conversation or "",)
+        ).fetchone()
+        return str(row[0]) if row else ""
 
     def close(self) -> None:
         """Close the file."""

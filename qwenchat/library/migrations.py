@@ -7,8 +7,7 @@ MIGRATIONS = (
       title text not null,         -- for lists, from the first message
       created real not null,       -- Unix time in seconds
       updated real not null,       -- Unix time in seconds of the last change
-      leaf text,                   -- the message whose branch is being read
-      draft text not null default ''  -- what was typed and not sent
+      leaf text                    -- the message whose branch is being read
     );
     create table messages (
       id text primary key,         -- 16 hexadecimal digits
@@ -22,6 +21,10 @@ MIGRATIONS = (
       provenance blob,             -- JSON: model, sampling, usage, timing, null for people
       timeline blob,               -- when each piece came, see timeline.py
       writer text                  -- the process that is writing it, null once it ended
+    );
+    create table drafts (
+      conversation text primary key,  -- an id, or '' for a chat that has not begun
+      text text not null              -- what was typed and not sent
     );
     create index messages_by_conversation on messages (conversation, created);
     create index conversations_by_update on conversations (updated desc);

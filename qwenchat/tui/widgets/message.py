@@ -12,17 +12,10 @@ from qwenchat.chat.provenance import FinishReason, Provenance
 from qwenchat.chat.text import SafeStream, safe, safe_line
 from qwenchat.tui.widgets.reasoning import Reasoning
 
-_ODD_LINE_ENDS = dict.fromkeys(map(ord, "\v\f\x1c\x1d\x1e\x85\u2028\u2029"), "\n")
-
 
 def _parser() -> MarkdownIt:
     """Markdown as GitHub has it, with HTML shown as the text it is."""
     return MarkdownIt("gfm-like", {"html": False})
-
-
-def _lines(text: str) -> str:
-    """`text` with only those line ends on which all readers of Markdown agree."""
-    return text.translate(_ODD_LINE_ENDS)
 
 
 class Prompt(Static):
@@ -115,13 +108,13 @@ class Reply(Vertical):
         else:
             self.reasoning.end()
         self._pending = ""
-        self.answer = _lines(safe(message.text))
+        self.answer = safe(message.text)
         self._say(_footer(message))
         self._footer.set_class(message.status is Status.FAILED, "-failed")
         self.call_later(self._render_whole)
 
     async def _append(self) -> None:
-        text, self._pending = _lines(self._pending), ""
+        text, self._pending = self._pending, ""
         self.answer += text
         self._markdown.display = bool(self.answer.strip())
         await self._markdown.append(text)

@@ -1,0 +1,374 @@
+"""The chat: hands the user's keys to the session and the session's events to the widgets."""
+
+import time
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Markdown, TextArea
+
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.errors import LibraryError, QwenchatError
+from qwenchat.chat.events import (
+    AnswerReclassified,
+    Event,
+    HistoryTrimmed,
+    LoadFailed,
+    ModelLoaded,
+    PrefillProgressed,
+    SaveFailed,
+    TextProduced,
+    ThoughtEnded,
+    ThoughtStarted,
+    TurnEnded,
+)
+from qwenchat.chat.messages import Role
+from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.text import is_web_link, safe, safe_line
+from qwenchat.session import Phase, Session
+from qwenchat.tui.slash import COMMANDS, command_of
+from qwenchat.tui.widgets.composer import Composer
+from qwenchat.tui.widgets.message import Reply
+from qwenchat.tui.widgets.notices import Notices
+from qwenchat.tui.widgets.sidebar import Sidebar
+from qwenchat.tui.widgets.status import StatusLine
+from qwenchat.tui.widgets.transcript import Transcript
+
+DRAWS_PER_S = 20
+DRAFT_SAVED_AFTER_S = 0.5
+QUIT_AGAIN_WITHIN_S = 3.0
+LISTED = 500
+"""How many conversations the sidebar lists."""
+
+
+class ChatScreen(Screen[None]):
+    """One conversation, the list of the others, and the draft of the next message."""
+
+    CSS_PATH = "chat.tcss"
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (90, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-short"), (14, "-tall")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+t", "thinking", "Thinking on or off", priority=True),
+        Binding("ctrl+o", "reasoning", "Open or fold the latest reasoning", priority=True),
+        Binding("escape", "stop", "Stop the reply, or put notices away"),
+        Binding("ctrl+r", "retry", "Ask again for the last reply", priority=True),
+        Binding("ctrl+n", "new", "New conversation", priority=True),
+        Binding("ctrl+b", "sidebar", "Saved conversations", priority=True),
+        Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True),
+        Binding("ctrl+end", "follow", "Go to the end and follow it", priority=True),
+        Binding("ctrl+home", "top", "Go to the beginning", priority=True),
+        Binding("ctrl+c,super+c", "copy_text", "Copy the selection; else stop, clear the draft, or quit"),
+    ]
+
+    def __init__(self, session: Session, load: LoadModel, resume: str | None) -> None:
+        super().__init__()
+        self.session = session
+        self._load = load
+        self._resume = resume
+        self._live: Reply | None = None
+        """The reply that is being written."""
+        self._prompt_tokens = 0
+        self._draft_saved = ""
+        self._draft_changed_at: float | None = None
+        self._asked_to_quit_at = 0.0
+
+    def compose(self) -> ComposeResult:
+        """The sidebar beside the conversation, the draft and the status."""
+        yield Sidebar()
+        with Vertical(id="main"):
+            yield Notices()
+            yield Transcript()
+            with Horizontal(id="draft"):
+                yield Composer()
+            yield StatusLine()
+
+    def on_mount(self) -> None:
+        """Begin once the first frame is on the screen, since loading a model takes the processor."""
+        self._composer.focus()
+        self.call_after_refresh(self.set_timer, 0.02, self._begin)
+
+    # Parts
+
+    @property
+    def _composer(self) -> Composer:
+        return self.query_one(Composer)
+
+    @property
+    def _transcript(self) -> Transcript:
+        return self.query_one(Transcript)
+
+    def _tell(self, text: str, severity: str = "information") -> None:
+        self.notify(safe(text), severity="warning" if severity == "warning" else "information", markup=False)
+
+    def _notice(self, subject: str, text: str) -> None:
+        self.query_one(Notices).say(subject, text)
+
+    # From the session
+
+    def _begin(self) -> None:
+        self.session.load(self._load)
+        self._notice("library", self.session.library.notice)
+        if self._resume is not None:
+            self._open(self._resume)
+        else:
+            self._bring_back_draft()
+        self.set_interval(1 / DRAWS_PER_S, self._draw)
+
+    def _draw(self) -> None:
+        """Show what has happened since the last time."""
+        for event in self.session.poll():
+            self._take(event)
+        if self._live is not None:
+            if self.session.phase is Phase.WAITING:
+                self._live.wait(self._why_waiting())
+            self._live.flush()
+        self.query_one(StatusLine).show(self.session, self._prompt_tokens)
+        self._composer.border_subtitle = self._hint()
+        changed = self._draft_changed_at
+        if changed is not None and time.monotonic() - changed >= DRAFT_SAVED_AFTER_S:
+            self.keep_draft()
+
+    def _take(self, event: Event) -> None:
+        """Hand one event to the widgets it concerns."""
+        live = self._live
+        match event:
+            case ModelLoaded():
+                self._notice("load", "")
+                self._notice("model", event.model.reason)
+            case LoadFailed():
+                self._notice("load", f"{event.error}")
+            case SaveFailed():
+                self._notice("save", f"{event.error} The text is still here and is saved at the next chance.")
+            case _ if live is None:
+                return
+            case PrefillProgressed():
+                self._prompt_tokens = event.total
+                live.wait(f"reading the prompt, {100 * event.done // max(1, event.total)} %")
+            case HistoryTrimmed():
+                self._tell(f"The {event.messages} oldest messages no longer fit the context and were left out.")
+            case ThoughtStarted():
+                live.think()
+            case TextProduced():
+                live.add(event)
+            case ThoughtEnded():
+                live.end_thought(fold=self._transcript.following)
+            case AnswerReclassified():
+                growing = self.session.growing
+                tokens = growing.thinking_tokens if growing else 0
+                live.reclassify(fold=self._transcript.following, tokens=tokens)
+            case _ if isinstance(event, TurnEnded):
+                live.finish(self.session.tree[live.message_id])
+                self._live = None
+
+    def _why_waiting(self) -> str:
+        if self.session.loading is not None:
+            return "waiting for the model to load"
+        return "" if self._prompt_tokens else "reading the prompt"
+
+    def _hint(self) -> str:
+        if not self._transcript.following:
+            return "Ctrl+End follows"
+        if self.session.busy:
+            return "Esc stops"
+        return "F1 help"
+
+    def _show_path(self) -> None:
+        """Bring the transcript in line with the session."""
+        self._transcript.show(self.session.path)
+        self._live = self._transcript.reply(self.session.reply_id)
+        self._prompt_tokens = 0
+        if self._live is not None:
+            self._transcript.follow()
+
+    # From the user
+
+    @on(Composer.Sent)
+    def _send(self) -> None:
+        text = self._composer.text
+        if not text.strip():
+            return
+        try:
+            if command := command_of(text):
+                self._composer.write("")
+                self.call_later(self.run_action, COMMANDS[command][0])
+                return
+            if self.session.busy:
+                self._tell("The model is still answering; the draft is kept. Esc stops the reply.")
+                return
+            before = self.session.conversation
+            self.session.send(text)
+        except QwenchatError as error:
+            self._tell(str(error), "warning")
+            return
+        self._composer.write("")
+        self._save_draft(before, "")
+        self._show_path()
+
+    @on(Composer.Recalled)
+    def _recall(self) -> None:
+        said = [message.text for message in self.session.path if message.role is Role.USER]
+        if said:
+            self._composer.write(said[-1])
+
+    @on(Composer.Paged)
+    def _page(self, event: Composer.Paged) -> None:
+        if event.up:
+            self._transcript.scroll_page_up()
+        else:
+            self._transcript.scroll_page_down()
+
+    @on(TextArea.Changed, "#composer")
+    def _draft_changed(self) -> None:
+        self._draft_changed_at = time.monotonic()
+
+    @on(Markdown.LinkClicked)
+    def _follow_link(self, event: Markdown.LinkClicked) -> None:
+        event.stop()
+        if is_web_link(event.href):
+            self.app.open_url(event.href)
+        else:
+            self._tell(f"Only web links are opened, not {safe_line(event.href)}")
+
+    def action_thinking(self) -> None:
+        """Turn thinking on or off for the next message."""
+        match self.session.support:
+            case ThinkingSupport.NONE:
+                self._tell("This model does not think before it answers.")
+            case ThinkingSupport.ALWAYS:
+                self._tell("This model always thinks; it has no switch.")
+            case _:
+                self.session.toggle_thinking()
+
+    def action_reasoning(self) -> None:
+        """Open or fold the latest thought there is."""
+        thoughts = [reply.reasoning for reply in self._transcript.replies if reply.reasoning.display]
+        if thoughts:
+            thoughts[-1].toggle()
+
+    def action_stop(self) -> None:
+        """Stop the reply; with none, put the notices away."""
+        if self.session.busy:
+            self.session.stop()
+        else:
+            self.query_one(Notices).put_away()
+
+    def action_retry(self) -> None:
+        """Ask again; the old reply stays as a branch."""
+        try:
+            self.session.retry()
+        except QwenchatError as error:
+            self._tell(str(error), "warning")
+            return
+        self._show_path()
+
+    def action_new(self) -> None:
+        """Leave this conversation, saved with its draft, for an empty one."""
+        self.keep_draft()
+        self.session.new()
+        self._draw()
+        self._show_path()
+        self._composer.write("")
+        self._bring_back_draft()
+        self._composer.focus()
+
+    def action_copy_reply(self) -> None:
+        """Copy the last reply, as the model wrote it."""
+        said = [message.text for message in self.session.path if message.role is Role.ASSISTANT and message.text]
+        if said:
+            self.app.copy_to_clipboard(said[-1])
+            self._tell("The last reply was copied.")
+        else:
+            self._tell("There is no reply to copy yet.")
+
+    def action_follow(self) -> None:
+        """To the end, and on with it as text comes."""
+        self._transcript.follow()
+
+    def action_top(self) -> None:
+        """To the first message that is shown."""
+        self._transcript.scroll_home(animate=False)
+
+    def action_copy_text(self) -> None:
+        """Ctrl+C: copy a selection, else stop the reply, else clear the draft, else ask once more to quit."""
+        if selected := self.get_selected_text():
+            self.app.copy_to_clipboard(selected)
+            self.clear_selection()
+        elif self.session.busy:
+            self.session.stop()
+        elif self._composer.text:
+            self._composer.clear()
+        elif time.monotonic() - self._asked_to_quit_at < QUIT_AGAIN_WITHIN_S:
+            self.call_later(self.run_action, "app.quit")
+        else:
+            self._asked_to_quit_at = time.monotonic()
+            self._tell("Press Ctrl+C again to quit.")
+
+    # Saved conversations and drafts
+
+    def action_sidebar(self) -> None:
+        """Show or hide the saved conversations."""
+        sidebar = self.query_one(Sidebar)
+        if sidebar.display:
+            self._close_sidebar()
+            return
+        try:
+            saved = self.session.library.conversations(limit=LISTED)
+        except LibraryError as error:
+            self._tell(str(error), "warning")
+            return
+        sidebar.show(saved, self.session.conversation)
+        sidebar.display = True
+        sidebar.query_one("OptionList").focus()
+
+    @on(Sidebar.Left)
+    def _close_sidebar(self) -> None:
+        self.query_one(Sidebar).display = False
+        self._composer.focus()
+
+    @on(Sidebar.Chosen)
+    def _choose(self, event: Sidebar.Chosen) -> None:
+        self._close_sidebar()
+        if event.conversation != self.session.conversation:
+            self.keep_draft()
+            self._composer.write("")
+            self._open(event.conversation)
+
+    def _open(self, conversation: str) -> None:
+        try:
+            self.session.resume(conversation)
+        except QwenchatError as error:
+            self._tell(str(error), "warning")
+            return
+        self._draw()
+        self._show_path()
+        self._transcript.follow()
+        self._bring_back_draft()
+
+    def _bring_back_draft(self) -> None:
+        """Put the saved draft of this conversation into the composer, unless something was written meanwhile."""
+        try:
+            saved = self.session.library.draft(self.session.conversation)
+        except LibraryError as error:
+            self._notice("save", str(error))
+            return
+        self._draft_saved = saved
+        if saved and not self._composer.text:
+            self._composer.write(saved)
+
+    def keep_draft(self) -> None:
+        """Save the draft as it stands."""
+        self._save_draft(self.session.conversation, self._composer.text)
+
+    def _save_draft(self, conversation: str | None, text: str) -> None:
+        self._draft_changed_at = None
+        if text == self._draft_saved:
+            return
+        try:
+            self.session.library.save_draft(conversation, text)
+        except LibraryError as error:
+            self._notice("save", str(error))
+        else:
+            self._draft_saved = text

@@ -1,0 +1,70 @@
+"""All keys and commands, read from the program itself."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.dom import DOMNode
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from qwenchat.tui.slash import COMMANDS
+
+_KEYS = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "question_mark": "?", "circumflex_accent": "^"}
+
+
+def key_name(keys: str) -> str:
+    """A binding's keys for people: "ctrl+j,alt+enter" is "Ctrl+J, Alt+Enter"."""
+    alternatives = (key.strip().split("+") for key in keys.split(","))
+    return ", ".join("+".join(_KEYS.get(part, part.capitalize()) for part in parts) for parts in alternatives)
+
+
+def bindings_of(cls: type[DOMNode]) -> dict[str, Binding]:
+    """Keys to binding, of the class and everything it inherits, as one row for each action."""
+    rows: dict[str, Binding] = {}
+    for base in cls.__mro__:
+        for binding in Binding.make_bindings(vars(base).get("BINDINGS", ())):
+            rows.setdefault(binding.key, binding)
+    merged: dict[str, Binding] = {}
+    for key, binding in rows.items():
+        same = next((k for k, b in merged.items() if b.action == binding.action), None)
+        merged[key if same is None else f"{same},{key}"] = binding if same is None else merged.pop(same)
+    return {key: binding for key, binding in merged.items() if binding.description}
+
+
+class HelpScreen(ModalScreen[None]):
+    """A panel over the chat; Esc closes it."""
+
+    CSS_PATH = "help.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q", "dismiss", "Close", show=False)]
+
+    def __init__(self, groups: Iterable[tuple[str, type[DOMNode]]]) -> None:
+        super().__init__()
+        self._groups = tuple(groups)
+
+    def compose(self) -> ComposeResult:
+        """One table for each part of the program."""
+        with Vertical(id="panel"):
+            yield Static("Keys and commands", classes="title")
+            with VerticalScroll(id="rows"):
+                for title, cls in self._groups:
+                    rows = [(key_name(key), binding.description) for key, binding in bindings_of(cls).items()]
+                    yield from self._table(title, rows)
+                rows = [(f"/{name}", description) for name, (_, description) in COMMANDS.items()]
+                soft = ("/think, /no_think", "Turn thinking on or off from this message on; part of the message")
+                yield from self._table("Commands, as a message", [*rows, soft])
+            yield Static("Esc closes", classes="foot")
+
+    def on_mount(self) -> None:
+        """Let the arrow keys scroll."""
+        self.query_one("#rows").focus()
+
+    def _table(self, title: str, rows: list[tuple[str, str]]) -> ComposeResult:
+        yield Static(Content(title), classes="group")
+        for keys, description in rows:
+            with Vertical(classes="row"):
+                yield Static(Content(keys), classes="keys")
+                yield Static(Content(description), classes="what")

@@ -1,0 +1,33 @@
+"""The program's own commands in a message, as against Qwen's soft switches, which stay in it."""
+
+import re
+
+from qwenchat.chat.errors import QwenchatError
+
+COMMANDS = {
+    "new": ("new", "Begin a new conversation"),
+    "retry": ("retry", "Ask again for the last reply"),
+    "stop": ("stop", "Stop the reply"),
+    "copy": ("copy_reply", "Copy the last reply"),
+    "help": ("app.help", "Show all keys and commands"),
+    "quit": ("app.quit", "Quit; everything is saved"),
+}
+"""Name to action and description."""
+
+_SOFT_SWITCHES = frozenset({"think", "no_think", "nothink"})
+_COMMAND = re.compile(r"/([A-Za-z_-]+)(?=\s|$)")
+
+
+class UnknownCommand(QwenchatError):
+    """A message that begins with a command this program does not have."""
+
+
+def command_of(text: str) -> str | None:
+    """The name of the command that `text` is; None for a message to the model. Raises UnknownCommand."""
+    found = _COMMAND.match(text.strip())
+    if found is None or found[1] in _SOFT_SWITCHES:
+        return None
+    if found[1] not in COMMANDS:
+        known = ", ".join(f"/{name}" for name in COMMANDS)
+        raise UnknownCommand(f"There is no command /{found[1]}.", f"There are {known}. The draft was kept.")
+    return found[1]

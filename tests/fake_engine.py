@@ -1,0 +1,147 @@
+"""An engine that says what a test tells it to, for tests of the session and the interface."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from qwenchat.chat.commands import LoadModel, StartTurn
+from qwenchat.chat.errors import QwenchatError
+from qwenchat.chat.events import (
+    AnswerReclassified,
+    Channel,
+    LoadProgressed,
+    PrefillProgressed,
+    TextProduced,
+    ThoughtEnded,
+    ThoughtStarted,
+    TurnEvent,
+    TurnFinished,
+    TurnStopped,
+)
+from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport, Timing, Usage
+from qwenchat.engine.base import Stopped, StopSignal
+
+MODEL = ModelInfo(
+    "Qwen/Qwen3-0.6B", "abc123", "bf16", "cpu", context_window=4096, thinking=ThinkingSupport.SWITCHED,
+    parameters=600_000_000, memory_bytes=1_200_000_000, load_s=1.5,
+)  # fmt: skip
+
+
+@dataclass
+class Script:
+    """One reply. A token is a word with the space after it."""
+
+    answer: str = "Paris is the capital of France."
+    thought: str = ""
+    """Said only when the turn asks for thinking."""
+    thought_untagged: str = ""
+    """A thought that looks like answer until it ends."""
+    delay_s: float = 0.0
+    """Before each token."""
+    error: QwenchatError | Exception | None = None
+    error_at: int = 0
+    """How many tokens come before the error."""
+    hold_at: int | None = None
+    """After so many tokens the reply waits until `FakeEngine.release` or a stop."""
+
+
+@dataclass
+class FakeEngine:
+    """Answers turns by its scripts, in order, then by repeating the last; records what it was told."""
+
+    scripts: list[Script] = field(default_factory=lambda: [Script()])
+    model: ModelInfo = MODEL
+    load_error: QwenchatError | None = None
+    progress: tuple[LoadProgressed, ...] = ()
+    loading_holds: bool = False
+    """Loading waits until `release`."""
+    loads: list[LoadModel] = field(default_factory=list)
+    turns: list[StartTurn] = field(default_factory=list)
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        self._gate = StopSignal()
+        self._queue = deque(self.scripts)
+
+    def release(self) -> None:
+        """Let go of what is held."""
+        self._gate.set()
+
+    def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
+        self.loads.append(command)
+        for step in self.progress:
+            progress(step)
+        if self.loading_holds:
+            self._hold(stop)
+        if self.load_error is not None:
+            raise self.load_error
+        return replace(self.model, name=command.name or self.model.name)
+
+    def generate(self, command: StartTurn, stop: StopSignal) -> Iterator[TurnEvent]:
+        self.turns.append(command)
+        script = self._queue.popleft() if len(self._queue) > 1 else self._queue[0]
+        usage, started = Usage(prompt_tokens=sum(len(m.text.split()) + 5 for m in command.messages)), time.monotonic()
+        yield PrefillProgressed(command.turn, usage.prompt_tokens, usage.prompt_tokens)
+        said = 0
+        for event in self._events(script, command, started):
+            if isinstance(event, TextProduced):
+                if script.error is not None and said == script.error_at:
+                    raise script.error
+                if script.hold_at == said:
+                    self._hold(stop, give_up=False)
+                said += 1
+                if event.channel is Channel.THOUGHT:
+                    usage = replace(usage, thinking_tokens=usage.thinking_tokens + 1)
+                else:
+                    usage = replace(usage, answer_tokens=usage.answer_tokens + 1)
+            if script.delay_s:
+                time.sleep(script.delay_s)
+            timing = Timing(0.01, 0.0, max(time.monotonic() - started, 0.001), 50.0)
+            if stop.is_set():
+                yield TurnStopped(command.turn, usage, timing)
+                return
+            yield event
+        if script.error is not None:
+            raise script.error
+        yield TurnFinished(command.turn, FinishReason.STOP, usage, Timing(0.01, 0.0, 1.0, 50.0))
+
+    def prefill(self, command: StartTurn, stop: StopSignal) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _events(self, script: Script, command: StartTurn, started: float) -> Iterator[TurnEvent]:
+        def now() -> float:
+            return time.monotonic() - started
+
+        if script.thought_untagged:
+            for token in _tokens(script.thought_untagged):
+                yield TextProduced(command.turn, Channel.ANSWER, token, 1, now())
+            yield AnswerReclassified(command.turn, now())
+        if script.thought and command.thinking:
+            yield ThoughtStarted(command.turn, now())
+            for token in _tokens(script.thought):
+                yield TextProduced(command.turn, Channel.THOUGHT, token, 1, now())
+            yield ThoughtEnded(command.turn, now())
+        for token in _tokens(script.answer):
+            yield TextProduced(command.turn, Channel.ANSWER, token, 1, now())
+
+    def _hold(self, stop: StopSignal, *, give_up: bool = True) -> None:
+        while not self._gate.is_set():
+            if stop.is_set():
+                if give_up:
+                    raise Stopped
+                return
+            time.sleep(0.005)
+
+
+def _tokens(text: str) -> Iterator[str]:
+    start = 0
+    for at, character in enumerate(text):
+        if character == " ":
+            yield text[start : at + 1]
+            start = at + 1
+    if start < len(text):
+        yield text[start:]
