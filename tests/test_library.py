@@ -74,7 +74,7 @@ def test_newest_conversation_comes_first_and_prefixes_find_it() -> None:
     assert [row.id for row in library.conversations()] == ["aa1", "b", "aa2"]
     assert library.latest() == "aa1"
     assert library.resolve("b") == "b"
-    with pytest.raises(ConversationNotFound, match="aa1, aa2|aa2, aa1"):
+    with pytest.raises(ConversationNotFound, match=r"aa1, aa2|aa2, aa1"):
         library.resolve("aa")
     with pytest.raises(ConversationNotFound, match="zz"):
         library.resolve("zz")

@@ -1,4 +1,4 @@
-"""What one speaker said, as widgets: the system's and the user's words, and the model's reply while it grows and after."""
+"""What one speaker said, as widgets: the words of system and user, and the model's reply while it grows and after."""
 
 from markdown_it import MarkdownIt
 from textual.app import ComposeResult

@@ -10,7 +10,7 @@ from textual.events import Click
 from textual.widgets import Static
 
 SETTLED_CHARACTERS = 2000
-"""Thought text beyond this is split off at a line end, so that a long thought costs no more to draw than a short one."""
+"""Thought text beyond this is split off at a line end: a long thought costs no more to draw than a short one."""
 
 
 def duration(seconds: float) -> str:

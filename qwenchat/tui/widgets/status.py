@@ -79,7 +79,7 @@ class StatusLine(Widget):
     def show(self, session: Session, prompt_tokens: int) -> None:
         """Read the session; `prompt_tokens` is the size of the prompt of a running turn."""
         pieces = [*self._model(session), self._thinking(session), *self._speed(session)]
-        pieces += self._context(session, prompt_tokens)
+        pieces += self._context_gauge(session, prompt_tokens)
         if pieces != self._pieces:
             self._pieces = pieces
             self.refresh()
@@ -137,7 +137,7 @@ class StatusLine(Widget):
             pieces.append(Piece(Content(f"{rate:.1f} tok/s"), 3, True))
         return pieces
 
-    def _context(self, session: Session, prompt_tokens: int) -> list[Piece]:
+    def _context_gauge(self, session: Session, prompt_tokens: int) -> list[Piece]:
         window = session.model.context_window if session.model else 0
         growing = session.growing
         used = session.context_tokens

@@ -1,10 +1,11 @@
 """The conversation on screen: its latest messages, following the end while the reader is there."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Click
@@ -38,7 +39,7 @@ class Earlier(Static):
 class Transcript(VerticalScroll):
     """The messages being read."""
 
-    BINDINGS = [Binding("e", "earlier", "Show earlier messages", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "earlier", "Show earlier messages", show=False)]
 
     def __init__(self) -> None:
         super().__init__(id="transcript")

@@ -1,0 +1,70 @@
+"""The user's settings: what config.toml says, key by key, and what is wrong with it."""
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import msgspec
+
+from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.sampling import SamplingOverrides
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Quantization = Literal["auto", "bf16", "float16", "float32"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every key of config.toml with its default; flags and environment variables go before them."""
+
+    model: str | None = None
+    """A Hub name, a folder, a GGUF file or a short name; None for the best that can be had."""
+    device: Device = "auto"
+    quantization: Quantization = "auto"
+    context: int | None = None
+    """Size of the context window in tokens; None for the model's own."""
+    system: str = ""
+    """A system prompt."""
+    think: bool = True
+    """Thinking mode at the start of a chat."""
+    theme: str = "qwenchat-dark"
+    sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
+    """The table `[sampling]`; what it leaves open is Qwen3's preset of the mode."""
+
+
+def read(file: Path) -> tuple[Settings, tuple[str, ...]]:
+    """The settings in `file`, and what is wrong with it in words; a key that cannot be used has its default."""
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return Settings(), ()
+    except (OSError, ValueError, RecursionError) as error:
+        return Settings(), (f"{file} cannot be read: {error}. The defaults are used.",)
+    problems: list[str] = []
+    values = _values(Settings, table, file, "", problems)
+    chosen = values.get("sampling")
+    try:
+        if isinstance(chosen, SamplingOverrides):
+            chosen.applied(thinking=True)
+    except ConfigInvalid as error:
+        problems.append(f"{file}: {error} [sampling] is ignored.")
+        del values["sampling"]
+    return Settings(**values), tuple(problems)
+
+
+def _values(cls: type, table: dict[str, Any], file: Path, prefix: str, problems: list[str]) -> dict[str, Any]:
+    """Those of `table`'s keys that are fields of `cls` and have their type."""
+    types = {name: hint for name, hint in get_type_hints(cls).items() if name in {f.name for f in fields(cls)}}
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in types:
+            problems.append(f"{file}: there is no setting {prefix}{name}. It is ignored.")
+        elif types[name] is SamplingOverrides and isinstance(value, dict):
+            values[name] = SamplingOverrides(**_values(SamplingOverrides, value, file, f"{name}.", problems))
+        else:
+            try:
+                values[name] = msgspec.convert(value, types[name])
+            except msgspec.ValidationError as error:
+                problems.append(f"{file}: {prefix}{name} cannot be used: {error}. The default is used.")
+    return values
