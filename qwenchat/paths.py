@@ -7,6 +7,13 @@ from pathlib import Path
 import platformdirs
 
 
+def shipped_themes() -> Path:
+    """The folder of the themes that come with qwenchat: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "themes"
+    return inside if inside.is_dir() else package.parent / "themes"
+
+
 @dataclass(frozen=True, slots=True)
 class Paths:
     """The folders of one user; none of them needs to exist."""
