@@ -70,9 +70,9 @@ class LocalEngine:
         try:
             with torch.inference_mode():
                 yield from turn.run()
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemory("The context does not fit the device's memory.", "Start a new chat.") from error
-        except RuntimeError as error:
+        except (MemoryError, RuntimeError) as error:
+            if hardware.is_out_of_memory(error):
+                raise OutOfMemory("The context does not fit the device's memory.", "Start a new chat.") from error
             raise EngineFailed(f"The model failed during the reply: {error}.", "Try again.") from error
 
     def prefill(self, command: StartTurn, stop: StopSignal) -> None:

@@ -45,3 +45,11 @@ def choose(device: str, quantization: str) -> tuple[str, torch.dtype]:
         return chosen, torch.bfloat16
     fast_bf16 = {"avx512_bf16", "amx_bf16", "bf16"} & set(cpu_features())
     return chosen, torch.bfloat16 if fast_bf16 else torch.float32
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out; on the CPU, torch says so in a plain RuntimeError."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and ("allocate memory" in said or "not enough memory" in said)

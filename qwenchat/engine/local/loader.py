@@ -11,6 +11,7 @@ from torch import Tensor
 from qwenchat.chat.errors import ModelDamaged, ModelNotFound, ModelUnsupported, OutOfMemory
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.engine.local import hardware
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
 from qwenchat.engine.local.gguf_file import GGUFFile
 from qwenchat.engine.local.network import Network
@@ -59,7 +60,9 @@ def load(
             weights = _safetensors(path)
         total = _size(path)
         decoder = Decoder(config, _collected(weights, total, device, dtype, progress, stop).take)
-    except (MemoryError, torch.OutOfMemoryError) as error:
+    except (MemoryError, RuntimeError) as error:
+        if not hardware.is_out_of_memory(error):
+            raise
         raise OutOfMemory(f"{path.name} does not fit the memory of {device}.", "Choose a smaller model.") from error
     parameters = sum(tensor.numel() for tensor in decoder.tensors)
     memory = sum(tensor.numel() * tensor.element_size() for tensor in decoder.tensors)

@@ -41,7 +41,8 @@ class ChatTokenizer:
         return self.tokenizer.get_vocab_size()
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text`, control tokens recognised, nothing added."""
+        """The ids of `text`, control tokens recognised, nothing added; lone surrogates are replaced."""
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def encode_as_text(self, text: str) -> list[int]:

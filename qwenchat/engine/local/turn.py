@@ -42,7 +42,8 @@ class Turn:
         self._prompt_tokens = self._cached_tokens = 0
         self._tokens = {Channel.THOUGHT: 0, Channel.ANSWER: 0}
         self._unreported = 0
-        """Tokens since the last text was reported."""
+        """Tokens since the last text was reported; they count where the next text belongs, so that the tags of an
+        empty thought are no thought."""
         self._first_s: float | None = None
         self._thought_began_s: float | None = None
         self._thought_s = 0.0
@@ -95,7 +96,7 @@ class Turn:
                 if token in tokenizer.eos_ids:
                     reason = FinishReason.STOP
                     break
-                self._count(splitter.channel)
+                self._count()
                 if token in (opens, closes):
                     yield from self._events(splitter.text(detokenizer.flush()))
                     yield from self._events(splitter.open() if token == opens else splitter.close())
@@ -104,6 +105,7 @@ class Turn:
         except Stopped:
             reason = FinishReason.STOPPED
         yield from self._events(splitter.text(detokenizer.flush()))
+        self._tokens[splitter.channel] += self._unreported
         return reason
 
     def _events(self, splits: Iterable[Split]) -> Iterator[TurnEvent]:
@@ -112,6 +114,7 @@ class Turn:
             now = self._elapsed()
             match split:
                 case Said():
+                    self._tokens[split.channel] += self._unreported
                     yield TextProduced(turn, split.channel, split.text, self._unreported, now)
                     self._unreported = 0
                 case Mark.OPENED:
@@ -126,10 +129,9 @@ class Turn:
                     self._end_thought(now)
                     yield AnswerReclassified(turn, now)
 
-    def _count(self, channel: Channel) -> None:
+    def _count(self) -> None:
         if self._first_s is None:
             self._first_s = self._elapsed()
-        self._tokens[channel] += 1
         self._unreported += 1
 
     def _end_thought(self, now: float) -> None:

@@ -1,0 +1,166 @@
+"""Sixteen rows of a quantized matrix times a few quantized vectors: the one kernel that all matrix products use.
+
+Written as LLVM IR, since only there the 8-bit dot product instruction of the CPU can be named. Everything is counted
+in groups of 32 neighbouring weights, which share a scale, as do 32 neighbouring elements of a vector:
+
+    out[t, r] = sum over groups g of  scale[g, r] * vector_scale[g, t] * sum over k of (q[g, r, k] - zero) * x[g, t, k]
+
+A tile is sixteen rows. Its bytes lie so that one 64-byte load holds four neighbouring k of all sixteen rows.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import Any
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+GROUP = 32
+"""Weights that share a scale."""
+ROWS = 16
+"""Rows of a tile."""
+
+
+class Format(IntEnum):
+    """How the weights of a matrix are stored."""
+
+    U8 = 0
+    """Unsigned bytes, 128 standing for zero."""
+    U4 = 1
+    """Four bits, 8 standing for zero; the low half of a byte holds the first four of eight k."""
+    U4_MIN = 2
+    """Four bits, 0 standing for the group's minimum, which is stored beside the scale."""
+
+    @property
+    def group_bytes(self) -> int:
+        """Bytes of one group of one tile, scales not counted."""
+        return GROUP * ROWS // (1 if self is Format.U8 else 2)
+
+    @property
+    def zero(self) -> int:
+        """The stored value that stands for zero."""
+        return {Format.U8: 128, Format.U4: 8, Format.U4_MIN: 0}[self]
+
+
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+_BYTES, _WORDS = ir.VectorType(_I8, 64), ir.VectorType(_I16, 32)
+_INTS, _FLOATS = ir.VectorType(_I32, ROWS), ir.VectorType(ir.FloatType(), ROWS)
+_HALVES = ir.VectorType(ir.HalfType(), ROWS)
+_HAS_VNNI = bool(llvmlite.binding.get_host_cpu_features().get("avx512vnni"))
+
+
+def tile_kernel(form: Format, tokens: int, vnni: bool = _HAS_VNNI) -> Callable[..., None]:
+    """The kernel for one format and that many vectors at once, to be called from numba code.
+
+    Its arguments are addresses and counts: weights, scales (half), minima (half), x (int8, [k/4, tokens, 4]), scales
+    of x (float32, [groups, tokens]), sums of x (int32, [groups, tokens]), out (float32, [tokens, out_stride]),
+    out_stride, groups, and add: 0 writes to out, 1 adds to it.
+    """
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def kernel(  # type: ignore[no-untyped-def]  # noqa: ANN202
+        typing_context, weights, scales, minima, x, x_scales, x_sums, out, out_stride, groups, add
+    ):
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+            _Tile(builder, form, tokens, vnni, args).emit()
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 10), generate
+
+    return kernel  # type: ignore[no-any-return]
+
+
+class _Tile:
+    """Emits the instructions of one kernel."""
+
+    def __init__(
+        self, builder: ir.IRBuilder, form: Format, tokens: int, vnni: bool, args: Sequence[ir.Value]
+    ) -> None:
+        self.b, self.form, self.tokens, self.vnni = builder, form, tokens, vnni
+        self.weights, self.scales, self.minima, self.x, self.x_scales, self.x_sums = args[:6]
+        self.out, self.out_stride, self.groups, self.add = args[6:]
+
+    def emit(self) -> None:
+        b = self.b
+        stride = b.mul(self.out_stride, _I64(4))
+        addresses = [b.add(self.out, b.mul(stride, _I64(t))) for t in range(self.tokens)]
+        adds = b.icmp_signed("!=", self.add, _I64(0))
+        totals = []
+        for address in addresses:
+            begin = b.select(adds, self._load(address, 0, _FLOATS, 4), ir.Constant(_FLOATS, [0.0] * ROWS))
+            totals.append(cgutils.alloca_once_value(b, begin))
+        with cgutils.for_range(b, self.groups, intp=_I64) as loop:
+            self._group(loop.index, totals)
+        for address, total in zip(addresses, totals, strict=True):
+            b.store(b.load(total), b.inttoptr(address, _FLOATS.as_pointer())).align = 4
+
+    def _group(self, group: ir.Value, totals: list[ir.Value]) -> None:
+        """Add one group's share to the totals."""
+        b, n = self.b, self.tokens
+        figures = b.mul(group, _I64(4 * n))
+        sums = [self._splat(self._load(b.add(self.x_sums, figures), 4 * t, _I32, 4)) for t in range(n)]
+        zero = ir.Constant(_INTS, [-self.form.zero] * ROWS)
+        dots = [b.mul(total, zero) for total in sums]
+        x = b.add(self.x, b.mul(group, _I64(GROUP * n)))
+        for quad, weights in enumerate(self._quads(group)):
+            for t in range(n):
+                four = self._splat(self._load(x, 4 * (quad * n + t), _I32, 4))
+                dots[t] = self._dot4(dots[t], weights, four)
+        halves = b.mul(group, _I64(2 * ROWS))
+        scale = b.fpext(self._load(b.add(self.scales, halves), 0, _HALVES, 32), _FLOATS)
+        for t in range(n):
+            x_scale = self._splat(self._load(b.add(self.x_scales, figures), 4 * t, ir.FloatType(), 4))
+            total = self._fma(b.sitofp(dots[t], _FLOATS), b.fmul(scale, x_scale), b.load(totals[t]))
+            if self.form is Format.U4_MIN:
+                minimum = b.fpext(self._load(b.add(self.minima, halves), 0, _HALVES, 32), _FLOATS)
+                total = self._fma(b.sitofp(sums[t], _FLOATS), b.fmul(minimum, x_scale), total)
+            b.store(total, totals[t])
+
+    def _quads(self, group: ir.Value) -> list[ir.Value]:
+        """The group's weights as eight vectors of [row, four k] unsigned bytes."""
+        b = self.b
+        at = b.add(self.weights, b.mul(group, _I64(self.form.group_bytes)))
+        stored = [self._load(at, 64 * i, _BYTES, 64) for i in range(self.form.group_bytes // 64)]
+        if self.form is Format.U8:
+            return stored
+        mask, four = ir.Constant(_WORDS, [0x0F0F] * 32), ir.Constant(_WORDS, [4] * 32)
+        quads = []
+        for both in stored:
+            words = b.bitcast(both, _WORDS)
+            quads += [b.and_(words, mask), b.and_(b.lshr(words, four), mask)]
+        return [b.bitcast(quad, _BYTES) for quad in quads]
+
+    def _dot4(self, total: ir.Value, weights: ir.Value, four: ir.Value) -> ir.Value:
+        """Add to each of sixteen integers the dot product of four unsigned with four signed bytes."""
+        b = self.b
+        if self.vnni:
+            kind = ir.FunctionType(_INTS, [_INTS, _BYTES, _BYTES])
+            function = cgutils.get_or_insert_function(b.module, kind, "llvm.x86.avx512.vpdpbusd.512")
+            return b.call(function, [total, weights, b.bitcast(four, _BYTES)])
+        eight, low = ir.Constant(_WORDS, [8] * 32), ir.Constant(_WORDS, [255] * 32)
+        w, x = b.bitcast(weights, _WORDS), b.bitcast(four, _WORDS)
+        for ours, theirs in ((b.and_(w, low), b.ashr(b.shl(x, eight), eight)), (b.lshr(w, eight), b.ashr(x, eight))):
+            wide = ir.VectorType(_I32, 32)
+            products = b.mul(b.sext(ours, wide), b.sext(theirs, wide))
+            even, odd = (ir.Constant(_INTS, list(range(start, 32, 2))) for start in (0, 1))
+            total = b.add(total, b.add(*(b.shuffle_vector(products, products, pick) for pick in (even, odd))))
+        return total
+
+    def _fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+        kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
+        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, "llvm.fma.v16f32"), [x, y, z])
+
+    def _load(self, address: ir.Value, offset: int, kind: ir.Type, alignment: int) -> ir.Value:
+        pointer = self.b.inttoptr(self.b.add(address, _I64(offset)), kind.as_pointer())
+        value = self.b.load(pointer)
+        value.align = alignment
+        return value
+
+    def _splat(self, value: ir.Value) -> ir.Value:
+        vector = ir.VectorType(value.type, ROWS)
+        nothing = ir.Constant(vector, ir.Undefined)
+        first = self.b.insert_element(nothing, value, _I32(0))
+        return self.b.shuffle_vector(first, nothing, ir.Constant(_INTS, [0] * ROWS))

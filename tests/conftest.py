@@ -1,0 +1,45 @@
+"""What several test files share; heavy things are made once a run, whichever worker comes first."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from qwenchat.paths import Paths
+
+
+def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name` of this run, filled by `make` in exactly one of its processes."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder, done = base / name, base / f"{name}.done"
+    with FileLock(base / f"{name}.lock"):
+        if not done.exists():
+            make(folder)
+            done.touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def qwen3_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the real tokenizer.json and tokenizer_config.json of Qwen3-0.6B."""
+    from .tiny_qwen3 import unpack_tokenizer
+
+    return _once(tmp_path_factory, "qwen3-tokenizer", unpack_tokenizer)
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small Qwen3 that knows the lessons of `tiny_qwen3.py`."""
+    from .tiny_qwen3 import save_tiny_qwen3
+
+    return _once(tmp_path_factory, "tiny-qwen3", save_tiny_qwen3)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """The folders of a user who has nothing yet."""
+    return Paths(tmp_path / "config", tmp_path / "data", tmp_path / "cache", tmp_path / "logs")
