@@ -1,60 +1,39 @@
 """The commands, and the only place where the parts are wired together."""
 
-import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
-from qwenchat import __version__
+from qwenchat import __version__, options
 from qwenchat.chat.errors import ConfigInvalid, QwenchatError
-from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.paths import Paths
 
 if TYPE_CHECKING:
     from qwenchat.engine.base import Engine
+    from qwenchat.library.library import Library
     from qwenchat.session import Session
 
-_MODEL = [
-    click.option("--model", metavar="NAME", help="A Hub name, a folder, a GGUF file, or a short name."),
-    click.option("--device", default="auto", show_default=True, help="auto, cuda, mps or cpu."),
-    click.option("--quantization", default="auto", show_default=True, help="auto, bf16 or float32."),
-    click.option("--context", type=click.IntRange(256), metavar="TOKENS", help="Size of the context window."),
-    click.option("--system", default="", metavar="TEXT", help="A system prompt."),
-    click.option("--think/--no-think", default=True, help="Thinking mode (on by default)."),
-]
-_SAMPLING = [
-    click.option("--temperature", type=float, help="0 is greedy."),
-    click.option("--top-p", type=float),
-    click.option("--top-k", type=int),
-    click.option("--min-p", type=float),
-    click.option("--repetition-penalty", type=float),
-    click.option("--presence-penalty", type=float, help="1.5 against endless repetition."),
-    click.option("--frequency-penalty", type=float),
-    click.option("--max-tokens", type=int, help="Longest reply, thought included."),
-    click.option("--seed", type=int, help="The same seed gives the same reply."),
-]
+LATEST = "latest"
 
 
-def _with(options: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
-    def decorate(function: Any) -> Any:
-        for option in reversed(options):
-            function = option(function)
-        return function
+class _Chat(click.Group):
+    """The chat, and the commands beside it."""
 
-    return decorate
+    context_class = options.Context
 
 
-def _overrides(options: dict[str, Any]) -> SamplingOverrides:
-    overrides = SamplingOverrides(**{name: options[name] for name in SamplingOverrides.__slots__})
-    sampling = overrides.applied(options["think"])
-    if sampling.temperature == 0 and options["think"]:
-        click.echo("qwenchat: greedy decoding makes Qwen3 repeat itself when it thinks; add --no-think.", err=True)
-    return overrides
+class _Ask(click.Command):
+    """A command with the options of the chat."""
+
+    context_class = options.Context
 
 
 def make_engine() -> "Engine":
@@ -64,76 +43,189 @@ def make_engine() -> "Engine":
     return LocalEngine(Paths.of_user())
 
 
-def _session(options: dict[str, Any], save: bool = True) -> "Session":
+def _say(text: str) -> None:
+    from qwenchat.chat.text import safe_line
+
+    click.echo(f"qwenchat: {safe_line(text, 1000)}", err=True)
+
+
+@contextmanager
+def _session(given: dict[str, Any], library: "Library") -> "Iterator[Session]":
+    """A session over `library`; what it holds is saved and everything is closed at the end."""
     from qwenchat.engine.worker import Worker
-    from qwenchat.library.library import Library
     from qwenchat.session import Session
 
-    overrides = _overrides(options)
-    library = Library.open(Paths.of_user().database) if save else Library.in_memory()
-    factory = click.get_current_context().find_object(dict) or {}
-    worker = Worker(factory.get("make_engine", make_engine))
-    return Session(worker, library, system=options["system"], thinking=options["think"], overrides=overrides)
-
-
-def _load_command(options: dict[str, Any]) -> Any:
-    from qwenchat.chat.commands import LoadModel
-
-    return LoadModel(options["model"], options["device"], options["quantization"], options["context"])
-
-
-@click.group(invoke_without_command=True, context_settings={"auto_envvar_prefix": "QWENCHAT"})
-@click.version_option(__version__, prog_name="qwenchat")
-@_with(_MODEL)
-@_with(_SAMPLING)
-@click.option("--resume", is_flag=False, flag_value="latest", metavar="[ID]", help="Go on with a conversation.")
-@click.option("--theme", default="qwenchat-dark", help="qwenchat-dark or qwenchat-light.")
-@click.option("--plain", is_flag=True, help="Line by line, for screen readers and simple terminals.")
-@click.pass_context
-def cli(ctx: click.Context, /, **options: Any) -> None:
-    """Chat with Qwen3, in private, in your terminal."""
-    if ctx.invoked_subcommand is not None:
-        return
-    session = _session(options)
-    if options["resume"]:
-        resume = options["resume"]
-        latest = session.library.latest() if resume == "latest" else session.library.resolve(resume)
-        if latest is not None:
-            session.resume(latest)
-    interactive = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    if options["plain"] or not interactive:
-        from qwenchat.plain import chat
-
-        sys.exit(chat(session, _load_command(options)))
-    from qwenchat.tui.app import QwenChat
-
-    QwenChat(session, _load_command(options), theme=options["theme"]).run()
-
-
-@cli.command()
-@click.argument("prompt", nargs=-1)
-@_with(_MODEL)
-@_with(_SAMPLING)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--no-save", is_flag=True, help="Keep this conversation out of the library.")
-def ask(prompt: tuple[str, ...], as_json: bool, no_save: bool, **options: Any) -> None:
-    """Ask once; standard input is added to the prompt."""
-    from qwenchat.chat.text import decode_input
-    from qwenchat.plain import answer
-
-    text = " ".join(prompt)
-    if not sys.stdin.isatty():
-        piped, replaced = decode_input(sys.stdin.buffer.read())
-        if replaced:
-            click.echo("qwenchat: what was not valid text on standard input was replaced.", err=True)
-        text = f"{text}\n\n{piped}".strip()
-    if not text.strip():
-        raise click.UsageError("There is nothing to ask. Give a prompt, or text on standard input.")
-    session = _session(options, save=not no_save)
+    injected: dict[str, Callable[[], Engine]] = click.get_current_context().find_object(dict) or {}
+    worker = Worker(injected.get("make_engine", make_engine))
+    overrides = options.overrides(given)
+    session = Session(worker, library, system=given["system"], thinking=given["think"], overrides=overrides)
     try:
-        sys.exit(answer(session, _load_command(options), text, as_json=as_json, saved=not no_save))
+        yield session
     finally:
         session.close()
+        if session.unsaved:
+            _say("The last reply could not be saved.")
+
+
+@contextmanager
+def _saved() -> "Iterator[Library]":
+    """The saved conversations, to be read; nothing is made where there are none."""
+    from qwenchat.library.library import Library
+
+    path = Paths.of_user().database
+    library = Library.open(path) if path.exists() else Library.in_memory()
+    if library.notice:
+        _say(library.notice)
+    try:
+        yield library
+    finally:
+        library.close()
+
+
+def _complete_conversation(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    from qwenchat.chat.text import safe_line
+
+    with _saved() as library:
+        rows = [row for row in library.conversations() if row.id.startswith(typed)]
+    return [CompletionItem(row.id, help=safe_line(row.title, 60)) for row in rows]
+
+
+@click.group(cls=_Chat, invoke_without_command=True)
+@click.version_option(__version__, prog_name="qwenchat")
+@options.for_turns
+@click.option(
+    "--resume", is_flag=False, flag_value=LATEST, metavar="[ID]", shell_complete=_complete_conversation,
+    help="Go on with a conversation, by default the latest; the first digits of its id are enough.",
+)  # fmt: skip
+@options.for_screen
+@click.pass_context
+def cli(context: click.Context, /, **given: Any) -> None:
+    """Chat with Qwen3, in private, in your terminal."""
+    if given["resume"] in cli.commands:
+        raise click.UsageError(f"--resume opens the chat; write `qwenchat {given['resume']}` without it.")
+    if context.invoked_subcommand is not None:
+        _refuse_stray_flags(context)
+        return
+    from qwenchat.library.library import Library
+
+    options.overrides(given)
+    library = Library.open(Paths.of_user().database)
+    try:
+        resumed, notices = _resumed(library, given["resume"])
+    except QwenchatError:
+        library.close()
+        raise
+    notices = (*options.problems(context), *options.warnings(given), *notices)
+    interactive = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if given["plain"] or not interactive:
+        sys.exit(_chat_by_line(given, library, resumed, notices))
+    _chat_on_screen(given, library, resumed, notices)
+
+
+def _refuse_stray_flags(context: click.Context) -> None:
+    """Only `ask` has use for flags that come before it."""
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE and (
+            context.invoked_subcommand != "ask" or name not in {p.name for p in ask.params}
+        ):
+            raise click.UsageError(f"{parameter.opts[0]} goes with the chat, not with `{context.invoked_subcommand}`.")
+
+
+def _resumed(library: "Library", asked: str | None) -> tuple[str | None, tuple[str, ...]]:
+    """The id of the conversation to go on with, and what to say about it; raises ConversationNotFound."""
+    if asked is None:
+        return None, ()
+    if asked != LATEST:
+        return library.resolve(asked), ()
+    latest = library.latest()
+    return latest, () if latest else ("There is no saved conversation to go on with yet; this is a new one.",)
+
+
+def _chat_by_line(given: dict[str, Any], library: "Library", resumed: str | None, notices: tuple[str, ...]) -> int:
+    from qwenchat.plain import PlainChat
+
+    for notice in notices:
+        _say(notice)
+    with _session(given, library) as session:
+        if resumed is not None:
+            session.resume(resumed)
+        return PlainChat(session, options.load_command(given)).run()
+
+
+def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | None, notices: tuple[str, ...]) -> None:
+    from qwenchat.paths import shipped_themes
+    from qwenchat.tui.app import QwenChat
+
+    paths = Paths.of_user()
+    with _session(given, library) as session:
+        QwenChat(
+            session,
+            options.load_command(given),
+            theme=given["theme"],
+            theme_folders=(shipped_themes(), paths.themes),
+            resume=resumed,
+            notices=notices,
+            log_file=paths.log_file,
+        ).run()
+
+
+@cli.command(cls=_Ask)
+@click.argument("prompt", nargs=-1)
+@options.for_turns
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--no-save", is_flag=True, help="Keep this conversation out of the library.")
+@click.pass_context
+def ask(context: click.Context, /, prompt: tuple[str, ...], as_json: bool, no_save: bool, **given: Any) -> None:
+    """Ask once; standard input is added to the prompt."""
+    given = _with_flags_before(context, given)
+    text = _question(prompt)
+    for notice in (*options.problems(context), *options.warnings(given)):
+        _say(notice)
+    from qwenchat.ask import ask as ask_once
+    from qwenchat.ask import failure
+    from qwenchat.chat.text import safe_json
+    from qwenchat.library.library import Library
+
+    try:
+        library = Library.in_memory() if no_save else Library.open(Paths.of_user().database)
+        with _session(given, library) as session:
+            code = ask_once(session, options.load_command(given), text, as_json=as_json, saved=not no_save)
+    except QwenchatError as error:
+        if as_json:
+            click.echo(safe_json(failure(error)))
+        raise
+    sys.exit(code)
+
+
+def _with_flags_before(context: click.Context, given: dict[str, Any]) -> dict[str, Any]:
+    """`qwenchat --model x ask` means `qwenchat ask --model x`."""
+    above = context.parent
+    if above is None:
+        return given
+    return {
+        name: above.params[name]
+        if above.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        and context.get_parameter_source(name) is not ParameterSource.COMMANDLINE
+        else value
+        for name, value in given.items()
+    }
+
+
+def _question(prompt: tuple[str, ...]) -> str:
+    """The prompt with what comes on standard input below it; raises UsageError when both are empty."""
+    from qwenchat.chat.text import decode_input
+
+    text, replaced = decode_input(os.fsencode(" ".join(prompt)))
+    if not sys.stdin.isatty():
+        piped, piped_replaced = decode_input(sys.stdin.buffer.read())
+        replaced = replaced or piped_replaced
+        text = "\n\n".join(part for part in (text, piped.strip("\n")) if part.strip())
+    if replaced:
+        _say("What was not valid text in the prompt or on standard input was replaced.")
+    if not text.strip():
+        raise click.UsageError("There is nothing to ask. Give a prompt, or text on standard input.")
+    return text
 
 
 @cli.command("list")
@@ -142,68 +234,96 @@ def list_command(as_json: bool) -> None:
     """List the saved conversations, newest first."""
     from datetime import datetime
 
-    from qwenchat.chat.text import safe_line
-    from qwenchat.library.library import Library
+    from qwenchat.chat.text import safe_json, safe_line
 
-    rows = Library.open(Paths.of_user().database).conversations()
+    with _saved() as library:
+        rows = library.conversations()
     if as_json:
         names = ("id", "title", "updated", "model", "messages")
-        click.echo(json.dumps([{name: getattr(row, name) for name in names} for row in rows], ensure_ascii=False))
-        return
-    for row in rows:
+        click.echo(safe_json([{name: getattr(row, name) for name in names} for row in rows]))
+    elif not rows:
+        _say("No conversation is saved yet.")
+    for row in () if as_json else rows:
         when = datetime.fromtimestamp(row.updated).strftime("%Y-%m-%d %H:%M")
-        click.echo(f"{row.id}  {when}  {row.messages:>4}  {safe_line(row.title, 80)}")
+        click.echo(f"{safe_line(row.id)}  {when}  {row.messages:>4}  {safe_line(row.title, 80)}")
 
 
 @cli.command()
-@click.argument("conversation")
+@click.argument("conversation", metavar="ID", shell_complete=_complete_conversation)
 def show(conversation: str) -> None:
-    """Print a conversation."""
-    from qwenchat.library.library import Library
+    """Print a conversation; the first digits of its id are enough."""
+    from qwenchat.chat.tree import MessageTree
     from qwenchat.plain import as_text
 
-    library = Library.open(Paths.of_user().database)
-    click.echo(as_text(library.read(library.resolve(conversation))))
+    with _saved() as library:
+        stored = library.read(library.resolve(conversation))
+    click.echo(as_text(MessageTree(stored.messages, stored.leaf).path()))
 
 
 @cli.group(invoke_without_command=True)
 @click.pass_context
 def models(context: click.Context) -> None:
-    """List the known models, or fetch one."""
-    if context.invoked_subcommand is not None:
-        return
-    from qwenchat.engine.local.catalog import KNOWN, models_here
+    """List the known models, show one, or fetch one."""
+    if context.invoked_subcommand is None:
+        from qwenchat.models import table
 
-    here = {model.name: model for model in models_here(Paths.of_user())}
-    for known in KNOWN:
-        mark = "here" if known.hub_name in here else f"{known.bf16_bytes / 1e9:.1f} GB to download"
-        click.echo(f"{known.name:<12} {known.parameters / 1e9:5.1f} B parameters  {mark}")
-    for name in sorted(set(here) - {known.hub_name for known in KNOWN}):
-        click.echo(f"{name}  here")
+        click.echo(table(Paths.of_user()))
+
+
+@models.command("show")
+@click.argument("name", shell_complete=options.complete_model)
+def show_model(name: str) -> None:
+    """Say what is known of a model: parameters, context, sizes, and where it is."""
+    from qwenchat.models import account
+
+    click.echo(account(name, Paths.of_user()))
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", shell_complete=options.complete_model)
 def pull(name: str) -> None:
     """Fetch a model."""
     from qwenchat.engine.base import StopSignal
     from qwenchat.engine.local.locate import locate
-    from qwenchat.plain import LoadReport
+    from qwenchat.printer import LoadReport
 
-    report = LoadReport()
-    located = locate(name, paths=Paths.of_user(), progress=report.show, stop=StopSignal())
-    report.clear()
+    report = LoadReport(lines=True)
+    try:
+        located = locate(name, paths=Paths.of_user(), progress=report.show, stop=StopSignal())
+    finally:
+        report.clear()
     click.echo(f"{located.name} is here: {located.path}")
 
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def doctor(as_json: bool) -> None:
-    """Say what this machine has, and what is wrong."""
+    """Say what this machine has, what is wrong and how to mend it; exit code 1 when no chat is possible."""
+    from qwenchat.chat.text import safe_json
     from qwenchat.doctor import examine
 
     report = examine(Paths.of_user())
-    click.echo(json.dumps(report, indent=2) if as_json else "\n".join(f"{k:<16} {v}" for k, v in report.items()))
+    click.echo(safe_json(report.as_dict(), indent=2) if as_json else report.as_text())
+    sys.exit(1 if report.broken else 0)
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that lets a shell complete commands, options, models and conversations.
+
+    bash: qwenchat completion bash >> ~/.bashrc
+
+    zsh: qwenchat completion zsh >> ~/.zshrc
+
+    fish: qwenchat completion fish > ~/.config/fish/completions/qwenchat.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is not None:
+        template = kind(cli, {}, "qwenchat", "_QWENCHAT_COMPLETE")
+        click.echo(template.source_template % template.source_vars())
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -212,23 +332,35 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command line; errors go to standard error in one line, with the exit code scripts expect."""
+    _prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, _terminate)
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
+        cli.main(prog_name="qwenchat", standalone_mode=False)
+        sys.stdout.flush()
+    except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  (so that nothing is flushed into the closed pipe)
+        # Whoever read the output has gone; nothing may be flushed into the closed pipe on the way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except QwenchatError as error:
-        from qwenchat.chat.text import safe_line
-
-        click.echo(f"qwenchat: {safe_line(str(error), 1000)}", err=True)
+        _say(str(error))
         sys.exit(2 if isinstance(error, ConfigInvalid) else 1)
+    except OSError as error:
+        _say(f"{error}.")
+        sys.exit(1)
+
+
+def _prepare_streams() -> None:
+    """Streams that take any text, also where the locale is not UTF-8 or a stream was closed by the caller."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115  (lives as long as the process)
+        elif mode == "w":
+            stream.reconfigure(errors="replace")

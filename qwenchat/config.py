@@ -12,6 +12,7 @@ from qwenchat.chat.sampling import SamplingOverrides
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Quantization = Literal["auto", "bf16", "float16", "float32"]
+SMALLEST_CONTEXT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +44,11 @@ def read(file: Path) -> tuple[Settings, tuple[str, ...]]:
         return Settings(), (f"{file} cannot be read: {error}. The defaults are used.",)
     problems: list[str] = []
     values = _values(Settings, table, file, "", problems)
-    chosen = values.get("sampling")
-    try:
-        if isinstance(chosen, SamplingOverrides):
-            chosen.applied(thinking=True)
-    except ConfigInvalid as error:
-        problems.append(f"{file}: {error} [sampling] is ignored.")
-        del values["sampling"]
     return Settings(**values), tuple(problems)
 
 
 def _values(cls: type, table: dict[str, Any], file: Path, prefix: str, problems: list[str]) -> dict[str, Any]:
-    """Those of `table`'s keys that are fields of `cls` and have their type."""
+    """Those of `table`'s keys that are fields of `cls`, have their type and lie in their range."""
     types = {name: hint for name, hint in get_type_hints(cls).items() if name in {f.name for f in fields(cls)}}
     values: dict[str, Any] = {}
     for name, value in table.items():
@@ -64,7 +58,19 @@ def _values(cls: type, table: dict[str, Any], file: Path, prefix: str, problems:
             values[name] = SamplingOverrides(**_values(SamplingOverrides, value, file, f"{name}.", problems))
         else:
             try:
-                values[name] = msgspec.convert(value, types[name])
-            except msgspec.ValidationError as error:
-                problems.append(f"{file}: {prefix}{name} cannot be used: {error}. The default is used.")
+                converted = msgspec.convert(value, types[name])
+                _check_range(cls, name, converted)
+            except (msgspec.ValidationError, ConfigInvalid, OverflowError) as error:
+                problems.append(
+                    f"{file}: {prefix}{name} cannot be used: {str(error).rstrip('.')}. The default is used."
+                )
+            else:
+                values[name] = converted
     return values
+
+
+def _check_range(cls: type, name: str, value: Any) -> None:
+    if cls is SamplingOverrides:
+        SamplingOverrides(**{name: value}).applied(thinking=True)
+    elif name == "context" and value < SMALLEST_CONTEXT:
+        raise ConfigInvalid(f"it is {value}.", f"It must be at least {SMALLEST_CONTEXT}.")

@@ -1,46 +1,195 @@
 """What this machine has and what is wrong with it."""
 
+import json
 import os
 import platform
+import shutil
 import sqlite3
-from importlib.metadata import version
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
 import psutil
 
+import qwenchat
+from qwenchat import config
+from qwenchat.chat.text import safe_line
+from qwenchat.library.migrations import MIGRATIONS
 from qwenchat.paths import Paths
 
+SMALLEST_DISK = 2e9
+"""Bytes that a download of Qwen3-0.6B needs, with some room."""
+PROBE_LIMIT_S = 120
+_PROBE = """
+import json
+import torch
+import qwenchat.engine.local.engine
+from qwenchat.engine.local.hardware import cpu_features, devices
+found = devices()
+gpu = torch.cuda.get_device_name() if "cuda" in found else None
+print(json.dumps({"devices": list(found), "gpu": gpu, "cpu_features": list(cpu_features())}))
+"""
 
-def examine(paths: Paths) -> dict[str, object]:
-    """Versions, device, memory, CPU features, folders, models here, problems; every value fits JSON."""
-    from qwenchat.engine.local.catalog import models_here  # noqa: PLC0415  (torch comes with it)
-    from qwenchat.engine.local.hardware import cpu_features, devices  # noqa: PLC0415
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong."""
+
+    what: str
+    remedy: str
+    broken: bool = False
+    """Whether no chat is possible because of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The findings; every fact fits JSON."""
+
+    facts: dict[str, Any]
+    problems: tuple[Problem, ...]
+
+    @property
+    def broken(self) -> bool:
+        """Whether no chat is possible."""
+        return any(problem.broken for problem in self.problems)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return self.facts | {"problems": [asdict(problem) for problem in self.problems], "ok": not self.broken}
+
+    def as_text(self) -> str:
+        """For people."""
+        width = max(len(name) for name in self.facts) + 2
+        lines = [f"{name.replace('_', ' '):<{width}}{_in_words(value)}" for name, value in self.facts.items()]
+        lines += ["", "What is wrong, and how to mend it:" if self.problems else "Nothing is wrong."]
+        lines += [f"- {safe_line(f'{p.what} {p.remedy}', 1000)}" for p in self.problems]
+        return "\n".join(lines)
+
+
+def examine(paths: Paths) -> Report:
+    """Look at everything the chat needs; takes as long as loading torch does."""
+    problems: list[Problem] = []
     memory = psutil.virtual_memory()
-    models = [model.name for model in models_here(paths)]
-    problems = []
-    for folder in (paths.config, paths.data, paths.cache, paths.logs):
-        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-        if not (existing.is_dir() and os.access(existing, os.W_OK)):
-            problems.append(f"{existing} cannot be written; set QWENCHAT_HOME to another folder")
-    if not models:
-        problems.append("no model is on this machine yet; `qwenchat models pull qwen3-0.6b` fetches one")
-    return {
-        "qwenchat": version("qwenchat"),
+    free = shutil.disk_usage(_existing(paths.cache)).free
+    facts: dict[str, Any] = {
+        "qwenchat": qwenchat.__version__,
         "python": platform.python_version(),
-        "torch": version("torch"),
-        "transformers": version("transformers"),
-        "textual": version("textual"),
+        **{name: _version(name) for name in ("torch", "transformers", "textual")},
         "sqlite": sqlite3.sqlite_version,
         "platform": platform.platform(),
-        "devices": list(devices()),
-        "cpu_features": list(cpu_features()),
+        **_engine(problems),
         "cores": psutil.cpu_count(logical=False) or 1,
         "memory_gb": round(memory.total / 1e9, 1),
         "memory_free_gb": round(memory.available / 1e9, 1),
+        "disk_free_gb": round(free / 1e9, 1),
         "config": str(paths.config_file),
         "data": str(paths.database),
         "cache": str(paths.models),
         "log": str(paths.log_file),
-        "models": models,
-        "problems": problems,
+        **_models(paths, problems, free),
+        **_library(paths.database, problems),
     }
+    _folders(paths, problems)
+    problems += [Problem(text, "Mend or remove it.") for text in config.read(paths.config_file)[1]]
+    return Report(facts, tuple(sorted(problems, key=lambda problem: not problem.broken)))
+
+
+def _engine(problems: list[Problem]) -> dict[str, Any]:
+    """What torch finds, asked in another process, since a broken torch can take its process with it."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (_source(), os.environ.get("PYTHONPATH"))))}
+    command = [sys.executable, "-P", "-c", _PROBE]
+    said = ""
+    try:
+        probe = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=PROBE_LIMIT_S,
+        )  # fmt: skip
+        if probe.returncode == 0:
+            found: dict[str, Any] = json.loads(probe.stdout.splitlines()[-1])
+            return found
+        said = (probe.stderr.strip().splitlines() or [f"it ended with code {probe.returncode}"])[-1]
+    except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
+        said = str(error)
+    problems.append(
+        Problem(
+            f"The engine cannot be started: {said}.",
+            f"Install qwenchat again: {sys.executable} -m pip install --force-reinstall torch transformers qwenchat",
+            broken=True,
+        )
+    )
+    return {"devices": [], "gpu": None, "cpu_features": []}
+
+
+def _source() -> str:
+    return str(Path(qwenchat.__file__).parent.parent)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _models(paths: Paths, problems: list[Problem], free: int) -> dict[str, Any]:
+    """Which models are here, and whether others can be had."""
+    try:
+        from qwenchat.engine.local import hub  # noqa: PLC0415  (may be what is broken)
+        from qwenchat.engine.local.catalog import models_here  # noqa: PLC0415
+    except ImportError as error:
+        problems.append(Problem(f"Models cannot be looked for: {error}.", "Install qwenchat again.", broken=True))
+        return {"models": [], "hub_reachable": False}
+    models, reachable = [model.name for model in models_here(paths)], hub.reachable()
+    if not models:
+        remedy = "`qwenchat models pull qwen3-0.6b` fetches one." if reachable else "Connect to the internet once."
+        problems.append(Problem("No model is on this machine yet.", remedy))
+        if free < SMALLEST_DISK:
+            room = f"Only {free / 1e9:.1f} GB are free for models in {paths.cache}."
+            problems.append(Problem(room, "Free some space, or set QWENCHAT_HOME."))
+    return {"models": models, "hub_reachable": reachable}
+
+
+def _library(path: Path, problems: list[Problem]) -> dict[str, Any]:
+    """How many conversations there are; the file is only read."""
+    if not path.exists():
+        return {"conversations": 0}
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            if connection.execute("pragma user_version").fetchone()[0] > len(MIGRATIONS):
+                problems.append(Problem(f"{path} was written by a newer qwenchat.", "Update qwenchat.", broken=True))
+                return {"conversations": None}
+            found = connection.execute("pragma integrity_check(1)").fetchone()[0]
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
+            return {"conversations": connection.execute("select count(*) from conversations").fetchone()[0]}
+    except sqlite3.Error as error:
+        remedy = "At the next start it is set aside, if it is damaged, and a new one is begun."
+        problems.append(Problem(f"{path} cannot be read: {error}.", remedy))
+        return {"conversations": None}
+
+
+def _folders(paths: Paths, problems: list[Problem]) -> None:
+    for folder in (paths.config, paths.data, paths.cache, paths.logs):
+        existing = _existing(folder)
+        if not (existing.is_dir() and os.access(existing, os.W_OK)):
+            problems.append(Problem(f"{existing} cannot be written.", "Set QWENCHAT_HOME to another folder."))
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
+
+
+def _in_words(value: object) -> str:
+    match value:
+        case None:
+            return "unknown"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(str, value)) or "none"
+        case _:
+            return safe_line(str(value), 1000)

@@ -1,185 +1,150 @@
-"""The chat without screen control: line by line, and one question from a script."""
+"""The chat without screen control: line by line, for screen readers, pipes and simple terminals."""
 
-import json
 import sys
-from typing import TextIO
+from collections.abc import Callable
+from dataclasses import replace
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
-from qwenchat.chat.events import (
-    Channel,
-    HistoryTrimmed,
-    LoadFailed,
-    LoadProgressed,
-    ModelLoaded,
-    SaveFailed,
-    TextProduced,
-    ThoughtEnded,
-    TurnEnded,
-    TurnFailed,
-)
 from qwenchat.chat.messages import Message, Role, Status
-from qwenchat.chat.text import SafeStream, safe, safe_line
-from qwenchat.chat.tree import MessageTree
-from qwenchat.library.library import Conversation
+from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.text import decode_input, safe, safe_line
+from qwenchat.printer import Printer, say
 from qwenchat.session import Session
 
-_DIM, _RESET = "\x1b[2m", "\x1b[0m"
+INTERRUPTED = 130
+LISTED = 20
+WELCOME = (
+    "Write a message and press Enter. A backslash at the end of a line continues it on the next. "
+    "Ctrl+C stops a reply. /help lists the commands, /quit leaves."
+)
 
 
-class LoadReport:
-    """What is happening while a model loads, on one line of standard error, if that is a terminal."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._shown = False
-
-    def show(self, event: LoadProgressed) -> None:
-        """Replace the line."""
-        if self._terminal:
-            amount = f" {event.done / 1e6:,.0f} of {event.total / 1e6:,.0f} MB" if event.total else ""
-            print(f"\r\x1b[K{_DIM}{safe_line(event.step)}{amount}{_RESET}", end="", file=sys.stderr, flush=True)
-            self._shown = True
-
-    def clear(self) -> None:
-        """Remove the line."""
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            self._shown = False
+class Quit(Exception):
+    """The user has had enough."""
 
 
-class _Printer:
-    """Prints a turn as it streams: the answer to standard output, the thought to standard error."""
+class PlainChat:
+    """Reads messages and commands from standard input and answers them, until the input ends."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._streams = {Channel.ANSWER: SafeStream(), Channel.THOUGHT: SafeStream()}
-        self._dim = sys.stderr.isatty()
+    def __init__(self, session: Session, load: LoadModel) -> None:
+        self._session = session
+        self._load = load
+        self._prompting = sys.stdin.isatty()
+        self._commands: dict[str, tuple[Callable[[str], None], str]] = {
+            "new": (self._new, "begin a new conversation"),
+            "retry": (self._retry, "ask again for the last reply"),
+            "think": (lambda _: self._think(True), "think before each answer"),
+            "no_think": (lambda _: self._think(False), "answer at once"),
+            "model": (self._model, "load another model: /model NAME"),
+            "list": (self._list, "list the saved conversations"),
+            "resume": (self._resume, "go on with a saved conversation: /resume ID"),
+            "help": (self._help, "list the commands"),
+            "quit": (self._quit, "leave; everything is saved"),
+        }
 
-    def text(self, event: TextProduced) -> None:
-        self._print(event.channel, self._streams[event.channel].feed(event.text))
+    def run(self) -> int:
+        """The exit code."""
+        self._session.load(self._load)
+        if self._session.library.notice:
+            say(self._session.library.notice)
+        if self._prompting:
+            print(WELCOME)
+        if self._session.path:
+            print(f"{as_text(self._session.path)}\n", flush=True)
+        try:
+            while (text := self._read()) is not None:
+                self._heed(text)
+        except Quit:
+            return 0
+        except KeyboardInterrupt:
+            print(flush=True)
+            return INTERRUPTED
+        return 0
 
-    def end(self, channel: Channel) -> None:
-        self._print(channel, self._streams[channel].finish() + ("" if self._quiet else "\n"))
-
-    def _print(self, channel: Channel, text: str) -> None:
-        if self._quiet or not text:
-            return
-        if channel is Channel.ANSWER:
-            print(text, end="", flush=True)
-        else:
-            text = f"{_DIM}{text}{_RESET}" if self._dim else text
-            print(text, end="", file=sys.stderr, flush=True)
-
-
-def _run_turn(session: Session, quiet: bool = False) -> TurnEnded:
-    """Print what comes until the turn has ended."""
-    printer, report = _Printer(quiet), LoadReport()
-    while True:
-        for event in session.wait(0.5):
-            match event:
-                case LoadProgressed():
-                    report.show(event)
-                case ModelLoaded():
-                    report.clear()
-                    if event.model.reason:
-                        _say(event.model.reason)
-                case TextProduced():
-                    printer.text(event)
-                case ThoughtEnded():
-                    printer.end(Channel.THOUGHT)
-                case HistoryTrimmed():
-                    _say(f"The {event.messages} oldest messages no longer fit the context and were left out.")
-                case LoadFailed() | TurnFailed() | SaveFailed():
-                    report.clear()
-                    _say(str(event.error))
-            if isinstance(event, TurnEnded):
-                printer.end(Channel.ANSWER)
-                return event
-
-
-def _say(text: str, to: TextIO | None = None) -> None:
-    print(f"qwenchat: {safe_line(text, 1000)}", file=to or sys.stderr, flush=True)
-
-
-def answer(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved: bool) -> int:
-    """Ask once and print the reply; the exit code."""
-    if session.library.notice and saved:
-        _say(session.library.notice)
-    session.load(load)
-    session.send(prompt)
-    try:
-        ended = _run_turn(session, quiet=as_json)
-    except KeyboardInterrupt:
-        session.stop()
-        return 130
-    if as_json:
-        print(json.dumps(_report(session, saved), ensure_ascii=False))
-    return 1 if isinstance(ended, TurnFailed) else 0
-
-
-def _report(session: Session, saved: bool) -> dict[str, object]:
-    reply = session.path[-1]
-    made = reply.provenance
-    if made is None:
-        return {"answer": "", "thinking": "", "finish_reason": "error", "error": reply.note}
-    return {
-        "answer": reply.text,
-        "thinking": reply.reasoning,
-        "finish_reason": made.finish_reason,
-        "model": {name: getattr(made.model, name) for name in ("name", "revision", "quantization", "device")},
-        "usage": {
-            name: getattr(made.usage, name)
-            for name in ("prompt_tokens", "cached_tokens", "thinking_tokens", "answer_tokens")
-        },
-        "timing": {
-            "load_s": round(made.model.load_s, 3),
-            "first_token_s": round(made.timing.first_token_s, 3),
-            "tokens_per_s": round(made.timing.tokens_per_s, 2),
-        },
-        "seed": made.sampling.seed,
-        "conversation": session.conversation if saved else None,
-    }
-
-
-def chat(session: Session, load: LoadModel) -> int:
-    """Read messages line by line until the input ends; the exit code."""
-    prompting = sys.stdin.isatty()
-    session.load(load)
-    if session.library.notice:
-        _say(session.library.notice)
-    try:
+    def _read(self) -> str | None:
+        """The next message, put together from continued lines; None at the end of the input."""
+        lines: list[str] = []
         while True:
-            if prompting:
-                print("> ", end="", file=sys.stderr, flush=True)
-            line = sys.stdin.readline()
-            if not line or line.strip() in ("/quit", "/exit"):
-                return 0
-            if line.strip() == "/new":
-                session.new()
-            elif line.strip():
-                _one(session, line.rstrip("\n"))
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        session.close()
+            if self._prompting:
+                print("More: " if lines else "You: ", end="", flush=True)
+            data = sys.stdin.buffer.readline()
+            if not data:
+                return "\n".join(lines) if lines else None
+            line, replaced = decode_input(data)
+            if replaced:
+                say("What was not valid text was replaced.")
+            line = line.rstrip("\r\n")
+            if not line.endswith("\\"):
+                return "\n".join((*lines, line))
+            lines.append(line[:-1])
+
+    def _heed(self, text: str) -> None:
+        """Carry out a command, or send a message and print the reply."""
+        try:
+            word, _, rest = text.strip().partition(" ")
+            name = word[1:].lower()
+            # With words after them, /think and /no_think are the model's own switches and part of the message.
+            if word.startswith("/") and name in self._commands and not (rest and name in ("think", "no_think")):
+                self._commands[name][0](rest.strip())
+            elif word.startswith("/") and name.isalpha() and name not in ("think", "nothink"):
+                say(f"There is no command {word}. /help lists the commands.")
+            elif word:
+                self._session.send(text)
+                self._print_reply()
+        except QwenchatError as error:
+            say(str(error))
+
+    def _print_reply(self) -> None:
+        printer = Printer(announced=True)
+        try:
+            printer.run(self._session)
+        except KeyboardInterrupt:
+            self._session.stop()
+            printer.run(self._session)
+
+    def _new(self, rest: str) -> None:
+        self._session.new()
+        say("A new conversation.")
+
+    def _retry(self, rest: str) -> None:
+        self._session.retry()
+        self._print_reply()
+
+    def _think(self, on: bool) -> None:
+        if self._session.support is not ThinkingSupport.SWITCHED:
+            say("This model always thinks." if self._session.thinks else "This model cannot think.")
+            return
+        if self._session.thinks is not on:
+            self._session.toggle_thinking()
+        say(f"Thinking is {'on' if on else 'off'}.")
+
+    def _model(self, rest: str) -> None:
+        self._load = replace(self._load, name=rest or None)
+        self._session.load(self._load)
+        say(f"Loading {rest or 'the best model there is'}; the next message is answered by it.")
+
+    def _list(self, rest: str) -> None:
+        for row in self._session.library.conversations(limit=LISTED):
+            print(f"{row.id}  {safe_line(row.title, 80)}")
+
+    def _resume(self, rest: str) -> None:
+        self._session.resume(self._session.library.resolve(rest))
+        print(as_text(self._session.path), flush=True)
+
+    def _help(self, rest: str) -> None:
+        print(WELCOME)
+        for name, (_, meaning) in self._commands.items():
+            print(f"/{name}: {meaning}")
+        sys.stdout.flush()
+
+    def _quit(self, rest: str) -> None:
+        raise Quit
 
 
-def _one(session: Session, text: str) -> None:
-    try:
-        session.send(text)
-        _run_turn(session)
-    except QwenchatError as error:
-        _say(str(error))
-    except KeyboardInterrupt:
-        session.stop()
-        _run_turn(session, quiet=True)
-
-
-def as_text(conversation: Conversation) -> str:
-    """A conversation to read; partial replies say so."""
-    path = MessageTree(conversation.messages, conversation.leaf).path()
-    return "\n\n".join(_message(message) for message in path)
+def as_text(messages: tuple[Message, ...]) -> str:
+    """Messages to read; partial replies say so."""
+    return "\n\n".join(_message(message) for message in messages)
 
 
 def _message(message: Message) -> str:
@@ -187,5 +152,7 @@ def _message(message: Message) -> str:
     if message.provenance is not None:
         who = safe_line(message.provenance.model.name)
     mark = "" if message.status is Status.COMPLETE else f" [{message.status}]"
+    if message.status is Status.FAILED and message.note:
+        mark = f" [failed: {safe_line(message.note, 1000)}]"
     thought = f"<think>\n{safe(message.reasoning)}\n</think>\n\n" if message.reasoning else ""
-    return f"{who}{mark}:\n{thought}{safe(message.text)}"
+    return f"{who}{mark}:\n{thought}{safe(message.text)}".rstrip()

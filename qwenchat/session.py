@@ -26,6 +26,7 @@ from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, Thinki
 from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.thinking import soft_switch_in_force, thinks
+from qwenchat.chat.timeline import Tick
 from qwenchat.chat.tree import MessageTree
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
@@ -55,6 +56,15 @@ class _Turn:
     """None until the model is loaded."""
     saved_at: float = 0.0
     dirty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsaved:
+    """A reply whose latest version is not on disk yet."""
+
+    conversation: str
+    reply: Message
+    ticks: tuple[Tick, ...]
 
 
 class Session:
@@ -91,6 +101,11 @@ class Session:
         self._clock = clock
         self._turn: _Turn | None = None
         self._turns = 0
+        self._loads = 0
+        """How many loads were asked for and have not ended; only the latest one counts."""
+        self._unsaved: dict[str, _Unsaved] = {}
+        self._tried_to_save_at = 0.0
+        self._saving_fails = False
         self._ask_to_think = False
         self._out: list[Event] = []
 
@@ -137,12 +152,18 @@ class Session:
                 return usage.prompt_tokens + usage.answer_tokens
         return 0
 
+    @property
+    def unsaved(self) -> int:
+        """How many replies could not be written yet and are only in memory."""
+        return len(self._unsaved)
+
     # What the user does
 
     def load(self, command: LoadModel) -> None:
         """Make a model ready; messages may be sent meanwhile and are answered when it is."""
         self.loading = LoadProgressed("starting")
         self.load_error = None
+        self._loads += 1
         self._worker.send(command)
 
     def send(self, text: str) -> Message:
@@ -237,6 +258,7 @@ class Session:
     def close(self) -> None:
         """End the turn, save what came, end the worker and close the library; takes at most two seconds."""
         self._abandon_turn()
+        self._write_unsaved()
         self._worker.close()
         self.library.close()
 
@@ -256,8 +278,9 @@ class Session:
         conversation = self.conversation or new_id()
         before = self._system_message() if parent is None else ()
         user = Message(Role.USER, (TextPart(text),), parent=before[0].id if before else parent)
-        for message in (*before, user):
-            self.library.save(conversation, message)
+        if error := self._write_unsaved():
+            raise error
+        self.library.save_all(conversation, (*before, user))
         self.conversation = conversation
         for message in (*before, user):
             self.tree.add(message)
@@ -295,16 +318,10 @@ class Session:
         match event:
             case LoadProgressed():
                 self.loading = event
-            case ModelLoaded():
-                self.model, self.loading, self.load_error = event.model, None, None
-                self._out.append(event)
-                self._dispatch()
-                return
-            case LoadFailed():
-                self.model, self.loading, self.load_error = None, None, event.error
-                self._out.append(event)
-                if self._turn and self._turn.command is None:
-                    self._end(TurnFailed(self._turn.number, event.error))
+            case ModelLoaded() | LoadFailed():
+                self._loads -= 1
+                if self._loads == 0:
+                    self._end_load(event)
                 return
             case SaveFailed():
                 pass
@@ -320,6 +337,20 @@ class Session:
                 if self.phase is not Phase.STOPPING and isinstance(event, TextProduced | ThoughtStarted):
                     self.phase = Phase.THINKING if turn.growing.thinking else Phase.ANSWERING
         self._out.append(event)
+
+    def _end_load(self, event: ModelLoaded | LoadFailed) -> None:
+        """Let the turn that waits for the model begin, or fail with the load."""
+        self.loading = None
+        self._out.append(event)
+        waiting = self._turn if self._turn and self._turn.command is None else None
+        if isinstance(event, ModelLoaded):
+            self.model, self.load_error = event.model, None
+            if waiting:
+                self._dispatch()
+        else:
+            self.model, self.load_error = None, event.error
+            if waiting:
+                self._end(TurnFailed(waiting.number, event.error))
 
     def _end(self, event: TurnEnded) -> None:
         """Put the reply's last word on disk, then let the event out."""
@@ -346,22 +377,35 @@ class Session:
             self._end(TurnStopped(self._turn.number))
 
     def _checkpoint_if_due(self) -> None:
-        turn = self._turn
-        if turn and turn.dirty and self._clock() - turn.saved_at >= CHECKPOINT_S:
+        turn, now = self._turn, self._clock()
+        if turn and turn.dirty and now - turn.saved_at >= CHECKPOINT_S:
             self._save(turn)
+        elif self._unsaved and now - self._tried_to_save_at >= CHECKPOINT_S:
+            self._write_unsaved()
 
     def _save(self, turn: _Turn) -> None:
-        """Write the reply as it stands; a failure is reported and the text stays in memory."""
+        """Write the reply as it stands."""
         turn.reply = replace(turn.reply, parts=turn.growing.parts())
         self.tree.replace(turn.reply)
         turn.saved_at, turn.dirty = self._clock(), False
-        if self.conversation is None:
-            return
+        if self.conversation is not None:
+            self._unsaved[turn.reply.id] = _Unsaved(self.conversation, turn.reply, tuple(turn.growing.timeline))
+            self._write_unsaved()
+
+    def _write_unsaved(self) -> LibraryError | None:
+        """Write what is not on disk yet; what fails stays in memory, to be tried again, and is reported once."""
+        self._tried_to_save_at = self._clock()
         try:
-            self.library.save(self.conversation, turn.reply, turn.growing.timeline)
+            for id_, unsaved in list(self._unsaved.items()):
+                self.library.save(unsaved.conversation, unsaved.reply, unsaved.ticks)
+                del self._unsaved[id_]
         except LibraryError as error:
-            turn.dirty = True
-            self._out.append(SaveFailed(error))
+            if not self._saving_fails:
+                self._out.append(SaveFailed(error))
+            self._saving_fails = True
+            return error
+        self._saving_fails = False
+        return None
 
 
 def _outcome(event: TurnEnded) -> tuple[Status, FinishReason, str]:

@@ -1,5 +1,6 @@
 """Untrusted text made safe for a terminal: nothing but characters, newlines and tabs."""
 
+import json
 import re
 import unicodedata
 
@@ -17,6 +18,7 @@ _MARKED = {
     0x2068: "FSI", 0x2069: "PDI", 0x200E: "LRM", 0x200F: "RLM", 0x061C: "ALM", 0x200B: "ZWSP", 0x2060: "WJ",
     0xFEFF: "BOM",
 }  # fmt: skip
+_HIDDEN = re.compile(f"[\x7f-\x9f\u2028\u2029\ud800-\udfff{''.join(map(chr, _MARKED))}]")
 _INVISIBLE = {point: f"⟨{name}⟩" for point, name in _MARKED.items()}
 _INVISIBLE |= {point: "\N{REPLACEMENT CHARACTER}" for point in range(0xD800, 0xE000)}
 
@@ -36,6 +38,12 @@ def safe_line(text: str, limit: int = 200) -> str:
     """`text` made safe and put on one line, cut to `limit` characters."""
     line = " ".join(safe(text[: 8 * limit]).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def safe_json(value: object, indent: int | None = None) -> str:
+    """`value` as JSON in which everything is spelled out that a terminal might obey or hide."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class SafeStream:

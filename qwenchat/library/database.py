@@ -1,12 +1,13 @@
 """The SQLite file: opened, migrated, set aside when it is damaged."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from qwenchat.chat.errors import LibraryDamaged, LibraryNewer, LibraryUnwritable
+from qwenchat.chat.errors import LibraryDamaged, LibraryError, LibraryNewer, LibraryUnwritable
 from qwenchat.library.migrations import MIGRATIONS
 
 _WAL_SAFE = (3, 51, 3)
@@ -21,15 +22,16 @@ def connect(path: Path | None) -> sqlite3.Connection:
     try:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _require_writable(path)
         connection = sqlite3.connect(path or ":memory:", timeout=10, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise LibraryUnwritable(f"{path} cannot be opened: {error}.", "Check the folder.") from error
     try:
-        version = connection.execute("pragma user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
-            raise LibraryNewer(f"{path} was written by a newer qwenchat.", "Update qwenchat; the file was not touched.")
+        version = _version(connection, path)
         if version and connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("the integrity check failed")
+        if version and _missing_tables(connection):
+            raise sqlite3.DatabaseError("tables are missing")
         connection.execute(f"pragma journal_mode={'wal' if sqlite3.sqlite_version_info >= _WAL_SAFE else 'delete'}")
         connection.execute("pragma synchronous=full")
         connection.execute("pragma foreign_keys=on")
@@ -47,6 +49,48 @@ def connect(path: Path | None) -> sqlite3.Connection:
         connection.close()
         raise LibraryDamaged(f"{path} is damaged: {error}.", "It is set aside, and a new one is begun.") from error
     return connection
+
+
+def copy_in_memory(path: Path) -> sqlite3.Connection:
+    """What can be read of a database that cannot be written, in memory; empty when that is nothing.
+
+    Raises LibraryNewer.
+    """
+    copy = connect(None)
+    try:
+        # Nobody can write there, and without `immutable` SQLite would want to make files beside it.
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as source:
+            version = _version(source, path)
+            if version:
+                source.backup(copy)
+        if version:
+            copy.execute("pragma foreign_keys=on")
+            if copy.execute("pragma quick_check(1)").fetchone()[0] != "ok":
+                raise sqlite3.DatabaseError("the integrity check failed")
+            if version < len(MIGRATIONS):
+                _migrate(copy, None, version)
+    except sqlite3.Error:
+        copy.close()
+        return connect(None)
+    return copy
+
+
+def _require_writable(path: Path) -> None:
+    for place in (path.parent, path):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise LibraryUnwritable(f"{place} cannot be written.", "Set QWENCHAT_HOME to another folder.")
+
+
+def _missing_tables(connection: sqlite3.Connection) -> set[str]:
+    there = {row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")}
+    return {"conversations", "messages", "drafts"} - there
+
+
+def _version(connection: sqlite3.Connection, path: Path | None) -> int:
+    version = int(connection.execute("pragma user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise LibraryNewer(f"{path} was written by a newer qwenchat.", "Update qwenchat; the file was not touched.")
+    return version
 
 
 def _migrate(connection: sqlite3.Connection, path: Path | None, version: int) -> None:
@@ -68,7 +112,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("begin immediate")
         yield
         connection.execute("commit")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         if connection.in_transaction:
             connection.execute("rollback")
         raise LibraryUnwritable(f"The conversation could not be saved: {error}.", "Free some space.") from error
@@ -76,6 +120,17 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("rollback")
         raise
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Whatever reading may raise, as a LibraryError that names it."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        raise LibraryError(
+            f"Saved conversations could not be read: {error}.", "`qwenchat doctor` examines them."
+        ) from error
 
 
 def set_aside(path: Path) -> Path:

@@ -1,6 +1,7 @@
 """Messages to JSON and back. Text that is not valid Unicode is mended on the way in."""
 
 import dataclasses
+from typing import Any
 
 import msgspec
 
@@ -32,10 +33,10 @@ def pack_parts(parts: tuple[Part, ...]) -> bytes:
 
 
 def unpack_parts(data: bytes) -> tuple[Part, ...]:
-    """The parts of `pack_parts`; kinds that are not known are left out."""
+    """The parts of `pack_parts`; kinds that are not known are left out. Raises ValueError for anything else."""
     return tuple(
         msgspec.convert(entry, _KINDS[entry["kind"]])
-        for entry in msgspec.json.decode(data)
+        for entry in msgspec.json.decode(data, type=list[dict[str, Any]])
         if entry.get("kind") in _KINDS
     )
 

@@ -11,31 +11,45 @@ class Writer:
     """This process, as a writer of replies; `folder` is None for a library in memory."""
 
     def __init__(self, folder: Path | None) -> None:
-        self.token = new_id()
+        self._token = new_id()
         self._folder = folder
         self._lock: FileLock | None = None
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = FileLock(folder / f"{self.token}.lock")
-            self._lock.acquire(timeout=1)
+
+    def claim(self) -> str:
+        """This process's token, from now on backed by a lock; raises OSError where none can be made."""
+        if self._folder is not None and self._lock is None:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = FileLock(self._folder / f"{self._token}.lock")
+            lock.acquire(timeout=1)
+            self._lock = lock
+        return self._token
 
     def is_dead(self, token: str) -> bool:
-        """Whether the process that called itself `token` has ended."""
-        if token == self.token or self._folder is None:
+        """Whether the process that called itself `token` has ended; its lock file is removed then."""
+        if token == self._token:
             return False
+        if self._folder is None:
+            return True
         file = self._folder / f"{token}.lock"
         if not file.exists():
             return True
         try:
+            # Removed while it is held, so that a process that has just made the file sees that it must make another.
             with FileLock(file).acquire(timeout=0):
-                pass
+                file.unlink(missing_ok=True)
         except Timeout:
             return False
-        file.unlink(missing_ok=True)
         return True
+
+    def remove_stale(self) -> None:
+        """Remove the lock files of processes that have ended."""
+        if self._folder is not None:
+            for file in self._folder.glob("*.lock"):
+                self.is_dead(file.stem)
 
     def close(self) -> None:
         """Say that this process writes no more."""
-        if self._lock is not None and self._folder is not None:
+        if self._lock is not None:
+            Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.release()
-            (self._folder / f"{self.token}.lock").unlink(missing_ok=True)
+            self._lock = None

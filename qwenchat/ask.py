@@ -1,0 +1,62 @@
+"""One question from a script or a shell, and its answer."""
+
+from typing import Any
+
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.errors import QwenchatError
+from qwenchat.chat.events import TurnFailed
+from qwenchat.chat.messages import Message, Status
+from qwenchat.chat.text import safe_json
+from qwenchat.printer import Printer, say
+from qwenchat.session import Session
+
+INTERRUPTED = 130
+
+
+def ask(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved: bool) -> int:
+    """Ask once and print the reply, as text or as one JSON object; the exit code."""
+    if session.library.notice and saved:
+        say(session.library.notice)
+    printer = Printer(quiet=as_json)
+    code = 0
+    try:
+        session.load(load)
+        session.send(prompt)
+        code = 1 if isinstance(printer.run(session), TurnFailed) else 0
+    except KeyboardInterrupt:
+        session.stop()
+        printer.run(session)
+        code = INTERRUPTED
+    if as_json:
+        print(safe_json(_report(session, session.path[-1], saved)))
+    return code
+
+
+def failure(error: QwenchatError) -> dict[str, Any]:
+    """The object for a question that could not even be asked."""
+    return {"answer": "", "thinking": "", "finish_reason": "error", "error": str(error)}
+
+
+def _report(session: Session, reply: Message, saved: bool) -> dict[str, Any]:
+    report: dict[str, Any] = {"answer": reply.text, "thinking": reply.reasoning}
+    made = reply.provenance
+    if made is None:
+        report["finish_reason"] = "error" if reply.status is Status.FAILED else "stopped"
+    else:
+        names = ("name", "revision", "quantization", "device")
+        counts = ("prompt_tokens", "cached_tokens", "thinking_tokens", "answer_tokens")
+        report |= {
+            "finish_reason": made.finish_reason,
+            "model": {name: getattr(made.model, name) for name in names},
+            "usage": {name: getattr(made.usage, name) for name in counts},
+            "timing": {
+                "load_s": round(made.model.load_s, 3),
+                "first_token_s": round(made.timing.first_token_s, 3),
+                "tokens_per_s": round(made.timing.tokens_per_s, 2),
+            },
+            "seed": made.sampling.seed,
+        }
+    report["conversation"] = session.conversation if saved and not session.unsaved else None
+    if reply.status is Status.FAILED:
+        report["error"] = reply.note
+    return report

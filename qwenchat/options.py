@@ -1,0 +1,136 @@
+"""What can be set on the command line, by the environment and in config.toml, in this order."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.paths import Paths
+
+if TYPE_CHECKING:
+    from qwenchat.chat.commands import LoadModel
+    from qwenchat.config import Settings
+
+_SETTINGS = "qwenchat.settings"
+GREEDY = "Greedy decoding (temperature 0) makes Qwen3 repeat itself when it thinks; --no-think avoids that."
+
+Decorator = Callable[[Any], Any]
+
+
+class _Setting(click.Option):
+    """An option of the chat that a subcommand has too."""
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Leave the environment and config.toml to the subcommand, if one follows."""
+        if args and isinstance(ctx.command, click.Group) and self.name not in opts:
+            ctx.params[str(self.name)] = None
+            return None, args
+        return super().handle_parse_result(ctx, opts, args)
+
+
+def _option(*names: str, **settings: Any) -> Decorator:
+    """An option that the environment can set too: `--top-p` by QWENCHAT_TOP_P."""
+    variable = "QWENCHAT_" + names[0].split("/")[0].lstrip("-").replace("-", "_").upper()
+    return click.option(*names, cls=_Setting, envvar=variable, **settings)
+
+
+def complete_model(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """The short names that begin with what was typed."""
+    from qwenchat.engine.local.catalog import HUB_NAMES
+
+    return [name for name in (*HUB_NAMES, "smollm2") if name.startswith(typed)]
+
+
+_MODEL = (
+    _option("--model", metavar="NAME", shell_complete=complete_model,
+            help="A short name, a Hub name, a folder or a GGUF file."),
+    _option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", help="Where it runs."),
+    _option("--quantization", type=click.Choice(["auto", "bf16", "float16", "float32"]), default="auto",
+            help="Number format of the weights."),
+    _option("--context", type=click.IntRange(256), metavar="TOKENS", help="Size of the context window."),
+    _option("--system", default="", metavar="TEXT", help="A system prompt."),
+    _option("--think/--no-think", default=True, help="Thinking mode (on by default)."),
+)  # fmt: skip
+_SAMPLING = (
+    _option("--temperature", type=float, help="0 is greedy."),
+    _option("--top-p", type=float),
+    _option("--top-k", type=int),
+    _option("--min-p", type=float),
+    _option("--repetition-penalty", type=float),
+    _option("--presence-penalty", type=float, help="1.5 against endless repetition."),
+    _option("--frequency-penalty", type=float),
+    _option("--max-tokens", type=int, help="Longest reply, thought included."),
+    _option("--seed", type=int, help="The same seed gives the same reply."),
+)
+_SCREEN = (
+    _option("--theme", default="qwenchat-dark", help="qwenchat-dark, qwenchat-light, or one of your own."),
+    _option("--plain", is_flag=True, help="Line by line, for screen readers and simple terminals."),
+)
+
+
+def _all(options: tuple[Decorator, ...]) -> Decorator:
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+for_turns = _all((*_MODEL, *_SAMPLING))
+for_screen = _all(_SCREEN)
+
+
+class Context(click.Context):
+    """Takes from config.toml what neither a flag nor the environment says; the file is read when it is needed."""
+
+    def lookup_default(self, name: str, call: bool = True) -> Any:
+        """The value of config.toml for an option, None where it has none."""
+        if name in SAMPLING:
+            return getattr(settings(self).sampling, name)
+        return getattr(settings(self), name, None)
+
+
+SAMPLING = frozenset(field.name for field in fields(SamplingOverrides))
+
+
+def _read(context: click.Context) -> "tuple[Settings, tuple[str, ...]]":
+    if _SETTINGS not in context.meta:
+        from qwenchat.config import read
+
+        context.meta[_SETTINGS] = read(Paths.of_user().config_file)
+    settings: tuple[Settings, tuple[str, ...]] = context.meta[_SETTINGS]
+    return settings
+
+
+def settings(context: click.Context) -> "Settings":
+    """What config.toml says."""
+    return _read(context)[0]
+
+
+def problems(context: click.Context) -> tuple[str, ...]:
+    """What is wrong with config.toml, in words."""
+    return _read(context)[1]
+
+
+def overrides(options: dict[str, Any]) -> SamplingOverrides:
+    """The sampling parameters that were set; raises ConfigInvalid when one is out of range."""
+    chosen = SamplingOverrides(**{name: options[name] for name in SAMPLING})
+    chosen.applied(options["think"])
+    return chosen
+
+
+def warnings(options: dict[str, Any]) -> tuple[str, ...]:
+    """What the user should know about these options."""
+    return (GREEDY,) if options["think"] and options["temperature"] == 0 else ()
+
+
+def load_command(options: dict[str, Any]) -> "LoadModel":
+    """The model that was asked for."""
+    from qwenchat.chat.commands import LoadModel
+
+    return LoadModel(options["model"] or None, options["device"], options["quantization"], options["context"])

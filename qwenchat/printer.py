@@ -1,0 +1,161 @@
+"""A turn and a load told line by line, as they happen, on standard output and standard error."""
+
+import os
+import sys
+import time
+from typing import TextIO
+
+from qwenchat.chat.events import (
+    Channel,
+    Event,
+    HistoryTrimmed,
+    LoadFailed,
+    LoadProgressed,
+    ModelLoaded,
+    SaveFailed,
+    TextProduced,
+    ThoughtEnded,
+    ThoughtStarted,
+    TurnEnded,
+    TurnFailed,
+    TurnFinished,
+    TurnStopped,
+)
+from qwenchat.chat.provenance import FinishReason
+from qwenchat.chat.text import SafeStream, safe_line
+from qwenchat.session import Session
+
+DIM, RESET = "\x1b[2m", "\x1b[0m"
+_CLEAR_LINE = "\r\x1b[K"
+LINE_EVERY_S = 10.0
+
+
+def has_cursor(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that moves its cursor as it is told."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def may_dim(stream: TextIO) -> bool:
+    """Whether text on that stream may be dimmed."""
+    return has_cursor(stream) and not os.environ.get("NO_COLOR")
+
+
+def say(text: str) -> None:
+    """A line of the program's own, on standard error."""
+    print(f"qwenchat: {safe_line(text, 1000)}", file=sys.stderr, flush=True)
+
+
+class LoadReport:
+    """What is happening while a model loads: one line that is redrawn, or, where that cannot be, lines now and then."""
+
+    def __init__(self, *, redraw: bool = True, lines: bool = False) -> None:
+        self._redraw = redraw and has_cursor(sys.stderr)
+        self._lines = lines
+        self._shown = False
+        self._step = ""
+        self._said_at = 0.0
+
+    def show(self, event: LoadProgressed) -> None:
+        """Tell how far it is."""
+        text = safe_line(event.step)
+        if event.total:
+            text += f": {event.done / 1e6:,.0f} of {event.total / 1e6:,.0f} MB"
+        if self._redraw:
+            dim, reset = (DIM, RESET) if may_dim(sys.stderr) else ("", "")
+            print(f"{_CLEAR_LINE}{dim}{text}{reset}", end="", file=sys.stderr, flush=True)
+            self._shown = True
+        elif self._lines and (event.step != self._step or time.monotonic() - self._said_at >= LINE_EVERY_S):
+            self._step, self._said_at = event.step, time.monotonic()
+            print(text, file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._shown:
+            print(_CLEAR_LINE, end="", file=sys.stderr, flush=True)
+            self._shown = False
+
+
+class Printer:
+    """Prints a turn as it streams: the answer to standard output, the thought to standard error, dimmed if it can be.
+
+    With `announced`, each part is introduced in words and all of it goes to standard output, for readers who listen.
+    """
+
+    def __init__(self, *, quiet: bool = False, announced: bool = False) -> None:
+        self._quiet = quiet
+        self._announced = announced
+        self._streams = {Channel.ANSWER: SafeStream(), Channel.THOUGHT: SafeStream()}
+        self._dim = not announced and may_dim(sys.stderr)
+        self._open: Channel | None = None
+        """The channel whose line is not ended yet."""
+        self.report = LoadReport(redraw=not announced, lines=announced)
+
+    def run(self, session: Session) -> TurnEnded:
+        """Print what comes until the turn has ended, and return how it ended."""
+        while True:
+            for event in session.wait(0.5):
+                self._take(event, session)
+                if isinstance(event, TurnEnded):
+                    return event
+
+    def _take(self, event: Event, session: Session) -> None:
+        match event:
+            case LoadProgressed():
+                self.report.show(event)
+            case ModelLoaded():
+                self.report.clear()
+                if event.model.reason:
+                    say(event.model.reason)
+            case ThoughtStarted():
+                self._announce("thinking...")
+            case TextProduced():
+                self._text(event, session)
+            case ThoughtEnded():
+                self._end()
+            case HistoryTrimmed():
+                say(f"The {event.messages} oldest messages no longer fit the context and were left out.")
+            case LoadFailed():
+                self.report.clear()
+            case SaveFailed():
+                say(str(event.error))
+            case TurnFinished() | TurnStopped() | TurnFailed():
+                self.report.clear()
+                self._end()
+                self._say_how(event)
+
+    def _text(self, event: TextProduced, session: Session) -> None:
+        if event.channel is not self._open:
+            self._end()
+            if event.channel is Channel.ANSWER:
+                name = session.model.name if session.model else "model"
+                self._announce(f"{safe_line(name.rpartition('/')[2])} answers:")
+            self._open = event.channel
+        self._print(event.channel, self._streams[event.channel].feed(event.text))
+
+    def _end(self) -> None:
+        """End the line of the channel that is open."""
+        if self._open is not None:
+            self._print(self._open, self._streams[self._open].finish() + "\n")
+            self._open = None
+
+    def _say_how(self, event: TurnEnded) -> None:
+        match event:
+            case TurnFailed():
+                say(str(event.error))
+            case TurnStopped() if self._announced:
+                say("The reply was stopped; what came is kept.")
+            case TurnFinished(reason=FinishReason.LENGTH) if not self._quiet:
+                say("The reply was cut off: it reached the limit of tokens (--max-tokens) or the end of the context.")
+
+    def _announce(self, text: str) -> None:
+        if self._announced and not self._quiet:
+            print(text, flush=True)
+
+    def _print(self, channel: Channel, text: str) -> None:
+        if self._quiet or not text:
+            return
+        if channel is Channel.ANSWER or self._announced:
+            print(text, end="", flush=True)
+        else:
+            text = f"{DIM}{text}{RESET}" if self._dim else text
+            print(text, end="", file=sys.stderr, flush=True)
