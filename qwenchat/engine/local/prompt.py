@@ -1,21 +1,16 @@
 """Messages to token ids: the model's own chat template, safe from what people type, fitted to the context."""
 
-import json
 import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 from typing import Any
-
-import jinja2
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from qwenchat.chat.errors import ModelUnsupported, PromptTooLong
 from qwenchat.chat.messages import Message, ReasoningPart, Role, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.engine.local.sandbox import Sandbox
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 
 
@@ -40,13 +35,10 @@ class ChatTemplate:
             )
         self._tokenizer = tokenizer
         self._control = re.compile("|".join(map(re.escape, sorted(tokenizer.control_tokens, key=len, reverse=True))))
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-        environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
-        environment.globals["raise_exception"] = _raise
-        environment.globals["strftime_now"] = lambda layout: datetime.now().strftime(layout)
+        self._sandbox = Sandbox()
         try:
-            self._template = environment.from_string(tokenizer.chat_template)
-        except jinja2.TemplateError as error:
+            self._template = self._sandbox.from_string(tokenizer.chat_template)
+        except Exception as error:
             raise ModelUnsupported(f"The model's chat template is broken: {error}.", "Use another file.") from error
         self.thinking = self._thinking_support(tokenizer.chat_template)
 
@@ -91,14 +83,15 @@ class ChatTemplate:
 
     def _rendered(self, messages: list[dict[str, Any]], thinking: bool) -> str:
         try:
-            return self._template.render(
+            return self._sandbox.run(
+                self._template,
                 messages=messages,
                 add_generation_prompt=True,
                 enable_thinking=thinking,
                 bos_token=self._tokenizer.bos_token,
                 eos_token=self._tokenizer.eos_token,
             )
-        except (jinja2.TemplateError, TypeError, ValueError, OverflowError) as error:
+        except Exception as error:
             raise ModelUnsupported(
                 f"The model's chat template refused this conversation: {error}.", "Start a new chat or another model."
             ) from error
@@ -112,12 +105,12 @@ class ChatTemplate:
 class _Mask:
     """Stands marks in for spelled control tokens, so that the template may trim and join the text around them.
 
-    A mark holds a random number: no text can forge one.
+    A mark holds a random number: no text can forge one, and no change of case breaks it.
     """
 
     def __init__(self, control: re.Pattern[str] | None) -> None:
         self._control = control
-        self._secret = secrets.token_hex(8)
+        self._secret = str(secrets.randbits(64))
         self._spelled: list[str] = []
 
     def hide(self, text: str) -> str:
@@ -153,7 +146,7 @@ def _as_dicts(messages: Sequence[Message], mask: _Mask) -> Iterator[dict[str, An
             for _, message in pairs:
                 for part in message.parts:
                     if isinstance(part, ToolResultPart):
-                        yield {"role": "tool", "name": part.name, "content": mask.hide(part.text)}
+                        yield {"role": "tool", "name": mask.hide(part.name), "content": mask.hide(part.text)}
         elif role is Role.ASSISTANT:
             for at, message in pairs:
                 yield _assistant(message, mask, with_thought=at > last_user)
@@ -173,7 +166,3 @@ def _assistant(message: Message, mask: _Mask, with_thought: bool) -> dict[str, A
     if with_thought and any(isinstance(part, ReasoningPart) for part in message.parts):
         entry["reasoning_content"] = mask.hide(message.reasoning)
     return entry
-
-
-def _raise(message: str) -> None:
-    raise jinja2.TemplateError(message)
