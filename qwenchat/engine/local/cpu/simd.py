@@ -60,25 +60,21 @@ def tile_kernel(form: Format, tokens: int, vnni: bool = _HAS_VNNI) -> Callable[.
     out_stride, groups, and add: 0 writes to out, 1 adds to it.
     """
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def kernel(  # type: ignore[no-untyped-def]  # noqa: ANN202
-        typing_context, weights, scales, minima, x, x_scales, x_sums, out, out_stride, groups, add
-    ):
+    @intrinsic
+    def kernel(_, weights, scales, minima, x, x_scales, x_sums, out, out_stride, groups, add):
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
             _Tile(builder, form, tokens, vnni, args).emit()
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 10), generate
 
-    return kernel  # type: ignore[no-any-return]
+    return kernel
 
 
 class _Tile:
     """Emits the instructions of one kernel."""
 
-    def __init__(
-        self, builder: ir.IRBuilder, form: Format, tokens: int, vnni: bool, args: Sequence[ir.Value]
-    ) -> None:
+    def __init__(self, builder: ir.IRBuilder, form: Format, tokens: int, vnni: bool, args: Sequence[ir.Value]) -> None:
         self.b, self.form, self.tokens, self.vnni = builder, form, tokens, vnni
         self.weights, self.scales, self.minima, self.x, self.x_scales, self.x_sums = args[:6]
         self.out, self.out_stride, self.groups, self.add = args[6:]

@@ -1,0 +1,125 @@
+"""Qwen3, Qwen2 and Llama as one native function that a team of threads runs together, for a token or a chunk.
+
+Between two barriers each thread takes the next piece of work that is left, so that a slow thread holds up little.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from qwenchat.engine.local.cpu.attention import AttentionScratch, Cache, attend, exp, prepare
+from qwenchat.engine.local.cpu.linear import BLOCK, FAST, Vectors, multiply, normalize, quantize
+from qwenchat.engine.local.cpu.native import barrier
+from qwenchat.engine.local.cpu.simd import GROUP
+
+Q, K, V, OUT, GATE, UP, DOWN = range(7)
+"""The matrices of a layer."""
+
+
+class Weights(NamedTuple):
+    """The model."""
+
+    matrices: np.ndarray
+    """[layers, 7, 6] int64, a table row for each matrix."""
+    output: np.ndarray
+    """[6] int64, the table row of the matrix that gives the logits."""
+    norms: np.ndarray
+    """[layers, 2, hidden] float32: before attention, before the feed-forward part."""
+    head_norms: np.ndarray
+    """[layers, 2, head_dim] float32, of queries and keys; [0, 2, head_dim] for a model without."""
+    biases: np.ndarray
+    """[layers, heads of q, k, v * head_dim] float32; [0, ...] for a model without."""
+    last_norm: np.ndarray
+    """[hidden] float32."""
+    heads: int
+    kv_heads: int
+    head_dim: int
+    eps: float
+
+
+class Scratch(NamedTuple):
+    """Memory for one chunk of tokens, rounded up to whole blocks."""
+
+    x: np.ndarray
+    """[tokens, hidden] float32, the residual stream."""
+    qkv: np.ndarray
+    """[tokens, heads of q, k, v * head_dim] float32."""
+    gate_up: np.ndarray
+    """[tokens, 2 * intermediate] float32."""
+    rope: np.ndarray
+    """[tokens, 2, head_dim / 2] float32, cosines and sines of the positions."""
+    row: np.ndarray
+    """[threads, hidden] float32."""
+    vectors: Vectors
+    attention: AttentionScratch
+
+
+@njit(nogil=True)
+def _normalized(x, weight, eps, row, vectors, per_block, first, end, step):
+    """Normalize and quantize the tokens `first`, `first + step`, ... of the residual stream."""
+    groups = x.shape[1] // GROUP
+    for token in range(first, end, step):
+        normalize(x[token], weight, eps, row)
+        for group in range(groups):
+            quantize(row, group * GROUP, vectors, per_block, groups, token, group)
+
+
+@njit(nogil=True, fastmath=FAST)
+def _gated(gate_up, vectors, per_block, count, rank, threads):
+    """This thread's share of SwiGLU: silu(gate) * up, quantized."""
+    inner = gate_up.shape[1] // 2
+    groups = inner // GROUP
+    for item in range(rank, count * groups, threads):
+        token, group = item // groups, item % groups
+        row = gate_up[token]
+        for i in range(group * GROUP, (group + 1) * GROUP):
+            gate = row[i]
+            small = exp(-abs(gate))
+            sigmoid = (np.float32(1.0) if gate >= 0 else small) / (np.float32(1.0) + small)
+            row[i] = gate * sigmoid * row[inner + i]
+        quantize(row, group * GROUP, vectors, per_block, groups, token, group)
+
+
+@njit(nogil=True)
+def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
+    """Read `count` tokens, whose embeddings are in `s.x`, after `start` others; all threads call it together.
+
+    `logits` [1, vocab] float32 become those after the last token. `stop` [1] uint8 ends it early; says whether it
+    came to its end.
+    """
+    per_block = 1 if count == 1 else BLOCK
+    blocks = -(-count // per_block)
+    group, d = w.heads // w.kv_heads, w.head_dim
+    per_query_block = BLOCK if count > 1 else 4 if group % 4 == 0 else 2 if group % 2 == 0 else 1
+    keys, values, inner = w.heads * d, (w.heads + w.kv_heads) * d, s.gate_up.shape[1] // 2
+    for layer in range(w.norms.shape[0]):
+        matrices = w.matrices[layer]
+        _normalized(s.x, w.norms[layer, 0], w.eps, s.row[rank], s.vectors, per_block, rank, count, threads)
+        if not barrier(shared, threads, stop):
+            return False
+        multiply(matrices[Q], s.vectors, per_block, blocks, s.qkv, 0, 0, shared, 0, threads)
+        multiply(matrices[K], s.vectors, per_block, blocks, s.qkv, keys, 0, shared, 1, threads)
+        multiply(matrices[V], s.vectors, per_block, blocks, s.qkv, values, 0, shared, 2, threads)
+        barrier(shared, threads, stop)
+        prepare(layer, w, s.qkv, s.rope, cache, start, count, per_query_block, s.attention, rank, threads)
+        barrier(shared, threads, stop)
+        attend(layer, w, cache, start, count, per_query_block, s.vectors, per_block, s.attention, shared, 0, rank)
+        barrier(shared, threads, stop)
+        multiply(matrices[OUT], s.vectors, per_block, blocks, s.x, 0, 1, shared, 0, threads)
+        barrier(shared, threads, stop)
+        _normalized(s.x, w.norms[layer, 1], w.eps, s.row[rank], s.vectors, per_block, rank, count, threads)
+        barrier(shared, threads, stop)
+        multiply(matrices[GATE], s.vectors, per_block, blocks, s.gate_up, 0, 0, shared, 0, threads)
+        multiply(matrices[UP], s.vectors, per_block, blocks, s.gate_up, inner, 0, shared, 1, threads)
+        barrier(shared, threads, stop)
+        _gated(s.gate_up, s.vectors, per_block, count, rank, threads)
+        barrier(shared, threads, stop)
+        multiply(matrices[DOWN], s.vectors, per_block, blocks, s.x, 0, 1, shared, 0, threads)
+        barrier(shared, threads, stop)
+    if rank == 0:
+        _normalized(s.x[count - 1 :], w.last_norm, w.eps, s.row[rank], s.vectors, 1, 0, 1, 1)
+    barrier(shared, threads, stop)
+    multiply(w.output, s.vectors, 1, 1, logits, 0, 0, shared, 0, threads)
+    barrier(shared, threads, stop)
+    return True

@@ -1,0 +1,141 @@
+"""Matrix products of packed matrices with vectors that are quantized on the way, as native code.
+
+A vector is cut into groups of 32 elements, each with its scale; `per_block` vectors lie interleaved, as `simd` wants
+them: one alone while decoding, `BLOCK` while a prompt is read.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from qwenchat.engine.local.cpu.native import address_of, fetch_add
+from qwenchat.engine.local.cpu.simd import GROUP, ROWS, Format, tile_kernel
+
+BLOCK = 8
+"""Vectors that are multiplied together when there are several."""
+FORMAT, WEIGHTS, SCALES, MINIMA, TILES, GROUPS = range(6)
+"""What a row of a matrix table says: format, three addresses, two sizes."""
+FAST = {"reassoc", "contract", "arcp", "nsz"}
+"""Sums may be reordered; NaN stays NaN, so that damaged weights are noticed."""
+U8, U4 = int(Format.U8), int(Format.U4)
+
+_u8_x1, _u8_x2, _u8_x4, _u8_x8 = (tile_kernel(Format.U8, vectors) for vectors in (1, 2, 4, BLOCK))
+_u4_x1, _u4_x8 = (tile_kernel(Format.U4, vectors) for vectors in (1, BLOCK))
+_u4_min_x1, _u4_min_x8 = (tile_kernel(Format.U4_MIN, vectors) for vectors in (1, BLOCK))
+
+
+class Vectors(NamedTuple):
+    """Quantized vectors, interleaved by blocks."""
+
+    q: np.ndarray
+    """int8, [block, k / 4, vector, 4]."""
+    scales: np.ndarray
+    """float32, [block, group, vector]."""
+    sums: np.ndarray
+    """int32, [block, group, vector]: of the elements of each group."""
+
+
+def new_vectors(count: int, length: int) -> Vectors:
+    """Room for `count` vectors of `length` elements."""
+    groups = count * length // GROUP
+    return Vectors(np.zeros(count * length, np.int8), np.zeros(groups, np.float32), np.zeros(groups, np.int32))
+
+
+@njit(nogil=True)
+def tile(form, per_block, weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add):
+    """One tile times one block of vectors; all but the sizes are addresses."""
+    if form == U8:
+        if per_block == 1:
+            _u8_x1(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
+        elif per_block == 2:
+            _u8_x2(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
+        elif per_block == 4:
+            _u8_x4(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
+        else:
+            _u8_x8(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
+    elif form == U4:
+        if per_block == 1:
+            _u4_x1(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
+        else:
+            _u4_x8(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
+    elif per_block == 1:
+        _u4_min_x1(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
+    else:
+        _u4_min_x8(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
+
+
+@njit(nogil=True)
+def multiply(matrix, vectors, per_block, blocks, out, column, add, shared, counter, threads):
+    """This thread's share of `out[:, column:] = vectors @ matrix.T`, or `+=`; out [vectors, any] float32."""
+    form, tiles, groups, stride = matrix[FORMAT], matrix[TILES], matrix[GROUPS], out.shape[1]
+    weight_bytes = groups * GROUP * ROWS // (1 if form == U8 else 2)
+    scale_bytes = groups * ROWS * 2
+    x, x_scales, x_sums = address_of(vectors.q), address_of(vectors.scales), address_of(vectors.sums)
+    to = address_of(out) + 4 * column
+    step = max(1, tiles // (8 * threads))
+    first = fetch_add(shared, counter, step)
+    while first < tiles:
+        for block in range(blocks):
+            figures = 4 * block * groups * per_block
+            for at in range(first, min(first + step, tiles)):
+                tile(
+                    form,
+                    per_block,
+                    matrix[WEIGHTS] + at * weight_bytes,
+                    matrix[SCALES] + at * scale_bytes,
+                    matrix[MINIMA] + at * scale_bytes,
+                    x + GROUP // 4 * figures,
+                    x_scales + figures,
+                    x_sums + figures,
+                    to + 4 * (block * per_block * stride + at * ROWS),
+                    stride,
+                    groups,
+                    add,
+                )
+        first = fetch_add(shared, counter, step)
+
+
+@njit(nogil=True, fastmath=FAST)
+def rounded(value):
+    """The nearest integer of a float32 that is not too large for one."""
+    return np.int32(value + (np.float32(0.5) if value >= 0 else np.float32(-0.5)))
+
+
+@njit(nogil=True, fastmath=FAST)
+def quantize(source, begin, vectors, per_block, groups, at, group):
+    """Make 32 elements of `source` from `begin` on the group `group` of vector `at`."""
+    block, place = at // per_block, at % per_block
+    top = np.float32(0.0)
+    for i in range(GROUP):
+        top = max(top, abs(source[begin + i]))
+    inverse = np.float32(127.0) / top if top > 0 else np.float32(0.0)
+    figure = (block * groups + group) * per_block
+    base = figure * GROUP + 4 * place
+    total = np.int32(0)
+    if per_block == 1:
+        for i in range(GROUP):
+            value = rounded(source[begin + i] * inverse)
+            vectors.q[base + i] = value
+            total += value
+    else:
+        for quad in range(GROUP // 4):
+            for i in range(4):
+                value = rounded(source[begin + 4 * quad + i] * inverse)
+                vectors.q[base + 4 * per_block * quad + i] = value
+                total += value
+    vectors.scales[figure + place] = top / np.float32(127.0)
+    vectors.sums[figure + place] = total
+
+
+@njit(nogil=True, fastmath=FAST)
+def normalize(source, weight, eps, out):
+    """RMSNorm of a vector."""
+    n = source.shape[0]
+    total = np.float32(0.0)
+    for i in range(n):
+        total += source[i] * source[i]
+    factor = np.float32(1.0) / math.sqrt(total / np.float32(n) + np.float32(eps))
+    for i in range(n):
+        out[i] = source[i] * factor * weight[i]
