@@ -39,6 +39,14 @@ def tiny_qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _once(tmp_path_factory, "tiny-qwen3", save_tiny_qwen3)
 
 
+@pytest.fixture(scope="session")
+def toy_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tokenizer of 200 tokens that loads at once."""
+    from .tiny_qwen3 import save_toy_tokenizer
+
+    return _once(tmp_path_factory, "toy-tokenizer", save_toy_tokenizer)
+
+
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     """The folders of a user who has nothing yet."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart
 from qwenchat.engine.local.prompt import ChatTemplate
@@ -126,3 +127,17 @@ def _trained(examples: list[tuple[list[int], list[int]]], words: list[int]) -> A
         optimizer.step()
         schedule.step()
     return network.eval()
+
+
+def save_toy_tokenizer(folder: Path) -> None:
+    """A byte-level tokenizer of 200 tokens, for models that are compared but not talked to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer = Tokenizer(models.BPE({letter: at for at, letter in enumerate(sorted(letters)[:197])}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_tokens([AddedToken(text) for text in ("<|im_start|>", "<|im_end|>", "<think>")])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    template = "{% for message in messages %}<|im_start|>{{ message.content }}<|im_end|>{% endfor %}<|im_start|>"
+    config = {"chat_template": template, "eos_token": "<|im_end|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")

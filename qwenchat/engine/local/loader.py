@@ -1,5 +1,6 @@
 """A folder of safetensors or a GGUF file to a model that can be run."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from qwenchat.engine.local.tokenizer import ChatTokenizer, read_json
 LONGEST_WINDOW = 32_768
 """Qwen3's context length; longer ones are the user's choice."""
 
+MOST_LAYERS = 1024
+
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 _DTYPE_NAMES = {torch.bfloat16: "bf16", torch.float16: "float16", torch.float32: "float32"}
 
 
@@ -50,20 +54,32 @@ def load(
     ModelDamaged naming the file, OutOfMemory, and Stopped.
     """
     try:
-        if path.suffix == ".gguf":
+        if path.suffix.lower() == ".gguf":
             file = GGUFFile(path)
             config, tokenizer, quantization = file.config(), file.tokenizer(cache_folder), file.quantization
-            weights = file.weights(dtype)
+            files, weights = [path], file.weights(dtype)
+        elif path.is_file():
+            raise ModelUnsupported(f"{path} is no GGUF file.", "Name one, or the folder that holds the model.")
         else:
-            config = DecoderConfig.from_json(_config_json(path))
+            config = _config(path)
             tokenizer, quantization = ChatTokenizer.from_folder(path), _DTYPE_NAMES[dtype]
-            weights = _safetensors(path)
-        total = _size(path)
-        decoder = Decoder(config, _collected(weights, total, device, dtype, progress, stop).take)
+            files = weight_files(path)
+            weights = _safetensors(files)
+        _check(config, tokenizer, path)
+        total = sum(file.stat().st_size for file in files)
+        collected = _collected(weights, total, device, dtype, progress, stop)
+        decoder = Decoder(config, collected.take)
+        collected.check_all_taken()
     except (MemoryError, RuntimeError) as error:
         if not hardware.is_out_of_memory(error):
             raise
         raise OutOfMemory(f"{path.name} does not fit the memory of {device}.", "Choose a smaller model.") from error
+    except (ModelDamaged, ModelUnsupported) as error:
+        if str(path) in error.what:
+            raise
+        raise type(error)(f"{path} cannot be used: {error.what}", error.remedy) from error
+    except OSError as error:
+        raise ModelDamaged(f"{path} cannot be read: {error}.", "Check its permissions and the disk.") from error
     parameters = sum(tensor.numel() for tensor in decoder.tensors)
     memory = sum(tensor.numel() * tensor.element_size() for tensor in decoder.tensors)
     window = min(config.max_position, LONGEST_WINDOW)
@@ -84,9 +100,21 @@ class _Weights:
             raise ModelDamaged(
                 f"The weight {name} has the shape {tuple(tensor.shape)} instead of {shape}.", "Download it again."
             )
-        if tensor.dim() == 1 and not torch.isfinite(tensor).all():
+        if not _finite(tensor):
             raise ModelDamaged(f"The weight {name} holds invalid numbers.", "Download it again.")
         return tensor
+
+    def check_all_taken(self) -> None:
+        """Raise ModelUnsupported when weights are left over: without them the model would talk nonsense."""
+        left = [name for name in self._tensors if name != "lm_head.weight" and not name.endswith(".inv_freq")]
+        if left:
+            raise ModelUnsupported(f"This variant has weights that are not known: {left[0]}.", "Choose another model.")
+
+
+def _finite(tensor: Tensor) -> bool:
+    """Whether all numbers are finite. Row means carry NaN and infinity along, and cost a tenth of looking at each."""
+    means = tensor if tensor.dim() == 1 else tensor @ tensor.new_full((tensor.shape[1],), 1 / tensor.shape[1])
+    return bool(torch.isfinite(means).all())
 
 
 def _collected(
@@ -109,20 +137,60 @@ def _collected(
     return _Weights(tensors)
 
 
-def _config_json(folder: Path) -> dict[str, object]:
-    if not (folder / "config.json").exists():
+def _config(folder: Path) -> DecoderConfig:
+    file = folder / "config.json"
+    if not file.exists():
         raise ModelNotFound(f"{folder} holds no model: it has no config.json.", "Name a folder with safetensors.")
-    return read_json(folder / "config.json")
+    config = read_json(file)
+    if config.get("quantization_config") or config.get("partial_rotary_factor", 1) != 1:
+        raise ModelUnsupported(f"{folder} holds a variant that is not supported.", "Choose another model.")
+    try:
+        return DecoderConfig.from_json(config)
+    except (AttributeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise ModelDamaged(f"{file} holds unusable values: {error!r}.", "Download it again.") from error
 
 
-def _safetensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    files = sorted(folder.glob("*.safetensors"))
+def _check(config: DecoderConfig, tokenizer: ChatTokenizer, path: Path) -> None:
+    """Raise ModelDamaged for numbers that no model has, before they are used."""
+    c = config
+    counts = (c.vocab, c.hidden, c.layers, c.intermediate, c.heads, c.kv_heads, c.head_dim, c.max_position)
+    sound = min(counts) > 0 and max(counts) < 2**31 and c.layers <= MOST_LAYERS and c.head_dim % 2 == 0
+    sound = sound and c.heads % c.kv_heads == 0 and 0 < c.rope_base < math.inf and 0 <= c.norm_eps < 1
+    if not sound:
+        raise ModelDamaged(f"{path} describes an impossible model: {config}.", "Download it again.")
+    if tokenizer.vocab_size > c.vocab:
+        raise ModelDamaged(
+            f"{path} has a tokenizer of {tokenizer.vocab_size:,} tokens and weights for {c.vocab:,}.",
+            "Download it again.",
+        )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that make up the model in `folder`, of which some may be missing.
+
+    Raises ModelNotFound when there are none, and ModelUnsupported when there are only pickles.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        shards = read_json(index).get("weight_map")
+        if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
+            raise ModelDamaged(f"{index} has no weight_map.", "Download it again.")
+        return [folder / Path(name).name for name in sorted(set(shards.values()))]
+    whole = folder / "model.safetensors"
+    files = [whole] if whole.exists() else sorted(folder.glob("*.safetensors"))
     if not files:
-        if any(folder.glob("*.bin")) or any(folder.glob("*.pt")):
+        if any(file for kind in _PICKLES for file in folder.glob(kind)):
             raise ModelUnsupported(
                 f"{folder} holds only pickled weights, which can run code when opened.", "Convert them to safetensors."
             )
         raise ModelNotFound(f"{folder} holds no weights.", "Download the model again: it needs *.safetensors.")
+    return files
+
+
+def _safetensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
+    missing = [file for file in files if not file.exists()]
+    if missing:
+        raise ModelDamaged(f"{missing[0]} is missing.", "Download the model again.")
     for file in files:
         try:
             with safe_open(file, framework="pt") as weights:
@@ -130,8 +198,3 @@ def _safetensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
                     yield name, weights.get_tensor(name)
         except (SafetensorError, OSError, ValueError) as error:
             raise ModelDamaged(f"{file} cannot be read: {error}.", "Download it again.") from error
-
-
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else list(path.glob("*.safetensors"))
-    return sum(file.stat().st_size for file in files)

@@ -1,0 +1,184 @@
+"""The decoder's logits against those of transformers' own classes, in float32 on small random models."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from qwenchat.chat.errors import ModelUnsupported
+from qwenchat.engine.base import StopSignal
+from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.loader import LoadedModel, load
+
+VOCAB, WINDOW = 200, 256
+SMALL: dict[str, Any] = {
+    "vocab_size": VOCAB,
+    "hidden_size": 48,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": WINDOW,
+    "initializer_range": 0.2,
+}
+MODELS: dict[str, tuple[type[PreTrainedModel], Any]] = {
+    "qwen3": (Qwen3ForCausalLM, Qwen3Config(**SMALL, head_dim=32, rope_theta=1e6, tie_word_embeddings=True)),
+    "qwen3 untied": (Qwen3ForCausalLM, Qwen3Config(**SMALL, head_dim=16, rope_theta=1e6, tie_word_embeddings=False)),
+    "qwen3 without groups": (Qwen3ForCausalLM, Qwen3Config(**SMALL | {"num_key_value_heads": 4}, head_dim=12)),
+    "qwen3 with one key head": (Qwen3ForCausalLM, Qwen3Config(**SMALL | {"num_key_value_heads": 1}, head_dim=8)),
+    "qwen2": (Qwen2ForCausalLM, Qwen2Config(**SMALL, rope_theta=1e6, tie_word_embeddings=True)),
+    "qwen2 untied": (Qwen2ForCausalLM, Qwen2Config(**SMALL | {"num_key_value_heads": 4}, tie_word_embeddings=False)),
+    "llama": (LlamaForCausalLM, LlamaConfig(**SMALL, rms_norm_eps=1e-5, tie_word_embeddings=True)),
+    "llama untied": (LlamaForCausalLM, LlamaConfig(**SMALL, head_dim=24, tie_word_embeddings=False)),
+    "llama without groups": (LlamaForCausalLM, LlamaConfig(**SMALL | {"num_key_value_heads": 4})),
+}
+
+
+def loaded(folder: Path, tmp_path: Path) -> LoadedModel:
+    return load(
+        folder,
+        device="cpu",
+        dtype=torch.float32,
+        cache_folder=tmp_path,
+        progress=lambda step: None,
+        stop=StopSignal(),
+    )
+
+
+def saved(reference: PreTrainedModel, folder: Path, tokenizer_folder: Path) -> Path:
+    """The model as a folder. Its tokenizer is out of place but not used."""
+    reference.save_pretrained(folder)
+    for file in tokenizer_folder.iterdir():
+        (folder / file.name).symlink_to(file)
+    return folder
+
+
+def randomized(name: str) -> PreTrainedModel:
+    """A model whose biases and norms are random too."""
+    kind, config = MODELS[name]
+    torch.manual_seed(len(name))
+    reference = kind(config).eval()
+    with torch.no_grad():
+        for parameter_name, parameter in reference.named_parameters():
+            if parameter_name.endswith("bias") or "norm" in parameter_name:
+                parameter.normal_(0.5, 0.3)
+    return reference
+
+
+class Pair:
+    """A model run by transformers and by us."""
+
+    def __init__(self, reference: PreTrainedModel, model: LoadedModel) -> None:
+        self._reference = reference
+        self.context = Context(model.network, WINDOW)
+
+    def read(self, ids: list[int]) -> None:
+        with torch.inference_mode():
+            self.context.read(ids)
+
+    def error(self) -> float:
+        """How far our logits after all that was read are from those of transformers, relative to their size."""
+        with torch.inference_mode():
+            expected = self._reference(input_ids=torch.tensor([self.context.ids])).logits[0, -1]
+        return float((self.context.logits - expected).norm() / expected.norm())
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, toy_tokenizer_folder: Path) -> Pair:
+    reference = randomized(request.param)
+    folder = saved(reference, tmp_path_factory.mktemp("model"), toy_tokenizer_folder)
+    return Pair(reference, loaded(folder, folder / "cache"))
+
+
+IDS = torch.randint(0, VOCAB, (96,), generator=torch.Generator().manual_seed(1)).tolist()
+
+
+def test_whole_prompt(pair: Pair) -> None:
+    pair.context.rewind([])
+    pair.read(IDS)
+    assert pair.error() < 1e-4
+
+
+@pytest.mark.parametrize("sizes", [[16, 32, 48], [1, 94, 1], [7] * 13, [1] * 24], ids=str)
+def test_prompt_in_chunks(pair: Pair, sizes: list[int]) -> None:
+    pair.context.rewind([])
+    at = 0
+    for size in sizes:
+        pair.read(IDS[at : at + size])
+        at += size
+    assert pair.error() < 1e-4
+
+
+def test_token_by_token_after_a_prompt(pair: Pair) -> None:
+    pair.context.rewind([])
+    pair.read(IDS[:40])
+    for token in IDS[40:56]:
+        pair.read([token])
+        assert pair.error() < 1e-4
+
+
+def test_another_continuation_after_a_crop(pair: Pair) -> None:
+    pair.context.rewind([])
+    pair.read(IDS[:60])
+    other = IDS[:30] + IDS[60:90]
+    assert pair.context.rewind(other) == 30
+    pair.read(other[30:])
+    assert pair.error() < 1e-4
+    pair.context.rewind([*IDS[:10], 5])
+    pair.read([5])
+    assert pair.error() < 1e-4
+
+
+def test_cache_grows_beyond_its_first_room(monkeypatch: pytest.MonkeyPatch, tiny_qwen3: Path, tmp_path: Path) -> None:
+    monkeypatch.setattr("qwenchat.engine.local.kvcache.STEP", 8)
+    reference = Qwen3ForCausalLM.from_pretrained(tiny_qwen3).eval()
+    grown = Pair(reference, loaded(tiny_qwen3, tmp_path))
+    for at in range(0, 90, 5):
+        grown.read(IDS[at : at + 5])
+    assert grown.error() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"architectures": ["GptOssForCausalLM"]},
+        {"architectures": None},
+        {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e6}},
+        {"rope_parameters": None, "rope_scaling": {"type": "linear", "factor": 2.0}},
+        {"use_sliding_window": True},
+        {"hidden_act": "gelu"},
+        {"quantization_config": {"quant_method": "fp8"}},
+        {"partial_rotary_factor": 0.5},
+    ],
+    ids=str,
+)
+def test_variant_that_would_give_wrong_logits_is_refused(
+    tmp_path: Path, toy_tokenizer_folder: Path, change: dict[str, Any]
+) -> None:
+    folder = saved(randomized("qwen3"), tmp_path / "model", toy_tokenizer_folder)
+    config = json.loads((folder / "config.json").read_bytes())
+    (folder / "config.json").write_text(json.dumps(config | change), "utf-8")
+    with pytest.raises(ModelUnsupported):
+        loaded(folder, tmp_path)
+
+
+@pytest.mark.parametrize("option", ["attention_bias", "mlp_bias"])
+def test_weights_that_the_decoder_would_ignore_are_refused(
+    tmp_path: Path, toy_tokenizer_folder: Path, option: str
+) -> None:
+    reference = LlamaForCausalLM(LlamaConfig(**SMALL, **{option: True}))
+    folder = saved(reference, tmp_path / "model", toy_tokenizer_folder)
+    with pytest.raises(ModelUnsupported, match="bias") as caught:
+        loaded(folder, tmp_path)
+    assert str(folder) in str(caught.value)
