@@ -10,14 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwenchat.chat.errors import ConversationNotFound, LibraryNewer, LibraryUnwritable
+from qwenchat.chat.errors import ConversationNotFound, LibraryNewer, LibraryUnwritable, QwenchatError
 from qwenchat.chat.events import Channel
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, ThinkingSupport, Timing, Usage
 from qwenchat.chat.sampling import THINKING
 from qwenchat.chat.timeline import Tick
+from qwenchat.chat.tree import MessageTree
 from qwenchat.library.library import Library
 from qwenchat.library.timeline import pack, unpack
+
+from .unprivileged import unprivileged
 
 
 def user(text: str) -> Message:
@@ -165,3 +168,119 @@ def test_partial_reply_survives_kill_and_is_marked(tmp_path: Path, delay: float)
     for reply in replies:
         assert reply.status is Status.INTERRUPTED
         assert reply.text == "word " * 50 * (len(reply.text) // 250)
+
+
+def locks(path: Path) -> list[str]:
+    return [file.name for file in (path.parent / "writers").glob("*")]
+
+
+def test_who_only_reads_or_asks_leaves_no_lock_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    library = Library.open(path)
+    library.save("a", user("asked"))
+    assert locks(path) == []
+    library.save("a", Message(Role.ASSISTANT, (), status=Status.STREAMING))
+    assert len(locks(path)) == 1
+    library.close()
+    assert locks(path) == []
+
+
+def test_lock_files_of_the_dead_are_removed_and_those_of_the_living_stay(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    while not locks(path):
+        assert process.poll() is None
+        time.sleep(0.01)
+    Library.open(path).close()
+    assert len(locks(path)) == 1
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    (path.parent / "writers" / "0123456789abcdef.lock").touch()
+    Library.open(path).close()
+    assert locks(path) == []
+
+
+def test_several_messages_are_saved_together_or_not_at_all() -> None:
+    library = Library.in_memory()
+    library._connection.execute(
+        f"pragma max_page_count={library._connection.execute('pragma page_count').fetchone()[0]}"
+    )
+    with pytest.raises(LibraryUnwritable):
+        library.save_all("a", (user("small"), user("x" * 100_000)))
+    assert library.conversations() == []
+
+
+def test_a_clock_that_goes_backwards_does_not_put_children_before_parents() -> None:
+    library = Library.in_memory()
+    asked = Message(Role.USER, (TextPart("a"),), created=100.0)
+    library.save("a", asked)
+    library.save("a", Message(Role.ASSISTANT, (TextPart("b"),), asked.id, created=50.0))
+    stored = library.read("a")
+    assert [message.text for message in MessageTree(stored.messages, stored.leaf).path()] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "update messages set parts = 'no json'",
+        "update messages set parts = '[1, 2]'",
+        "update messages set role = 'nobody'",
+        "update messages set status = ''",
+        "update messages set provenance = '{'",
+        "update messages set parent = 'nowhere'",
+    ],
+)
+def test_rows_that_make_no_sense_are_an_error_with_a_name_and_the_list_still_works(damage: str) -> None:
+    library = Library.in_memory()
+    library.save("good", user("good"))
+    library.save("bad", user("bad"))
+    library._connection.execute(f"{damage} where conversation = 'bad'")
+    assert [row.id for row in library.conversations()] == ["bad", "good"]
+    with pytest.raises(QwenchatError):
+        stored = library.read("bad")
+        MessageTree(stored.messages, stored.leaf)
+    assert library.read("good").messages[0].text == "good"
+
+
+def test_a_database_without_its_tables_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    library = Library.open(path)
+    library._connection.execute("drop table messages")
+    library.close()
+    library = Library.open(path)
+    assert "set aside" in library.notice
+    library.save("a", user("goes on"))
+
+
+READ_ONLY = """
+import sys
+from pathlib import Path
+path = Path(sys.argv[1])
+from qwenchat.chat.messages import *
+from qwenchat.library.library import Library
+library = Library.open(path)
+print(library.notice)
+library.save("b", Message(Role.USER, (TextPart("new"),)))
+print([row.id for row in library.conversations()], library.read("a").messages[0].text)
+"""
+
+
+def test_in_a_read_only_home_old_conversations_can_be_read_and_new_ones_live_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "c.sqlite3"
+    library = Library.open(path)
+    library.save("a", user("old"))
+    library.close()
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    before = path.read_bytes()
+    command = unprivileged([sys.executable, "-c", READ_ONLY, str(path)])
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    notice, listed = ran.stdout.splitlines()
+    assert "not saved" in notice
+    assert "data" in notice
+    assert listed == "['b', 'a'] old"
+    assert path.read_bytes() == before
+    path.parent.chmod(0o755)

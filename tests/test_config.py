@@ -1,0 +1,120 @@
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qwenchat import config
+from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.cli import cli
+from qwenchat.config import Settings, read
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    file = folder / "config.toml"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    return file
+
+
+def test_no_file_and_an_empty_file_are_the_defaults(tmp_path: Path) -> None:
+    assert read(tmp_path / "config.toml") == (Settings(), ())
+    assert read(written(tmp_path, b"")) == (Settings(), ())
+
+
+def test_every_setting_can_be_set(tmp_path: Path) -> None:
+    text = """
+model = "qwen3-4b"
+device = "cpu"
+quantization = "float32"
+context = 4096
+system = "Be brief."
+think = false
+theme = "mine"
+[sampling]
+temperature = 1
+top_p = 0.5
+seed = 7
+"""
+    expected = Settings(
+        "qwen3-4b", "cpu", "float32", 4096, "Be brief.", False, "mine",
+        SamplingOverrides(temperature=1.0, top_p=0.5, seed=7),
+    )  # fmt: skip
+    assert read(written(tmp_path, text)) == (expected, ())
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("model = 3", "model"),
+        ('think = "yes"', "think"),
+        ('device = "tpu"', "device"),
+        ("context = 5", "context"),
+        ("context = 2.5", "context"),
+        ("thinking = true", "thinking"),
+        ("theme = [1]", "theme"),
+        ("sampling = 3", "sampling"),
+        ("[sampling]\ntemperature = 99", "sampling.temperature"),
+        ("[sampling]\ntemperature = nan", "sampling.temperature"),
+        ("[sampling]\ntop_p = -1", "sampling.top_p"),
+        ("[sampling]\nseed = 1000000000000000000000000", "sampling.seed"),
+        ("[sampling]\nheat = 1", "sampling.heat"),
+    ],
+)
+def test_a_wrong_key_has_its_default_the_others_count_and_the_message_names_file_and_key(
+    tmp_path: Path, line: str, key: str
+) -> None:
+    lines = f"[sampling]\ntop_k = 5\n{line.removeprefix('[sampling]')}" if "[sampling]" in line else line
+    file = written(tmp_path, f'system = "s"\n{lines}\n')
+    found, (problem,) = read(file)
+    assert found == Settings(system="s", sampling=SamplingOverrides(top_k=5 if "[sampling]" in line else None))
+    assert str(file) in problem
+    assert re.search(rf"(?<![\w.]){re.escape(key)}\b", problem)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"model = ", b"[" * 10_000, b"a = 1\na = 2", b"\0"])
+def test_what_is_no_toml_gives_the_defaults_and_names_the_file(tmp_path: Path, data: bytes) -> None:
+    file = written(tmp_path, data)
+    found, (problem,) = read(file)
+    assert found == Settings()
+    assert str(file) in problem
+
+
+def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:
+    found, (problem,) = read(tmp_path)
+    assert found == Settings()
+    assert str(tmp_path) in problem
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(
+    st.one_of(st.binary(max_size=80), st.text(alphabet='[]{}"=.#\n -01nafieptrusmodlkc', max_size=80).map(str.encode))
+)
+def test_no_file_whatever_keeps_the_program_from_starting(tmp_path: Path, data: bytes) -> None:
+    found, problems = read(written(tmp_path, data))
+    found.sampling.applied(thinking=True)
+    assert all(str(tmp_path) in problem for problem in problems)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(
+    st.dictionaries(
+        st.sampled_from(["model", "device", "context", "think", "theme", "sampling", "system", "temperature", "x-y"]),
+        st.one_of(
+            st.integers(), st.booleans(), st.floats(), st.just("[]"), st.just("{temperature = -5}"),
+            st.just("{top_k = true}"), st.just('"text"'), st.just("2020-01-01"),
+        ).map(lambda value: str(value).lower()),
+    )
+)  # fmt: skip
+def test_any_value_of_any_type_leaves_settings_that_can_be_used(tmp_path: Path, table: dict[str, str]) -> None:
+    found, _ = read(written(tmp_path, "\n".join(f"{name} = {value}" for name, value in table.items())))
+    found.sampling.applied(thinking=True)
+    assert found.device in get_args(config.Device)
+    assert found.context is None or found.context >= 256
+
+
+def test_the_command_line_offers_what_the_file_allows() -> None:
+    choices = {parameter.name: getattr(parameter.type, "choices", None) for parameter in cli.params}
+    assert set(choices["device"] or ()) == set(get_args(config.Device))
+    assert set(choices["quantization"] or ()) == set(get_args(config.Quantization))
