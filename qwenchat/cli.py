@@ -29,6 +29,14 @@ class _Chat(click.Group):
 
     context_class = options.Context
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; when whoever reads its output leaves, that is a good end."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _drop_output()
+            raise SystemExit(0) from None
+
 
 class _Ask(click.Command):
     """A command with the options of the chat."""
@@ -90,19 +98,25 @@ def _complete_conversation(context: click.Context, parameter: click.Parameter, t
     return [CompletionItem(row.id, help=safe_line(row.title, 60)) for row in rows]
 
 
+def _no_command(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Since its value is optional, --resume would take a command for an id."""
+    if value in cli.commands:
+        raise click.UsageError(f"--resume opens the chat; write `qwenchat {value}` without it.")
+    return value
+
+
 @click.group(cls=_Chat, invoke_without_command=True)
 @click.version_option(__version__, prog_name="qwenchat")
 @options.for_turns
 @click.option(
     "--resume", is_flag=False, flag_value=LATEST, metavar="[ID]", shell_complete=_complete_conversation,
+    callback=_no_command,
     help="Go on with a conversation, by default the latest; the first digits of its id are enough.",
 )  # fmt: skip
 @options.for_screen
 @click.pass_context
 def cli(context: click.Context, /, **given: Any) -> None:
     """Chat with Qwen3, in private, in your terminal."""
-    if given["resume"] in cli.commands:
-        raise click.UsageError(f"--resume opens the chat; write `qwenchat {given['resume']}` without it.")
     if context.invoked_subcommand is not None:
         _refuse_stray_flags(context)
         return
@@ -345,8 +359,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # Whoever read the output has gone; nothing may be flushed into the closed pipe on the way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(0)
     except QwenchatError as error:
         _say(str(error))
@@ -354,6 +367,11 @@ def main() -> None:
     except OSError as error:
         _say(f"{error}.")
         sys.exit(1)
+
+
+def _drop_output() -> None:
+    """Let nothing be flushed into a closed pipe on the way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _prepare_streams() -> None:

@@ -1,0 +1,492 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from qwenchat.chat.messages import Message, ReasoningPart, Role, Status, TextPart
+from qwenchat.cli import cli
+from qwenchat.library.library import Library
+from qwenchat.paths import Paths
+
+from .fake_engine import FakeEngine, Script
+from .unprivileged import unprivileged
+
+LAUNCH = str(Path(__file__).parent / "launch.py")
+ESCAPE = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+Ran = subprocess.CompletedProcess[bytes]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in list(os.environ):
+        if name.startswith("QWENCHAT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("QWENCHAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    return tmp_path / "home"
+
+
+def command(*arguments: str, engine: dict[str, Any] | None = None) -> list[str]:
+    return [sys.executable, LAUNCH, json.dumps(engine or {}), *arguments]
+
+
+def run(*arguments: str, engine: dict[str, Any] | None = None, stdin: bytes = b"", **options: Any) -> Ran:
+    return subprocess.run(
+        command(*arguments, engine=engine), input=stdin, capture_output=True, timeout=60, check=False, **options
+    )
+
+
+def saved() -> list[tuple[str, str, Status]]:
+    """Role, text and status of every message of the latest conversation."""
+    library = Library.open(Paths.of_user().database)
+    try:
+        latest = library.latest()
+        messages = library.read(latest).messages if latest else ()
+        return [(str(message.role), message.text, message.status) for message in messages]
+    finally:
+        library.close()
+
+
+def configure(home: Path, text: str) -> None:
+    (home / "config").mkdir(parents=True, exist_ok=True)
+    (home / "config" / "config.toml").write_text(text, "utf-8")
+
+
+def asked(*arguments: str, stdin: str = "", **script: Any) -> FakeEngine:
+    """The engine that `qwenchat ask` used, run in this process."""
+    engine = FakeEngine([Script(**script)])
+    result = CliRunner().invoke(cli, ["ask", *arguments], obj={"make_engine": lambda: engine}, input=stdin)
+    assert result.exit_code == 0, result.output
+    return engine
+
+
+def prompt_of(engine: FakeEngine) -> str:
+    return engine.turns[0].messages[-1].text
+
+
+# ask
+
+
+def test_ask_prints_the_answer_alone_without_escapes_and_saves_it() -> None:
+    ran = run("ask", "Capital?", engine={"scripts": [{"answer": "Paris.", "thought": "Hm."}]})
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"Paris.\n", b"Hm.\n")
+    assert saved() == [("user", "Capital?", Status.COMPLETE), ("assistant", "Paris.", Status.COMPLETE)]
+
+
+def test_the_question_comes_from_arguments_standard_input_or_both() -> None:
+    assert prompt_of(asked("what", "is", "this")) == "what is this"
+    assert prompt_of(asked(stdin="from a pipe\n")) == "from a pipe"
+    assert prompt_of(asked("explain", stdin="line one\nline two\n")) == "explain\n\nline one\nline two"
+
+
+@pytest.mark.parametrize("stdin", [b"", b" \n\n"])
+def test_an_empty_question_is_a_usage_error(stdin: bytes) -> None:
+    ran = run("ask", stdin=stdin)
+    assert ran.returncode == 2
+    assert b"nothing to ask" in ran.stderr
+    assert not ran.stdout
+    assert saved() == []
+
+
+def test_what_is_not_valid_text_is_replaced_and_said() -> None:
+    ran = run("ask", stdin=b"caf\xe9 \xff\x00 au lait", engine={"scripts": [{"answer": "ok"}]})
+    assert ran.returncode == 0
+    assert b"replaced" in ran.stderr
+    assert saved()[0][1] == "caf\ufffd \ufffd\ufffd au lait"
+
+
+def test_json_is_one_object_with_the_whole_account() -> None:
+    ran = run("ask", "--json", "--seed", "7", "q", engine={"scripts": [{"answer": "Pa\u009bris.", "thought": "Hm."}]})
+    assert ran.returncode == 0
+    assert b"\xc2\x9b" not in ran.stdout
+    report = json.loads(ran.stdout)
+    assert report["answer"] == "Pa\u009bris."
+    assert report["thinking"] == "Hm."
+    assert report["finish_reason"] == "stop"
+    assert report["seed"] == 7
+    assert report["model"] == {"name": "Qwen/Qwen3-0.6B", "revision": "abc123", "quantization": "bf16", "device": "cpu"}
+    assert set(report["usage"]) == {"prompt_tokens", "cached_tokens", "thinking_tokens", "answer_tokens"}
+    assert set(report["timing"]) == {"load_s", "first_token_s", "tokens_per_s"}
+    assert report["conversation"] == json.loads(run("list", "--json").stdout)[0]["id"]
+    assert "error" not in report
+
+
+@pytest.mark.parametrize(
+    ("engine", "answer"),
+    [
+        ({"load_error": "There is no model nix."}, ""),
+        ({"scripts": [{"answer": "one two", "error": "It broke.", "error_at": 1}]}, "one "),
+    ],
+)
+def test_a_failure_is_one_line_that_names_the_thing_and_the_way_out(engine: dict[str, Any], answer: str) -> None:
+    ran = run("ask", "--json", "q", engine=engine)
+    report = json.loads(ran.stdout)
+    assert ran.returncode == 1
+    assert report["finish_reason"] == "error"
+    assert report["answer"] == answer
+    what = engine.get("load_error", "It broke.")
+    assert report["error"].startswith(what)
+    assert ran.stderr.decode().splitlines() == [f"qwenchat: {report['error']}"]
+    assert saved()[-1] == ("assistant", answer, Status.FAILED)
+    plain = run("ask", "q", engine=engine)
+    assert plain.returncode == 1
+    assert plain.stdout.decode().strip() == answer.strip()
+
+
+def test_a_library_of_a_newer_program_stops_ask_with_a_message_and_an_object(home: Path) -> None:
+    library = Library.open(Paths.of_user().database)
+    library._connection.execute("pragma user_version=99")
+    library.close()
+    ran = run("ask", "--json", "q")
+    assert ran.returncode == 1
+    assert "newer qwenchat" in json.loads(ran.stdout)["error"]
+    assert ran.stderr.count(b"\n") == 1
+
+
+def test_no_save_leaves_no_trace(home: Path) -> None:
+    ran = run("ask", "--no-save", "--json", "q")
+    assert json.loads(ran.stdout)["conversation"] is None
+    assert not home.exists()
+
+
+def test_a_reader_who_leaves_ends_it_quietly_and_the_conversation_is_saved() -> None:
+    process = subprocess.Popen(
+        command("ask", "q", engine={"scripts": [{"answer": "word " * 500, "delay_s": 0.001}]}),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.read(5) == b"word "
+    process.stdout.close()
+    assert process.wait(30) == 0
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    (_, reply) = saved()
+    assert reply[1].startswith("word ")
+    assert reply[2] is Status.STOPPED
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_it_with_the_partial_reply_saved(number: signal.Signals, code: int) -> None:
+    process = subprocess.Popen(
+        command("ask", "q", engine={"scripts": [{"answer": "one two three", "hold_at": 2}]}),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.read(len("one two ")) == b"one two "
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert b"Traceback" not in err
+    assert saved() == [("user", "q", Status.COMPLETE), ("assistant", "one two ", Status.STOPPED)]
+    assert not list((Paths.of_user().data / "writers").glob("*.lock"))
+
+
+def test_a_full_standard_output_is_one_line_of_error() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("needs /dev/full")
+    with full.open("wb") as out:
+        ran = subprocess.run(
+            command("ask", "q"), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    assert ran.returncode == 1
+    assert ran.stderr.count(b"\n") == 1
+    assert b"No space left" in ran.stderr
+
+
+def test_closed_standard_streams_are_no_reason_to_fall_over() -> None:
+    line = f'{sys.executable} {LAUNCH} "{{}}" ask q <&- >&- 2>&-'
+    assert subprocess.run(["bash", "-c", line], timeout=60, check=False).returncode == 0
+    assert saved()[-1][1] == "Paris is the capital of France."
+
+
+def test_an_answer_full_of_escapes_is_only_text_in_a_pipe() -> None:
+    hostile = "a\x1b[31mred\x1b]0;title\x07 \x9b2J[bold]x[/] \u202eb\r\n"
+    ran = run("ask", "q", engine={"scripts": [{"answer": hostile, "thought": hostile}]})
+    assert not ESCAPE.search(ran.stdout + ran.stderr)
+    assert "[bold]x[/]" in ran.stdout.decode()
+    shown = run("show", json.loads(run("list", "--json").stdout)[0]["id"])
+    assert not ESCAPE.search(shown.stdout)
+
+
+def test_an_output_that_is_not_utf8_gets_what_it_can_take() -> None:
+    ran = run(
+        "ask", "q", engine={"scripts": [{"answer": "naïve 你好"}]}, env=os.environ | {"PYTHONIOENCODING": "ascii"}
+    )
+    assert (ran.returncode, ran.stdout) == (0, b"na?ve ??\n")
+
+
+# Settings
+
+
+def test_flags_go_before_the_environment_and_that_before_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(home, 'model = "a"\nthink = false\nsystem = "s"\n[sampling]\ntop_k = 1\nmin_p = 0.1\nseed = 1')
+    monkeypatch.setenv("QWENCHAT_TOP_K", "2")
+    monkeypatch.setenv("QWENCHAT_SEED", "2")
+    engine = asked("q", "--seed", "3")
+    turn = engine.turns[0]
+    assert (turn.sampling.min_p, turn.sampling.top_k, turn.sampling.seed) == (0.1, 2, 3)
+    assert engine.loads[0].name == "a"
+    assert turn.thinking is False
+    assert turn.messages[0].text == "s"
+
+
+@pytest.mark.parametrize(
+    "line", [["--model", "x", "ask", "q"], ["ask", "--model", "x", "q"], ["--model", "y", "ask", "q", "--model", "x"]]
+)
+def test_a_flag_counts_before_and_after_the_command(line: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWENCHAT_MODEL", "z")
+    engine = FakeEngine()
+    result = CliRunner().invoke(cli, line, obj={"make_engine": lambda: engine})
+    assert result.exit_code == 0
+    assert engine.loads[0].name == "x"
+
+
+def test_a_file_that_is_half_wrong_is_said_and_the_rest_counts(home: Path) -> None:
+    configure(home, 'seed = 1\n[sampling]\ntop_k = 3\ntemperature = "hot"')
+    ran = run("ask", "q")
+    assert ran.returncode == 0
+    lines = ran.stderr.decode().splitlines()
+    assert len(lines) == 2
+    assert all(str(home / "config" / "config.toml") in line for line in lines)
+    assert any("sampling.temperature" in line for line in lines)
+    assert any("seed" in line for line in lines)
+
+
+def test_greedy_thinking_is_warned_about_wherever_it_was_set(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert b"--no-think" in run("ask", "q", "--temperature", "0").stderr
+    assert b"--no-think" not in run("ask", "q", "--temperature", "0", "--no-think").stderr
+    configure(home, "[sampling]\ntemperature = 0")
+    assert b"--no-think" in run("ask", "q").stderr
+    assert b"--no-think" in run("--plain").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["ask", "q", "--temperature", "99"], "temperature"),
+        (["ask", "q", "--top-p", "x"], "--top-p"),
+        (["ask", "q", "--device", "tpu"], "--device"),
+        (["--theme", "x", "list"], "--theme"),
+        (["--model", "x", "doctor"], "--model"),
+        (["--resume", "list"], "--resume"),
+        (["--resume", "ask", "q"], "ask"),
+    ],
+)
+def test_options_that_make_no_sense_are_usage_errors(arguments: list[str], names: str) -> None:
+    ran = run(*arguments)
+    assert ran.returncode == 2
+    assert names in ran.stderr.decode()
+    assert b"Traceback" not in ran.stderr
+
+
+def test_a_wrong_environment_does_not_keep_other_commands_from_working(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWENCHAT_TEMPERATURE", "hot")
+    assert run("list").returncode == 0
+    ran = run("ask", "q")
+    assert ran.returncode == 2
+    assert b"QWENCHAT_TEMPERATURE" in ran.stderr or b"--temperature" in ran.stderr
+
+
+# Saved conversations
+
+
+def keep(name: str, *messages: Message) -> None:
+    library = Library.open(Paths.of_user().database)
+    library.save_all(name, messages)
+    library.close()
+
+
+def test_list_and_show_what_is_saved_with_partial_replies_marked() -> None:
+    asked_ = Message(Role.USER, (TextPart("Why \x1b[31mis\nthis?"),))
+    reply = Message(Role.ASSISTANT, (ReasoningPart("hm"), TextPart("Beca")), asked_.id, status=Status.INTERRUPTED)
+    keep("abc123", asked_, reply)
+    keep("bcd234", Message(Role.USER, (TextPart("newer"),)))
+    lines = run("list").stdout.decode().splitlines()
+    assert [line.split()[0] for line in lines] == ["bcd234", "abc123"]
+    assert lines[1].endswith("Why is")
+    assert lines[0].index("newer") == lines[1].index("Why")
+    shown = run("show", "abc").stdout.decode()
+    assert "[interrupted]" in shown
+    assert "<think>\nhm\n</think>\n\nBeca" in shown
+    assert "\x1b" not in shown
+
+
+def test_an_empty_library_says_so_and_nothing_is_made(home: Path) -> None:
+    ran = run("list")
+    assert (ran.returncode, ran.stdout) == (0, b"")
+    assert b"No conversation" in ran.stderr
+    assert run("list", "--json").stdout == b"[]\n"
+    assert not home.exists()
+
+
+def test_an_id_that_is_unknown_or_ambiguous_is_an_error_before_anything_opens() -> None:
+    keep("aa1", Message(Role.USER, (TextPart("one"),)))
+    keep("aa2", Message(Role.USER, (TextPart("two"),)))
+    for arguments in (["show", "aa"], ["--resume", "aa"], ["--plain", "--resume", "aa"]):
+        ran = run(*arguments)
+        assert ran.returncode == 1
+        assert b"aa1" in ran.stderr
+        assert b"aa2" in ran.stderr
+        assert not ran.stdout
+    assert run("show", "nix").returncode == 1
+
+
+# Models, doctor, completion
+
+
+def test_models_lists_shows_and_names_what_it_does_not_know(tmp_path: Path) -> None:
+    table = run("models").stdout.decode()
+    assert len({line.rindex("no") for line in table.splitlines()[1:] if line.endswith("no")}) == 1
+    shown = run("models", "show", "qwen3-0.6b").stdout.decode()
+    assert "Qwen/Qwen3-0.6B" in shown
+    assert "32,768" in shown
+    assert "1.2 GB" in shown
+    for arguments in (["models", "show", "nix"], ["models", "pull", "qwen3-0.6x"]):
+        ran = run(*arguments)
+        assert ran.returncode == 1
+        assert arguments[-1].encode() in ran.stderr
+
+
+def test_pulling_without_a_network_says_so_in_a_line() -> None:
+    ran = run("models", "pull", "qwen3-0.6b")
+    assert ran.returncode == 1
+    assert b"Qwen/Qwen3-0.6B" in ran.stderr
+    assert b"Traceback" not in ran.stderr
+
+
+def test_doctor_tells_facts_and_what_is_wrong(home: Path) -> None:
+    configure(home, "thnik = true")
+    ran = run("doctor", "--json")
+    report = json.loads(ran.stdout)
+    assert ran.returncode == 0
+    assert report["ok"] is True
+    assert "cpu" in report["devices"]
+    assert any("thnik" in problem["what"] for problem in report["problems"])
+    assert any("No model" in problem["what"] and problem["remedy"] for problem in report["problems"])
+    assert all(
+        isinstance(report[name], int | float) for name in ("cores", "memory_gb", "disk_free_gb", "conversations")
+    )
+
+
+@pytest.mark.parametrize("how", ["raise ImportError('libtorch is gone')", "import os; os.abort()"])
+def test_doctor_works_where_torch_is_broken_and_its_exit_code_says_so(tmp_path: Path, how: str) -> None:
+    (tmp_path / "broken" / "torch").mkdir(parents=True)
+    (tmp_path / "broken" / "torch" / "__init__.py").write_text(how)
+    ran = run("doctor", env=os.environ | {"PYTHONPATH": str(tmp_path / "broken")})
+    assert ran.returncode == 1
+    out = ran.stdout.decode()
+    assert "The engine cannot be started" in out
+    assert "pip install" in out
+
+
+def test_doctor_reads_a_damaged_library_and_leaves_it_where_it_is() -> None:
+    path = Paths.of_user().database
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"not a database" * 1000)
+    report = json.loads(run("doctor", "--json").stdout)
+    assert any(str(path) in problem["what"] for problem in report["problems"])
+    assert path.read_bytes().startswith(b"not a database")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_for_each_shell(shell: str) -> None:
+    ran = run("completion", shell)
+    assert ran.returncode == 0
+    assert b"_QWENCHAT_COMPLETE" in ran.stdout
+
+
+def test_completion_knows_commands_models_and_conversations() -> None:
+    keep("abc123", Message(Role.USER, (TextPart("Why?"),)))
+
+    def completed(line: str) -> str:
+        words = line.split(" ")
+        environment = {"_QWENCHAT_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+        return run(env=os.environ | environment).stdout.decode()
+
+    assert "doctor" in completed("qwenchat do")
+    assert "abc123" in completed("qwenchat show a")
+    assert "qwen3-4b" in completed("qwenchat ask --model qwen3-4")
+
+
+# A home that cannot be written, a disk that is full
+
+
+def test_in_a_read_only_home_it_answers_and_says_that_nothing_is_saved(home: Path) -> None:
+    home.mkdir()
+    home.chmod(0o555)
+    ran = subprocess.run(
+        unprivileged(command("ask", "q")), stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+    )
+    home.chmod(0o755)
+    assert ran.returncode == 0
+    assert ran.stdout == b"Paris is the capital of France.\n"
+    assert b"not saved" in ran.stderr
+    assert str(home).encode() in ran.stderr
+
+
+FULL_DISK = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_full_disk_in_mid_reply_is_said_and_the_answer_is_still_printed() -> None:
+    answer = "word " * 40_000
+    line = [
+        sys.executable,
+        "-c",
+        FULL_DISK,
+        LAUNCH,
+        json.dumps({"scripts": [{"answer": "word ", "times": 40_000}]}),
+        "ask",
+        "q",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(Path(LAUNCH).parent)}
+    ran = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False, env=environment)
+    assert ran.stdout.decode().split() == answer.split()
+    assert b"could not be saved" in ran.stderr
+    assert b"Traceback" not in ran.stderr
+    assert saved()[0] == ("user", "q", Status.COMPLETE)
+
+
+# The real thing
+
+
+@pytest.fixture(scope="session")
+def models_of_user() -> Path:
+    """Where the embedded model lies from run to run, fetched once."""
+    kept = {name: os.environ.pop(name) for name in ("QWENCHAT_HOME",) if name in os.environ}
+    try:
+        return Paths.of_user().cache
+    finally:
+        os.environ.update(kept)
+
+
+def test_the_embedded_model_knows_the_capital_of_france(home: Path, models_of_user: Path) -> None:
+    home.mkdir()
+    models_of_user.mkdir(parents=True, exist_ok=True)
+    (home / "cache").symlink_to(models_of_user)
+    question = "What is the capital of France? Answer in one sentence."
+    ran = subprocess.run(
+        [sys.executable, "-m", "qwenchat", "ask", "--json", "--seed", "1", question],
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr.decode()
+    report = json.loads(ran.stdout)
+    assert "Paris" in report["answer"]
+    assert report["model"]["name"] == "SmolLM2-135M-Instruct"
+    assert report["thinking"] == ""
+    assert b"Qwen3-0.6B is not on this machine" in ran.stderr
+    assert saved()[-1][1] == report["answer"]
