@@ -90,6 +90,8 @@ class Context(click.Context):
 
     def lookup_default(self, name: str, call: bool = True) -> Any:
         """The value of config.toml for an option, None where it has none."""
+        if self.resilient_parsing:  # the help and shell completion have no use for it
+            return None
         if name in SAMPLING:
             return getattr(settings(self).sampling, name)
         return getattr(settings(self), name, None)

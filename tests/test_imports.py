@@ -1,0 +1,49 @@
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "transformers", "tokenizers", "huggingface_hub")
+SEE = """
+import sys
+before = set(sys.modules)
+{what}
+print(" ".join(name for name in {names!r} if name in sys.modules))
+"""
+HELP = """
+import click
+from qwenchat.cli import cli
+try:
+    cli.main(["--help"], prog_name="qwenchat", standalone_mode=False)
+except SystemExit:
+    pass
+"""
+
+
+def loaded(what: str, *names: str) -> str:
+    """Which of `names` are imported once `what` has run in a fresh interpreter."""
+    code = SEE.format(what=what, names=names)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return ran.stdout.splitlines()[-1]
+
+
+def test_help_loads_neither_the_engine_nor_the_interface() -> None:
+    assert loaded(HELP, *HEAVY, "textual", "rich", "msgspec", "sqlite3") == ""
+
+
+@pytest.mark.parametrize("module", ["qwenchat.tui.app", "qwenchat.plain", "qwenchat.ask", "qwenchat.doctor"])
+def test_what_is_shown_first_waits_for_no_torch(module: str) -> None:
+    assert loaded(f"import {module}", *HEAVY) == ""
+
+
+def test_the_look_at_loaded_modules_would_see_one() -> None:
+    assert loaded("import msgspec", "msgspec", "torch") == "msgspec"
+
+
+def test_importing_makes_no_files(tmp_path: str) -> None:
+    code = "import qwenchat.cli, qwenchat.session, qwenchat.library.library, qwenchat.tui.app, os; print(os.listdir())"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={"QWENCHAT_HOME": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert ran.stdout.strip() == "[]"

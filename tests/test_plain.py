@@ -1,0 +1,164 @@
+"""The chat line by line, through the command line and over a scripted engine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from qwenchat.chat.messages import Message, Role, Status, TextPart
+from qwenchat.cli import cli
+from qwenchat.library.library import Library
+from qwenchat.paths import Paths
+
+from .fake_engine import MODEL, FakeEngine, Script
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("QWENCHAT_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def chat(*lines: str | bytes, engine: FakeEngine | None = None, arguments: tuple[str, ...] = ("--plain",)) -> Result:
+    made = engine or FakeEngine()
+    data = b"".join((line.encode() if isinstance(line, str) else line) + b"\n" for line in lines)
+    result = CliRunner().invoke(cli, arguments, obj={"make_engine": lambda: made}, input=data)
+    assert "\x1b" not in result.output
+    return result
+
+
+def test_a_conversation_line_by_line_announced_in_words() -> None:
+    engine = FakeEngine([Script("Paris.", thought="Hm, France."), Script("Berlin.")])
+    result = chat("France?", "Germany?", engine=engine)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "thinking...", "Hm, France.", "Qwen3-0.6B answers:", "Paris.", "Qwen3-0.6B answers:", "Berlin.",
+    ]  # fmt: skip
+    assert [message.text for message in engine.turns[1].messages] == ["France?", "Paris.", "Germany?"]
+
+
+def test_without_a_terminal_it_is_chosen_by_itself() -> None:
+    assert "Qwen3-0.6B answers:" in chat("hello", arguments=()).stdout
+
+
+def test_a_backslash_continues_a_line_and_the_end_of_input_sends_what_there_is() -> None:
+    engine = FakeEngine()
+    chat("one \\", "two\\", "three", "last\\", engine=engine)
+    assert [turn.messages[-1].text for turn in engine.turns] == ["one \ntwo\nthree", "last"]
+
+
+def test_commands_do_what_they_say_and_never_reach_the_model() -> None:
+    engine = FakeEngine([Script("one"), Script("two"), Script("three")])
+    result = chat("a", "/retry", "/new", "b", "/list", "/nonsense", "/quit", "never", engine=engine)
+    assert result.exit_code == 0
+    said = [[message.text for message in turn.messages] for turn in engine.turns]
+    assert said == [["a"], ["a"], ["b"]]
+    assert "no command /nonsense" in result.stderr
+    listed = [line.split(maxsplit=1)[1] for line in result.stdout.splitlines() if line.endswith((" a", " b"))]
+    assert listed == ["b", "a"]
+
+
+def test_a_path_at_the_beginning_of_a_message_is_no_command() -> None:
+    engine = FakeEngine()
+    chat("/etc/passwd is what?", engine=engine)
+    assert engine.turns[0].messages[-1].text == "/etc/passwd is what?"
+
+
+def test_thinking_is_switched_by_a_line_and_inside_a_message_by_the_models_own_switch() -> None:
+    engine = FakeEngine()
+    result = chat("/no_think", "a", "/think", "b", "/no_think c", engine=engine)
+    assert [turn.thinking for turn in engine.turns] == [False, True, True]
+    assert engine.turns[2].messages[-1].text == "/no_think c"
+    assert "Thinking is off." in result.stderr
+    assert "Thinking is on." in result.stderr
+
+
+def test_help_names_every_command() -> None:
+    out = chat("/help").stdout
+    for name in ("new", "retry", "think", "no_think", "model", "list", "resume", "help", "quit"):
+        assert f"/{name}: " in out
+
+
+def test_another_model_answers_the_next_message() -> None:
+    engine = FakeEngine()
+    result = chat("a", "/model other", "b", engine=engine)
+    assert [load.name for load in engine.loads] == [None, "other"]
+    assert "other answers:" in result.stdout
+
+
+def test_a_saved_conversation_is_read_out_and_gone_on_with() -> None:
+    library = Library.open(Paths.of_user().database)
+    asked = Message(Role.USER, (TextPart("old question"),))
+    reply = Message(Role.ASSISTANT, (TextPart("half an ans"),), asked.id, status=Status.INTERRUPTED)
+    library.save_all("abc123", (asked, reply))
+    library.close()
+    for arguments, lines in ((("--plain", "--resume"), ("go on",)), (("--plain",), ("/resume abc", "go on"))):
+        engine = FakeEngine()
+        result = chat(*lines, engine=engine, arguments=arguments)
+        assert "You:\nold question\n\nModel [interrupted]:\nhalf an ans" in result.stdout
+        assert [message.text for message in engine.turns[0].messages][:3] == ["old question", "half an ans", "go on"]
+        reopened = Library.open(Paths.of_user().database)
+        assert len(reopened.conversations()) == 1
+        reopened.close()
+
+
+def test_nothing_to_resume_is_said_and_a_new_one_begins() -> None:
+    result = chat("a", arguments=("--plain", "--resume"))
+    assert result.exit_code == 0
+    assert "no saved conversation" in result.stderr
+
+
+def test_errors_are_said_and_the_chat_goes_on() -> None:
+    engine = FakeEngine([Script("fine")])
+    result = chat("/retry", "/resume nix", b"caf\xe9", engine=engine)
+    assert result.exit_code == 0
+    assert "no message to answer" in result.stderr
+    assert "no conversation nix" in result.stderr
+    assert "replaced" in result.stderr
+    assert engine.turns[0].messages[-1].text == "caf\ufffd"
+
+
+def test_why_this_model_answers_is_said() -> None:
+    engine = FakeEngine(model=MODEL.__class__("small", reason="Qwen3 cannot be reached."))
+    assert "Qwen3 cannot be reached." in chat("a", engine=engine).stderr
+
+
+def test_no_color_and_a_dumb_terminal_get_no_escapes_from_ask() -> None:
+    pexpect = pytest.importorskip("pexpect")
+    launch = str(Path(__file__).parent / "launch.py")
+    line = [launch, '{"scripts": [{"answer": "Paris.", "thought": "Hm."}]}', "ask", "q"]
+    for variables, escaped in (({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False)):
+        environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | variables
+        child = pexpect.spawn(sys.executable, line, env=environment, timeout=30)
+        assert (b"\x1b[2m" in child.read()) is escaped
+        child.close()
+    environment = os.environ | {"TERM": "xterm", "NO_COLOR": "1"}
+    child = pexpect.spawn(sys.executable, line, env=environment, timeout=30)
+    out = child.read()
+    assert b"\x1b[2m" not in out
+    assert b"Paris." in out
+    child.close()
+
+
+def test_ctrl_c_stops_the_reply_and_the_chat_goes_on() -> None:
+    launch = str(Path(__file__).parent / "launch.py")
+    engine = '{"scripts": [{"answer": "one two three", "hold_at": 1}, {"answer": "fine"}]}'
+    process = subprocess.Popen(
+        [sys.executable, launch, engine, "--plain"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"a\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"Qwen3-0.6B answers:\n"
+    assert process.stdout.read(4) == b"one "
+    process.send_signal(2)
+    assert process.stdout.readline() == b"\n"
+    out, err = process.communicate(b"b\n", timeout=30)
+    assert out == b"Qwen3-0.6B answers:\nfine\n"
+    assert b"stopped" in err
+    assert process.returncode == 0
