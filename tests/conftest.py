@@ -9,6 +9,9 @@ from filelock import FileLock
 
 from qwenchat.paths import Paths
 
+# Small matrices gain nothing from threads, and threads that wait for a busy core cost ten times the work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """The folder `name` of this run, filled by `make` in exactly one of its processes."""
