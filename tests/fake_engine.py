@@ -10,6 +10,7 @@ from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.events import (
     AnswerReclassified,
     Channel,
+    HistoryTrimmed,
     LoadProgressed,
     PrefillProgressed,
     TextProduced,
@@ -44,6 +45,11 @@ class Script:
     """How many tokens come before the error."""
     hold_at: int | None = None
     """After so many tokens the reply waits until `FakeEngine.release` or a stop."""
+    trimmed: int = 0
+    """How many messages do not fit the context."""
+    prefill_holds: float | None = None
+    """At this share of the prompt reading waits until `FakeEngine.release` or a stop."""
+    finish: FinishReason = FinishReason.STOP
 
 
 @dataclass
@@ -82,6 +88,11 @@ class FakeEngine:
         self.turns.append(command)
         script = self._queue.popleft() if len(self._queue) > 1 else self._queue[0]
         usage, started = Usage(prompt_tokens=sum(len(m.text.split()) + 5 for m in command.messages)), time.monotonic()
+        if script.trimmed:
+            yield HistoryTrimmed(command.turn, script.trimmed)
+        if script.prefill_holds is not None:
+            yield PrefillProgressed(command.turn, round(1000 * script.prefill_holds), 1000)
+            self._hold(stop, give_up=False)
         yield PrefillProgressed(command.turn, usage.prompt_tokens, usage.prompt_tokens)
         said = 0
         for event in self._events(script, command, started):
@@ -104,7 +115,7 @@ class FakeEngine:
             yield event
         if script.error is not None:
             raise script.error
-        yield TurnFinished(command.turn, FinishReason.STOP, usage, Timing(0.01, 0.0, 1.0, 50.0))
+        yield TurnFinished(command.turn, script.finish, usage, Timing(0.01, 0.0, 1.0, 50.0))
 
     def prefill(self, command: StartTurn, stop: StopSignal) -> None:
         pass

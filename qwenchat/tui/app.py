@@ -1,7 +1,9 @@
 """The Textual app: wiring of the session, the screens and the themes."""
 
+import asyncio
 from collections.abc import Iterable
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -9,8 +11,10 @@ from textual.screen import Screen
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.session import Session
+from qwenchat.tui import themes
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import HelpScreen, bindings_of
+from qwenchat.tui.terminal import own_terminal, signals_to_end
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.transcript import Transcript
 
@@ -19,27 +23,58 @@ class QwenChat(App[None]):
     """The full-screen chat. The session is made by the caller; closing it is part of quitting."""
 
     TITLE = "qwenchat"
+    CSS_PATH = "screens/chat.tcss"
+    """Here, since Textual does not read the style sheet of a default screen."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "Keys and commands", priority=True),
-        Binding("ctrl+q", "quit", "Quit; everything is saved", priority=True),
         Binding("ctrl+p", "command_palette", "Command palette", priority=True),
+        Binding("ctrl+z", "suspend_process", "Back to the shell; `fg` returns", priority=True),
+        Binding("ctrl+q", "quit", "Quit; everything is saved", priority=True),
     ]
 
     def __init__(
-        self, session: Session, load: LoadModel, theme: str = "textual-dark", resume: str | None = None
+        self,
+        session: Session,
+        load: LoadModel,
+        *,
+        theme: str = themes.DEFAULT,
+        theme_folders: Iterable[Path] = (),
+        resume: str | None = None,
+        notices: Iterable[str] = (),
+        log_file: Path | None = None,
     ) -> None:
         super().__init__()
         self.session = session
-        self._chat = ChatScreen(session, load, resume)
-        self.theme = theme
+        self._log_file = log_file
+        self._running_loop: asyncio.AbstractEventLoop | None = None
+        self._signal = 0
+        told = (*self._choose_theme(theme, theme_folders), *notices)
+        self._chat = ChatScreen(session, load, resume, told)
+
+    def run(self, *args: Any, **options: Any) -> None:
+        """Run until the user quits; raises SystemExit with 128 + n after signal n, and with 1 after a crash."""
+        with own_terminal(self._log_file), signals_to_end(self._leave_on_signal):
+            try:
+                super().run(*args, **options)
+            finally:
+                self.save_and_close()
+        if code := 128 + self._signal if self._signal else self.return_code:
+            raise SystemExit(code)
+
+    def on_mount(self) -> None:
+        """From here on a signal leads to an orderly end."""
+        self._running_loop = asyncio.get_running_loop()
 
     def get_default_screen(self) -> Screen[None]:
         """The chat is the only screen that is always there."""
         return self._chat
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Textual's own commands, and everything that has a key in the chat."""
-        yield from super().get_system_commands(screen)
+        """Everything that has a key in the chat, and the themes."""
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        yield SystemCommand("Keys and commands", "", self.action_help)
+        yield SystemCommand("Screenshot", "Save a picture of the screen", self.deliver_screenshot)
+        yield SystemCommand("Quit", "Everything is saved", self.action_quit)
         for binding in bindings_of(ChatScreen).values():
             if binding.action.isidentifier() and hasattr(self._chat, f"action_{binding.action}"):
                 yield SystemCommand(binding.description, "", getattr(self._chat, f"action_{binding.action}"))
@@ -53,7 +88,35 @@ class QwenChat(App[None]):
             self.push_screen(HelpScreen(groups))
 
     async def action_quit(self) -> None:
-        """Save the draft and the reply as far as it came, end the model's thread, and leave."""
+        """Stop the reply, and leave; `run` saves and closes when the screen is gone."""
+        self._leave()
+
+    def save_and_close(self) -> None:
+        """Save the draft and the reply as far as they came, and end the model's thread."""
         self._chat.keep_draft()
         self.session.close()
+
+    def _leave(self) -> None:
+        self.session.stop()
         self.exit()
+
+    def _leave_on_signal(self, number: int) -> None:
+        self._signal = number
+        if self._running_loop is None:
+            raise SystemExit(128 + number)
+        if not self._running_loop.is_closed():
+            self._running_loop.call_soon_threadsafe(self._leave)
+
+    def _choose_theme(self, name: str, folders: Iterable[Path]) -> tuple[str, ...]:
+        """Offer the themes, take the one called `name`, and say what is wrong with them in words."""
+        found, problems = themes.read_themes(folders)
+        for theme in found:
+            self.register_theme(theme)
+        if name in self.available_themes:
+            self.theme = name
+        else:
+            self.theme = themes.DEFAULT if themes.DEFAULT in self.available_themes else "textual-dark"
+            problems += (f"There is no theme {name}; {self.theme} is used. Ctrl+P, Theme lists those there are.",)
+        for other in self.available_themes.keys() - {theme.name for theme in found} - themes.OTHERS - {self.theme}:
+            self.unregister_theme(other)
+        return problems

@@ -1,7 +1,8 @@
 """The chat: hands the user's keys to the session and the session's events to the widgets."""
 
 import time
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import ClassVar, Literal
 
 from textual import on
 from textual.app import ComposeResult
@@ -29,6 +30,7 @@ from qwenchat.chat.messages import Role
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import is_web_link, safe, safe_line
 from qwenchat.session import Phase, Session
+from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.slash import COMMANDS, command_of
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.message import Reply
@@ -38,7 +40,6 @@ from qwenchat.tui.widgets.status import StatusLine
 from qwenchat.tui.widgets.transcript import Transcript
 
 DRAWS_PER_S = 20
-DRAFT_SAVED_AFTER_S = 0.5
 QUIT_AGAIN_WITHIN_S = 3.0
 LISTED = 500
 """How many conversations the sidebar lists."""
@@ -47,7 +48,6 @@ LISTED = 500
 class ChatScreen(Screen[None]):
     """One conversation, the list of the others, and the draft of the next message."""
 
-    CSS_PATH = "chat.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]  # noqa: RUF012  (Textual declares them so)
     VERTICAL_BREAKPOINTS = [(0, "-short"), (14, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -63,92 +63,88 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+c,super+c", "copy_text", "Copy the selection; else stop, clear the draft, or quit"),
     ]
 
-    def __init__(self, session: Session, load: LoadModel, resume: str | None) -> None:
+    def __init__(self, session: Session, load: LoadModel, resume: str | None, notices: Iterable[str] = ()) -> None:
         super().__init__()
         self.session = session
         self._load = load
         self._resume = resume
+        self._told = tuple(notices)
+        self._composer = Composer()
+        self._transcript = Transcript()
+        self._notices = Notices()
+        self._sidebar = Sidebar()
+        self._status = StatusLine()
+        self._drafts = Drafts(session.library, self._composer, lambda text: self._notices.say("draft", text))
         self._live: Reply | None = None
         """The reply that is being written."""
-        self._prompt_tokens = 0
-        self._draft_saved = ""
-        self._draft_changed_at: float | None = None
+        self._prefill: PrefillProgressed | None = None
+        """How far the prompt of the running turn was read."""
         self._asked_to_quit_at = 0.0
+        self._begun = False
 
     def compose(self) -> ComposeResult:
         """The sidebar beside the conversation, the draft and the status."""
-        yield Sidebar()
+        yield self._sidebar
         with Vertical(id="main"):
-            yield Notices()
-            yield Transcript()
+            yield self._notices
+            yield self._transcript
             with Horizontal(id="draft"):
-                yield Composer()
-            yield StatusLine()
+                yield self._composer
+            yield self._status
 
     def on_mount(self) -> None:
         """Begin once the first frame is on the screen, since loading a model takes the processor."""
         self._composer.focus()
         self.call_after_refresh(self.set_timer, 0.02, self._begin)
 
-    # Parts
-
-    @property
-    def _composer(self) -> Composer:
-        return self.query_one(Composer)
-
-    @property
-    def _transcript(self) -> Transcript:
-        return self.query_one(Transcript)
-
-    def _tell(self, text: str, severity: str = "information") -> None:
-        self.notify(safe(text), severity="warning" if severity == "warning" else "information", markup=False)
-
-    def _notice(self, subject: str, text: str) -> None:
-        self.query_one(Notices).say(subject, text)
+    def _tell(self, text: str, severity: Literal["information", "warning"] = "information") -> None:
+        self.notify(safe(text), severity=severity, markup=False)
 
     # From the session
 
     def _begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
         self.session.load(self._load)
-        self._notice("library", self.session.library.notice)
-        if self._resume is not None:
-            self._open(self._resume)
-        else:
-            self._bring_back_draft()
+        self._notices.say("library", self.session.library.notice)
+        for number, text in enumerate(self._told):
+            self._notices.say(f"start {number}", text)
+        if self._resume is None or not self._open(self._resume, replace=False):
+            self._enter(replace=False)
         self.set_interval(1 / DRAWS_PER_S, self._draw)
 
     def _draw(self) -> None:
         """Show what has happened since the last time."""
         for event in self.session.poll():
             self._take(event)
+        if not self.session.unsaved:
+            self._notices.say("save", "")
         if self._live is not None:
-            if self.session.phase is Phase.WAITING:
-                self._live.wait(self._why_waiting())
+            self._live.wait(self._why_waiting())
             self._live.flush()
-        self.query_one(StatusLine).show(self.session, self._prompt_tokens)
-        self._composer.border_subtitle = self._hint()
-        changed = self._draft_changed_at
-        if changed is not None and time.monotonic() - changed >= DRAFT_SAVED_AFTER_S:
-            self.keep_draft()
+        self._status.show(self.session, self._prefill.total if self._prefill else 0)
+        self._composer.hint(self._hint())
+        self._drafts.keep_if_due(self.session.conversation)
 
     def _take(self, event: Event) -> None:
         """Hand one event to the widgets it concerns."""
         live = self._live
         match event:
             case ModelLoaded():
-                self._notice("load", "")
-                self._notice("model", event.model.reason)
+                self._notices.say("load", "")
+                self._notices.say("model", event.model.reason)
             case LoadFailed():
-                self._notice("load", f"{event.error}")
+                self._notices.say("load", str(event.error))
             case SaveFailed():
-                self._notice("save", f"{event.error} The text is still here and is saved at the next chance.")
+                self._notices.say("save", f"The reply is not saved yet, only kept on the screen. {event.error}")
             case _ if live is None:
                 return
             case PrefillProgressed():
-                self._prompt_tokens = event.total
-                live.wait(f"reading the prompt, {100 * event.done // max(1, event.total)} %")
+                self._prefill = event
             case HistoryTrimmed():
-                self._tell(f"The {event.messages} oldest messages no longer fit the context and were left out.")
+                oldest = "message" if event.messages == 1 else f"{event.messages} messages"
+                self._notices.say("trimmed", f"The model no longer reads the oldest {oldest}: the context is full.")
             case ThoughtStarted():
                 live.think()
             case TextProduced():
@@ -164,9 +160,15 @@ class ChatScreen(Screen[None]):
                 self._live = None
 
     def _why_waiting(self) -> str:
+        """What to say in place of a reply of which nothing has come; empty once something has."""
+        if self.session.phase is not Phase.WAITING:
+            return ""
         if self.session.loading is not None:
             return "waiting for the model to load"
-        return "" if self._prompt_tokens else "reading the prompt"
+        read = self._prefill
+        if read is None or read.done >= read.total:
+            return "reading the prompt"
+        return f"reading the prompt, {100 * read.done // read.total} %"
 
     def _hint(self) -> str:
         if not self._transcript.following:
@@ -179,14 +181,13 @@ class ChatScreen(Screen[None]):
         """Bring the transcript in line with the session."""
         self._transcript.show(self.session.path)
         self._live = self._transcript.reply(self.session.reply_id)
-        self._prompt_tokens = 0
-        if self._live is not None:
-            self._transcript.follow()
+        self._prefill = None
 
     # From the user
 
     @on(Composer.Sent)
     def _send(self) -> None:
+        self._begin()
         text = self._composer.text
         if not text.strip():
             return
@@ -203,9 +204,9 @@ class ChatScreen(Screen[None]):
         except QwenchatError as error:
             self._tell(str(error), "warning")
             return
-        self._composer.write("")
-        self._save_draft(before, "")
+        self._drafts.sent(before)
         self._show_path()
+        self._transcript.follow()
 
     @on(Composer.Recalled)
     def _recall(self) -> None:
@@ -222,7 +223,7 @@ class ChatScreen(Screen[None]):
 
     @on(TextArea.Changed, "#composer")
     def _draft_changed(self) -> None:
-        self._draft_changed_at = time.monotonic()
+        self._drafts.changed()
 
     @on(Markdown.LinkClicked)
     def _follow_link(self, event: Markdown.LinkClicked) -> None:
@@ -253,7 +254,7 @@ class ChatScreen(Screen[None]):
         if self.session.busy:
             self.session.stop()
         else:
-            self.query_one(Notices).put_away()
+            self._notices.put_away()
 
     def action_retry(self) -> None:
         """Ask again; the old reply stays as a branch."""
@@ -263,15 +264,14 @@ class ChatScreen(Screen[None]):
             self._tell(str(error), "warning")
             return
         self._show_path()
+        self._transcript.follow()
 
     def action_new(self) -> None:
         """Leave this conversation, saved with its draft, for an empty one."""
         self.keep_draft()
+        self._live = None
         self.session.new()
-        self._draw()
-        self._show_path()
-        self._composer.write("")
-        self._bring_back_draft()
+        self._enter()
         self._composer.focus()
 
     def action_copy_reply(self) -> None:
@@ -310,8 +310,7 @@ class ChatScreen(Screen[None]):
 
     def action_sidebar(self) -> None:
         """Show or hide the saved conversations."""
-        sidebar = self.query_one(Sidebar)
-        if sidebar.display:
+        if self._sidebar.display:
             self._close_sidebar()
             return
         try:
@@ -319,13 +318,11 @@ class ChatScreen(Screen[None]):
         except LibraryError as error:
             self._tell(str(error), "warning")
             return
-        sidebar.show(saved, self.session.conversation)
-        sidebar.display = True
-        sidebar.query_one("OptionList").focus()
+        self._sidebar.show(saved, self.session.conversation)
 
     @on(Sidebar.Left)
     def _close_sidebar(self) -> None:
-        self.query_one(Sidebar).display = False
+        self._sidebar.display = False
         self._composer.focus()
 
     @on(Sidebar.Chosen)
@@ -333,42 +330,27 @@ class ChatScreen(Screen[None]):
         self._close_sidebar()
         if event.conversation != self.session.conversation:
             self.keep_draft()
-            self._composer.write("")
             self._open(event.conversation)
 
-    def _open(self, conversation: str) -> None:
+    def _open(self, conversation: str, *, replace: bool = True) -> bool:
+        """Go on with a saved conversation; says whether that was possible."""
         try:
+            live, self._live = self._live, None
             self.session.resume(conversation)
         except QwenchatError as error:
+            self._live = live
             self._tell(str(error), "warning")
-            return
-        self._draw()
+            return False
+        self._enter(replace=replace)
+        return True
+
+    def _enter(self, *, replace: bool = True) -> None:
+        """Show the conversation that the session has turned to, from its end, and its draft if that may `replace`."""
+        self._notices.say("trimmed", "")
         self._show_path()
         self._transcript.follow()
-        self._bring_back_draft()
-
-    def _bring_back_draft(self) -> None:
-        """Put the saved draft of this conversation into the composer, unless something was written meanwhile."""
-        try:
-            saved = self.session.library.draft(self.session.conversation)
-        except LibraryError as error:
-            self._notice("save", str(error))
-            return
-        self._draft_saved = saved
-        if saved and not self._composer.text:
-            self._composer.write(saved)
+        self._drafts.bring_back(self.session.conversation, replace=replace)
 
     def keep_draft(self) -> None:
         """Save the draft as it stands."""
-        self._save_draft(self.session.conversation, self._composer.text)
-
-    def _save_draft(self, conversation: str | None, text: str) -> None:
-        self._draft_changed_at = None
-        if text == self._draft_saved:
-            return
-        try:
-            self.session.library.save_draft(conversation, text)
-        except LibraryError as error:
-            self._notice("save", str(error))
-        else:
-            self._draft_saved = text
+        self._drafts.keep(self.session.conversation)

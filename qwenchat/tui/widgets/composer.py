@@ -16,6 +16,8 @@ class Composer(TextArea):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "send", "Send the message", show=False, priority=True),
         Binding("ctrl+j,alt+enter,shift+enter", "break_line", "Break the line", show=False, priority=True),
+        Binding("ctrl+underscore,super+z", "undo", "Undo", show=False),
+        Binding("ctrl+shift+z,super+y", "redo", "Redo", show=False),
         Binding("up", "up", "Bring back the last message, when empty", show=False),
         Binding("pageup", "page('up')", "Read further up", show=False),
         Binding("pagedown", "page('down')", "Read further down", show=False),
@@ -39,6 +41,13 @@ class Composer(TextArea):
             id="composer", soft_wrap=True, show_line_numbers=False, highlight_cursor_line=False, tab_behavior="focus",
             placeholder="Write a message",
         )  # fmt: skip
+        self._hint = ""
+
+    def hint(self, text: str) -> None:
+        """What the lower edge says; drawn only when it changes."""
+        if text != self._hint:
+            self._hint = text
+            self.border_subtitle = text
 
     def action_send(self) -> None:
         """Enter."""

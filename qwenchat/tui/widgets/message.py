@@ -49,11 +49,12 @@ class Reply(Vertical):
         yield self._markdown
         yield self._footer
 
-    def on_mount(self) -> None:
-        """A reply that is already complete is shown as one."""
+    async def on_mount(self) -> None:
+        """A reply that is already complete is shown as one, and counts as mounted when it is."""
         self._markdown.display = False
         if self._stored is not None:
-            self.finish(self._stored)
+            self._settle(self._stored)
+            await self._render_whole()
 
     def wait(self, why: str) -> None:
         """Say why nothing has come yet."""
@@ -97,6 +98,10 @@ class Reply(Vertical):
 
     def finish(self, message: Message) -> None:
         """Show the reply as it was saved, rendered once more as a whole."""
+        self._settle(message)
+        self.call_later(self._render_whole)
+
+    def _settle(self, message: Message) -> None:
         thoughts = [part for part in message.parts if isinstance(part, ReasoningPart)]
         if thoughts:
             self.reasoning.restore(
@@ -111,7 +116,6 @@ class Reply(Vertical):
         self.answer = safe(message.text)
         self._say(_footer(message))
         self._footer.set_class(message.status is Status.FAILED, "-failed")
-        self.call_later(self._render_whole)
 
     async def _append(self) -> None:
         text, self._pending = self._pending, ""

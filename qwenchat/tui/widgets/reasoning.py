@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.events import Click
+from textual.message import Message
 from textual.widgets import Static
 
 SETTLED_CHARACTERS = 2000
@@ -17,6 +18,17 @@ def duration(seconds: float) -> str:
     """Seconds in words: "12 s", "3 min 20 s"."""
     whole = round(seconds)
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
+
+
+class Heading(Static):
+    """The line above a thought; a click on it opens and folds the thought."""
+
+    class Clicked(Message):
+        """The reader wants the thought opened or folded."""
+
+    def on_click(self) -> None:
+        """A click anywhere on the line."""
+        self.post_message(self.Clicked())
 
 
 class Reasoning(Vertical):
@@ -33,7 +45,9 @@ class Reasoning(Vertical):
         self._clock = clock
         self._started = 0.0
         self._split_at = 0
-        self._heading = Static(classes="heading")
+        self._grown = False
+        self._titled: Content | None = None
+        self._heading = Heading(classes="heading")
         self._tail = Static(classes="text")
         self._body = Vertical(self._tail, classes="body")
         self._body.display = False
@@ -68,12 +82,12 @@ class Reasoning(Vertical):
         self.opened = True
 
     def add(self, text: str, tokens: int = 0) -> None:
-        """More of the thought, already safe to show."""
+        """More of the thought, already safe to show; `tick` shows it."""
         if not self.live:
             self.begin()
         self.text += text
         self.tokens += tokens
-        self._redraw()
+        self._grown = True
 
     def end(self, *, finished: bool = True, fold: bool = True) -> None:
         """The model has stopped thinking; `finished` is False if it was cut short."""
@@ -87,20 +101,32 @@ class Reasoning(Vertical):
     def restore(self, text: str, tokens: int, seconds: float, finished: bool) -> None:
         """Take the final text and figures of the saved reply; whether it is open stays as it is."""
         self.live = False
+        if text != self.text:
+            self._split_at = 0
+            self._body.remove_children("Static.settled")
         self.text, self.tokens, self.seconds, self.finished = text, tokens, seconds, finished
         self.display = bool(text.strip())
         self._redraw()
 
     def tick(self) -> None:
-        """Let the timer of a live thought run on."""
+        """Show what was added and let the timer of a live thought run on."""
         if self.live:
             self.seconds = self._clock() - self._started
-            self._heading.update(self._title())
+        if self._grown:
+            self._redraw()
+        elif self.live:
+            self._head()
 
-    def on_click(self, event: Click) -> None:
-        """Open or fold it by its heading."""
-        if event.widget is self._heading:
-            self.toggle()
+    @on(Heading.Clicked)
+    def _clicked(self, event: Heading.Clicked) -> None:
+        event.stop()
+        self.toggle()
+
+    def _head(self) -> None:
+        title = self._title()
+        if title != self._titled:
+            self._titled = title
+            self._heading.update(title)
 
     def _title(self) -> Content:
         mark = "▾" if self.opened else "▸"
@@ -110,11 +136,14 @@ class Reasoning(Vertical):
         return Content(f"{mark} {verb} {duration(self.seconds)}{count}{rest}")
 
     def _redraw(self) -> None:
-        self._heading.update(self._title())
+        self._head()
         if not self.opened:
             return
+        self._grown = False
         cut = self.text.rfind("\n", self._split_at, max(self._split_at, len(self.text) - SETTLED_CHARACTERS))
         if cut > self._split_at and self._body.is_attached:
-            self._body.mount(Static(Content(self.text[self._split_at : cut]), classes="text"), before=self._tail)
+            self._body.mount(
+                Static(Content(self.text[self._split_at : cut]), classes="text settled"), before=self._tail
+            )
             self._split_at = cut + 1
         self._tail.update(Content(self.text[self._split_at :].strip("\n")))

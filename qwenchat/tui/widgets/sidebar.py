@@ -26,7 +26,7 @@ def ago(seconds: float) -> str:
 
 
 class Sidebar(Vertical):
-    """A list of conversations; hidden until asked for."""
+    """A list of conversations; hidden until `show`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close the list", show=False)]
 
@@ -57,13 +57,16 @@ class Sidebar(Vertical):
         now = time.time()
         for summary in conversations:
             title = safe_line(summary.title) or "Untitled"
-            about = f"{ago(now - summary.updated)} · {summary.messages} messages"
+            count = f"{summary.messages} message{'s' * (summary.messages != 1)}"
+            about = f"{ago(now - summary.updated)} · {count}"
             prompt = Content.assemble((title, "bold" if summary.id == current else ""), "\n", (about, "dim"))
             options.add_option(Option(prompt, id=summary.id))
         self.query_one(".empty").display = options.option_count == 0
         options.display = options.option_count > 0
         ids = [option.id for option in options.options]
         options.highlighted = ids.index(current) if current in ids else (0 if ids else None)
+        self.display = True
+        options.focus()
 
     def action_leave(self) -> None:
         """Back to the conversation."""

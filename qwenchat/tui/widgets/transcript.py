@@ -8,10 +8,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.events import Click
+from textual.message import Message
 from textual.widgets import Static
 
-from qwenchat.chat.messages import Message
+from qwenchat.chat import messages
 from qwenchat.tui.widgets.message import Prompt, Reply, widget_of
 
 WINDOW = 50
@@ -35,6 +35,13 @@ class Welcome(Static):
 class Earlier(Static):
     """The line above the first mounted message that brings the ones before it."""
 
+    class Wanted(Message):
+        """The reader wants the earlier messages."""
+
+    def on_click(self) -> None:
+        """A click anywhere on the line."""
+        self.post_message(self.Wanted())
+
 
 class Transcript(VerticalScroll):
     """The messages being read."""
@@ -43,7 +50,7 @@ class Transcript(VerticalScroll):
 
     def __init__(self) -> None:
         super().__init__(id="transcript")
-        self._path: list[Message] = []
+        self._path: list[messages.Message] = []
         self._widgets: dict[str, Prompt | Reply] = {}
 
     def compose(self) -> ComposeResult:
@@ -59,7 +66,7 @@ class Transcript(VerticalScroll):
     @property
     def following(self) -> bool:
         """Whether the reader is at the end, so that the view moves with new text."""
-        return self.is_vertical_scroll_end
+        return self._anchored and not self._anchor_released
 
     @property
     def replies(self) -> list[Reply]:
@@ -75,7 +82,7 @@ class Transcript(VerticalScroll):
         """Go to the end and stay there as text comes."""
         self.anchor()
 
-    def show(self, path: Sequence[Message]) -> None:
+    def show(self, path: Sequence[messages.Message]) -> None:
         """Show the messages of `path`: those no longer in it go, new ones come at the end, the others stay."""
         self._path = list(path)
         wanted = {message.id for message in path}
@@ -90,8 +97,8 @@ class Transcript(VerticalScroll):
         self.query_one(Welcome).display = not self._widgets
         self._count_earlier()
 
-    @on(Click, "Earlier")
-    def action_earlier(self) -> None:
+    @on(Earlier.Wanted)
+    async def action_earlier(self) -> None:
         """Mount the messages before the first mounted one; what is being read keeps its place."""
         first = self._first()
         if first == 0:
@@ -101,14 +108,18 @@ class Transcript(VerticalScroll):
         self._widgets = {}
         widgets = self._made(older)
         self._widgets.update(later)
+        for widget in widgets:
+            widget.display = False
+        await self.mount_all(widgets, after=self.query_one(Earlier))
         below = self.max_scroll_y - self.scroll_y
         self.release_anchor()
-        self.mount_all(widgets, after=self.query_one(Earlier))
-        self.call_after_refresh(lambda: self.scroll_to(y=self.max_scroll_y - below, animate=False))
+        for widget in widgets:
+            widget.display = True
         self._count_earlier()
+        self.call_after_refresh(lambda: self.scroll_to(y=self.max_scroll_y - below, animate=False))
 
-    def _made(self, messages: Sequence[Message]) -> list[Prompt | Reply]:
-        made = [widget for message in messages if (widget := widget_of(message)) is not None]
+    def _made(self, some: Sequence[messages.Message]) -> list[Prompt | Reply]:
+        made = [widget for message in some if (widget := widget_of(message)) is not None]
         self._widgets.update((widget.message_id, widget) for widget in made)
         return made
 

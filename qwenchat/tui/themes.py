@@ -1,0 +1,105 @@
+"""Colour themes: the shipped ones and the user's own, read from TOML files."""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from textual.color import Color, ColorParseError
+from textual.theme import Theme
+
+from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.text import safe_line
+from qwenchat.paths import shipped_themes
+
+DEFAULT = "qwenchat-dark"
+OTHERS = frozenset(
+    {"catppuccin-latte", "catppuccin-mocha", "gruvbox", "nord", "rose-pine", "solarized-light", "tokyo-night"}
+)
+"""Textual's own themes that the picker offers beside ours."""
+
+_COLORS = frozenset(
+    {"primary", "secondary", "accent", "foreground", "background", "surface", "panel", "boost", "success", "warning"}
+    | {"error"}
+)
+_TEXT_STYLES = frozenset({"none", "bold", "dim", "italic", "underline", "reverse", "strike"})
+_NAME = re.compile(r"\w[\w .-]{0,59}")
+
+
+def read_themes(folders: Iterable[Path]) -> tuple[list[Theme], tuple[str, ...]]:
+    """The themes in `folders` and the shipped ones, and what is wrong with the rest in words.
+
+    Of two with the same name the first wins, so that a user's theme goes before a shipped one.
+    """
+    themes: dict[str, Theme] = {}
+    problems: list[str] = []
+    shipped = shipped_themes()
+    for folder in (*(folder for folder in folders if folder != shipped), shipped):
+        try:
+            files = sorted(folder.glob("*.toml"))
+        except OSError as error:
+            problems.append(f"The themes in {folder} cannot be read: {error.strerror}.")
+            continue
+        for file in files:
+            if file.stem in themes:
+                continue
+            try:
+                themes[file.stem] = read_theme(file)
+            except ConfigInvalid as error:
+                problems.append(f"{error} This theme is left out.")
+    return list(themes.values()), tuple(problems)
+
+
+def read_theme(file: Path) -> Theme:
+    """The theme in `file`, named like it. Raises ConfigInvalid, which says the file and the key."""
+    if not _NAME.fullmatch(file.stem):
+        raise _wrong(file, "the name may hold letters, digits, spaces, dots and dashes.")
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _wrong(file, f"it cannot be read: {error}.") from error
+    for key in table.keys() - {"dark", "colors", "variables"}:
+        raise _wrong(file, f"there is no key {key}; a theme has dark, [colors] and [variables].")
+    dark = table.get("dark", True)
+    if not isinstance(dark, bool):
+        raise _wrong(file, f"dark is true or false, not {dark!r}.")
+    colors = _strings(file, table, "colors")
+    for key, color in colors.items():
+        if key not in _COLORS:
+            raise _wrong(file, f"there is no colour colors.{key}; there are {', '.join(sorted(_COLORS))}.")
+        if not _is_color(color):
+            raise _wrong(file, f'colors.{key} is not a colour: {color!r}. Write it as "#a394ff".')
+    if "primary" not in colors:
+        raise _wrong(file, "colors.primary is missing.")
+    variables = _strings(file, table, "variables")
+    for key, value in variables.items():
+        if key.endswith("-style"):
+            if not value or not set(value.split()) <= _TEXT_STYLES:
+                raise _wrong(file, f'variables.{key} is not a text style: {value!r}. Write it as "bold underline".')
+        elif not _is_color(value):
+            raise _wrong(file, f'variables.{key} is not a colour: {value!r}. Write it as "#a394ff 50%".')
+    return Theme(name=file.stem, dark=dark, variables=variables, **colors)  # type: ignore[arg-type]
+
+
+def _strings(file: Path, table: dict[str, Any], name: str) -> dict[str, str]:
+    values = table.get(name, {})
+    if not isinstance(values, dict):
+        raise _wrong(file, f"{name} is a table, written [{name}].")
+    for key, value in values.items():
+        if not isinstance(value, str):
+            raise _wrong(file, f"{name}.{key} is a text in quotes, not {value!r}.")
+    return values
+
+
+def _is_color(text: str) -> bool:
+    """Whether `text` is a colour of its own, perhaps with a share as in "red 50%"."""
+    color = re.sub(r" (?:\d{1,2}|100)%$", "", text)
+    try:
+        return Color.parse(color).ansi is None and not color.startswith("auto")
+    except ColorParseError:
+        return False
+
+
+def _wrong(file: Path, what: str) -> ConfigInvalid:
+    return ConfigInvalid(safe_line(f"{file}: {what}", 400))
