@@ -1,7 +1,13 @@
-"""The real program over a scripted engine: `python launch.py ENGINE [ARGUMENTS OF QWENCHAT]`, ENGINE being JSON."""
+"""The real program over a scripted engine: `python launch.py ENGINE [ARGUMENTS OF QWENCHAT]`, ENGINE being JSON.
+
+What the engine holds back is released when the file named by `release` appears.
+"""
 
 import json
 import sys
+import threading
+import time
+from pathlib import Path
 
 from fake_engine import FakeEngine, Script
 
@@ -16,5 +22,17 @@ for script in scripts:
     script["answer"] = script.get("answer", "Paris is the capital of France.") * script.pop("times", 1)
     if "error" in script:
         script["error"] = EngineFailed(script["error"], "Ask again.")
-cli.make_engine = lambda: FakeEngine([Script(**script) for script in scripts], **engine)
+release = engine.pop("release", None)
+fake = FakeEngine([Script(**script) for script in scripts], **engine)
+
+
+def release_when_told(file: Path) -> None:
+    while not file.exists():
+        time.sleep(0.01)
+    fake.release()
+
+
+if release is not None:
+    threading.Thread(target=release_when_told, args=(Path(release),), daemon=True).start()
+cli.make_engine = lambda: fake
 cli.main()
