@@ -132,8 +132,8 @@ def _trained(examples: list[tuple[list[int], list[int]]], words: list[int]) -> A
 def save_toy_tokenizer(folder: Path) -> None:
     """A byte-level tokenizer of 200 tokens, for models that are compared but not talked to."""
     folder.mkdir(parents=True, exist_ok=True)
-    letters = pre_tokenizers.ByteLevel.alphabet()
-    tokenizer = Tokenizer(models.BPE({letter: at for at, letter in enumerate(sorted(letters)[:197])}, []))
+    words = [*sorted(pre_tokenizers.ByteLevel.alphabet())[:196], "th"]
+    tokenizer = Tokenizer(models.BPE({word: at for at, word in enumerate(words)}, [("t", "h")]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_tokens([AddedToken(text) for text in ("<|im_start|>", "<|im_end|>", "<think>")])

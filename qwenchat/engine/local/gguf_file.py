@@ -1,17 +1,21 @@
 """GGUF files: weights, configuration and tokenizer out of llama.cpp's format."""
 
+import contextlib
+import hashlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from gguf import GGUFReader, LlamaFileType
+from gguf import LlamaFileType
 from gguf.quants import dequantize
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
 from qwenchat.engine.local.decoder import DecoderConfig
+from qwenchat.engine.local.gguf_reader import GGUFLayout
 from qwenchat.engine.local.tokenizer import ChatTokenizer, open_tokenizer
 
 _NAMES = {
@@ -32,6 +36,8 @@ _LAYER_NAMES = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
+_RULES = b"1"
+"""Changed whenever the conversion of tokenizers changes, so that older conversions are not used."""
 _CONTROL, _USER_DEFINED = 3, 4
 _QWEN2_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -43,32 +49,25 @@ class GGUFFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            with path.open("rb") as file:
-                head = file.read(24)
-            counts = [int.from_bytes(head[at : at + 8], "little") for at in (8, 16)]
-            if head[:4] != b"GGUF" or len(head) < 24 or max(counts) * 8 > path.stat().st_size:
-                raise self._damaged("its header is not that of a GGUF file")
-            self._reader = GGUFReader(path)
-        except (ValueError, IndexError, KeyError, OverflowError, TypeError, MemoryError) as error:
-            raise self._damaged(repr(error)) from error
+        self._layout = GGUFLayout(path)
         self.architecture = str(self.get("general.architecture", ""))
         if self.architecture not in ("llama", "qwen2", "qwen3"):
             raise ModelUnsupported(
-                f"{path.name} holds a {self.architecture or 'nameless'} model.", "Qwen3, Qwen2 and Llama can be run."
+                f"{path} holds a {self.architecture or 'nameless'} model.", "Qwen3, Qwen2 and Llama can be run."
             )
+        if self._own("rope.scaling.type", "none") != "none" or "rope_freqs.weight" in self._layout.tensors:
+            raise ModelUnsupported(f"{path} stretches its context in a way that is not supported.", "Choose another.")
 
     def get(self, key: str, default: Any = None) -> Any:
         """The metadata under `key`."""
-        found = self._reader.get_field(key)
-        return default if found is None else found.contents()
+        return self._layout.metadata.get(key, default)
 
     @property
     def quantization(self) -> str:
         """The name of the file's main format, such as Q4_1 or Q4_K_M."""
         try:
             name = LlamaFileType(int(self.get("general.file_type", 0))).name
-        except ValueError:
+        except (TypeError, ValueError):
             return "GGUF"
         return name.removeprefix("MOSTLY_").removeprefix("ALL_")
 
@@ -77,9 +76,8 @@ class GGUFFile:
         try:
             heads = int(self._own("attention.head_count"))
             hidden = int(self._own("embedding_length"))
-            names = {tensor.name for tensor in self._reader.tensors}
             return DecoderConfig(
-                vocab=len(self._reader.get_field("tokenizer.ggml.tokens").data),  # type: ignore[union-attr]
+                vocab=self._layout.tensors["token_embd.weight"].shape[0],
                 hidden=hidden,
                 layers=int(self._own("block_count")),
                 intermediate=int(self._own("feed_forward_length")),
@@ -89,53 +87,67 @@ class GGUFFile:
                 rope_base=float(self._own("rope.freq_base", 10_000.0)),
                 norm_eps=float(self._own("attention.layer_norm_rms_epsilon", 1e-6)),
                 max_position=int(self._own("context_length")),
-                tied="output.weight" not in names,
+                tied="output.weight" not in self._layout.tensors,
             )
-        except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+        except (TypeError, ValueError, KeyError, ArithmeticError) as error:
             raise self._damaged(f"its configuration is incomplete ({error})") from error
 
     def weights(self, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
         """Every tensor under its safetensors name, dequantized to `dtype`."""
-        for tensor in self._reader.tensors:
+        for tensor in self._layout.tensors.values():
             name = _safetensors_name(tensor.name)
             if name is None:
                 continue
             try:
-                array = dequantize(tensor.data, tensor.tensor_type)
-                value = torch.from_numpy(array.copy() if not array.flags.writeable else array)
-                value = value.reshape([int(n) for n in reversed(tensor.shape)])
-            except (ValueError, NotImplementedError, RuntimeError, IndexError) as error:
+                array = dequantize(tensor.data, tensor.kind)
+                value = torch.from_numpy(array.copy() if not array.flags.writeable else array).reshape(tensor.shape)
+                if self.architecture == "llama" and (heads := self._interleaved_heads(tensor.name)):
+                    value = _unpermuted(value, heads)
+            except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
                 raise self._damaged(f"its tensor {tensor.name} cannot be read ({error})") from error
-            if self.architecture == "llama" and (".q_proj." in name or ".k_proj." in name):
-                heads = self._own("attention.head_count" if ".q_proj." in name else "attention.head_count_kv")
-                value = _unpermuted(value, int(heads))
             yield name, value.to(dtype)
 
+    def _interleaved_heads(self, name: str) -> int:
+        """How many heads a tensor of q or k has; 0 for others."""
+        if ".attn_q." in name:
+            return int(self._own("attention.head_count"))
+        return int(self._own("attention.head_count_kv", self._own("attention.head_count"))) if ".attn_k." in name else 0
+
     def tokenizer(self, cache: Path) -> ChatTokenizer:
-        """The tokenizer; converted once and kept in the folder `cache` as a tokenizer.json."""
-        file = cache / f"{self.path.stem}-{self.path.stat().st_size}" / "tokenizer.json"
-        if file.exists():
-            tokenizer = open_tokenizer(file)
-        else:
+        """The tokenizer; converted once and kept in the folder `cache`, if that can be written."""
+        digest = hashlib.sha256(_RULES + self._layout.header).hexdigest()
+        tokenizer = self._cached(cache / digest / "tokenizer.json")
+        eos, bos = (self._token(tokenizer, f"tokenizer.ggml.{name}_token_id") for name in ("eos", "bos"))
+        ends = frozenset() if (at := tokenizer.token_to_id(eos)) is None else frozenset([at])
+        return ChatTokenizer(tokenizer, str(self.get("tokenizer.chat_template", "")), ends, bos, eos)
+
+    def _token(self, tokenizer: Tokenizer, key: str) -> str:
+        at = self.get(key)
+        known = isinstance(at, int) and 0 <= at < tokenizer.get_vocab_size()
+        return (tokenizer.id_to_token(at) or "") if known else ""
+
+    def _cached(self, file: Path) -> Tokenizer:
+        with contextlib.suppress(ModelDamaged):
+            if file.exists():
+                return open_tokenizer(file)
+        try:
             tokenizer = self._converted()
+        except ModelUnsupported:
+            raise
+        except Exception as error:
+            raise self._damaged(f"its tokenizer is broken ({error})") from error
+        with contextlib.suppress(OSError):
             file.parent.mkdir(parents=True, exist_ok=True)
-            draft = file.with_suffix(".part")
-            tokenizer.save(str(draft), pretty=False)
-            draft.replace(file)
-        eos = self.get("tokenizer.ggml.eos_token_id")
-        bos = self.get("tokenizer.ggml.bos_token_id")
-        return ChatTokenizer(
-            tokenizer,
-            str(self.get("tokenizer.chat_template", "")),
-            frozenset() if eos is None else frozenset([int(eos)]),
-            "" if bos is None else tokenizer.id_to_token(int(bos)) or "",
-            "" if eos is None else tokenizer.id_to_token(int(eos)) or "",
-        )
+            with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+                draft = Path(folder) / file.name
+                draft.write_text(tokenizer.to_str(), "utf-8")
+                draft.replace(file)
+        return tokenizer
 
     def _converted(self) -> Tokenizer:
         if self.get("tokenizer.ggml.model") != "gpt2":
             raise ModelUnsupported(
-                f"{self.path.name} has a {self.get('tokenizer.ggml.model')} tokenizer.", "BPE tokenizers can be read."
+                f"{self.path} has a {self.get('tokenizer.ggml.model')} tokenizer.", "BPE tokenizers can be read."
             )
         tokens, kinds = self.get("tokenizer.ggml.tokens"), self.get("tokenizer.ggml.token_type")
         merges = [tuple(merge.split(" ", 1)) for merge in self.get("tokenizer.ggml.merges")]
@@ -147,6 +159,7 @@ class GGUFFile:
             split = pre_tokenizers.Split(Regex(_QWEN2_WORDS), "isolated")
             bytes_only = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
             whole = pre_tokenizers.Sequence([split, bytes_only])
+            tokenizer.normalizer = normalizers.NFC()
         else:
             whole = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.pre_tokenizer = whole

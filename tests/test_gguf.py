@@ -1,0 +1,362 @@
+"""GGUF files, written here with llama.cpp's own package."""
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, TokenType
+from gguf.quants import quantize
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from qwenchat.chat.errors import ModelDamaged, ModelError, ModelUnsupported
+from qwenchat.engine.base import StopSignal
+from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.engine import LocalEngine
+from qwenchat.engine.local.gguf_file import GGUFFile
+from qwenchat.engine.local.loader import LoadedModel, load
+from qwenchat.engine.local.tokenizer import ChatTokenizer, read_json
+from qwenchat.paths import Paths
+
+from .engine_driver import ask
+from .engine_driver import load as load_engine
+from .tiny_qwen3 import FRANCE, LESSONS, user
+
+OURS = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+
+
+def gguf_name(name: str) -> str:
+    for theirs, ours in OURS.items():
+        if name.removesuffix(".weight").endswith(theirs):
+            layer = f"blk.{name.split('.')[2]}." if "layers." in name else ""
+            return f"{layer}{ours}.weight"
+    raise KeyError(name)
+
+
+def interleaved(weight: np.ndarray, heads: int) -> np.ndarray:
+    """q and k as llama.cpp's converter permutes them for the llama architecture (convert_hf_to_gguf.py)."""
+    shape = weight.shape
+    return weight.reshape(heads, 2, shape[0] // heads // 2, *shape[1:]).swapaxes(1, 2).reshape(shape)
+
+
+def write_gguf(
+    folder: Path,
+    path: Path,
+    kind: GGMLQuantizationType = GGMLQuantizationType.F32,
+    change: Callable[[GGUFWriter], None] = lambda writer: None,
+    leave_out: str = "",
+) -> Path:
+    """The model in `folder` as a GGUF file; one-dimensional weights stay float32, as llama.cpp does it."""
+    config = read_json(folder / "config.json")
+    architecture = {"Qwen3ForCausalLM": "qwen3", "LlamaForCausalLM": "llama"}[config["architectures"][0]]
+    writer = GGUFWriter(path, architecture)
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_key_length(config["head_dim"])
+    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_file_type(LlamaFileType[f"ALL_{kind.name}" if kind.name == "F32" else f"MOSTLY_{kind.name}"])
+    add_tokenizer(writer, folder)
+    change(writer)
+    heads = {"q_proj": config["num_attention_heads"], "k_proj": config["num_key_value_heads"]}
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        array = tensor.float().numpy()
+        part = name.split(".")[-2]
+        if name == leave_out:
+            continue
+        if architecture == "llama" and part in heads:
+            array = interleaved(array, heads[part])
+        used = kind if array.ndim == 2 else GGMLQuantizationType.F32
+        writer.add_tensor(gguf_name(name), quantize(array, used), raw_dtype=used)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def add_tokenizer(writer: GGUFWriter, folder: Path) -> None:
+    tokenizer = ChatTokenizer.from_folder(folder)
+    described = read_json(folder / "tokenizer.json")["model"]
+    rows = int(read_json(folder / "config.json")["vocab_size"])
+    added = tokenizer.tokenizer.get_added_tokens_decoder()
+    names = {at: text for text, at in tokenizer.tokenizer.get_vocab(with_added_tokens=True).items()}
+    kinds = [
+        TokenType.UNUSED if at not in names else TokenType.NORMAL if at not in added
+        else TokenType.CONTROL if added[at].special else TokenType.USER_DEFINED
+        for at in range(rows)
+    ]  # fmt: skip
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list([names.get(at, f"[PAD{at}]") for at in range(rows)])
+    writer.add_token_types(kinds)
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in described["merges"]]
+    writer.add_token_merges(merges)
+    if (eos := tokenizer.token_id(tokenizer.eos_token)) is not None:
+        writer.add_eos_token_id(eos)
+    writer.add_chat_template(tokenizer.chat_template)
+
+
+def loaded(path: Path, cache: Path) -> LoadedModel:
+    return load(
+        path, device="cpu", dtype=torch.float32, cache_folder=cache, progress=lambda step: None, stop=StopSignal()
+    )
+
+
+def logits(model: LoadedModel, ids: list[int]) -> torch.Tensor:
+    context = Context(model.network, 256)
+    with torch.inference_mode():
+        context.read(ids)
+    return context.logits
+
+
+def apart(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).norm() / b.norm())
+
+
+@pytest.fixture(scope="module")
+def original(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return loaded(tiny_qwen3, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize(("kind", "most"), [("F32", 1e-6), ("F16", 2e-3), ("Q8_0", 2e-2), ("Q4_0", 0.3)])
+def test_gguf_gives_the_logits_of_the_safetensors(
+    tiny_qwen3: Path, original: LoadedModel, tmp_path: Path, cache: Path, kind: str, most: float
+) -> None:
+    path = write_gguf(tiny_qwen3, tmp_path / "tiny.gguf", GGMLQuantizationType[kind])
+    model = loaded(path, cache)
+    assert kind in model.quantization
+    assert model.context_window == original.context_window
+    for lesson in LESSONS:
+        ids = original.tokenizer.encode(f"<|im_start|>user\n{lesson.question}<|im_end|>\n<|im_start|>assistant\n")
+        expected = logits(original, ids)
+        found = logits(model, ids)
+        assert apart(found, expected) < most
+        assert found.argmax() == expected.argmax()
+
+
+def test_gguf_is_talked_to_like_its_original(tiny_qwen3: Path, tmp_path: Path, paths: Paths) -> None:
+    path = write_gguf(tiny_qwen3, tmp_path / "tiny.gguf", GGMLQuantizationType.F16)
+    engine = LocalEngine(paths)
+    model = load_engine(engine, path)
+    assert (model.name, model.quantization) == ("tiny", "F16")
+    for _ in range(2):
+        heard = ask(engine, user(FRANCE.question))
+        assert (heard.thought, heard.answer) == (FRANCE.thought, FRANCE.answer)
+        load_engine(engine, path)
+
+
+TEXTS = [
+    "Hello, world!  It's 12345 o'clock.\n\n\tcode()",
+    "Größe e\u0301 नमस्ते 世界 👩‍👩‍👧",
+    "<|im_start|>user\n<think>\n\n</think>\n\n<tool_call><|im_end|>",
+    " leading, trailing \r\n\r\n ",
+]
+
+
+def test_converted_tokenizer_is_the_original_one(tiny_qwen3: Path, tmp_path: Path, original: LoadedModel) -> None:
+    path = write_gguf(tiny_qwen3, tmp_path / "tiny.gguf", GGMLQuantizationType.Q4_0)
+    for _ in range(2):
+        converted = GGUFFile(path).tokenizer(tmp_path / "cache")
+        assert converted.control_tokens == original.tokenizer.control_tokens
+        assert converted.eos_ids == original.tokenizer.eos_ids
+        assert converted.chat_template == original.tokenizer.chat_template
+        for text in TEXTS:
+            assert converted.encode(text) == original.tokenizer.encode(text)
+            assert converted.decode(converted.encode(text)) == original.tokenizer.decode(
+                original.tokenizer.encode(text)
+            )
+
+
+@pytest.fixture(scope="module")
+def small_llama(tmp_path_factory: pytest.TempPathFactory, toy_tokenizer_folder: Path) -> Path:
+    """A random Llama of 200 tokens, whose files are small enough to be broken in every way."""
+    folder = tmp_path_factory.mktemp("llama")
+    torch.manual_seed(3)
+    config = LlamaConfig(
+        vocab_size=200, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=16, max_position_embeddings=256, initializer_range=0.2, rope_theta=5000.0,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    for file in toy_tokenizer_folder.iterdir():
+        (folder / file.name).symlink_to(file)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small_gguf(small_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_gguf(small_llama, tmp_path_factory.mktemp("gguf") / "small.gguf")
+
+
+def test_llama_is_unpermuted(small_llama: Path, small_gguf: Path, cache: Path) -> None:
+    ids = list(range(0, 190, 7))
+    assert apart(logits(loaded(small_gguf, cache), ids), logits(loaded(small_llama, cache), ids)) < 1e-5
+
+
+def test_converted_tokenizers_of_different_files_of_one_name_are_kept_apart(small_llama: Path, tmp_path: Path) -> None:
+    def other_tokens(writer: GGUFWriter) -> None:
+        tokens = writer.kv_data[0]["tokenizer.ggml.tokens"].value
+        tokens[0], tokens[1] = tokens[1], tokens[0]
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    one = GGUFFile(write_gguf(small_llama, tmp_path / "a" / "m.gguf")).tokenizer(tmp_path / "cache")
+    other = GGUFFile(write_gguf(small_llama, tmp_path / "b" / "m.gguf", change=other_tokens))
+    assert one.tokenizer.id_to_token(0) == other.tokenizer(tmp_path / "cache").tokenizer.id_to_token(1)
+
+
+def test_cache_that_cannot_be_written_or_read_is_done_without(small_gguf: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert GGUFFile(small_gguf).tokenizer(blocked).vocab_size == 200
+    GGUFFile(small_gguf).tokenizer(tmp_path / "cache")
+    (kept,) = (tmp_path / "cache").rglob("tokenizer.json")
+    kept.write_text("{")
+    assert GGUFFile(small_gguf).tokenizer(tmp_path / "cache").vocab_size == 200
+
+
+def set_value(key: str, value: Any) -> Callable[[GGUFWriter], None]:
+    def change(writer: GGUFWriter) -> None:
+        entries = writer.kv_data[0]
+        if value is None:
+            entries.pop(key)
+        elif key in entries:
+            entries[key].value = value
+        else:
+            writer.add_string(key, value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kind"),
+    [
+        ("general.architecture", "mamba", ModelUnsupported),
+        ("general.architecture", None, ModelUnsupported),
+        ("tokenizer.ggml.model", "llama", ModelUnsupported),
+        ("llama.rope.scaling.type", "yarn", ModelUnsupported),
+        ("tokenizer.ggml.tokens", None, ModelDamaged),
+        ("tokenizer.ggml.merges", None, ModelDamaged),
+        ("tokenizer.ggml.merges", ["only", "ones"], ModelDamaged),
+        ("tokenizer.ggml.token_type", [1, 2], ModelDamaged),
+        ("llama.block_count", None, ModelDamaged),
+        ("llama.block_count", 2**31, ModelDamaged),
+        ("llama.block_count", 3, ModelDamaged),
+        ("llama.block_count", 0, ModelDamaged),
+        ("llama.attention.head_count", 0, ModelDamaged),
+        ("llama.attention.head_count", 3, ModelDamaged),
+        ("llama.attention.head_count_kv", 3, ModelDamaged),
+        ("llama.embedding_length", 64, ModelDamaged),
+        ("llama.context_length", 0, ModelDamaged),
+        ("llama.attention.key_length", 15, ModelDamaged),
+        ("llama.rope.freq_base", float("nan"), ModelDamaged),
+    ],
+)
+def test_metadata_that_makes_no_sense_is_refused_by_name(
+    small_llama: Path, tmp_path: Path, key: str, value: Any, kind: type[ModelError]
+) -> None:
+    path = write_gguf(small_llama, tmp_path / "odd.gguf", change=set_value(key, value))
+    with pytest.raises(kind) as caught:
+        loaded(path, tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_tensor_is_named(small_llama: Path, tmp_path: Path) -> None:
+    path = write_gguf(small_llama, tmp_path / "m.gguf", leave_out="model.layers.1.mlp.up_proj.weight")
+    with pytest.raises(ModelDamaged, match=r"model.layers.1.mlp.up_proj.weight") as caught:
+        loaded(path, tmp_path)
+    assert str(path) in str(caught.value)
+
+
+ABSURD = [2**32, 2**40, 2**63, 2**64 - 1]
+
+
+@pytest.mark.parametrize("count", ABSURD)
+@pytest.mark.parametrize("at", [8, 16, 24], ids=["tensors", "entries", "length of a key"])
+def test_absurd_count_in_the_header_is_refused_at_once(small_gguf: Path, tmp_path: Path, at: int, count: int) -> None:
+    data = bytearray(small_gguf.read_bytes())
+    data[at : at + 8] = struct.pack("<Q", count)
+    refused(data, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [0, 5, 7, 8, 9, 12])
+@pytest.mark.parametrize("count", ABSURD)
+def test_absurd_length_of_a_list_is_refused_at_once(tmp_path: Path, kind: int, count: int) -> None:
+    head = b"GGUF" + struct.pack("<IQQ", 3, 0, 1)
+    entry = struct.pack("<Q", 1) + b"k" + struct.pack("<IIQ", 9, kind, count)
+    refused(head + entry + bytes(1 << 20), tmp_path)
+
+
+def test_tensor_of_absurd_shape_is_refused_at_once(tmp_path: Path) -> None:
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 0)
+    for shape in ([2**40], [2**32, 2**32], [2**63, 2], [0], [1] * 99):
+        info = struct.pack("<Q", 1) + b"t" + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, 0)
+        refused(head + info + bytes(1 << 16), tmp_path)
+
+
+def refused(data: bytes | bytearray, folder: Path) -> None:
+    path = folder / "broken.gguf"
+    path.write_bytes(data)
+    with pytest.raises(ModelError) as caught:
+        loaded(path, folder / "cache")
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("share", [0, 0.0001, 0.001, 0.01, 0.1, 0.3, 0.6, 0.9, 0.99999])
+def test_truncated_file_is_refused(small_gguf: Path, tmp_path: Path, share: float) -> None:
+    data = small_gguf.read_bytes()
+    refused(data[: int(len(data) * share)], tmp_path)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 255)), min_size=1, max_size=4), st.booleans())
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+def test_mutated_header_loads_or_is_refused(
+    small_gguf: Path, tmp_path: Path, changes: list[tuple[int, int]], early: bool
+) -> None:
+    data = bytearray(small_gguf.read_bytes())
+    for at, byte in changes:
+        data[at // 10 if early else at] = byte
+    path = tmp_path / "mutated.gguf"
+    path.write_bytes(data)
+    try:
+        loaded(path, tmp_path / "cache")
+    except ModelError as error:
+        assert str(path) in str(error)
+
+
+def test_folder_named_like_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").mkdir()
+    with pytest.raises(ModelError, match=r"x\.gguf"):
+        loaded(tmp_path / "x.gguf", tmp_path)
