@@ -3,10 +3,11 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -58,14 +59,16 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _session(given: dict[str, Any], library: "Library") -> "Iterator[Session]":
+def _session(given: dict[str, Any], library: "Library", *, logged: bool = True) -> "Iterator[Session]":
     """A session over `library`; what it holds is saved and everything is closed at the end."""
     from qwenchat.engine.worker import Worker
+    from qwenchat.log import keep_log
     from qwenchat.session import Session
 
     injected: dict[str, Callable[[], Engine]] = click.get_current_context().find_object(dict) or {}
     worker = Worker(injected.get("make_engine", make_engine))
     overrides = options.overrides(given)
+    keep_log(Paths.of_user().log_file if logged else None)
     session = Session(worker, library, system=given["system"], thinking=given["think"], overrides=overrides)
     try:
         yield session
@@ -203,7 +206,7 @@ def ask(context: click.Context, /, prompt: tuple[str, ...], as_json: bool, no_sa
 
     try:
         library = Library.in_memory() if no_save else Library.open(Paths.of_user().database)
-        with _session(given, library) as session:
+        with _session(given, library, logged=not no_save) as session:
             code = ask_once(session, options.load_command(given), text, as_json=as_json, saved=not no_save)
     except QwenchatError as error:
         if as_json:
@@ -345,28 +348,50 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Run the command line; errors go to standard error in one line, with the exit code scripts expect."""
+    """Run the command line and end the process; errors go to standard error, with the exit code scripts expect."""
     _prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, _terminate)
+    _leave(_run())
+
+
+def _run() -> int:
+    """The exit code."""
     try:
         cli.main(prog_name="qwenchat", standalone_mode=False)
         sys.stdout.flush()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
     except (click.exceptions.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        return 130
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except BrokenPipeError:
         _drop_output()
-        sys.exit(0)
     except QwenchatError as error:
         _say(str(error))
-        sys.exit(2 if isinstance(error, ConfigInvalid) else 1)
+        return 2 if isinstance(error, ConfigInvalid) else 1
     except OSError as error:
         _say(f"{error}.")
-        sys.exit(1)
+        return 1
+    return 0
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process; at once where the engine's thread has not ended, since torch survives no orderly end then."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+    except OSError as error:
+        _drop_output()
+        _say(f"{error}.")
+        code = code or 1
+    if threading.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)
 
 
 def _drop_output() -> None:

@@ -20,7 +20,9 @@ if "load_error" in engine:
 scripts = engine.pop("scripts", [{}])
 for script in scripts:
     script["answer"] = script.get("answer", "Paris is the capital of France.") * script.pop("times", 1)
-    if "error" in script:
+    if "bug" in script:
+        script["error"] = RuntimeError(script.pop("bug"))
+    elif "error" in script:
         script["error"] = EngineFailed(script["error"], "Ask again.")
 release = engine.pop("release", None)
 fake = FakeEngine([Script(**script) for script in scripts], **engine)

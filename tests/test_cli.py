@@ -225,6 +225,16 @@ def test_an_output_that_is_not_utf8_gets_what_it_can_take() -> None:
     assert (ran.returncode, ran.stdout) == (0, b"na?ve ??\n")
 
 
+def test_a_failure_nobody_foresaw_is_one_line_too_and_the_log_has_the_rest(home: Path) -> None:
+    ran = run("ask", "the secret question", engine={"scripts": [{"bug": "list index out of range"}]})
+    assert ran.returncode == 1
+    assert ran.stderr.count(b"\n") == 1
+    assert b"list index out of range" in ran.stderr
+    log = (home / "logs" / "qwenchat.log").read_text()
+    assert "Traceback" in log
+    assert "secret" not in log
+
+
 # Settings
 
 

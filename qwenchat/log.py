@@ -1,0 +1,28 @@
+"""The log file: what happened, for bug reports, without a word of any message."""
+
+import logging
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+LARGEST = 1_000_000
+"""Bytes; then the file is renamed and a new one begun."""
+
+
+def keep_log(file: Path | None) -> None:
+    """Send the program's own log to `file`, or nowhere: without one, or where it cannot be written."""
+    logger = logging.getLogger("qwenchat")
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    handler: logging.Handler = logging.NullHandler()
+    if file is not None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handler = RotatingFileHandler(file, maxBytes=LARGEST, backupCount=1, encoding="utf-8", errors="replace")
+        except OSError:
+            # The library says in the same moment that the folders cannot be written.
+            handler = logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+    for old in logger.handlers:
+        old.close()
+    logger.handlers = [handler]
+    logging.raiseExceptions = False
