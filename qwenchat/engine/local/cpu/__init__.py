@@ -1,1 +1,1 @@
-"""The transformer on the CPU: 8-bit and 4-bit weights, in native code that numba compiles for the machine it runs on."""
+"""The transformer on the CPU: 8-bit and 4-bit weights, in native code compiled by numba for this machine."""

@@ -11,19 +11,15 @@ import numpy as np
 from numba import njit
 
 from qwenchat.engine.local.cpu.linear import (
-    BLOCK,
-    FAST,
     U8,
     Vectors,
-    address_of,
-    fetch_add,
     normalize,
-    quantize,
-    rounded,
+    quantize_group,
+    quantize_row,
     tile,
 )
-from qwenchat.engine.local.cpu.native import float_of_bits, half_bits
-from qwenchat.engine.local.cpu.simd import GROUP, ROWS
+from qwenchat.engine.local.cpu.native import FAST, address_of, fetch_add, float_of_bits, half_bits, native
+from qwenchat.engine.local.cpu.simd import GROUP, ROWS, largest, quantize
 
 
 class Cache(NamedTuple):
@@ -45,7 +41,7 @@ class AttentionScratch(NamedTuple):
     queries: Vectors
     """Blocks of queries, those that share a kv head together."""
     scores: np.ndarray
-    """[threads, BLOCK, capacity] float32."""
+    """[threads, BLOCK, capacity] float32, the rows a little longer."""
     mixed: np.ndarray
     """[threads, BLOCK, head_dim] float32."""
     shares_q: np.ndarray
@@ -58,13 +54,15 @@ class AttentionScratch(NamedTuple):
     """[capacity / 2] uint16, halves: the scales of value tiles, whose own are in the probabilities."""
     row: np.ndarray
     """[threads, head_dim] float32."""
+    bytes: np.ndarray
+    """[threads, head_dim] uint8."""
 
 
-@njit(nogil=True, fastmath=FAST)
+@native
 def exp(x):
-    """e^x for x <= 0, relative error below 1e-6, as Cephes' expf; written so that it is done for many x at once."""
-    x = max(x, np.float32(-87.0))
-    n = np.float32(math.floor(x * np.float32(1.4426950408889634) + np.float32(0.5)))
+    """e^x of a float32 within -87 to 87, after Cephes' expf; written so that it is done for many x at once."""
+    x = min(max(x, np.float32(-87.0)), np.float32(87.0))
+    n = np.floor(x * np.float32(1.4426950408889634) + np.float32(0.5))
     r = x - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
     p = np.float32(1.9875691500e-4)
     p = p * r + np.float32(1.3981999507e-3)
@@ -76,7 +74,7 @@ def exp(x):
     return p * float_of_bits((np.int32(n) + np.int32(127)) << np.int32(23))
 
 
-@njit(nogil=True, fastmath=FAST)
+@native
 def _rotate(row, rope):
     """Rotary position embedding (arXiv:2104.09864), non-interleaved; rope [2, d/2], cosines and sines."""
     half = row.shape[0] // 2
@@ -86,76 +84,85 @@ def _rotate(row, rope):
         row[i + half] = second * rope[0, i] + first * rope[1, i]
 
 
-@njit(nogil=True, fastmath=FAST)
+@native
 def _store_key(row, position, keys, scales):
     """Put a key into its tile, quantized in groups of 32 dimensions."""
-    d = row.shape[0]
-    groups, lane = d // GROUP, position % ROWS
-    base, figure = position // ROWS * ROWS * d, position // ROWS * ROWS * groups
-    for group in range(groups):
-        top = np.float32(0.0)
-        for i in range(group * GROUP, (group + 1) * GROUP):
-            top = max(top, abs(row[i]))
+    d, lane = row.shape[0], position % ROWS
+    tile_at = (position - lane) * d
+    for group in range(d // GROUP):
+        source = address_of(row) + 4 * GROUP * group
+        top = largest(source)
         inverse = np.float32(127.0) / top if top > 0 else np.float32(0.0)
-        for i in range(group * GROUP, (group + 1) * GROUP):
-            keys[base + i // 4 * 4 * ROWS + lane * 4 + i % 4] = rounded(row[i] * inverse) + 128
-        scales[figure + group * ROWS + lane] = half_bits(top / np.float32(127.0))
+        quantize(source, inverse, address_of(keys) + tile_at + (GROUP * group * ROWS) + 4 * lane, 4 * ROWS, 128)
+        scales[tile_at // GROUP + group * ROWS + lane] = half_bits(top / np.float32(127.0))
 
 
-@njit(nogil=True, fastmath=FAST)
-def _store_value(row, position, values, scales):
+@native
+def _store_value(row, position, values, scales, bytes_):
     """Put a value into its tiles, quantized as a whole."""
     d, capacity = row.shape[0], scales.shape[0]
     top = np.float32(0.0)
-    for i in range(d):
-        top = max(top, abs(row[i]))
+    for group in range(d // GROUP):
+        top = max(top, largest(address_of(row) + 4 * GROUP * group))
     inverse = np.float32(127.0) / top if top > 0 else np.float32(0.0)
+    for group in range(d // GROUP):
+        quantize(address_of(row) + 4 * GROUP * group, inverse, address_of(bytes_) + GROUP * group, 4, 128)
     base = position // 4 * 4 * ROWS + position % 4
-    for i in range(d):
-        values[i // ROWS * ROWS * capacity + base + i % ROWS * 4] = rounded(row[i] * inverse) + 128
+    for dims in range(0, d, ROWS):
+        for i in range(ROWS):
+            values[dims * capacity + base + 4 * i] = bytes_[dims + i]
     scales[position] = top / np.float32(127.0)
 
 
-@njit(nogil=True)
+@native
 def prepare(layer, w, qkv, rope, cache, start, count, per_block, scratch, rank, threads):
     """This thread's share of norm, rotation and quantization of queries, keys and values of `count` tokens."""
     d, kv_heads, group = w.head_dim, w.kv_heads, w.heads // w.kv_heads
-    padded = -(-count * group // per_block) * per_block
+    padded, scale = -(-count * group // per_block) * per_block, np.float32(1.0 / math.sqrt(d))
     row, norms = scratch.row[rank], w.head_norms.shape[0] > 0
-    every = w.heads + 2 * kv_heads
-    for item in range(rank, count * every, threads):
-        token, head = item // every, item % every
-        for i in range(d):
-            row[i] = qkv[token, head * d + i]
-        if w.biases.shape[0]:
-            for i in range(d):
-                row[i] += w.biases[layer, head * d + i]
-        if head >= w.heads + kv_heads:
-            kv = head - w.heads - kv_heads
-            _store_value(row, start + token, cache.values[layer, kv], cache.value_scales[layer, kv])
+    first, step = (rank, threads) if count == 1 else (0, 1)
+    for token in range(count):
+        if count > 1 and token // per_block % threads != rank:
             continue
-        is_query = head < w.heads
-        if norms:
-            normalize(row, w.head_norms[layer, 0 if is_query else 1], w.eps, row)
-        _rotate(row, rope[token])
-        if is_query:
-            scale = np.float32(1.0 / math.sqrt(d))
-            for i in range(d):
-                row[i] *= scale
-            at = head // group * padded + token * group + head % group
-            for g in range(d // GROUP):
-                quantize(row, g * GROUP, scratch.queries, per_block, d // GROUP, at, g)
-        else:
-            kv = head - w.heads
-            _store_key(row, start + token, cache.keys[layer, kv], cache.key_scales[layer, kv])
+        for head in range(first, w.heads + 2 * kv_heads, step):
+            source = qkv[token, head * d : (head + 1) * d]
+            if w.biases.shape[0]:
+                for i in range(d):
+                    source[i] += w.biases[layer, head * d + i]
+            if head >= w.heads + kv_heads:
+                kv = head - w.heads - kv_heads
+                _store_value(source, start + token, cache.values[layer, kv], cache.value_scales[layer, kv],
+                             scratch.bytes[rank])  # fmt: skip
+                continue
+            is_query = head < w.heads
+            if norms:
+                normalize(source, w.head_norms[layer, 0 if is_query else 1], w.eps, row)
+            else:
+                row[:] = source
+            _rotate(row, rope[token])
+            if is_query:
+                for i in range(d):
+                    row[i] *= scale
+                at = head // group * padded + token * group + head % group
+                quantize_row(row, scratch.queries, per_block, at)
+            else:
+                kv = head - w.heads
+                _store_key(row, start + token, cache.keys[layer, kv], cache.key_scales[layer, kv])
 
 
-@njit(nogil=True, fastmath=FAST)
-def _shares(scores, n, value_scales, padded, vectors, per_block, at):
-    """Softmax over `n` scores, weighted by the values' scales and quantized; returns what to divide the mix by."""
-    top = np.float32(-np.inf)
+@njit(nogil=True, error_model="numpy", fastmath=FAST | {"nnan"})
+def _highest(scores, n):
+    """The largest of the first `n`."""
+    top = scores[0]
     for i in range(n):
         top = max(top, scores[i])
+    return top
+
+
+@native
+def _shares(scores, n, value_scales, padded, vectors, per_block, at):
+    """Softmax over `n` scores, weighted by the values' scales and quantized; returns what to divide the mix by."""
+    top = _highest(scores, n)
     total = np.float32(0.0)
     for i in range(n):
         share = exp(scores[i] - top)
@@ -163,12 +170,11 @@ def _shares(scores, n, value_scales, padded, vectors, per_block, at):
         scores[i] = share * value_scales[i]
     for i in range(n, padded):
         scores[i] = np.float32(0.0)
-    for group in range(padded // GROUP):
-        quantize(scores, group * GROUP, vectors, per_block, padded // GROUP, at, group)
+    quantize_row(scores[:padded], vectors, per_block, at)
     return total
 
 
-@njit(nogil=True)
+@native
 def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, scratch, shared, counter, rank):
     """This thread's share of attention; the mixed values become vectors for the output matrix."""
     d, capacity, group = w.head_dim, cache.value_scales.shape[2], w.heads // w.kv_heads
@@ -188,7 +194,7 @@ def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, s
         q_scales, q_sums = address_of(scratch.queries.scales) + figures, address_of(scratch.queries.sums) + figures
         for at in range(-(-reach // ROWS)):
             tile(U8, per_query_block, keys + at * ROWS * d, key_scales + at * ROWS * groups * 2, 0, query,
-                 q_scales, q_sums, address_of(scores) + 4 * at * ROWS, capacity, groups, 0)  # fmt: skip
+                 q_scales, q_sums, address_of(scores) + 4 * at * ROWS, scores.shape[1], groups, 0)  # fmt: skip
         for place in range(per_query_block):
             token = min((block * per_query_block + place) // group, count - 1)
             total = _shares(scores[place], start + token + 1, cache.value_scales[layer, kv], padded, shares,
@@ -206,5 +212,6 @@ def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, s
             for i in range(d):
                 mixed[place, i] /= scratch.row[rank, place]
             for g in range(groups):
-                quantize(mixed[place], g * GROUP, vectors, per_block, w.heads * groups, token, head * groups + g)
+                source = address_of(mixed) + 4 * (place * d + g * GROUP)
+                quantize_group(source, vectors, per_block, w.heads * groups, token, head * groups + g)
         item = fetch_add(shared, counter, 1)

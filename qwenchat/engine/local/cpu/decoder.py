@@ -1,7 +1,6 @@
 """The quantized transformer on the CPU, one sequence at a time."""
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import torch
@@ -19,6 +18,8 @@ from qwenchat.engine.local.decoder import DecoderConfig
 
 CHUNK = 256
 """Tokens read at once at most."""
+_APART = ROWS
+"""Elements between the end of a row and the next."""
 _MATRICES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
 _MATRICES += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
 
@@ -78,10 +79,13 @@ class QuantizedDecoder:
         self.matrices = [
             [matrix(f"{at}{name}.weight", *size) for name, size in zip(_MATRICES, sizes, strict=True)] for at in layers
         ]
-        norms = [[need(f"{at}{name}_layernorm.weight", c.hidden) for name in ("input", "post_attention")] for at in layers]
+        norms = [
+            [need(f"{at}{name}_layernorm.weight", c.hidden) for name in ("input", "post_attention")] for at in layers
+        ]
         head_norms = [[vector(f"{at}self_attn.{name}_norm.weight", d) for name in "qk"] for at in layers]
         biases = [
-            [vector(f"{at}self_attn.{n}_proj.bias", size) for n, size in (("q", q), ("k", kv), ("v", kv))] for at in layers
+            [vector(f"{at}self_attn.{n}_proj.bias", size) for n, size in (("q", q), ("k", kv), ("v", kv))]
+            for at in layers
         ]
         self._weights = Weights(
             matrices=np.array([[m.table_row for m in row] for row in self.matrices], np.int64),
@@ -119,7 +123,7 @@ class QuantizedDecoder:
     def _read(self, ids: np.ndarray, cache: QuantizedCache, stop: np.ndarray) -> Tensor:
         scratch = self._scratch
         count, start = len(ids), cache.length
-        scratch.x[:count] = self.embedding.take(ids)
+        scratch.x[:count, : self.config.hidden] = self.embedding.take(ids)
         angles = np.arange(start, start + count)[:, None] * self._frequencies
         scratch.rope[:count, 0], scratch.rope[:count, 1] = np.cos(angles), np.sin(angles)
         logits = np.empty((1, -(-self.config.vocab // ROWS) * ROWS), np.float32)
@@ -138,19 +142,20 @@ class QuantizedDecoder:
         queries = (-(-CHUNK * c.heads // c.kv_heads // BLOCK) * BLOCK) * c.kv_heads
         attention = AttentionScratch(
             queries=new_vectors(queries, d),
-            scores=np.empty((threads, BLOCK, capacity), np.float32),
+            scores=np.empty((threads, BLOCK, capacity + _APART), np.float32),
             mixed=floats(threads, BLOCK, d),
             shares_q=np.empty((threads, BLOCK * capacity), np.int8),
             shares_scales=np.empty((threads, figures), np.float32),
             shares_sums=np.empty((threads, figures), np.int32),
             ones=aligned(capacity // 2, np.float16).view(np.uint16),
             row=floats(threads, d),
+            bytes=np.zeros((threads, d), np.uint8),
         )
         attention.ones.view(np.float16)[:] = 1
         return Scratch(
-            x=floats(CHUNK, c.hidden),
-            qkv=floats(CHUNK, (c.heads + 2 * c.kv_heads) * d),
-            gate_up=floats(CHUNK, 2 * c.intermediate),
+            x=floats(CHUNK, c.hidden + _APART),
+            qkv=floats(CHUNK, (c.heads + 2 * c.kv_heads) * d + _APART),
+            gate_up=floats(CHUNK, 2 * c.intermediate + _APART),
             rope=floats(CHUNK, 2, d // 2),
             row=floats(threads, c.hidden),
             vectors=new_vectors(CHUNK, max(c.hidden, c.heads * d, c.intermediate)),

@@ -6,11 +6,10 @@ Between two barriers each thread takes the next piece of work that is left, so t
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from qwenchat.engine.local.cpu.attention import AttentionScratch, Cache, attend, exp, prepare
-from qwenchat.engine.local.cpu.linear import BLOCK, FAST, Vectors, multiply, normalize, quantize
-from qwenchat.engine.local.cpu.native import barrier
+from qwenchat.engine.local.cpu.attention import AttentionScratch, attend, exp, prepare
+from qwenchat.engine.local.cpu.linear import BLOCK, GROUPS, Vectors, multiply, normalize, quantize_group, quantize_row
+from qwenchat.engine.local.cpu.native import address_of, barrier, native
 from qwenchat.engine.local.cpu.simd import GROUP
 
 Q, K, V, OUT, GATE, UP, DOWN = range(7)
@@ -39,7 +38,10 @@ class Weights(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory for one chunk of tokens, rounded up to whole blocks."""
+    """Memory for one chunk of tokens, rounded up to whole blocks.
+
+    Rows are a little longer than named, so that neighbours do not compete for the same cache lines.
+    """
 
     x: np.ndarray
     """[tokens, hidden] float32, the residual stream."""
@@ -55,33 +57,38 @@ class Scratch(NamedTuple):
     attention: AttentionScratch
 
 
-@njit(nogil=True)
-def _normalized(x, weight, eps, row, vectors, per_block, first, end, step):
-    """Normalize and quantize the tokens `first`, `first + step`, ... of the residual stream."""
-    groups = x.shape[1] // GROUP
-    for token in range(first, end, step):
-        normalize(x[token], weight, eps, row)
-        for group in range(groups):
-            quantize(row, group * GROUP, vectors, per_block, groups, token, group)
+@native
+def _normalized(x, weight, eps, row, vectors, per_block, count, rank, threads):
+    """Normalize and quantize this thread's blocks of the residual stream."""
+    for token in range(count):
+        if token // per_block % threads == rank:
+            normalize(x[token, : row.shape[0]], weight, eps, row)
+            quantize_row(row, vectors, per_block, token)
 
 
-@njit(nogil=True, fastmath=FAST)
-def _gated(gate_up, vectors, per_block, count, rank, threads):
-    """This thread's share of SwiGLU: silu(gate) * up, quantized."""
-    inner = gate_up.shape[1] // 2
+@native
+def _swiglu(gate, up):
+    """gate = silu(gate) * up."""
+    for i in range(gate.shape[0]):
+        gate[i] = gate[i] / (np.float32(1.0) + exp(-gate[i])) * up[i]
+
+
+@native
+def _gated(gate_up, inner, vectors, per_block, count, rank, threads):
+    """This thread's share of SwiGLU, quantized: whole blocks of tokens, or a part of a single one."""
     groups = inner // GROUP
-    for item in range(rank, count * groups, threads):
-        token, group = item // groups, item % groups
-        row = gate_up[token]
-        for i in range(group * GROUP, (group + 1) * GROUP):
-            gate = row[i]
-            small = exp(-abs(gate))
-            sigmoid = (np.float32(1.0) if gate >= 0 else small) / (np.float32(1.0) + small)
-            row[i] = gate * sigmoid * row[inner + i]
-        quantize(row, group * GROUP, vectors, per_block, groups, token, group)
+    first, last = (groups * rank // threads, groups * (rank + 1) // threads) if count == 1 else (0, groups)
+    for token in range(count):
+        if count > 1 and token // per_block % threads != rank:
+            continue
+        begin, end = first * GROUP, last * GROUP
+        _swiglu(gate_up[token, begin:end], gate_up[token, inner + begin : inner + end])
+        for group in range(first, last):
+            source = address_of(gate_up[token]) + 4 * GROUP * group
+            quantize_group(source, vectors, per_block, groups, token, group)
 
 
-@njit(nogil=True)
+@native
 def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
     """Read `count` tokens, whose embeddings are in `s.x`, after `start` others; all threads call it together.
 
@@ -92,10 +99,10 @@ def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
     blocks = -(-count // per_block)
     group, d = w.heads // w.kv_heads, w.head_dim
     per_query_block = BLOCK if count > 1 else 4 if group % 4 == 0 else 2 if group % 2 == 0 else 1
-    keys, values, inner = w.heads * d, (w.heads + w.kv_heads) * d, s.gate_up.shape[1] // 2
+    keys, values, inner = w.heads * d, (w.heads + w.kv_heads) * d, w.matrices[0, DOWN, GROUPS] * GROUP
     for layer in range(w.norms.shape[0]):
         matrices = w.matrices[layer]
-        _normalized(s.x, w.norms[layer, 0], w.eps, s.row[rank], s.vectors, per_block, rank, count, threads)
+        _normalized(s.x, w.norms[layer, 0], w.eps, s.row[rank], s.vectors, per_block, count, rank, threads)
         if not barrier(shared, threads, stop):
             return False
         multiply(matrices[Q], s.vectors, per_block, blocks, s.qkv, 0, 0, shared, 0, threads)
@@ -108,17 +115,16 @@ def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
         barrier(shared, threads, stop)
         multiply(matrices[OUT], s.vectors, per_block, blocks, s.x, 0, 1, shared, 0, threads)
         barrier(shared, threads, stop)
-        _normalized(s.x, w.norms[layer, 1], w.eps, s.row[rank], s.vectors, per_block, rank, count, threads)
+        _normalized(s.x, w.norms[layer, 1], w.eps, s.row[rank], s.vectors, per_block, count, rank, threads)
         barrier(shared, threads, stop)
         multiply(matrices[GATE], s.vectors, per_block, blocks, s.gate_up, 0, 0, shared, 0, threads)
         multiply(matrices[UP], s.vectors, per_block, blocks, s.gate_up, inner, 0, shared, 1, threads)
         barrier(shared, threads, stop)
-        _gated(s.gate_up, s.vectors, per_block, count, rank, threads)
+        _gated(s.gate_up, inner, s.vectors, per_block, count, rank, threads)
         barrier(shared, threads, stop)
         multiply(matrices[DOWN], s.vectors, per_block, blocks, s.x, 0, 1, shared, 0, threads)
         barrier(shared, threads, stop)
-    if rank == 0:
-        _normalized(s.x[count - 1 :], w.last_norm, w.eps, s.row[rank], s.vectors, 1, 0, 1, 1)
+    _normalized(s.x[count - 1 :], w.last_norm, w.eps, s.row[rank], s.vectors, 1, 1, rank, threads)
     barrier(shared, threads, stop)
     multiply(w.output, s.vectors, 1, 1, logits, 0, 0, shared, 0, threads)
     barrier(shared, threads, stop)

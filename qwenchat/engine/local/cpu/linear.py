@@ -8,17 +8,14 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from qwenchat.engine.local.cpu.native import address_of, fetch_add
-from qwenchat.engine.local.cpu.simd import GROUP, ROWS, Format, tile_kernel
+from qwenchat.engine.local.cpu.native import address_of, fetch_add, native
+from qwenchat.engine.local.cpu.simd import GROUP, ROWS, Format, largest, quantize, tile_kernel
 
 BLOCK = 8
 """Vectors that are multiplied together when there are several."""
 FORMAT, WEIGHTS, SCALES, MINIMA, TILES, GROUPS = range(6)
 """What a row of a matrix table says: format, three addresses, two sizes."""
-FAST = {"reassoc", "contract", "arcp", "nsz"}
-"""Sums may be reordered; NaN stays NaN, so that damaged weights are noticed."""
 U8, U4 = int(Format.U8), int(Format.U4)
 
 _u8_x1, _u8_x2, _u8_x4, _u8_x8 = (tile_kernel(Format.U8, vectors) for vectors in (1, 2, 4, BLOCK))
@@ -43,7 +40,7 @@ def new_vectors(count: int, length: int) -> Vectors:
     return Vectors(np.zeros(count * length, np.int8), np.zeros(groups, np.float32), np.zeros(groups, np.int32))
 
 
-@njit(nogil=True)
+@native
 def tile(form, per_block, weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add):
     """One tile times one block of vectors; all but the sizes are addresses."""
     if form == U8:
@@ -66,7 +63,7 @@ def tile(form, per_block, weights, scales, minima, x, x_scales, x_sums, out, str
         _u4_min_x8(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
 
 
-@njit(nogil=True)
+@native
 def multiply(matrix, vectors, per_block, blocks, out, column, add, shared, counter, threads):
     """This thread's share of `out[:, column:] = vectors @ matrix.T`, or `+=`; out [vectors, any] float32."""
     form, tiles, groups, stride = matrix[FORMAT], matrix[TILES], matrix[GROUPS], out.shape[1]
@@ -97,39 +94,26 @@ def multiply(matrix, vectors, per_block, blocks, out, column, add, shared, count
         first = fetch_add(shared, counter, step)
 
 
-@njit(nogil=True, fastmath=FAST)
-def rounded(value):
-    """The nearest integer of a float32 that is not too large for one."""
-    return np.int32(value + (np.float32(0.5) if value >= 0 else np.float32(-0.5)))
-
-
-@njit(nogil=True, fastmath=FAST)
-def quantize(source, begin, vectors, per_block, groups, at, group):
-    """Make 32 elements of `source` from `begin` on the group `group` of vector `at`."""
-    block, place = at // per_block, at % per_block
-    top = np.float32(0.0)
-    for i in range(GROUP):
-        top = max(top, abs(source[begin + i]))
+@native
+def quantize_group(source, vectors, per_block, groups, at, group):
+    """Make the 32 float32 at the address `source` the group `group` of vector `at`."""
+    figure = (at // per_block * groups + group) * per_block + at % per_block
+    top = largest(source)
     inverse = np.float32(127.0) / top if top > 0 else np.float32(0.0)
-    figure = (block * groups + group) * per_block
-    base = figure * GROUP + 4 * place
-    total = np.int32(0)
-    if per_block == 1:
-        for i in range(GROUP):
-            value = rounded(source[begin + i] * inverse)
-            vectors.q[base + i] = value
-            total += value
-    else:
-        for quad in range(GROUP // 4):
-            for i in range(4):
-                value = rounded(source[begin + 4 * quad + i] * inverse)
-                vectors.q[base + 4 * per_block * quad + i] = value
-                total += value
-    vectors.scales[figure + place] = top / np.float32(127.0)
-    vectors.sums[figure + place] = total
+    to = address_of(vectors.q) + (figure - at % per_block) * GROUP + 4 * (at % per_block)
+    vectors.sums[figure] = quantize(source, inverse, to, 4 * per_block, 0)
+    vectors.scales[figure] = top / np.float32(127.0)
 
 
-@njit(nogil=True, fastmath=FAST)
+@native
+def quantize_row(row, vectors, per_block, at):
+    """Make a whole float32 array vector `at`."""
+    groups = row.shape[0] // GROUP
+    for group in range(groups):
+        quantize_group(address_of(row) + 4 * GROUP * group, vectors, per_block, groups, at, group)
+
+
+@native
 def normalize(source, weight, eps, out):
     """RMSNorm of a vector."""
     n = source.shape[0]

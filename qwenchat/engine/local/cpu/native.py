@@ -1,11 +1,15 @@
 """What numba lacks for code that several threads run together: atomics, a barrier, and a few bit tricks."""
 
+import contextlib
+
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+FAST = {"reassoc", "contract", "arcp", "nsz"}
+"""Sums may be reordered; NaN stays NaN, so that damaged weights are noticed."""
 COUNTERS = 4
 """Counters by which threads share out the work of one step; a barrier sets them back to zero."""
 _ARRIVED, _PASSED, _STOPPED = 8, 16, 24
@@ -13,6 +17,14 @@ _SPINS = 4096
 """How often a waiting thread looks before it lets others have its processor."""
 _F16, _F32, _I16, _I64 = ir.HalfType(), ir.FloatType(), ir.IntType(16), ir.IntType(64)
 _yield_processor = types.ExternalFunction("sched_yield", types.int32())
+
+
+def native(function):
+    """Compile a function to code that holds no lock and checks nothing; kept on disk where that can be written."""
+    compiled = njit(nogil=True, error_model="numpy", fastmath=FAST)(function)
+    with contextlib.suppress(RuntimeError):
+        compiled.enable_caching()
+    return compiled
 
 
 def new_shared() -> np.ndarray:
@@ -97,7 +109,7 @@ def _relax(_):
     return types.void(), generate
 
 
-@njit(nogil=True)
+@native
 def barrier(shared, threads, stop):
     """Wait until all threads are here, and say whether to go on: the same answer for all, taken from `stop` [1]."""
     passed = read_shared(shared, _PASSED)

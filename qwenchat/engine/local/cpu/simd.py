@@ -49,6 +49,9 @@ _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _BYTES, _WORDS = ir.VectorType(_I8, 64), ir.VectorType(_I16, 32)
 _INTS, _FLOATS = ir.VectorType(_I32, ROWS), ir.VectorType(ir.FloatType(), ROWS)
 _HALVES = ir.VectorType(ir.HalfType(), ROWS)
+_F32 = ir.FloatType()
+_GROUP = ir.VectorType(_F32, GROUP)
+_FMA = "llvm.fma.v16f32"
 _HAS_VNNI = bool(llvmlite.binding.get_host_cpu_features().get("avx512vnni"))
 
 
@@ -71,6 +74,57 @@ def tile_kernel(form: Format, tokens: int, vnni: bool = _HAS_VNNI) -> Callable[.
     return kernel
 
 
+@intrinsic
+def largest(_, source):
+    """The largest absolute value of the 32 float32 at an address; NaN if there is one among them."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        magnitude = _call(builder, "llvm.fabs.v32f32", _GROUP, [_load(builder, args[0], 0, _GROUP, 4)])
+        return _call(builder, "llvm.vector.reduce.fmaximum.v32f32", _F32, [magnitude])
+
+    return types.float32(types.int64), generate
+
+
+@intrinsic
+def quantize(_, source, inverse, out, stride, flip):
+    """Store the 32 float32 at `source`, times `inverse`, rounded to bytes, and return their sum.
+
+    They go to `out` four by four, `stride` bytes apart, with the bits of `flip` turned: 0, or 128 for unsigned ones
+    with 128 standing for zero.
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        b, (source, inverse, out, stride, flip) = builder, args
+        scaled = b.fmul(_load(b, source, 0, _GROUP, 4), _splat(b, inverse, GROUP))
+        q = b.fptosi(_call(b, "llvm.rint.v32f32", _GROUP, [scaled]), ir.VectorType(_I32, GROUP))
+        stored = b.xor(b.trunc(q, ir.VectorType(_I8, GROUP)), _splat(b, b.trunc(flip, _I8), GROUP))
+        fours = b.bitcast(stored, ir.VectorType(_I32, GROUP // 4))
+        for quad in range(GROUP // 4):
+            at = b.inttoptr(b.add(out, b.mul(stride, _I64(quad))), _I32.as_pointer())
+            b.store(b.extract_element(fours, _I32(quad)), at).align = 1
+        return _call(b, "llvm.vector.reduce.add.v32i32", _I32, [q])
+
+    return types.int32(types.int64, types.float32, types.int64, types.int64, types.int64), generate
+
+
+def _call(b: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[ir.Value]) -> ir.Value:
+    kind = ir.FunctionType(result, [arg.type for arg in args])
+    return b.call(cgutils.get_or_insert_function(b.module, kind, name), args)
+
+
+def _load(b: ir.IRBuilder, address: ir.Value, offset: int, kind: ir.Type, alignment: int) -> ir.Value:
+    value = b.load(b.inttoptr(b.add(address, _I64(offset)), kind.as_pointer()))
+    value.align = alignment
+    return value
+
+
+def _splat(b: ir.IRBuilder, value: ir.Value, count: int = ROWS) -> ir.Value:
+    """A vector of `count` times the same value."""
+    nothing = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
+    first = b.insert_element(nothing, value, _I32(0))
+    return b.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(_I32, count), [0] * count))
+
+
 class _Tile:
     """Emits the instructions of one kernel."""
 
@@ -86,7 +140,7 @@ class _Tile:
         adds = b.icmp_signed("!=", self.add, _I64(0))
         totals = []
         for address in addresses:
-            begin = b.select(adds, self._load(address, 0, _FLOATS, 4), ir.Constant(_FLOATS, [0.0] * ROWS))
+            begin = b.select(adds, _load(b, address, 0, _FLOATS, 4), ir.Constant(_FLOATS, [0.0] * ROWS))
             totals.append(cgutils.alloca_once_value(b, begin))
         with cgutils.for_range(b, self.groups, intp=_I64) as loop:
             self._group(loop.index, totals)
@@ -97,29 +151,29 @@ class _Tile:
         """Add one group's share to the totals."""
         b, n = self.b, self.tokens
         figures = b.mul(group, _I64(4 * n))
-        sums = [self._splat(self._load(b.add(self.x_sums, figures), 4 * t, _I32, 4)) for t in range(n)]
+        sums = [_splat(b, _load(b, b.add(self.x_sums, figures), 4 * t, _I32, 4)) for t in range(n)]
         zero = ir.Constant(_INTS, [-self.form.zero] * ROWS)
         dots = [b.mul(total, zero) for total in sums]
         x = b.add(self.x, b.mul(group, _I64(GROUP * n)))
         for quad, weights in enumerate(self._quads(group)):
             for t in range(n):
-                four = self._splat(self._load(x, 4 * (quad * n + t), _I32, 4))
+                four = _splat(b, _load(b, x, 4 * (quad * n + t), _I32, 4))
                 dots[t] = self._dot4(dots[t], weights, four)
         halves = b.mul(group, _I64(2 * ROWS))
-        scale = b.fpext(self._load(b.add(self.scales, halves), 0, _HALVES, 32), _FLOATS)
+        scale = b.fpext(_load(b, b.add(self.scales, halves), 0, _HALVES, 32), _FLOATS)
         for t in range(n):
-            x_scale = self._splat(self._load(b.add(self.x_scales, figures), 4 * t, ir.FloatType(), 4))
-            total = self._fma(b.sitofp(dots[t], _FLOATS), b.fmul(scale, x_scale), b.load(totals[t]))
+            x_scale = _splat(b, _load(b, b.add(self.x_scales, figures), 4 * t, _F32, 4))
+            total = _call(b, _FMA, _FLOATS, [b.sitofp(dots[t], _FLOATS), b.fmul(scale, x_scale), b.load(totals[t])])
             if self.form is Format.U4_MIN:
-                minimum = b.fpext(self._load(b.add(self.minima, halves), 0, _HALVES, 32), _FLOATS)
-                total = self._fma(b.sitofp(sums[t], _FLOATS), b.fmul(minimum, x_scale), total)
+                minimum = b.fpext(_load(b, b.add(self.minima, halves), 0, _HALVES, 32), _FLOATS)
+                total = _call(b, _FMA, _FLOATS, [b.sitofp(sums[t], _FLOATS), b.fmul(minimum, x_scale), total])
             b.store(total, totals[t])
 
     def _quads(self, group: ir.Value) -> list[ir.Value]:
         """The group's weights as eight vectors of [row, four k] unsigned bytes."""
         b = self.b
         at = b.add(self.weights, b.mul(group, _I64(self.form.group_bytes)))
-        stored = [self._load(at, 64 * i, _BYTES, 64) for i in range(self.form.group_bytes // 64)]
+        stored = [_load(b, at, 64 * i, _BYTES, 64) for i in range(self.form.group_bytes // 64)]
         if self.form is Format.U8:
             return stored
         mask, four = ir.Constant(_WORDS, [0x0F0F] * 32), ir.Constant(_WORDS, [4] * 32)
@@ -133,9 +187,7 @@ class _Tile:
         """Add to each of sixteen integers the dot product of four unsigned with four signed bytes."""
         b = self.b
         if self.vnni:
-            kind = ir.FunctionType(_INTS, [_INTS, _BYTES, _BYTES])
-            function = cgutils.get_or_insert_function(b.module, kind, "llvm.x86.avx512.vpdpbusd.512")
-            return b.call(function, [total, weights, b.bitcast(four, _BYTES)])
+            return _call(b, "llvm.x86.avx512.vpdpbusd.512", _INTS, [total, weights, b.bitcast(four, _BYTES)])
         eight, low = ir.Constant(_WORDS, [8] * 32), ir.Constant(_WORDS, [255] * 32)
         w, x = b.bitcast(weights, _WORDS), b.bitcast(four, _WORDS)
         for ours, theirs in ((b.and_(w, low), b.ashr(b.shl(x, eight), eight)), (b.lshr(w, eight), b.ashr(x, eight))):
@@ -144,19 +196,3 @@ class _Tile:
             even, odd = (ir.Constant(_INTS, list(range(start, 32, 2))) for start in (0, 1))
             total = b.add(total, b.add(*(b.shuffle_vector(products, products, pick) for pick in (even, odd))))
         return total
-
-    def _fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-        kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
-        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, "llvm.fma.v16f32"), [x, y, z])
-
-    def _load(self, address: ir.Value, offset: int, kind: ir.Type, alignment: int) -> ir.Value:
-        pointer = self.b.inttoptr(self.b.add(address, _I64(offset)), kind.as_pointer())
-        value = self.b.load(pointer)
-        value.align = alignment
-        return value
-
-    def _splat(self, value: ir.Value) -> ir.Value:
-        vector = ir.VectorType(value.type, ROWS)
-        nothing = ir.Constant(vector, ir.Undefined)
-        first = self.b.insert_element(nothing, value, _I32(0))
-        return self.b.shuffle_vector(first, nothing, ir.Constant(_INTS, [0] * ROWS))
