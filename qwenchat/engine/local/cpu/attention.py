@@ -162,14 +162,13 @@ def _highest(scores, n):
 @native
 def _shares(scores, n, value_scales, padded, vectors, per_block, at):
     """Softmax over `n` scores, weighted by the values' scales and quantized; returns what to divide the mix by."""
-    top = _highest(scores, n)
+    scores[n:padded] = np.float32(-np.inf)
+    top = _highest(scores, padded)
     total = np.float32(0.0)
-    for i in range(n):
+    for i in range(padded):
         share = exp(scores[i] - top)
         total += share
         scores[i] = share * value_scales[i]
-    for i in range(n, padded):
-        scores[i] = np.float32(0.0)
     quantize_row(scores[:padded], vectors, per_block, at)
     return total
 

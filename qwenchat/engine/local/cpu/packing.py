@@ -12,9 +12,9 @@ _ALIGNMENT = 64
 
 
 def aligned(count: int, dtype: type[np.generic]) -> np.ndarray:
-    """An uninitialised array of `count` elements that begins at a multiple of 64 bytes, as the kernels want it."""
+    """`count` zeros that begin at a multiple of 64 bytes, as the kernels want it; memory is taken as it is written."""
     size = count * np.dtype(dtype).itemsize
-    raw = np.empty(size + _ALIGNMENT, np.uint8)
+    raw = np.zeros(size + _ALIGNMENT, np.uint8)
     begin = -raw.ctypes.data % _ALIGNMENT
     return raw[begin : begin + size].view(dtype)
 
