@@ -20,7 +20,7 @@ from qwenchat.tui.widgets.transcript import Transcript
 
 from .fake_engine import FakeEngine, Script
 
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 """Long enough for a loaded machine; nothing waits this long unless it fails."""
 
 

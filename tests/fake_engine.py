@@ -1,5 +1,6 @@
 """An engine that says what a test tells it to, for tests of the session and the interface."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -64,7 +65,11 @@ class FakeEngine:
     """Loading waits until `release`."""
     loads: list[LoadModel] = field(default_factory=list)
     turns: list[StartTurn] = field(default_factory=list)
+    noise: str = ""
+    """What a native library would write to file descriptor 2 while the model loads."""
     closed: bool = False
+    token: Callable[[str], Iterator[str]] = field(default_factory=lambda: _tokens)
+    """Cuts a text into tokens."""
 
     def __post_init__(self) -> None:
         self._gate = StopSignal()
@@ -76,6 +81,7 @@ class FakeEngine:
 
     def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
         self.loads.append(command)
+        os.write(2, self.noise.encode())
         for step in self.progress:
             progress(step)
         if self.loading_holds:
@@ -128,15 +134,15 @@ class FakeEngine:
             return time.monotonic() - started
 
         if script.thought_untagged:
-            for token in _tokens(script.thought_untagged):
+            for token in self.token(script.thought_untagged):
                 yield TextProduced(command.turn, Channel.ANSWER, token, 1, now())
             yield AnswerReclassified(command.turn, now())
         if script.thought and command.thinking:
             yield ThoughtStarted(command.turn, now())
-            for token in _tokens(script.thought):
+            for token in self.token(script.thought):
                 yield TextProduced(command.turn, Channel.THOUGHT, token, 1, now())
             yield ThoughtEnded(command.turn, now())
-        for token in _tokens(script.answer):
+        for token in self.token(script.answer):
             yield TextProduced(command.turn, Channel.ANSWER, token, 1, now())
 
     def _hold(self, stop: StopSignal, *, give_up: bool = True) -> None:

@@ -205,6 +205,24 @@ class TestThinking:
             await it.press("ctrl+o")
             await it.no_longer_sees("Let me see what")
 
+    async def test_opening_it_keeps_its_heading_in_view(self):
+        async with chat(Script(LONG, thought="\n".join(WORDS.split())), size=(80, 24)) as it:
+            await it.ask("Go")
+            await it.press("ctrl+o")
+            await it.sees("▾ thought for", "word0")
+            await it.press("ctrl+o")
+            await it.sees("▸ thought for")
+            await it.press("ctrl+end")
+            await it.sees("Paragraph 59")
+
+    async def test_a_short_conversation_stays_where_it_is_when_scrolled(self):
+        async with chat() as it:
+            await it.ask("Go")
+            before = it.screen
+            await it.press("pageup")
+            await it.pilot.pause(0.1)
+            assert it.screen == before
+
     async def test_a_click_on_its_heading_opens_and_folds_it(self):
         async with chat(Script("Answer.", thought="Let me see what")) as it:
             await it.ask("Go")

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Markdown, TextArea
 
@@ -49,7 +49,7 @@ class ChatScreen(Screen[None]):
     """One conversation, the list of the others, and the draft of the next message."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]  # noqa: RUF012  (Textual declares them so)
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (14, "-tall")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-middle"), (32, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+t", "thinking", "Thinking on or off", priority=True),
         Binding("ctrl+o", "reasoning", "Open or fold the latest reasoning", priority=True),
@@ -88,9 +88,9 @@ class ChatScreen(Screen[None]):
         with Vertical(id="main"):
             yield self._notices
             yield self._transcript
-            with Horizontal(id="draft"):
+            with Vertical(id="foot"):
                 yield self._composer
-            yield self._status
+                yield self._status
 
     def on_mount(self) -> None:
         """Begin once the first frame is on the screen, since loading a model takes the processor."""

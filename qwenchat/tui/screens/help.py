@@ -12,8 +12,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qwenchat.tui.slash import COMMANDS
+from qwenchat.tui.widgets.composer import Composer
 
-_KEYS = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "question_mark": "?", "circumflex_accent": "^"}
+_KEYS = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "underscore": "_", "delete": "Del"}
 
 
 def key_name(keys: str) -> str:
@@ -23,9 +24,21 @@ def key_name(keys: str) -> str:
 
 
 def bindings_of(cls: type[DOMNode]) -> dict[str, Binding]:
-    """Keys to binding, of the class and everything it inherits, as one row for each action."""
+    """Keys to binding, of the class and those of ours that it inherits from, as one row for each action."""
+    return _rows(base for base in cls.__mro__ if base.__module__.startswith("qwenchat."))
+
+
+def inherited_bindings_of(cls: type[DOMNode]) -> dict[str, Binding]:
+    """Keys to binding that the class has from Textual, without those that are ours."""
+    ours = {key for keys in bindings_of(cls) for key in keys.split(",")}
+    rows = _rows(base for base in cls.__mro__ if not base.__module__.startswith("qwenchat."))
+    left = {",".join(key for key in keys.split(",") if key not in ours): binding for keys, binding in rows.items()}
+    return {keys: binding for keys, binding in left.items() if keys}
+
+
+def _rows(classes: Iterable[type]) -> dict[str, Binding]:
     rows: dict[str, Binding] = {}
-    for base in cls.__mro__:
+    for base in classes:
         for binding in Binding.make_bindings(vars(base).get("BINDINGS", ())):
             rows.setdefault(binding.key, binding)
     merged: dict[str, Binding] = {}
@@ -48,7 +61,8 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """One table for each part of the program."""
         with Vertical(id="panel"):
-            yield Static("Keys and commands", classes="title")
+            heading = Content.assemble(("Keys and commands", "bold $primary"), ("   Esc closes", "$foreground 65%"))
+            yield Static(heading)
             with VerticalScroll(id="rows"):
                 for title, cls in self._groups:
                     rows = [(key_name(key), binding.description) for key, binding in bindings_of(cls).items()]
@@ -56,7 +70,8 @@ class HelpScreen(ModalScreen[None]):
                 rows = [(f"/{name}", description) for name, (_, description) in COMMANDS.items()]
                 soft = ("/think, /no_think", "Turn thinking on or off from this message on; part of the message")
                 yield from self._table("Commands, as a message", [*rows, soft])
-            yield Static("Esc closes", classes="foot")
+                rows = [(key_name(key), b.description) for key, b in inherited_bindings_of(Composer).items()]
+                yield from self._table("Editing", rows)
 
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""

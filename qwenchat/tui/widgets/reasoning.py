@@ -34,6 +34,13 @@ class Heading(Static):
 class Reasoning(Vertical):
     """One thought: a heading that opens and folds it, and its text, never parsed as markup."""
 
+    class Toggled(Message):
+        """The reader opened or folded a thought."""
+
+        def __init__(self, reasoning: "Reasoning") -> None:
+            super().__init__()
+            self.reasoning = reasoning
+
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self.text = ""
@@ -69,8 +76,9 @@ class Reasoning(Vertical):
         self._redraw()
 
     def toggle(self) -> None:
-        """Open it if it is folded, fold it if it is open."""
+        """Open it if it is folded, fold it if it is open, as the reader wants."""
         self.opened = not self.opened
+        self.post_message(self.Toggled(self))
 
     def begin(self) -> None:
         """The model begins to think, or thinks again in the same reply."""
@@ -123,6 +131,7 @@ class Reasoning(Vertical):
         self.toggle()
 
     def _head(self) -> None:
+        self.set_class(self.live, "-live")
         title = self._title()
         if title != self._titled:
             self._titled = title
@@ -141,7 +150,7 @@ class Reasoning(Vertical):
             return
         self._grown = False
         cut = self.text.rfind("\n", self._split_at, max(self._split_at, len(self.text) - SETTLED_CHARACTERS))
-        if cut > self._split_at and self._body.is_attached:
+        if cut > self._split_at and self._tail.is_attached:
             self._body.mount(
                 Static(Content(self.text[self._split_at : cut]), classes="text settled"), before=self._tail
             )

@@ -15,6 +15,8 @@ from qwenchat.tui.widgets.reasoning import duration
 
 GAP = 3
 """Columns between two pieces of the line."""
+GAUGE_FROM = 84
+"""Columns from which the context is also drawn, not only said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def bar(share: float, width: int) -> Content:
 
 
 def _dim(text: str) -> Content:
-    return Content.styled(text, "$foreground 60%")
+    return Content.styled(text, "$foreground 65%")
 
 
 class Pace:
@@ -111,7 +113,7 @@ class StatusLine(Widget):
             return [Piece(Content.assemble(("✕ ", "$error"), "no model"), 1)]
         kind = " ".join(word for word in (model.device, model.quantization) if word)
         name = Content.assemble(("● ", "$primary"), safe_line(model.name))
-        return [Piece(name, 1), Piece(_dim(safe_line(kind)), 4)]
+        return [Piece(name, 1), Piece(_dim(safe_line(kind)), 5)]
 
     def _thinking(self, session: Session) -> Piece:
         match session.support:
@@ -146,5 +148,6 @@ class StatusLine(Widget):
         if not window:
             return []
         share = used / window
-        figure = (f"{100 * share:.0f} %", "$warning" if share >= 0.8 else "$foreground 60%")
-        return [Piece(Content.assemble(("context ", "$foreground 60%"), bar(share, 8), " ", figure), 5, True)]
+        gauge = Content.assemble(bar(share, 6), " ") if self.size.width >= GAUGE_FROM else ""
+        figure = (f"{100 * share:.0f} %", "$warning" if share >= 0.8 else "$foreground 65%")
+        return [Piece(Content.assemble(("context ", "$foreground 65%"), gauge, figure), 4, True)]

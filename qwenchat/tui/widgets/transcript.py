@@ -6,30 +6,37 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
 from qwenchat.chat import messages
 from qwenchat.tui.widgets.message import Prompt, Reply, widget_of
+from qwenchat.tui.widgets.reasoning import Reasoning
 
 WINDOW = 50
 """How many messages are mounted at first, and how many more each time the reader asks for earlier ones."""
 
 
-class Welcome(Static):
+class Welcome(Vertical):
     """What an empty conversation shows."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            Content.assemble(
-                ("qwenchat\n", "bold $primary"),
-                ("A private conversation, on your own machine.\n\n", "$foreground"),
-                ("Enter sends   Ctrl+J breaks the line   Ctrl+T thinking\n", "$foreground 60%"),
-                ("Ctrl+B conversations   Ctrl+P commands   F1 help", "$foreground 60%"),
-            )
-        )
+    KEYS = (
+        ("Enter", "send the message"),
+        ("Ctrl+J", "break the line"),
+        ("Ctrl+T", "thinking on or off"),
+        ("Ctrl+B", "saved conversations"),
+        ("Ctrl+P", "all commands"),
+        ("F1", "help"),
+    )
+
+    def compose(self) -> ComposeResult:
+        """The name, and the keys to begin with."""
+        yield Static(Content.styled("qwenchat", "bold $primary"))
+        yield Static(Content("A private conversation, on your own machine."))
+        rows = [Content.assemble((f"{key:<9}", "$primary"), (what, "$foreground 65%")) for key, what in self.KEYS]
+        yield Static(Content("\n").join(rows), classes="keys")
 
 
 class Earlier(Static):
@@ -78,6 +85,11 @@ class Transcript(VerticalScroll):
         widget = self._widgets.get(message_id or "")
         return widget if isinstance(widget, Reply) else None
 
+    def release_anchor(self) -> None:
+        """Let go of the end, unless all there is can be seen: then there is nothing to scroll away to."""
+        if self.max_scroll_y > 0:
+            super().release_anchor()
+
     def follow(self) -> None:
         """Go to the end and stay there as text comes."""
         self.anchor()
@@ -96,6 +108,23 @@ class Transcript(VerticalScroll):
                 self._widgets.pop(message_id).remove()
         self.query_one(Welcome).display = not self._widgets
         self._count_earlier()
+
+    @on(Reasoning.Toggled)
+    def _thought_toggled(self, event: Reasoning.Toggled) -> None:
+        """Keep the heading of an opened thought in view; follow on when folding brings the end back."""
+        event.stop()
+        thought = event.reasoning
+        if thought.live:
+            return
+        if thought.opened:
+            super().release_anchor()
+            self.call_after_refresh(self.scroll_to_widget, thought, animate=False)
+        else:
+            self.call_after_refresh(self._follow_if_at_end)
+
+    def _follow_if_at_end(self) -> None:
+        if self.is_vertical_scroll_end:
+            self.follow()
 
     @on(Earlier.Wanted)
     async def action_earlier(self) -> None:

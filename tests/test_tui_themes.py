@@ -1,0 +1,155 @@
+"""Themes come from TOML files; one that cannot be used is left out and named, and never stops the program."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from textual.color import Color
+
+from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.paths import shipped_themes
+from qwenchat.tui.themes import OTHERS, read_theme, read_themes
+
+from .chat_driver import chat
+from .fake_engine import Script
+
+GOOD = 'dark = false\n[colors]\nprimary = "#102030"\nbackground = "white"\n[variables]\nborder = "#ff0000 50%"\n'
+
+
+def _write(folder: Path, name: str, text: str) -> Path:
+    folder.mkdir(exist_ok=True, parents=True)
+    file = folder / f"{name}.toml"
+    file.write_text(text, "utf-8")
+    return file
+
+
+def test_a_theme_is_named_like_its_file(tmp_path):
+    theme = read_theme(_write(tmp_path, "my own", GOOD))
+    assert (theme.name, theme.dark, theme.primary, theme.background) == ("my own", False, "#102030", "white")
+    assert theme.variables == {"border": "#ff0000 50%"}
+
+
+def test_the_shipped_themes_are_sound():
+    themes, problems = read_themes([])
+    assert problems == ()
+    assert {"qwenchat-dark", "qwenchat-light"} <= {theme.name for theme in themes}
+
+
+@pytest.mark.parametrize("file", sorted(shipped_themes().glob("*.toml")), ids=lambda file: file.stem)
+def test_the_text_of_a_shipped_theme_can_be_read_on_all_of_its_backgrounds(file):
+    theme = read_theme(file)
+    for ground in (theme.background, theme.surface):
+        for text, least in ((theme.foreground, 7), (theme.primary, 4.5), (theme.warning, 4.5), (theme.error, 4.5)):
+            assert _contrast(text, ground) >= least, (file.stem, text, ground)
+        dimmed = Color.parse(ground).blend(Color.parse(theme.foreground), 0.65).hex
+        assert _contrast(dimmed, ground) >= 4.5
+
+
+def _contrast(one: str | None, other: str | None) -> float:
+    """WCAG 2 contrast ratio."""
+
+    def luminance(color: str) -> float:
+        channels = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in Color.parse(color).normalized]
+        return 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
+
+    assert one and other
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_a_theme_of_the_user_goes_before_a_shipped_one_of_the_same_name(tmp_path):
+    _write(tmp_path, "qwenchat-dark", GOOD)
+    for folders in ([tmp_path], [shipped_themes(), tmp_path], [tmp_path, shipped_themes()]):
+        themes, _ = read_themes(folders)
+        assert [theme.primary for theme in themes if theme.name == "qwenchat-dark"] == ["#102030"]
+
+
+def test_a_broken_theme_of_the_user_leaves_the_shipped_one_in_its_place(tmp_path):
+    _write(tmp_path, "qwenchat-dark", "dark = 3")
+    themes, problems = read_themes([tmp_path])
+    assert [theme.primary for theme in themes if theme.name == "qwenchat-dark"] == ["#a394ff"]
+    assert len(problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("dark = 3\n[colors]\nprimary='#fff'", "dark"),
+        ("colors = 3", "colors"),
+        ("[colors]\nprimary = 3", "colors.primary"),
+        ("[colors]\nprimary = 'no colour'", "colors.primary"),
+        ("[colors]\nprimary = 'auto'", "colors.primary"),
+        ("[colors]\nprimary = '#fff'\nprimry = '#fff'", "colors.primry"),
+        ("dark = true", "colors.primary is missing"),
+        ("[colors]\nprimary = '#fff'\n[variables]\nborder = 'x; color: red'", "variables.border"),
+        ("[colors]\nprimary = '#fff'\n[variables]\nlink-style = 'blinking'", "variables.link-style"),
+        ("[colours]\nprimary = '#fff'", "colours"),
+        ("[colors", "cannot be read"),
+        ("\udcff", "cannot be read"),
+    ],
+)
+def test_a_broken_theme_is_named_with_file_and_key(tmp_path, text, key):
+    file = tmp_path / "mine.toml"
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ConfigInvalid) as raised:
+        read_theme(file)
+    assert str(file) in str(raised.value)
+    assert key in str(raised.value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_no_file_breaks_the_reading_of_the_others(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("themes")
+    (folder / "noise.toml").write_bytes(data)
+    themes, problems = read_themes([folder])
+    assert {"qwenchat-dark", "qwenchat-light"} <= {theme.name for theme in themes}
+    assert len(problems) == 1
+
+
+def test_a_folder_that_is_not_there_is_no_problem(tmp_path):
+    assert read_themes([tmp_path / "nowhere"])[1] == ()
+
+
+async def test_the_theme_that_was_asked_for_is_used(tmp_path):
+    _write(tmp_path, "mine", GOOD)
+    async with chat(theme="mine", theme_folders=[tmp_path]) as it:
+        assert it.app.theme == "mine"
+        assert it.app.screen.styles.background.hex == "#FFFFFF"
+        await it.ask("Go")
+        await it.sees("Paris")
+
+
+async def test_a_theme_that_is_not_there_is_said_and_the_default_used():
+    async with chat(theme="nosuch") as it:
+        await it.sees("There is no theme nosuch; qwenchat-dark is used.")
+        assert it.app.theme == "qwenchat-dark"
+
+
+async def test_a_broken_theme_is_said_on_the_screen(tmp_path):
+    _write(tmp_path, "mine", "[colors]\nprimary = 3")
+    async with chat(theme="mine", theme_folders=[tmp_path], size=(160, 40)) as it:
+        await it.sees("mine.toml: colors.primary is a text in quotes, not 3.", "There is no theme mine")
+
+
+async def test_every_theme_that_is_offered_can_be_chosen():
+    async with chat(Script("A `word`.\n\n```python\nx = 1\n```", thought="Let me see")) as it:
+        await it.ask("Go")
+        assert set(it.app.available_themes) == {"qwenchat-dark", "qwenchat-light"} | OTHERS
+        for name in it.app.available_themes:
+            it.app.theme = name
+            await it.pilot.pause()
+            await it.sees("x = 1")
+
+
+async def test_the_palette_lists_the_themes_and_changes_them(tmp_path):
+    _write(tmp_path, "mine", GOOD)
+    async with chat(theme_folders=[tmp_path]) as it:
+        await it.press("ctrl+p", *"theme")
+        await it.sees("Change the colours")
+        await it.press("enter")
+        await it.sees("qwenchat-light", "mine", "gruvbox")
+        await it.press(*"mine")
+        await it.press("enter")
+        await it.until(lambda: it.app.theme == "mine", "the theme")
