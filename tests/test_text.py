@@ -1,9 +1,31 @@
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
 import pyte
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwenchat.chat.text import SafeStream, decode_input, is_web_link, safe, safe_line
+
+
+@contextmanager
+def gives_up_after(seconds: int) -> Iterator[None]:
+    """Raises where the body hangs; what is tested takes milliseconds when it works and hours when it does not."""
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m",
@@ -94,3 +116,14 @@ def test_only_web_links_open(address: str, may: bool) -> None:
 def test_invalid_input_is_replaced_and_said() -> None:
     assert decode_input("é".encode()) == ("é", False)
     assert decode_input(b"a\xff\x00b") == ("a\ufffd\ufffdb", True)
+
+
+@pytest.mark.parametrize("opener", ["\x1b", "\x1b]", "\x90", "\x9b", "\x1b]a\x1b", "\x1b[0", "\r", "\x1b "])
+def test_a_megabyte_of_beginnings_is_gone_through_without_hanging(opener: str) -> None:
+    hostile = opener * (1_000_000 // len(opener))
+    stream = SafeStream()
+    with gives_up_after(30):
+        whole = safe(hostile)
+        streamed = "".join(stream.feed(hostile[at : at + 50_000]) for at in range(0, len(hostile), 50_000))
+    for text in (whole, streamed + stream.finish()):
+        assert not any((ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160 for c in text)

@@ -4,13 +4,15 @@ import json
 import re
 import unicodedata
 
+# A string sequence ends where another sequence begins, and nothing is gone through twice: hostile text stays cheap.
+_INSIDE = r"[^\x07\x1b\x90\x98\x9b-\x9f\n]"
 _SEQUENCE = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c\n]{0,4096}(?:\x07|\x1b\\|\x9c)"  # OSC, DCS, SOS, PM, APC
-    r"|\x1b[ -/]+[0-~]"
+    r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]"  # CSI
+    rf"|(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f]){_INSIDE}{{0,4096}}+(?:\x07|\x1b\\|\x9c)"  # OSC, DCS, SOS, PM, APC
+    r"|\x1b[ -/]++[0-~]"
     r"|\x1b[0-Z\\^-~]"
 )
-_PARTIAL = re.compile(r"(?:\r|(?:\x1b|[\x90\x98\x9b\x9d\x9e\x9f])[^\x07\x9c\n]{0,4200})\Z")
+_PARTIAL = re.compile(rf"(?:\r|(?:\x1b|[\x90\x98\x9b\x9d\x9e\x9f]){_INSIDE}{{0,4200}}+\x1b?)\Z")
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _MARKED = {
