@@ -69,6 +69,15 @@ class TestWriting:
             assert it.draft == "one\ntwo\nred"
             assert it.engine.turns == []
 
+    async def test_a_book_that_is_pasted_and_sent_is_shown_in_part_and_sent_whole(self):
+        book = "some words of the book\n" * 20_000
+        async with chat() as it:
+            await it.paste(book)
+            await it.press("enter")
+            await it.sees("more characters, which the model reads too")
+            await it.idle()
+            assert it.engine.turns[0].messages[-1].text == book
+
     async def test_an_empty_message_is_not_sent(self):
         async with chat() as it:
             await it.press("space", "enter", "ctrl+j", "enter")
@@ -109,6 +118,18 @@ class TestReading:
         async with chat(Script("Here:\n\n```python\nprint('hello')\nprint('bye')\n```\n\nDone.")) as it:
             await it.ask("Go")
             await it.sees("Here:", "print('hello')", "print('bye')", "Done.")
+
+    async def test_markdown_that_the_renderer_chokes_on_is_shown_all_the_same(self, monkeypatch):
+        def choke(*args: object) -> None:
+            raise UnboundLocalError("row_index")
+
+        monkeypatch.setattr(Markdown, "append", choke)
+        async with chat(Script(f"A **bold** word. {WORDS}", hold_at=9)) as it:
+            await it.send("Go")
+            await it.sees("A bold word. word0 word1")
+            assert it.session.busy
+            it.engine.release()
+            await it.sees("word39")
 
     async def test_a_fence_that_never_closes_is_shown(self):
         async with chat(Script("```\nfirst line\nsecond line")) as it:

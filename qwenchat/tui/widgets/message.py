@@ -1,5 +1,7 @@
 """What one speaker said, as widgets: the words of system and user, and the model's reply while it grows and after."""
 
+import logging
+
 from markdown_it import MarkdownIt
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -12,6 +14,12 @@ from qwenchat.chat.provenance import FinishReason, Provenance
 from qwenchat.chat.text import SafeStream, safe, safe_line
 from qwenchat.tui.widgets.reasoning import Reasoning
 
+LONGEST_SHOWN = 20_000
+"""Characters of a user's message that are drawn; a whole pasted book would make every redraw slow."""
+
+
+log = logging.getLogger(__name__)
+
 
 def _parser() -> MarkdownIt:
     """Markdown as GitHub has it, with HTML shown as the text it is."""
@@ -22,7 +30,12 @@ class Prompt(Static):
     """What the user, or the system prompt, said."""
 
     def __init__(self, message: Message) -> None:
-        super().__init__(Content(safe(message.text)), classes=message.role.value)
+        text = safe(message.text)
+        shown = Content(text[:LONGEST_SHOWN])
+        if len(text) > LONGEST_SHOWN:
+            rest = f"\n… and {len(text) - LONGEST_SHOWN:,} more characters, which the model reads too"
+            shown += Content.styled(rest, "$foreground 65%")
+        super().__init__(shown, classes=message.role.value)
         self.message_id = message.id
 
 
@@ -121,8 +134,13 @@ class Reply(Vertical):
         text, self._pending = self._pending, ""
         self.answer += text
         self._markdown.display = bool(self.answer.strip())
-        await self._markdown.append(text)
-        self._appending = False
+        try:
+            await self._markdown.append(text)
+        except Exception:
+            log.info("Markdown could not be appended to; it is parsed anew", exc_info=True)
+            await self._markdown.update(self.answer)
+        finally:
+            self._appending = False
 
     async def _render_whole(self) -> None:
         self._markdown.display = bool(self.answer.strip())
