@@ -1,4 +1,5 @@
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -131,7 +132,7 @@ def test_newer_database_is_refused_and_untouched(tmp_path: Path) -> None:
 
 
 WRITER = """
-import sys
+import sys, time
 from pathlib import Path
 from qwenchat.chat.messages import *
 from qwenchat.library.library import Library
@@ -143,6 +144,7 @@ text = ""
 print("ready", flush=True)
 while True:
     text += "word " * 50
+    time.sleep(0.003)  # so that others come to their turn
     library.save("a", Message(Role.ASSISTANT, (TextPart(text),), asked.id, reply.id, status=Status.STREAMING))
 """
 
@@ -284,3 +286,48 @@ def test_in_a_read_only_home_old_conversations_can_be_read_and_new_ones_live_in_
     assert listed == "['b', 'a'] old"
     assert path.read_bytes() == before
     path.parent.chmod(0o755)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trial", range(200))
+def test_partial_reply_survives_a_kill_at_any_moment(tmp_path: Path, trial: int) -> None:
+    test_partial_reply_survives_kill_and_is_marked(tmp_path, random.Random(trial).uniform(0, 0.3))
+
+
+MEETING = """
+import sys, time
+from pathlib import Path
+from qwenchat.chat.messages import *
+from qwenchat.library.library import Library
+path, name = Path(sys.argv[1]), sys.argv[2]
+print("ready", flush=True)
+sys.stdin.readline()
+library = Library.open(path)
+assert library.notice == "", library.notice
+for at in range(10):
+    library.save(name, Message(Role.USER, (TextPart(f"{name} {at}"),)))
+library.close()
+"""
+
+
+def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", MEETING, str(path), f"p{at}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for at in range(8)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in processes] == [0] * 8
+    library = Library.open(path)
+    assert library.notice == ""
+    assert {row.id: row.messages for row in library.conversations()} == {f"p{at}": 10 for at in range(8)}

@@ -19,6 +19,8 @@ from qwenchat.chat.messages import Message, Status
 from qwenchat.library.library import Library
 from qwenchat.paths import Paths
 
+from .unprivileged import unprivileged
+
 LAUNCH = str(Path(__file__).parent / "launch.py")
 PATIENCE_S = 30.0
 """Long enough for a loaded machine; nothing waits this long unless it fails."""
@@ -31,13 +33,15 @@ HIDDEN_CURSOR = (b"\x1b[?25l", b"\x1b[?25h")
 class Terminal:
     """A pseudo-terminal with the program in it: what it wrote, and what its screen shows."""
 
-    def __init__(self, engine: dict[str, Any], *arguments: str) -> None:
+    def __init__(self, engine: dict[str, Any], *arguments: str, without_root: bool = False) -> None:
         self.raw = b""
         self._screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self._screen)
         environment = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
+        command = [sys.executable, LAUNCH, json.dumps(engine), *arguments]
+        command = unprivileged(command) if without_root else command
         self.child = pexpect.spawn(
-            sys.executable, [LAUNCH, json.dumps(engine), *arguments],
+            command[0], command[1:],
             env=environment, dimensions=(ROWS, COLUMNS), timeout=PATIENCE_S,
         )  # fmt: skip
 
@@ -101,8 +105,8 @@ def start() -> Iterator[Callable[..., Terminal]]:
     """Starts the program; what still runs at the end of the test is killed."""
     terminals: list[Terminal] = []
 
-    def begin(engine: dict[str, Any], *arguments: str) -> Terminal:
-        terminals.append(Terminal(engine, *arguments))
+    def begin(engine: dict[str, Any], *arguments: str, without_root: bool = False) -> Terminal:
+        terminals.append(Terminal(engine, *arguments, without_root=without_root))
         return terminals[-1]
 
     yield begin
@@ -257,6 +261,21 @@ def test_what_is_wrong_with_the_settings_is_on_the_screen_and_it_works(
     terminal.shows("Paris")
     terminal.keys("\x11")
     assert terminal.end() == 0
+
+
+def test_in_a_read_only_home_the_chat_works_and_a_banner_says_that_nothing_is_saved(
+    start: Callable[..., Terminal], home: Path
+) -> None:
+    home.mkdir()
+    home.chmod(0o555)
+    terminal = start({}, without_root=True)
+    terminal.shows("not saved", "F1 help")
+    terminal.keys("Capital?\r")
+    terminal.shows("Paris is the capital of France.")
+    terminal.keys("\x11")
+    assert terminal.end() == 0
+    assert list(home.iterdir()) == []
+    home.chmod(0o755)
 
 
 def test_plain_mode_in_a_terminal_moves_no_cursor(start: Callable[..., Terminal]) -> None:
