@@ -26,10 +26,10 @@ from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, Thinki
 from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.thinking import soft_switch_in_force, thinks
-from qwenchat.chat.timeline import Tick
 from qwenchat.chat.tree import MessageTree
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
+from qwenchat.library.pending import Pending
 
 CHECKPOINT_S = 1.0
 
@@ -56,15 +56,6 @@ class _Turn:
     """None until the model is loaded."""
     saved_at: float = 0.0
     dirty: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Unsaved:
-    """A reply whose latest version is not on disk yet."""
-
-    conversation: str
-    reply: Message
-    ticks: tuple[Tick, ...]
 
 
 class Session:
@@ -103,9 +94,8 @@ class Session:
         self._turns = 0
         self._loads = 0
         """How many loads were asked for and have not ended; only the latest one counts."""
-        self._unsaved: dict[str, _Unsaved] = {}
+        self._unsaved = Pending(library)
         self._tried_to_save_at = 0.0
-        self._saving_fails = False
         self._ask_to_think = False
         self._out: list[Event] = []
 
@@ -389,23 +379,17 @@ class Session:
         self.tree.replace(turn.reply)
         turn.saved_at, turn.dirty = self._clock(), False
         if self.conversation is not None:
-            self._unsaved[turn.reply.id] = _Unsaved(self.conversation, turn.reply, tuple(turn.growing.timeline))
+            self._unsaved.put(self.conversation, turn.reply, turn.growing.timeline)
             self._write_unsaved()
 
     def _write_unsaved(self) -> LibraryError | None:
-        """Write what is not on disk yet; what fails stays in memory, to be tried again, and is reported once."""
+        """Write what is not on disk yet; that it fails is reported once."""
         self._tried_to_save_at = self._clock()
-        try:
-            for id_, unsaved in list(self._unsaved.items()):
-                self.library.save(unsaved.conversation, unsaved.reply, unsaved.ticks)
-                del self._unsaved[id_]
-        except LibraryError as error:
-            if not self._saving_fails:
-                self._out.append(SaveFailed(error))
-            self._saving_fails = True
-            return error
-        self._saving_fails = False
-        return None
+        failed_before = self._unsaved.failing
+        error = self._unsaved.write()
+        if error is not None and not failed_before:
+            self._out.append(SaveFailed(error))
+        return error
 
 
 def _outcome(event: TurnEnded) -> tuple[Status, FinishReason, str]:
