@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from qwenchat.chat.commands import LoadModel, StartTurn
-from qwenchat.chat.errors import EngineFailed, ModelNotFound, OutOfMemory, PromptTooLong
+from qwenchat.chat.errors import ConfigInvalid, EngineFailed, ModelNotFound, OutOfMemory, PromptTooLong
 from qwenchat.chat.events import (
     Channel,
     HistoryTrimmed,
@@ -220,6 +220,25 @@ def test_oversized_message_is_refused_with_its_count_and_the_next_turn_works(
     assert ask(fresh, user(SKY.question)).answer == SKY.answer
 
 
+def test_context_window_is_the_users_choice_within_what_the_model_has(
+    tiny_qwen3: Path, fresh: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "LONGEST_WINDOW", 1024)
+    assert load(fresh, tiny_qwen3).context_window == 1024
+    assert load(fresh, tiny_qwen3, context_window=2048).context_window == 2048
+    assert load(fresh, tiny_qwen3, context_window=10**9).context_window == 4096
+    load(fresh, tiny_qwen3, context_window=0)
+    with pytest.raises(PromptTooLong):
+        ask(fresh, user(SKY.question))
+
+
+def test_device_that_is_not_here_is_said_before_anything_is_fetched(fresh: LocalEngine) -> None:
+    with pytest.raises(ConfigInvalid, match="no tpu device"):
+        load(fresh, Path("no-such-owner/no-such-model"), device="tpu")
+    with pytest.raises(ConfigInvalid, match="q1"):
+        load(fresh, Path("no-such-owner/no-such-model"), quantization="q1")
+
+
 def test_window_that_fills_up_ends_the_reply_with_length(tiny_qwen3: Path, fresh: LocalEngine) -> None:
     load(fresh, tiny_qwen3, context_window=32)
     heard = ask(fresh, user(COUNT.question), thinking=False)
@@ -261,6 +280,8 @@ def test_memory_that_runs_out_in_a_long_prefill_is_said_and_the_next_turn_works(
         patch.setattr(KVCache, "reserve", reserve)
         with pytest.raises(OutOfMemory):
             ask(engine, user("sky " * 500))
+        with pytest.raises(OutOfMemory):
+            engine.prefill(StartTurn(1, (user("sky " * 500),), True, Sampling()), StopSignal())
     assert ask(engine, user(SKY.question)).answer == SKY.answer
 
 

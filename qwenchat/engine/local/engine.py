@@ -1,5 +1,6 @@
 """The local engine: a model in this process, behind the `Engine` protocol."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,12 +44,14 @@ class LocalEngine:
         """See `Engine.load`."""
         self.close()
         started = time.perf_counter()
-        located = locate(command.name, paths=self._paths, progress=progress, stop=stop)
         device, dtype = hardware.choose(command.device, command.quantization)
+        located = locate(command.name, paths=self._paths, progress=progress, stop=stop)
         tokenizers = self._paths.cache / "tokenizers"
         model = load(located.path, device=device, dtype=dtype, cache_folder=tokenizers, progress=progress, stop=stop)
         template = ChatTemplate(model.tokenizer)
-        window = min(command.context_window or model.context_window, model.context_window)
+        window = model.context_window
+        if command.context_window is not None:
+            window = max(1, min(command.context_window, model.longest_window))
         self._loaded = _Loaded(Context(model.network, window), template, model.tokenizer)
         return ModelInfo(
             name=located.name,
@@ -67,21 +70,13 @@ class LocalEngine:
     def generate(self, command: StartTurn, stop: StopSignal) -> Iterator[TurnEvent]:
         """See `Engine.generate`."""
         turn = self._turn(command, stop)
-        try:
-            with torch.inference_mode():
-                yield from turn.run()
-        except (MemoryError, RuntimeError) as error:
-            if hardware.is_out_of_memory(error):
-                raise OutOfMemory("The context does not fit the device's memory.", "Start a new chat.") from error
-            raise EngineFailed(f"The model failed during the reply: {error}.", "Try again.") from error
+        with _typed_errors(), torch.inference_mode():
+            yield from turn.run()
 
     def prefill(self, command: StartTurn, stop: StopSignal) -> None:
         """See `Engine.prefill`."""
-        try:
-            with torch.inference_mode():
-                self._turn(command, stop).prefill()
-        except Stopped:
-            return
+        with contextlib.suppress(Stopped), _typed_errors(), torch.inference_mode():
+            self._turn(command, stop).prefill()
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -91,3 +86,13 @@ class LocalEngine:
         if self._loaded is None:
             raise EngineFailed("No model is loaded.", "Choose one.")
         return Turn(self._loaded.context, self._loaded.template, self._loaded.tokenizer, command, stop)
+
+
+@contextlib.contextmanager
+def _typed_errors() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if hardware.is_out_of_memory(error):
+            raise OutOfMemory("The context does not fit the device's memory.", "Start a new chat.") from error
+        raise EngineFailed(f"The model failed during the reply: {error}.", "Try again.") from error

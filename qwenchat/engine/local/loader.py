@@ -37,6 +37,9 @@ class LoadedModel:
     parameters: int
     memory_bytes: int
     context_window: int
+    """Tokens, unless the user chooses."""
+    longest_window: int
+    """Most tokens the user may choose."""
 
 
 def load(
@@ -54,21 +57,10 @@ def load(
     ModelDamaged naming the file, OutOfMemory, and Stopped.
     """
     try:
-        if path.suffix.lower() == ".gguf":
-            file = GGUFFile(path)
-            config, tokenizer, quantization = file.config(), file.tokenizer(cache_folder), file.quantization
-            files, weights = [path], file.weights(dtype)
-        elif path.is_file():
-            raise ModelUnsupported(f"{path} is no GGUF file.", "Name one, or the folder that holds the model.")
-        else:
-            config = _config(path)
-            tokenizer, quantization = ChatTokenizer.from_folder(path), _DTYPE_NAMES[dtype]
-            files = shards(path)
-            weights = _safetensors(files)
-        _check(config, tokenizer, path)
-        total = sum(file.stat().st_size for file in files)
-        collected = _collected(weights, total, device, dtype, progress, stop)
-        decoder = Decoder(config, collected.take)
+        source = _opened(path, dtype, cache_folder)
+        total = sum(file.stat().st_size for file in source.files)
+        collected = _collected(source.weights, total, device, dtype, progress, stop)
+        decoder = Decoder(source.config, collected.take)
         collected.check_all_taken()
     except (MemoryError, RuntimeError) as error:
         if not hardware.is_out_of_memory(error):
@@ -82,8 +74,37 @@ def load(
         raise ModelDamaged(f"{path} cannot be read: {error}.", "Check its permissions and the disk.") from error
     parameters = sum(tensor.numel() for tensor in decoder.tensors)
     memory = sum(tensor.numel() * tensor.element_size() for tensor in decoder.tensors)
-    window = min(config.max_position, LONGEST_WINDOW)
-    return LoadedModel(decoder, tokenizer, quantization, parameters, memory, window)
+    longest = source.config.max_position
+    window = min(longest, LONGEST_WINDOW)
+    return LoadedModel(decoder, source.tokenizer, source.quantization, parameters, memory, window, longest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A model whose weights have yet to be read."""
+
+    config: DecoderConfig
+    tokenizer: ChatTokenizer
+    quantization: str
+    files: list[Path]
+    weights: Iterator[tuple[str, Tensor]]
+
+
+def _opened(path: Path, dtype: torch.dtype, cache_folder: Path) -> _Source:
+    if path.suffix.lower() == ".gguf":
+        file = GGUFFile(path)
+        source = _Source(file.config(), file.tokenizer(cache_folder), file.quantization, [path], file.weights(dtype))
+    elif path.is_file():
+        raise ModelUnsupported(f"{path} is no GGUF file.", "Name one, or the folder that holds the model.")
+    else:
+        config, files = _config(path), shards(path)
+        tokenizer = ChatTokenizer.from_folder(path)
+        source = _Source(config, tokenizer, _DTYPE_NAMES[dtype], files, _safetensors(files))
+    _check(source.config, source.tokenizer, path)
+    missing = [file for file in source.files if not file.exists()]
+    if missing:
+        raise ModelDamaged(f"{missing[0]} is missing.", "Download the model again.")
+    return source
 
 
 class _Weights:
@@ -166,9 +187,6 @@ def _check(config: DecoderConfig, tokenizer: ChatTokenizer, path: Path) -> None:
 
 
 def _safetensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
-    missing = [file for file in files if not file.exists()]
-    if missing:
-        raise ModelDamaged(f"{missing[0]} is missing.", "Download the model again.")
     for file in files:
         try:
             with safe_open(file, framework="pt") as weights:

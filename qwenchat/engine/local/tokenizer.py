@@ -68,17 +68,13 @@ class ChatTokenizer:
             raise ModelNotFound(f"{folder} has no tokenizer.json.", "Download the model again.")
         config = read_json(folder / "tokenizer_config.json")
         generation = read_json(folder / "generation_config.json")
-        template_file = folder / "chat_template.jinja"
-        template = template_file.read_text("utf-8") if template_file.exists() else config.get("chat_template") or ""
-        if isinstance(template, list):
-            template = next((entry["template"] for entry in template if entry.get("name") == "default"), "")
         tokenizer = open_tokenizer(file)
-        ends = generation.get("eos_token_id", [])
-        ids = set(ends if isinstance(ends, list) else [ends])
+        ends = generation.get("eos_token_id")
+        ids = {at for at in (ends if isinstance(ends, list) else [ends]) if isinstance(at, int)}
         eos = _text(config.get("eos_token"))
         if (at := tokenizer.token_to_id(eos)) is not None:
             ids.add(at)
-        return cls(tokenizer, template, frozenset(ids), _text(config.get("bos_token")), eos)
+        return cls(tokenizer, _template(folder, config), frozenset(ids), _text(config.get("bos_token")), eos)
 
 
 def open_tokenizer(file: Path) -> Tokenizer:
@@ -95,15 +91,29 @@ def read_json(file: Path) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(file.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelDamaged(f"{file} is not valid JSON: {error}.", "Download the model again.") from error
     if not isinstance(value, dict):
         raise ModelDamaged(f"{file} does not hold a JSON object.", "Download the model again.")
     return value
 
 
+def _template(folder: Path, config: dict[str, Any]) -> str:
+    file = folder / "chat_template.jinja"
+    if file.exists():
+        try:
+            return file.read_text("utf-8")
+        except ValueError as error:
+            raise ModelDamaged(f"{file} is not valid UTF-8: {error}.", "Download the model again.") from error
+    template = config.get("chat_template")
+    if isinstance(template, list):
+        named = [entry for entry in template if isinstance(entry, dict) and entry.get("name") == "default"]
+        template = named[0].get("template") if named else None
+    return template if isinstance(template, str) else ""
+
+
 def _text(token: Any) -> str:
     """A token of tokenizer_config.json: a string, an object with `content`, or null."""
     if isinstance(token, dict):
         token = token.get("content")
-    return token or ""
+    return token if isinstance(token, str) else ""
