@@ -1,20 +1,17 @@
 """The commands, and the only place where the parts are wired together."""
 
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from qwenchat import __version__, options
-from qwenchat.chat.errors import ConfigInvalid, QwenchatError
+from qwenchat import __version__, options, process
+from qwenchat.chat.errors import QwenchatError
 from qwenchat.paths import Paths
 
 if TYPE_CHECKING:
@@ -25,18 +22,10 @@ if TYPE_CHECKING:
 LATEST = "latest"
 
 
-class _Chat(click.Group):
+class _Chat(process.Program):
     """The chat, and the commands beside it."""
 
     context_class = options.Context
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; when whoever reads its output leaves, that is a good end."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            _drop_output()
-            raise SystemExit(0) from None
 
 
 class _Ask(click.Command):
@@ -50,12 +39,6 @@ def make_engine() -> "Engine":
     from qwenchat.engine.local.engine import LocalEngine
 
     return LocalEngine(Paths.of_user())
-
-
-def _say(text: str) -> None:
-    from qwenchat.chat.text import safe_line
-
-    click.echo(f"qwenchat: {safe_line(text, 1000)}", err=True)
 
 
 @contextmanager
@@ -75,7 +58,7 @@ def _session(given: dict[str, Any], library: "Library", *, logged: bool = True) 
     finally:
         session.close()
         if session.unsaved:
-            _say("The last reply could not be saved.")
+            process.say("The last reply could not be saved.")
 
 
 @contextmanager
@@ -86,7 +69,7 @@ def _saved() -> "Iterator[Library]":
     path = Paths.of_user().database
     library = Library.open(path) if path.exists() else Library.in_memory()
     if library.notice:
-        _say(library.notice)
+        process.say(library.notice)
     try:
         yield library
     finally:
@@ -163,7 +146,7 @@ def _chat_by_line(given: dict[str, Any], library: "Library", resumed: str | None
     from qwenchat.plain import PlainChat
 
     for notice in notices:
-        _say(notice)
+        process.say(notice)
     with _session(given, library) as session:
         if resumed is not None:
             session.resume(resumed)
@@ -198,7 +181,7 @@ def ask(context: click.Context, /, prompt: tuple[str, ...], as_json: bool, no_sa
     given = _with_flags_before(context, given)
     text = _question(prompt)
     for notice in (*options.problems(context), *options.warnings(given)):
-        _say(notice)
+        process.say(notice)
     from qwenchat.ask import ask as ask_once
     from qwenchat.ask import failure
     from qwenchat.chat.text import safe_json
@@ -239,7 +222,7 @@ def _question(prompt: tuple[str, ...]) -> str:
         replaced = replaced or piped_replaced
         text = "\n\n".join(part for part in (text, piped.strip("\n")) if part.strip())
     if replaced:
-        _say("What was not valid text in the prompt or on standard input was replaced.")
+        process.say("What was not valid text in the prompt or on standard input was replaced.")
     if not text.strip():
         raise click.UsageError("There is nothing to ask. Give a prompt, or text on standard input.")
     return text
@@ -259,7 +242,7 @@ def list_command(as_json: bool) -> None:
         names = ("id", "title", "updated", "model", "messages")
         click.echo(safe_json([{name: getattr(row, name) for name in names} for row in rows]))
     elif not rows:
-        _say("No conversation is saved yet.")
+        process.say("No conversation is saved yet.")
     for row in () if as_json else rows:
         when = datetime.fromtimestamp(row.updated).strftime("%Y-%m-%d %H:%M")
         click.echo(f"{safe_line(row.id)}  {when}  {row.messages:>4}  {safe_line(row.title, 80)}")
@@ -343,67 +326,6 @@ def completion(shell: str) -> None:
         click.echo(template.source_template % template.source_vars())
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
-
-
 def main() -> None:
-    """Run the command line and end the process; errors go to standard error, with the exit code scripts expect."""
-    _prepare_streams()
-    signal.signal(signal.SIGTERM, _terminate)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, _terminate)
-    _leave(_run())
-
-
-def _run() -> int:
-    """The exit code."""
-    try:
-        cli.main(prog_name="qwenchat", standalone_mode=False)
-        sys.stdout.flush()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except BrokenPipeError:
-        _drop_output()
-    except QwenchatError as error:
-        _say(str(error))
-        return 2 if isinstance(error, ConfigInvalid) else 1
-    except OSError as error:
-        _say(f"{error}.")
-        return 1
-    return 0
-
-
-def _leave(code: int) -> NoReturn:
-    """End the process; at once where the engine's thread has not ended, since torch survives no orderly end then."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _drop_output()
-    except OSError as error:
-        _drop_output()
-        _say(f"{error}.")
-        code = code or 1
-    if threading.active_count() > 1:
-        os._exit(code)
-    sys.exit(code)
-
-
-def _drop_output() -> None:
-    """Let nothing be flushed into a closed pipe on the way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _prepare_streams() -> None:
-    """Streams that take any text, also where the locale is not UTF-8 or a stream was closed by the caller."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115  (lives as long as the process)
-        elif mode == "w":
-            stream.reconfigure(errors="replace")
+    """Run the command line and end the process."""
+    process.run(cli)
