@@ -66,8 +66,12 @@ def write_gguf(
     kind: GGMLQuantizationType = GGMLQuantizationType.F32,
     change: Callable[[GGUFWriter], None] = lambda writer: None,
     leave_out: str = "",
+    tokenizer: Path | None = None,
 ) -> Path:
-    """The model in `folder` as a GGUF file; one-dimensional weights stay float32, as llama.cpp does it."""
+    """The model in `folder` as a GGUF file; one-dimensional weights stay float32, as llama.cpp does it.
+
+    `tokenizer` is the folder of another tokenizer, a small one for files that are compared but not talked to.
+    """
     config = read_json(folder / "config.json")
     architecture = {"Qwen3ForCausalLM": "qwen3", "LlamaForCausalLM": "llama"}[config["architectures"][0]]
     writer = GGUFWriter(path, architecture)
@@ -81,7 +85,7 @@ def write_gguf(
     writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_file_type(LlamaFileType[f"ALL_{kind.name}" if kind.name == "F32" else f"MOSTLY_{kind.name}"])
-    add_tokenizer(writer, folder)
+    add_tokenizer(writer, tokenizer or folder, 0 if tokenizer else config["vocab_size"])
     change(writer)
     heads = {"q_proj": config["num_attention_heads"], "k_proj": config["num_key_value_heads"]}
     for name, tensor in load_file(folder / "model.safetensors").items():
@@ -100,10 +104,10 @@ def write_gguf(
     return path
 
 
-def add_tokenizer(writer: GGUFWriter, folder: Path) -> None:
+def add_tokenizer(writer: GGUFWriter, folder: Path, rows: int) -> None:
     tokenizer = ChatTokenizer.from_folder(folder)
     described = read_json(folder / "tokenizer.json")["model"]
-    rows = int(read_json(folder / "config.json")["vocab_size"])
+    rows = max(rows, tokenizer.vocab_size)
     added = tokenizer.tokenizer.get_added_tokens_decoder()
     names = {at: text for text, at in tokenizer.tokenizer.get_vocab(with_added_tokens=True).items()}
     kinds = [
@@ -151,10 +155,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("kind", "most"), [("F32", 1e-6), ("F16", 2e-3), ("Q8_0", 2e-2), ("Q4_0", 0.3)])
 def test_gguf_gives_the_logits_of_the_safetensors(
-    tiny_qwen3: Path, original: LoadedModel, tmp_path: Path, cache: Path, kind: str, most: float
+    tiny_qwen3: Path, toy_tokenizer_folder: Path, original: LoadedModel, tmp_path: Path, kind: str, most: float
 ) -> None:
-    path = write_gguf(tiny_qwen3, tmp_path / "tiny.gguf", GGMLQuantizationType[kind])
-    model = loaded(path, cache)
+    path = write_gguf(tiny_qwen3, tmp_path / "tiny.gguf", GGMLQuantizationType[kind], tokenizer=toy_tokenizer_folder)
+    model = loaded(path, tmp_path)
     assert kind in model.quantization
     assert model.context_window == original.context_window
     for lesson in LESSONS:
@@ -165,15 +169,20 @@ def test_gguf_gives_the_logits_of_the_safetensors(
         assert found.argmax() == expected.argmax()
 
 
-def test_gguf_is_talked_to_like_its_original(tiny_qwen3: Path, tmp_path: Path, paths: Paths) -> None:
-    path = write_gguf(tiny_qwen3, tmp_path / "tiny.gguf", GGMLQuantizationType.F16)
-    engine = LocalEngine(paths)
-    model = load_engine(engine, path)
+@pytest.fixture(scope="module")
+def tiny_gguf(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained model with the whole real tokenizer."""
+    return write_gguf(tiny_qwen3, tmp_path_factory.mktemp("gguf") / "tiny.gguf", GGMLQuantizationType.F16)
+
+
+def test_gguf_is_talked_to_like_its_original(tiny_gguf: Path, cache: Path) -> None:
+    engine = LocalEngine(Paths(cache, cache, cache, cache))
+    model = load_engine(engine, tiny_gguf)
     assert (model.name, model.quantization) == ("tiny", "F16")
     for _ in range(2):
         heard = ask(engine, user(FRANCE.question))
         assert (heard.thought, heard.answer) == (FRANCE.thought, FRANCE.answer)
-        load_engine(engine, path)
+        load_engine(engine, tiny_gguf)
 
 
 TEXTS = [
@@ -184,10 +193,9 @@ TEXTS = [
 ]
 
 
-def test_converted_tokenizer_is_the_original_one(tiny_qwen3: Path, tmp_path: Path, original: LoadedModel) -> None:
-    path = write_gguf(tiny_qwen3, tmp_path / "tiny.gguf", GGMLQuantizationType.Q4_0)
+def test_converted_tokenizer_is_the_original_one(tiny_gguf: Path, cache: Path, original: LoadedModel) -> None:
     for _ in range(2):
-        converted = GGUFFile(path).tokenizer(tmp_path / "cache")
+        converted = GGUFFile(tiny_gguf).tokenizer(cache / "tokenizers")
         assert converted.control_tokens == original.tokenizer.control_tokens
         assert converted.eos_ids == original.tokenizer.eos_ids
         assert converted.chat_template == original.tokenizer.chat_template
