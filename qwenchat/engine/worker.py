@@ -93,7 +93,8 @@ class Worker:
     def close(self, timeout_s: float = 1.5) -> bool:
         """Stop what is running and end the thread; False if it did not end in time (it is a daemon, so no harm)."""
         self.send(Close())
-        self._thread.join(timeout_s)
+        # Without an engine the thread is at most importing torch: there is nothing to give back, and no way to stop it.
+        self._thread.join(timeout_s if self._engine is not None else 0)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
