@@ -182,6 +182,13 @@ class TestReading:
             await it.click_text("earlier messages")
             await it.until(lambda: len(it.transcript._widgets) == 100, "earlier messages")
             await it.sees("Question 45")
+            await it.press("ctrl+home")
+            await it.sees("Question 20", "show 40 of 40 earlier messages")
+            await it.press("ctrl+home")
+            await it.until(lambda: len(it.transcript._widgets) == 140, "all messages")
+            await it.sees("Question 20")
+            await it.press("ctrl+home")
+            await it.sees("Question 0")
 
     async def test_a_resize_to_nothing_and_back_while_streaming_does_no_harm(self):
         async with chat(Script("| a | b |\n|---|---|\n| 1 | 2 |\n\n" + WORDS, thought=WORDS, delay_s=0.002)) as it:
@@ -345,6 +352,21 @@ class TestStopping:
             assert _clipboard(it) == "draft"
             assert it.session.busy
             assert it.draft == "draft"
+
+    async def test_ctrl_c_copies_what_the_mouse_selected_in_a_reply(self):
+        async with chat() as it:
+            await it.ask("Go")
+            lines = it.screen.splitlines()
+            y = next(n for n, line in enumerate(lines) if "Paris is the capital" in line)
+            x = lines[y].index("Paris")
+            await it.pilot.mouse_down(offset=(x, y))
+            await it.pilot.hover(offset=(x + 8, y))
+            await it.pilot.mouse_up(offset=(x + 8, y))
+            await it.press("ctrl+c")
+            assert _clipboard(it).startswith("Paris is")
+            assert len(_clipboard(it)) < 12
+            await it.press("x")
+            assert it.draft == "x"
 
     async def test_ctrl_c_stops_then_clears_then_asks_then_quits(self):
         async with chat(Script(WORDS, hold_at=5)) as it:

@@ -45,6 +45,10 @@ class Terminal:
         self._stream.feed(data.replace(b"\x1b[>25u", b"").replace(b"\x1b[<u", b""))
         return True
 
+    def forget(self) -> None:
+        """Show nothing but what comes from now on."""
+        self._screen.reset()
+
     @property
     def screen(self) -> str:
         return "\n".join(self._screen.display)
@@ -175,13 +179,15 @@ def test_ctrl_z_gives_the_terminal_back_and_sigcont_returns(terminals):
     terminal.read()
     terminal.assert_restored()
     before = len(terminal.raw)
+    terminal.forget()
     terminal.child.kill(signal.SIGCONT)
     for _ in range(10 * PATIENCE_S):
         terminal.read()
         if b"my draft" in terminal.raw[before:]:
             break
     assert b"\x1b[?1049h" in terminal.raw[before:]
-    terminal.sees("my draft")
+    for text in ("Go", "word4", "╭", "my draft", "Esc stops", "thinking on"):
+        terminal.sees(text)
     terminal.child.send(" goes on")
     terminal.sees("my draft goes on")
     terminal.child.send("\x11")

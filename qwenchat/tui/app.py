@@ -16,7 +16,6 @@ from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import HelpScreen, bindings_of
 from qwenchat.tui.terminal import own_terminal, signals_to_end
 from qwenchat.tui.widgets.composer import Composer
-from qwenchat.tui.widgets.transcript import Transcript
 
 
 class QwenChat(App[None]):
@@ -62,8 +61,9 @@ class QwenChat(App[None]):
             raise SystemExit(code)
 
     def on_mount(self) -> None:
-        """From here on a signal leads to an orderly end."""
+        """From here on a signal leads to an orderly end, and coming back from the shell draws everything anew."""
         self._running_loop = asyncio.get_running_loop()
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
 
     def get_default_screen(self) -> Screen[None]:
         """The chat is the only screen that is always there."""
@@ -84,7 +84,7 @@ class QwenChat(App[None]):
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         else:
-            groups = (("Chat", ChatScreen), ("Writing", Composer), ("Reading", Transcript), ("Program", QwenChat))
+            groups = (("Chat", ChatScreen), ("Writing", Composer), ("Program", QwenChat))
             self.push_screen(HelpScreen(groups))
 
     async def action_quit(self) -> None:

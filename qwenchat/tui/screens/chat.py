@@ -59,7 +59,7 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+b", "sidebar", "Saved conversations", priority=True),
         Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True),
         Binding("ctrl+end", "follow", "Go to the end and follow it", priority=True),
-        Binding("ctrl+home", "top", "Go to the beginning", priority=True),
+        Binding("ctrl+home", "top", "Go to the beginning; again for earlier messages", priority=True),
         Binding("ctrl+c,super+c", "copy_text", "Copy the selection; else stop, clear the draft, or quit"),
     ]
 
@@ -287,9 +287,12 @@ class ChatScreen(Screen[None]):
         """To the end, and on with it as text comes."""
         self._transcript.follow()
 
-    def action_top(self) -> None:
-        """To the first message that is shown."""
-        self._transcript.scroll_home(animate=False)
+    async def action_top(self) -> None:
+        """To the first message that is shown; from there, to earlier ones."""
+        if self._transcript.scroll_offset.y <= 0:
+            await self._transcript.show_earlier()
+        else:
+            self._transcript.scroll_home(animate=False)
 
     def action_copy_text(self) -> None:
         """Ctrl+C: copy a selection, else stop the reply, else clear the draft, else ask once more to quit."""

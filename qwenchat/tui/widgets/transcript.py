@@ -1,11 +1,9 @@
 """The conversation on screen: its latest messages, following the end while the reader is there."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
@@ -50,10 +48,8 @@ class Earlier(Static):
         self.post_message(self.Wanted())
 
 
-class Transcript(VerticalScroll):
-    """The messages being read."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "earlier", "Show earlier messages", show=False)]
+class Transcript(VerticalScroll, can_focus=False):
+    """The messages being read; the keys stay with the composer, also after a click here."""
 
     def __init__(self) -> None:
         super().__init__(id="transcript")
@@ -127,7 +123,7 @@ class Transcript(VerticalScroll):
             self.follow()
 
     @on(Earlier.Wanted)
-    async def action_earlier(self) -> None:
+    async def show_earlier(self) -> None:
         """Mount the messages before the first mounted one; what is being read keeps its place."""
         first = self._first()
         if first == 0:
