@@ -1,6 +1,7 @@
 """The real program over a scripted engine: `python launch.py ENGINE [ARGUMENTS OF QWENCHAT]`, ENGINE being JSON.
 
-What the engine holds back is released when the file named by `release` appears.
+What the engine holds back is released when the file named by `release` appears; with `never_made` it takes forever
+to be made, as an import of torch can seem to.
 """
 
 import json
@@ -25,6 +26,7 @@ for script in scripts:
     elif "error" in script:
         script["error"] = EngineFailed(script["error"], "Ask again.")
 release = engine.pop("release", None)
+never_made = engine.pop("never_made", False)
 fake = FakeEngine([Script(**script) for script in scripts], **engine)
 
 
@@ -36,5 +38,5 @@ def release_when_told(file: Path) -> None:
 
 if release is not None:
     threading.Thread(target=release_when_told, args=(Path(release),), daemon=True).start()
-cli.make_engine = lambda: fake
+cli.make_engine = lambda: threading.Event().wait() if never_made else fake
 cli.main()

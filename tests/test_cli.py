@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,22 @@ def test_a_signal_ends_it_with_the_partial_reply_saved(number: signal.Signals, c
     assert b"Traceback" not in err
     assert saved() == [("user", "q", Status.COMPLETE), ("assistant", "one two ", Status.STOPPED)]
     assert not list((Paths.of_user().data / "writers").glob("*.lock"))
+
+
+def test_ctrl_c_with_json_prints_the_object_of_what_came() -> None:
+    process = subprocess.Popen(
+        command("ask", "--json", "q", engine={"scripts": [{"answer": "one two three", "hold_at": 2}]}),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    while not Paths.of_user().database.exists() or len(saved()) < 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    report = json.loads(out)
+    assert process.returncode == 130
+    assert report["finish_reason"] == "stopped"
+    assert "one two three".startswith(report["answer"])
 
 
 def test_a_full_standard_output_is_one_line_of_error() -> None:

@@ -87,7 +87,7 @@ def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:
     assert str(tmp_path) in problem
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
 @given(
     st.one_of(st.binary(max_size=80), st.text(alphabet='[]{}"=.#\n -01nafieptrusmodlkc', max_size=80).map(str.encode))
 )
@@ -97,7 +97,7 @@ def test_no_file_whatever_keeps_the_program_from_starting(tmp_path: Path, data: 
     assert all(str(tmp_path) in problem for problem in problems)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["model", "device", "context", "think", "theme", "sampling", "system", "temperature", "x-y"]),

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from qwenchat.chat.events import LoadProgressed
 from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.cli import cli
 from qwenchat.library.library import Library
 from qwenchat.paths import Paths
+from qwenchat.printer import LoadReport
 
 from .fake_engine import MODEL, FakeEngine, Script
 
@@ -141,6 +143,24 @@ def test_no_color_and_a_dumb_terminal_get_no_escapes_from_ask() -> None:
     assert b"\x1b[2m" not in out
     assert b"Paris." in out
     child.close()
+
+
+def test_where_no_line_can_be_redrawn_progress_is_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("qwenchat.printer.time.monotonic", lambda: now)
+    report = LoadReport(lines=True)
+    for at in range(50):
+        now += 1
+        report.show(LoadProgressed("downloading x", at * 1_000_000, 50_000_000))
+    report.show(LoadProgressed("reading weights"))
+    report.clear()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "downloading x: 0 of 50 MB"
+    assert lines[1] == "downloading x: 10 of 50 MB"
+    assert lines[-1] == "reading weights"
+    assert len(lines) == 6
 
 
 def test_ctrl_c_stops_the_reply_and_the_chat_goes_on() -> None:

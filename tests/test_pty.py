@@ -250,6 +250,17 @@ def test_leaving_in_mid_reply_ends_soon_restores_the_terminal_and_keeps_what_cam
     assert saved()[1][0].startswith("word0 word1 word2")
 
 
+def test_quitting_waits_for_no_engine_that_is_still_being_made(start: Callable[..., Terminal]) -> None:
+    terminal = start({"never_made": True})
+    terminal.shows("F1 help")
+    terminal.keys("Capital?\r")
+    terminal.shows("waiting for the model")
+    terminal.keys("\x11")
+    assert terminal.end() == 0
+    assert terminal.is_restored()
+    assert saved()[0] == ("Capital?", Status.COMPLETE)
+
+
 def test_what_is_wrong_with_the_settings_is_on_the_screen_and_it_works(
     start: Callable[..., Terminal], home: Path
 ) -> None:
