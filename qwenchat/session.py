@@ -97,6 +97,7 @@ class Session:
         self._unsaved = Pending(library)
         self._tried_to_save_at = 0.0
         self._ask_to_think = False
+        self._closed = False
         self._out: list[Event] = []
 
     # What the screen shows
@@ -246,7 +247,10 @@ class Session:
         return self.poll()
 
     def close(self) -> None:
-        """End the turn, save what came, end the worker and close the library; takes at most two seconds."""
+        """End the turn, save what came, end the worker and close the library, once; takes at most two seconds."""
+        if self._closed:
+            return
+        self._closed = True
         self._abandon_turn()
         self._write_unsaved()
         self._worker.close()
