@@ -14,16 +14,12 @@ from textual.widgets import Markdown, TextArea
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import LibraryError, QwenchatError
 from qwenchat.chat.events import (
-    AnswerReclassified,
     Event,
     HistoryTrimmed,
     LoadFailed,
     ModelLoaded,
     PrefillProgressed,
     SaveFailed,
-    TextProduced,
-    ThoughtEnded,
-    ThoughtStarted,
     TurnEnded,
 )
 from qwenchat.chat.messages import Role
@@ -145,19 +141,11 @@ class ChatScreen(Screen[None]):
             case HistoryTrimmed():
                 oldest = "message" if event.messages == 1 else f"{event.messages} messages"
                 self._notices.say("trimmed", f"The model no longer reads the oldest {oldest}: the context is full.")
-            case ThoughtStarted():
-                live.think()
-            case TextProduced():
-                live.add(event)
-            case ThoughtEnded():
-                live.end_thought(fold=self._transcript.following)
-            case AnswerReclassified():
-                growing = self.session.growing
-                tokens = growing.thinking_tokens if growing else 0
-                live.reclassify(fold=self._transcript.following, tokens=tokens)
             case _ if isinstance(event, TurnEnded):
                 live.finish(self.session.tree[live.message_id])
                 self._live = None
+            case _:
+                live.take(event, fold=self._transcript.following)
 
     def _why_waiting(self) -> str:
         """What to say in place of a reply of which nothing has come; empty once something has."""

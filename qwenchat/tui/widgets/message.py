@@ -8,7 +8,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Markdown, Static
 
-from qwenchat.chat.events import Channel, TextProduced
+from qwenchat.chat.events import AnswerReclassified, Channel, Event, TextProduced, ThoughtEnded, ThoughtStarted
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status
 from qwenchat.chat.provenance import FinishReason, Provenance
 from qwenchat.chat.text import SafeStream, safe, safe_line
@@ -53,6 +53,7 @@ class Reply(Vertical):
         self._footer.display = False
         self._safe = {channel: SafeStream() for channel in Channel}
         self._pending = ""
+        self._answer_tokens = 0
         self._appending = False
         self._stored = message if message.status is not Status.STREAMING else None
 
@@ -73,30 +74,35 @@ class Reply(Vertical):
         """Say why nothing has come yet."""
         self._say(why)
 
-    def think(self) -> None:
-        """The model begins to think."""
-        self._say("")
-        self.reasoning.begin()
+    def take(self, event: Event, *, fold: bool) -> None:
+        """Take in what happened in its turn; `flush` shows it. `fold` says whether a thought that ends is folded."""
+        match event:
+            case ThoughtStarted():
+                self._say("")
+                self.reasoning.begin()
+            case TextProduced():
+                self._add(event)
+            case ThoughtEnded():
+                self.reasoning.add(self._safe[Channel.THOUGHT].finish())
+                self.reasoning.end(fold=fold)
+            case AnswerReclassified():
+                self._reclassify(fold)
 
-    def add(self, event: TextProduced) -> None:
-        """Take in a piece of the reply; `flush` shows it."""
+    def _add(self, event: TextProduced) -> None:
         text = self._safe[event.channel].feed(event.text)
         if event.channel is Channel.THOUGHT:
             self._say("")
             self.reasoning.add(text, event.tokens)
         else:
             self._pending += text
+            self._answer_tokens += event.tokens
 
-    def end_thought(self, *, fold: bool) -> None:
-        """The model has finished thinking and will answer."""
-        self.reasoning.add(self._safe[Channel.THOUGHT].finish())
-        self.reasoning.end(fold=fold)
-
-    def reclassify(self, *, fold: bool, tokens: int) -> None:
+    def _reclassify(self, fold: bool) -> None:
         """All of the answer so far was the thought."""
-        self.reasoning.add(self.answer + self._pending + self._safe[Channel.ANSWER].finish(), tokens)
-        self._safe[Channel.ANSWER] = SafeStream()
+        thought = self.answer + self._pending + self._safe[Channel.ANSWER].finish()
+        self.reasoning.add(thought, self._answer_tokens)
         self.answer = self._pending = ""
+        self._answer_tokens = 0
         self._markdown.display = False
         self.call_later(self._markdown.update, "")
         self.reasoning.end(fold=fold)
