@@ -160,19 +160,20 @@ def cell(row: dict | None, rate: str, share: bool) -> str:
 
 
 def markdown(report: dict) -> str:
-    """The table: a row a peer, a column a measurement."""
+    """The table: a row a peer, a column a measurement; below it the circumstances and the faults."""
     rows = {(row["peer"], row["context"]): row for row in report["rows"]}
     contexts = sorted({context for _, context in rows})
     columns = [(f"prefill {c}", c, "prefill_tokens_per_s") for c in contexts if c >= PREFILL_FROM]
     columns += [(f"decode @{c}", c, "decode_tokens_per_s") for c in contexts]
-    lines = ["| tokens/s | " + " | ".join(title for title, _, _ in columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    lines = ["| " + " | ".join(["tokens/s", *(title for title, _, _ in columns)]) + " |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
     for peer in dict.fromkeys(peer for peer, _ in rows):
         cells = [cell(rows.get((peer, c)), rate, rate.startswith("decode")) for _, c, rate in columns]
         lines.append(f"| {peer} | " + " | ".join(cells) + " |")
     lines += [
         "",
         f"{report['cpu']}, {report['threads']} threads, memory read at {report['bandwidth_gb_s']['median']:.1f} GB/s. "
-        f"Qwen3-0.6B with random weights, greedy; medians over {report['rounds']} rounds, ± half the range; in brackets "
+        f"Qwen3-0.6B with random weights, greedy; rounds: {report['rounds']}; medians ± half the range; in brackets "
         "the share of that bandwidth which reading weights and cache once a token stands for.",
     ]
     lines += [f"- {peer}: {fault}" for peer, fault in report["faults"].items()]
@@ -210,28 +211,39 @@ def options() -> argparse.Namespace:
     return chosen
 
 
+def start(chosen: argparse.Namespace) -> tuple[dict[str, Worker], dict[str, str]]:
+    """The workers of the chosen peers, and why any of them could not be had."""
+    commands, faults = {}, {}
+    for name in chosen.peers:
+        try:
+            commands[name] = PEERS[name].command(chosen.cache, chosen.threads, max(chosen.contexts))
+        except subprocess.CalledProcessError as fault:
+            faults[name] = str(fault)
+    workers = {name: Worker(command, chosen.cache / f"{name}.log") for name, command in commands.items()}
+    return workers, faults
+
+
 def main() -> None:
     chosen = options()
     chosen.cache.mkdir(parents=True, exist_ok=True)
-    longest = max(chosen.contexts)
-    commands = {name: PEERS[name].command(chosen.cache, chosen.threads, longest) for name in chosen.peers}
-    workers: dict[str, Worker] = {}
+    workers, faults = start(chosen)
+    bandwidth = Bandwidth(chosen.threads)
     try:
-        for name, command in commands.items():
-            workers[name] = Worker(command, chosen.cache / f"{name}.log")
         print("loading and warming up", file=sys.stderr)
-        warm = measure(workers, [16], 1, 4, bandwidth := Bandwidth(chosen.threads))
-        ready = {name: worker for name, worker in workers.items() if name not in warm["faults"]}
+        faults |= measure(workers, [16], 1, 4, bandwidth)["faults"]
+        ready = {name: worker for name, worker in workers.items() if name not in faults}
         found = measure(ready, chosen.contexts, chosen.rounds, chosen.tokens, bandwidth)
     finally:
         for worker in workers.values():
             worker.close()
-    found["faults"] |= warm["faults"]
+    found["faults"] |= faults
     report = {"cpu": cpu_name(), "threads": chosen.threads, "rounds": chosen.rounds, "tokens": chosen.tokens}
     report |= summarise(found)
     if chosen.json:
         chosen.json.write_text(json.dumps(report, indent=2) + "\n")
     print(markdown(report))
+    if report["faults"]:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

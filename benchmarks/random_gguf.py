@@ -1,4 +1,7 @@
-"""Writes Qwen3-0.6B with random weights as GGUF, mixed as by llama-quantize: python -m benchmarks.random_gguf FILE MIXTURE."""
+"""Writes Qwen3-0.6B with random weights as GGUF, mixed as by llama-quantize.
+
+Usage: python -m benchmarks.random_gguf FILE q8_0|q4_0|q4_k_m
+"""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Writes Qwen3-0.6B with random weights as OpenVINO models: python -m benchmarks.random_openvino FOLDER int4|int8."""
+"""Writes Qwen3-0.6B with random weights as OpenVINO models.
+
+Usage: python -m benchmarks.random_openvino FOLDER int4|int8
+"""
 
 import shutil
 import sys
