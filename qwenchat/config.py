@@ -11,7 +11,7 @@ from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SamplingOverrides
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Quantization = Literal["auto", "bf16", "float16", "float32"]
+Quantization = Literal["auto", "int8", "int4", "bf16", "float16", "float32"]
 SMALLEST_CONTEXT = 256
 
 

@@ -49,7 +49,7 @@ _MODEL = (
     _option("--model", metavar="NAME", shell_complete=complete_model,
             help="A short name, a Hub name, a folder or a GGUF file."),
     _option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", help="Where it runs."),
-    _option("--quantization", type=click.Choice(["auto", "bf16", "float16", "float32"]), default="auto",
+    _option("--quantization", type=click.Choice(["auto", "int8", "int4", "bf16", "float16", "float32"]), default="auto",
             help="Number format of the weights."),
     _option("--context", type=click.IntRange(256), metavar="TOKENS", help="Size of the context window."),
     _option("--system", default="", metavar="TEXT", help="A system prompt."),

@@ -1,6 +1,5 @@
 """What every engine offers the thread that owns it."""
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -13,15 +12,16 @@ class StopSignal:
     """Tells a running load, prefill or generation to end; may be set from any thread, before it begins or later."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self.flag = bytearray(1)
+        """The signal as memory that native code can look at: 0, then 1."""
 
     def set(self) -> None:
         """Ask for the end. There is no way back."""
-        self._event.set()
+        self.flag[0] = 1
 
     def is_set(self) -> bool:
         """Whether the end was asked for; cheap enough to ask between tokens."""
-        return self._event.is_set()
+        return self.flag[0] != 0
 
 
 class Stopped(Exception):

@@ -1,34 +1,41 @@
 """What the model has read: token ids, their KV cache, and the logits that follow."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from qwenchat.engine.local.network import Network
+from qwenchat.engine.base import StopSignal
+from qwenchat.engine.local.network import Cache, Network
 
 
 class Context:
     """One running sequence of a model; reading continues it, `rewind` keeps the part that a new prompt shares."""
 
-    def __init__(self, network: Network, window: int) -> None:
+    def __init__(self, network: Network[Any], window: int) -> None:
         self.window = window
         """Most tokens it can hold."""
         self.ids: list[int] = []
         self.logits: Tensor = torch.empty(0)
         """[vocab] float32, what follows the last token read."""
         self._network = network
-        self._cache = network.new_cache(window)
+        self._cache: Cache = network.new_cache(window)
 
     @property
     def device(self) -> torch.device:
         """Where the logits are."""
         return self._cache.device
 
-    def read(self, ids: Sequence[int]) -> None:
-        """Continue the sequence by `ids`."""
+    @property
+    def interruptible(self) -> bool:
+        """Whether `read` looks at the stop signal."""
+        return self._network.interruptible
+
+    def read(self, ids: Sequence[int], stop: StopSignal) -> None:
+        """Continue the sequence by `ids`; raises Stopped, having read none, if the network noticed the signal."""
         self._cache.crop(len(self.ids))
-        self.logits = self._network.forward(torch.tensor(ids, dtype=torch.long, device=self.device), self._cache)
+        self.logits = self._network.forward(torch.tensor(ids, dtype=torch.long, device=self.device), self._cache, stop)
         self.ids.extend(ids)
 
     def rewind(self, prompt: Sequence[int]) -> int:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
+from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.kvcache import KVCache
 
 ARCHITECTURES = {"Qwen3ForCausalLM": "qwen3", "Qwen2ForCausalLM": "qwen2", "LlamaForCausalLM": "llama"}
@@ -79,6 +80,8 @@ class _Layer:
 class Decoder:
     """The weights, fused for fewer and larger matrix products, and the forward pass."""
 
+    interruptible = False
+
     def __init__(self, config: DecoderConfig, take: Callable[[str, tuple[int, ...]], Tensor | None]) -> None:
         """`take(name, shape)` gives a weight by its safetensors name, checked and on the device; None if absent."""
 
@@ -136,7 +139,10 @@ class Decoder:
         c = self.config
         return KVCache(c.layers, c.kv_heads, c.head_dim, window, self.embedding.dtype, self.embedding.device)
 
-    def forward(self, ids: Tensor, cache: KVCache) -> Tensor:
+    def close(self) -> None:
+        """See `Network.close`; there is nothing to give back."""
+
+    def forward(self, ids: Tensor, cache: KVCache, stop: StopSignal | None = None) -> Tensor:
         """See `Network.forward`."""
         start, end = cache.length, cache.length + len(ids)
         cache.reserve(end)

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -17,6 +18,7 @@ from qwenchat.engine.local import hardware
 from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.loader import load
 from qwenchat.engine.local.locate import locate
+from qwenchat.engine.local.network import Network
 from qwenchat.engine.local.prompt import ChatTemplate
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 from qwenchat.engine.local.turn import Turn
@@ -28,6 +30,7 @@ SMOLLM2 = SamplingOverrides(temperature=0.2, top_p=0.9, top_k=50)
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
+    network: Network[Any]
     context: Context
     template: ChatTemplate
     tokenizer: ChatTokenizer
@@ -44,20 +47,20 @@ class LocalEngine:
         """See `Engine.load`."""
         self.close()
         started = time.perf_counter()
-        device, dtype = hardware.choose(command.device, command.quantization)
+        plan = hardware.choose(command.device, command.quantization)
         located = locate(command.name, paths=self._paths, progress=progress, stop=stop)
         tokenizers = self._paths.cache / "tokenizers"
-        model = load(located.path, device=device, dtype=dtype, cache_folder=tokenizers, progress=progress, stop=stop)
+        model = load(located.path, plan=plan, cache_folder=tokenizers, progress=progress, stop=stop)
         template = ChatTemplate(model.tokenizer)
         window = model.context_window
         if command.context_window is not None:
             window = max(1, min(command.context_window, model.longest_window))
-        self._loaded = _Loaded(Context(model.network, window), template, model.tokenizer)
+        self._loaded = _Loaded(model.network, Context(model.network, window), template, model.tokenizer)
         return ModelInfo(
             name=located.name,
             revision=located.revision,
             quantization=model.quantization,
-            device=device,
+            device=plan.device,
             context_window=window,
             thinking=template.thinking,
             parameters=model.parameters,
@@ -80,6 +83,8 @@ class LocalEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
+        if self._loaded is not None:
+            self._loaded.network.close()
         self._loaded = None
 
     def _turn(self, command: StartTurn, stop: StopSignal) -> Turn:

@@ -8,27 +8,28 @@ from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.sampler import Sampler
 
 FIRST_CHUNK = 16
-LONGEST_CHUNK = 512
+LONGEST_CHUNK = 256
 CHUNK_S = 0.06
 """How long one prefill chunk may take, so that a stop is noticed within 100 ms."""
 
 
 def prefill(context: Context, ids: Sequence[int], stop: StopSignal) -> Iterator[int]:
-    """Read `ids`, telling after each chunk how many are read; the chunks follow the speed of the machine.
+    """Read `ids`, telling after each chunk how many are read; its length follows the speed of the machine if it must.
 
     Raises Stopped between chunks; what was read by then stays valid.
     """
-    size, at = FIRST_CHUNK, 0
+    size, at = LONGEST_CHUNK if context.interruptible else FIRST_CHUNK, 0
     while at < len(ids):
         if stop.is_set():
             raise Stopped
         chunk = ids[at : at + size]
         started = time.perf_counter()
-        context.read(chunk)
+        context.read(chunk, stop)
         elapsed = time.perf_counter() - started
         at += len(chunk)
         yield at
-        size = max(FIRST_CHUNK, min(LONGEST_CHUNK, int(size * min(2.0, CHUNK_S / max(elapsed, 1e-6)))))
+        if not context.interruptible:
+            size = max(FIRST_CHUNK, min(LONGEST_CHUNK, int(size * min(2.0, CHUNK_S / max(elapsed, 1e-6)))))
 
 
 def decode(context: Context, sampler: Sampler, stop: StopSignal, limit: int) -> Iterator[int]:
@@ -39,4 +40,4 @@ def decode(context: Context, sampler: Sampler, stop: StopSignal, limit: int) -> 
         token = sampler.draw(context.logits)
         yield token
         if produced + 1 < limit:
-            context.read([token])
+            context.read([token], stop)

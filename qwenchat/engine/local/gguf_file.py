@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from gguf import LlamaFileType
-from gguf.quants import dequantize
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
 from qwenchat.engine.local.decoder import DecoderConfig
 from qwenchat.engine.local.gguf_reader import GGUFLayout
+from qwenchat.engine.local.stored import StoredWeight
 from qwenchat.engine.local.tokenizer import ChatTokenizer, open_tokenizer
 
 _NAMES = {
@@ -92,26 +91,25 @@ class GGUFFile:
         except (TypeError, ValueError, KeyError, ArithmeticError) as error:
             raise self._damaged(f"its configuration is incomplete ({error})") from error
 
-    def weights(self, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
-        """Every tensor under its safetensors name, dequantized to `dtype`."""
+    def weights(self) -> Iterator[StoredWeight]:
+        """Every tensor under its safetensors name."""
         for tensor in self._layout.tensors.values():
             name = _safetensors_name(tensor.name)
-            if name is None:
-                continue
-            try:
-                array = dequantize(tensor.data, tensor.kind)
-                value = torch.from_numpy(array.copy() if not array.flags.writeable else array).reshape(tensor.shape)
-                if self.architecture == "llama" and (heads := self._interleaved_heads(tensor.name)):
-                    value = _unpermuted(value, heads)
-            except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
-                raise self._damaged(f"its tensor {tensor.name} cannot be read ({error})") from error
-            yield name, value.to(dtype)
+            if name is not None:
+                order = self._order(tensor.name, tensor.shape[0])
+                yield StoredWeight(name, tensor.shape, tensor.kind, tensor.data, order)
 
-    def _interleaved_heads(self, name: str) -> int:
-        """How many heads a tensor of q or k has; 0 for others."""
-        if ".attn_q." in name:
-            return int(self._own("attention.head_count"))
-        return int(self._own("attention.head_count_kv", self._own("attention.head_count"))) if ".attn_k." in name else 0
+    def _order(self, name: str, rows: int) -> np.ndarray | None:
+        """Which row each row of q and k is in the file, where llama.cpp interleaves the halves of each head."""
+        if self.architecture != "llama" or not (".attn_q." in name or ".attn_k." in name):
+            return None
+        heads = self._own("attention.head_count")
+        if ".attn_k." in name:
+            heads = self._own("attention.head_count_kv", heads)
+        try:
+            return np.arange(rows).reshape(int(heads), -1, 2).swapaxes(1, 2).reshape(-1)
+        except (TypeError, ValueError) as error:
+            raise self._damaged(f"its tensor {name} cannot be read ({error})") from error
 
     def tokenizer(self, cache: Path) -> ChatTokenizer:
         """The tokenizer; converted once and kept in the folder `cache`, if that can be written."""
@@ -182,9 +180,3 @@ def _safetensors_name(name: str) -> str | None:
     if len(parts) == 4 and parts[0] == "blk" and parts[2] in _LAYER_NAMES:
         return f"model.layers.{parts[1]}.{_LAYER_NAMES[parts[2]]}.{parts[3]}"
     return None
-
-
-def _unpermuted(weight: Tensor, heads: int) -> Tensor:
-    """Undo llama.cpp's interleaving of the rotary halves of q and k, weight [heads * d, h]."""
-    shape = weight.shape
-    return weight.view(heads, shape[0] // heads // 2, 2, *shape[1:]).swapaxes(1, 2).reshape(shape)

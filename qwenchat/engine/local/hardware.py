@@ -1,12 +1,16 @@
 """What this machine can compute with."""
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 from qwenchat.chat.errors import ConfigInvalid
 
 _DTYPES = {"bf16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+_BITS = {"int8": 8, "int4": 4}
 
 
 def devices() -> tuple[str, ...]:
@@ -29,22 +33,49 @@ def cpu_features() -> tuple[str, ...]:
     return tuple(name for name in wanted if name in words)
 
 
-def choose(device: str, quantization: str) -> tuple[str, torch.dtype]:
-    """The device and number format for what was asked, "auto" being the best here; raises ConfigInvalid."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a model is to be run."""
+
+    device: str
+    """cpu, cuda or mps."""
+    dtype: torch.dtype
+    """What activations are computed in, and weights that are not quantized."""
+    packed: bool = False
+    """Whether weights are quantized for the CPU's own kernels, if the model allows it."""
+    bits: int | None = None
+    """4 or 8 when that was asked for; None keeps what a file has, and makes 8 of floats."""
+    required: bool = False
+    """Whether a model that cannot be packed is to be refused."""
+
+
+def choose(device: str, quantization: str) -> Plan:
+    """How to run a model for what was asked, "auto" being the best here; raises ConfigInvalid."""
     here = devices()
     if device != "auto" and device not in here:
         raise ConfigInvalid(f"There is no {device} device on this machine.", f"There is: {', '.join(here)}.")
     chosen = here[0] if device == "auto" else device
+    if quantization in _DTYPES:
+        return Plan(chosen, _DTYPES[quantization])
+    if quantization in _BITS:
+        if chosen != "cpu":
+            raise ConfigInvalid(f"{quantization} runs on the CPU, not on {chosen}.", "Add --device cpu, or take bf16.")
+        return Plan(chosen, torch.float32, packed=True, bits=_BITS[quantization], required=True)
     if quantization != "auto":
-        if quantization not in _DTYPES:
-            raise ConfigInvalid(f"The quantization {quantization} is not known.", f"Known: auto, {', '.join(_DTYPES)}.")
-        return chosen, _DTYPES[quantization]
+        known = ", ".join(("auto", *_BITS, *_DTYPES))
+        raise ConfigInvalid(f"The quantization {quantization} is not known.", f"Known: {known}.")
     if chosen == "cuda":
-        return chosen, torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return Plan(chosen, torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
     if chosen == "mps":
-        return chosen, torch.bfloat16
+        return Plan(chosen, torch.bfloat16)
     fast_bf16 = {"avx512_bf16", "amx_bf16", "bf16"} & set(cpu_features())
-    return chosen, torch.bfloat16 if fast_bf16 else torch.float32
+    return Plan(chosen, torch.bfloat16 if fast_bf16 else torch.float32, packed=True)
+
+
+def cpu_threads() -> int:
+    """How many threads to compute with: the physical cores this process may use."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

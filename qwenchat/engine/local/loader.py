@@ -2,21 +2,28 @@
 
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged, ModelNotFound, ModelUnsupported, OutOfMemory
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local import hardware
+from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder, can_pack
+from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
+from qwenchat.engine.local.cpu.simd import GROUP, Format
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
+from qwenchat.engine.local.found import Found
 from qwenchat.engine.local.gguf_file import GGUFFile
+from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.network import Network
 from qwenchat.engine.local.shards import shards
+from qwenchat.engine.local.stored import StoredWeight, read_safetensors
 from qwenchat.engine.local.tokenizer import ChatTokenizer, read_json
 
 LONGEST_WINDOW = 32_768
@@ -31,7 +38,7 @@ _DTYPE_NAMES = {torch.bfloat16: "bf16", torch.float16: "float16", torch.float32:
 class LoadedModel:
     """Everything a turn needs."""
 
-    network: Network
+    network: Network[Any]
     tokenizer: ChatTokenizer
     quantization: str
     parameters: int
@@ -45,8 +52,7 @@ class LoadedModel:
 def load(
     path: Path,
     *,
-    device: str,
-    dtype: torch.dtype,
+    plan: Plan,
     cache_folder: Path,
     progress: Callable[[LoadProgressed], None],
     stop: StopSignal,
@@ -57,26 +63,41 @@ def load(
     ModelDamaged naming the file, OutOfMemory, and Stopped.
     """
     try:
-        source = _opened(path, dtype, cache_folder)
-        total = sum(file.stat().st_size for file in source.files)
-        collected = _collected(source.weights, total, device, dtype, progress, stop)
-        decoder = Decoder(source.config, collected.take)
-        collected.check_all_taken()
+        source = _opened(path, cache_folder)
+        packed = plan.packed and can_pack(source.config)
+        if plan.required and not packed:
+            raise ModelUnsupported(f"{path.name} has sizes that cannot be packed.", "Try --quantization bf16.")
+        weights = _reported(source, progress, stop)
+        if packed:
+            network, account = _packed_decoder(source, weights, plan.bits)
+        else:
+            network, account = _decoder(source, weights, plan)
     except (MemoryError, RuntimeError) as error:
         if not hardware.is_out_of_memory(error):
             raise
-        raise OutOfMemory(f"{path.name} does not fit the memory of {device}.", "Choose a smaller model.") from error
+        raise OutOfMemory(
+            f"{path.name} does not fit the memory of {plan.device}.", "Choose a smaller model."
+        ) from error
     except (ModelDamaged, ModelUnsupported) as error:
         if str(path) in error.what:
             raise
         raise type(error)(f"{path} cannot be used: {error.what}", error.remedy) from error
     except OSError as error:
         raise ModelDamaged(f"{path} cannot be read: {error}.", "Check its permissions and the disk.") from error
-    parameters = sum(tensor.numel() for tensor in decoder.tensors)
-    memory = sum(tensor.numel() * tensor.element_size() for tensor in decoder.tensors)
     longest = source.config.max_position
-    window = min(longest, LONGEST_WINDOW)
-    return LoadedModel(decoder, source.tokenizer, source.quantization, parameters, memory, window, longest)
+    return LoadedModel(
+        network, source.tokenizer, account.quantization, account.parameters, account.memory_bytes,
+        min(longest, LONGEST_WINDOW), longest,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What loading made of the weights."""
+
+    quantization: str
+    parameters: int
+    memory_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +106,22 @@ class _Source:
 
     config: DecoderConfig
     tokenizer: ChatTokenizer
-    quantization: str
+    quantization: str | None
+    """The name of the file's format; None for plain floats."""
     files: list[Path]
-    weights: Iterator[tuple[str, Tensor]]
+    weights: Iterator[StoredWeight]
 
 
-def _opened(path: Path, dtype: torch.dtype, cache_folder: Path) -> _Source:
+def _opened(path: Path, cache_folder: Path) -> _Source:
     if path.suffix.lower() == ".gguf":
         file = GGUFFile(path)
-        source = _Source(file.config(), file.tokenizer(cache_folder), file.quantization, [path], file.weights(dtype))
+        source = _Source(file.config(), file.tokenizer(cache_folder), file.quantization, [path], file.weights())
     elif path.is_file():
         raise ModelUnsupported(f"{path} is no GGUF file.", "Name one, or the folder that holds the model.")
     else:
         config, files = _config(path), shards(path)
         tokenizer = ChatTokenizer.from_folder(path)
-        source = _Source(config, tokenizer, _DTYPE_NAMES[dtype], files, _safetensors(files))
+        source = _Source(config, tokenizer, None, files, read_safetensors(files))
     _check(source.config, source.tokenizer, path)
     missing = [file for file in source.files if not file.exists()]
     if missing:
@@ -107,55 +129,48 @@ def _opened(path: Path, dtype: torch.dtype, cache_folder: Path) -> _Source:
     return source
 
 
-class _Weights:
-    """Named tensors on their way into the decoder, each handed out once."""
-
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
-        self._tensors = tensors
-
-    def take(self, name: str, shape: tuple[int, ...]) -> Tensor | None:
-        tensor = self._tensors.pop(name, None)
-        if tensor is None:
-            return None
-        if tuple(tensor.shape) != shape:
-            raise ModelDamaged(
-                f"The weight {name} has the shape {tuple(tensor.shape)} instead of {shape}.", "Download it again."
-            )
-        if not _finite(tensor):
-            raise ModelDamaged(f"The weight {name} holds invalid numbers.", "Download it again.")
-        return tensor
-
-    def check_all_taken(self) -> None:
-        """Raise ModelUnsupported when weights are left over: without them the model would talk nonsense."""
-        left = [name for name in self._tensors if name != "lm_head.weight" and not name.endswith(".inv_freq")]
-        if left:
-            raise ModelUnsupported(f"This variant has weights that are not known: {left[0]}.", "Choose another model.")
-
-
-def _finite(tensor: Tensor) -> bool:
-    """Whether all numbers are finite. Row means carry NaN and infinity along, and cost a tenth of looking at each."""
-    means = tensor if tensor.dim() == 1 else tensor @ tensor.new_full((tensor.shape[1],), 1 / tensor.shape[1])
-    return bool(torch.isfinite(means).all())
-
-
-def _collected(
-    weights: Iterator[tuple[str, Tensor]],
-    total: int,
-    device: str,
-    dtype: torch.dtype,
-    progress: Callable[[LoadProgressed], None],
-    stop: StopSignal,
-) -> _Weights:
-    tensors: dict[str, Tensor] = {}
+def _reported(source: _Source, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> Iterator[StoredWeight]:
+    """The weights as they are read, with word of how far that is."""
+    total = sum(file.stat().st_size for file in source.files)
     done = 0
     progress(LoadProgressed("reading weights", 0, total))
-    for name, tensor in weights:
+    for weight in source.weights:
         if stop.is_set():
             raise Stopped
-        tensors[name] = tensor.to(device=device, dtype=dtype)
-        done = min(total, done + tensor.numel() * tensor.element_size())
+        yield weight
+        done = min(total, done + weight.data.nbytes)
         progress(LoadProgressed("reading weights", done, total))
-    return _Weights(tensors)
+
+
+def _decoder(source: _Source, weights: Iterator[StoredWeight], plan: Plan) -> tuple[Network[Any], _Account]:
+    """The model as torch runs it."""
+    found = Found({weight.name: weight.floats(plan.dtype).to(plan.device) for weight in weights})
+    decoder = Decoder(source.config, found.take)
+    found.check_all_taken()
+    parameters = sum(tensor.numel() for tensor in decoder.tensors)
+    memory = sum(tensor.numel() * tensor.element_size() for tensor in decoder.tensors)
+    return decoder, _Account(source.quantization or _DTYPE_NAMES[plan.dtype], parameters, memory)
+
+
+def _packed_decoder(
+    source: _Source, weights: Iterator[StoredWeight], bits: int | None
+) -> tuple[Network[Any], _Account]:
+    """The model as the CPU's own kernels run it."""
+    threads = hardware.cpu_threads()
+    form = {None: None, 8: Format.U8, 4: Format.U4}[bits]
+
+    def packed(weight: StoredWeight) -> tuple[str, PackedMatrix | np.ndarray]:
+        if len(weight.shape) != 2 or weight.shape[1] % GROUP:
+            return weight.name, weight.floats(torch.float32).numpy()
+        whole = form if weight.name not in WIDE else form and Format.U8
+        return weight.name, pack(weight.kind, weight.data, weight.shape[1], whole, weight.order)
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = Found(dict(pool.map(packed, weights)))
+    decoder = QuantizedDecoder(source.config, found.take, threads)
+    found.check_all_taken()
+    name = f"int{bits}" if bits else source.quantization or "int8"
+    return decoder, _Account(name, decoder.parameters, decoder.nbytes)
 
 
 def _config(folder: Path) -> DecoderConfig:
@@ -184,13 +199,3 @@ def _check(config: DecoderConfig, tokenizer: ChatTokenizer, path: Path) -> None:
             f"{path} has a tokenizer of {tokenizer.vocab_size:,} tokens and weights for {c.vocab:,}.",
             "Download it again.",
         )
-
-
-def _safetensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
-    for file in files:
-        try:
-            with safe_open(file, framework="pt") as weights:
-                for name in weights.keys():  # noqa: SIM118  (not a mapping)
-                    yield name, weights.get_tensor(name)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise ModelDamaged(f"{file} cannot be read: {error}.", "Download it again.") from error

@@ -1,12 +1,14 @@
 """The quantized transformer on the CPU, one sequence at a time."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged
+from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.cpu.attention import AttentionScratch, Cache
 from qwenchat.engine.local.cpu.forward import Scratch, Weights, forward
 from qwenchat.engine.local.cpu.linear import BLOCK, new_vectors
@@ -20,8 +22,16 @@ CHUNK = 256
 """Tokens read at once at most."""
 _APART = ROWS
 """Elements between the end of a row and the next."""
-_MATRICES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
-_MATRICES += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+_FEED_FORWARD = ("gate_proj", "up_proj", "down_proj")
+WIDE = ("model.embed_tokens.weight", "lm_head.weight")
+"""Matrices that four bits would harm most; they keep eight."""
+
+
+def can_pack(config: DecoderConfig) -> bool:
+    """Whether all sizes are whole groups of 32, as the kernels want them."""
+    c = config
+    return not any(size % GROUP for size in (c.hidden, c.intermediate, c.head_dim))
 
 
 class QuantizedCache:
@@ -54,17 +64,21 @@ class QuantizedCache:
 class QuantizedDecoder:
     """The packed weights and the threads that multiply them."""
 
+    interruptible = True
+
     def __init__(
         self,
         config: DecoderConfig,
-        matrix: Callable[[str, int, int], PackedMatrix],
-        vector: Callable[[str, int], np.ndarray | None],
+        take: Callable[[str, tuple[int, ...]], Any],
         threads: int,
     ) -> None:
-        """`matrix(name, rows, columns)` and `vector(name, length)` give the weights by their safetensors names."""
+        """`take(name, shape)` gives a weight by its safetensors name, None if absent.
 
-        def need(name: str, length: int) -> np.ndarray:
-            found = vector(name, length)
+        Matrices are PackedMatrix, vectors float32 arrays.
+        """
+
+        def need(name: str, *shape: int) -> Any:
+            found = take(name, shape)
             if found is None:
                 raise ModelDamaged(f"The weights lack {name}.", "Download the model again.")
             return found
@@ -73,29 +87,33 @@ class QuantizedDecoder:
         d, q, kv = c.head_dim, c.heads * c.head_dim, c.kv_heads * c.head_dim
         sizes = [(q, c.hidden), (kv, c.hidden), (kv, c.hidden), (c.hidden, q)]
         sizes += [(c.intermediate, c.hidden)] * 2 + [(c.hidden, c.intermediate)]
+        names = [f"self_attn.{name}" for name in _ATTENTION] + [f"mlp.{name}" for name in _FEED_FORWARD]
         layers = [f"model.layers.{at}." for at in range(c.layers)]
-        self.embedding = matrix("model.embed_tokens.weight", c.vocab, c.hidden)
-        self.output = self.embedding if c.tied else matrix("lm_head.weight", c.vocab, c.hidden)
+        self.embedding = need("model.embed_tokens.weight", c.vocab, c.hidden)
+        self.output = self.embedding if c.tied else need("lm_head.weight", c.vocab, c.hidden)
         self.matrices = [
-            [matrix(f"{at}{name}.weight", *size) for name, size in zip(_MATRICES, sizes, strict=True)] for at in layers
+            [need(f"{at}{name}.weight", *size) for name, size in zip(names, sizes, strict=True)] for at in layers
         ]
-        norms = [
-            [need(f"{at}{name}_layernorm.weight", c.hidden) for name in ("input", "post_attention")] for at in layers
-        ]
-        head_norms = [[vector(f"{at}self_attn.{name}_norm.weight", d) for name in "qk"] for at in layers]
-        biases = [
-            [vector(f"{at}self_attn.{n}_proj.bias", size) for n, size in (("q", q), ("k", kv), ("v", kv))]
-            for at in layers
-        ]
+
+        def optional(suffix: str, parts: list[tuple[str, int]]) -> np.ndarray:
+            """[layers, parts together] float32, without layers if the model has none of these."""
+            rows = [[take(f"{at}self_attn.{name}_{suffix}", (size,)) for name, size in parts] for at in layers]
+            length = sum(size for _, size in parts)
+            if all(part is None for row in rows for part in row):
+                return np.zeros((0, length), np.float32)
+            if any(part is None for row in rows for part in row):
+                raise ModelDamaged(f"Some layers lack their {suffix}.", "Download the model again.")
+            return np.array([np.concatenate(row) for row in rows], np.float32)
+
         self._weights = Weights(
-            matrices=np.array([[m.table_row for m in row] for row in self.matrices], np.int64),
+            matrices=np.array([[matrix.table_row for matrix in row] for row in self.matrices], np.int64),
             output=np.array(self.output.table_row, np.int64),
-            norms=np.array(norms, np.float32),
-            head_norms=np.array(head_norms if head_norms[0][0] is not None else np.zeros((0, 2, d)), np.float32),
-            biases=np.array(
-                [np.concatenate(row) for row in biases] if biases[0][0] is not None else np.zeros((0, q + 2 * kv)),  # type: ignore[arg-type]
+            norms=np.array(
+                [[need(f"{at}{n}_layernorm.weight", c.hidden) for n in ("input", "post_attention")] for at in layers],
                 np.float32,
             ),
+            head_norms=optional("norm.weight", [("q", d), ("k", d)]).reshape(-1, 2, d),
+            biases=optional("proj.bias", [("q", q), ("k", kv), ("v", kv)]),
             last_norm=need("model.norm.weight", c.hidden),
             heads=c.heads,
             kv_heads=c.kv_heads,
@@ -107,30 +125,63 @@ class QuantizedDecoder:
         self._shared = new_shared()
         self._scratch: Scratch | None = None
 
+    @property
+    def _every_matrix(self) -> list[PackedMatrix]:
+        ends = [self.embedding] if self.config.tied else [self.embedding, self.output]
+        return [*ends, *(matrix for row in self.matrices for matrix in row)]
+
+    @property
+    def parameters(self) -> int:
+        """How many weights there are."""
+        w = self._weights
+        vectors = (w.norms, w.head_norms, w.biases, w.last_norm)
+        return sum(m.rows * m.columns for m in self._every_matrix) + sum(vector.size for vector in vectors)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the matrices."""
+        return sum(matrix.nbytes for matrix in self._every_matrix)
+
     def new_cache(self, window: int) -> QuantizedCache:
         """See `Network.new_cache`."""
-        cache = QuantizedCache(self.config, window)
-        self._scratch = self._new_scratch(cache.arrays.value_scales.shape[2])
-        return cache
+        return QuantizedCache(self.config, window)
 
-    def forward(self, ids: Tensor, cache: QuantizedCache, stop: np.ndarray | None = None) -> Tensor:
+    def forward(self, ids: Tensor, cache: QuantizedCache, stop: StopSignal) -> Tensor:
         """See `Network.forward`."""
-        never = np.zeros(1, np.uint8) if stop is None else stop
-        for begin in range(0, len(ids), CHUNK):
-            logits = self._read(ids[begin : begin + CHUNK].numpy(), cache, never)
+        begin = cache.length
+        try:
+            for chunk in np.split(ids.numpy(), range(CHUNK, len(ids), CHUNK)):
+                logits = self._read(chunk, cache, stop)
+        except Stopped:
+            cache.crop(begin)
+            raise
         return logits
 
-    def _read(self, ids: np.ndarray, cache: QuantizedCache, stop: np.ndarray) -> Tensor:
-        scratch = self._scratch
+    def close(self) -> None:
+        """See `Network.close`."""
+        self._team.close()
+
+    def _read(self, ids: np.ndarray, cache: QuantizedCache, stop: StopSignal) -> Tensor:
+        scratch = self._scratch_for(cache)
         count, start = len(ids), cache.length
+        if start + count > cache.window:
+            raise ValueError(f"{start + count} tokens do not fit a window of {cache.window}")
         scratch.x[:count, : self.config.hidden] = self.embedding.take(ids)
         angles = np.arange(start, start + count)[:, None] * self._frequencies
         scratch.rope[:count, 0], scratch.rope[:count, 1] = np.cos(angles), np.sin(angles)
         logits = np.empty((1, -(-self.config.vocab // ROWS) * ROWS), np.float32)
-        arguments = (self._weights, cache.arrays, scratch, start, count, logits, self._shared, stop)
-        self._team.run(lambda rank: forward(rank, self._team.threads, *arguments))
+        flag = np.frombuffer(stop.flag, np.uint8)
+        arguments = (self._weights, cache.arrays, scratch, start, count, logits, self._shared, flag)
+        if not self._team.run(lambda rank: forward(rank, self._team.threads, *arguments)):
+            raise Stopped
         cache.length = start + count
         return torch.from_numpy(logits[0, : self.config.vocab])
+
+    def _scratch_for(self, cache: QuantizedCache) -> Scratch:
+        capacity = cache.arrays.value_scales.shape[2]
+        if self._scratch is None or self._scratch.attention.scores.shape[2] != capacity + _APART:
+            self._scratch = self._new_scratch(capacity)
+        return self._scratch
 
     def _new_scratch(self, capacity: int) -> Scratch:
         c, threads = self.config, self._team.threads

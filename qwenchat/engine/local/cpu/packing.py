@@ -1,14 +1,37 @@
-"""Weights in the formats of the native kernels: quantized, laid out in tiles, and kept in memory that is aligned."""
+"""Weights as they lie in files, packed into the formats of the native kernels in one pass.
+
+GGUF's 4-bit and 8-bit blocks keep their integers and scales; floats and the other blocks are quantized.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
+from gguf import GGMLQuantizationType as Kind
+from gguf.quants import dequantize
 
-from qwenchat.engine.local.cpu.simd import GROUP, ROWS, Format
+from qwenchat.engine.local.cpu.linear import U8
+from qwenchat.engine.local.cpu.native import address_of, float_of_half, half_bits, native
+from qwenchat.engine.local.cpu.simd import (
+    GROUP,
+    ROWS,
+    Format,
+    floats_of_bf16,
+    floats_of_bytes,
+    floats_of_floats,
+    floats_of_halves,
+    largest,
+    quantize,
+)
 
 _ALIGNMENT = 64
+_EXACT = {Kind.Q8_0: Format.U8, Kind.Q5_0: Format.U8, Kind.Q4_0: Format.U4, Kind.Q4_1: Format.U4_MIN}
+_EXACT |= {Kind.Q4_K: Format.U4_MIN}
+"""Blocks that a format holds as they are."""
+_FLOATS = (Kind.F32, Kind.F16, Kind.BF16, Kind.Q6_K)
+"""What is read as floats here; the rest is dequantized first."""
+_F32, _F16, _BF16, _Q8_0, _Q5_0, _Q4_0, _Q4_1, _Q4_K = (
+    int(kind) for kind in (Kind.F32, Kind.F16, Kind.BF16, Kind.Q8_0, Kind.Q5_0, Kind.Q4_0, Kind.Q4_1, Kind.Q4_K)
+)
 
 
 def aligned(count: int, dtype: type[np.generic]) -> np.ndarray:
@@ -34,6 +57,11 @@ class PackedMatrix:
     """float16, [tile, group, row]; empty but for U4_MIN."""
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.rows, self.columns
+
+    @property
     def table_row(self) -> list[int]:
         """The matrix as `linear` wants it: format, addresses of weights, scales and minima, tiles, groups."""
         addresses = [array.ctypes.data for array in (self.weights, self.scales, self.minima)]
@@ -43,6 +71,11 @@ class PackedMatrix:
     def nbytes(self) -> int:
         """Memory it takes."""
         return self.weights.nbytes + self.scales.nbytes + self.minima.nbytes
+
+    @property
+    def finite(self) -> bool:
+        """Whether it was made of finite numbers."""
+        return bool(np.isfinite(self.scales).all() and np.isfinite(self.minima).all())
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Some rows as float32 [n, columns]."""
@@ -59,47 +92,155 @@ class PackedMatrix:
         return values.reshape(len(rows), self.columns)
 
 
-def pack(q: Tensor, scales: Tensor, form: Format, minima: Tensor | None = None) -> PackedMatrix:
-    """Lay out quantized weights: q [n, k] uint8, scales and minima [n, k / 32]; k must be a multiple of 32."""
-    rows, columns = q.shape
+def pack(kind: Kind, data: np.ndarray, columns: int, form: Format | None, order: np.ndarray | None) -> PackedMatrix:
+    """Pack a matrix that lies in a file as `data` [rows, bytes] uint8; columns must be a multiple of 32.
+
+    `form` is what floats are quantized to, U8 or U4; with None, blocks stay as near to themselves as the formats
+    allow. `order` says which of the file's rows each row is.
+    """
+    exact = _EXACT.get(kind) if form is None else None
+    if exact is None and kind not in _FLOATS:
+        data = dequantize(data, kind).view(np.uint8).reshape(len(data), -1)
+        kind = Kind.F32
+    form = exact or form or Format.U8
+    rows = len(data)
     tiles, groups = -(-rows // ROWS), columns // GROUP
-    if missing := tiles * ROWS - rows:
-        q = torch.nn.functional.pad(q, (0, 0, 0, missing), value=form.zero)
-        scales = torch.nn.functional.pad(scales, (0, 0, 0, missing))
-        minima = None if minima is None else torch.nn.functional.pad(minima, (0, 0, 0, missing))
-    tiled = q.view(tiles, ROWS, columns // 4, 4).transpose(1, 2)
-    if form is not Format.U8:
-        halves = tiled.reshape(tiles, columns // 8, 2, ROWS, 4)
-        tiled = halves[:, :, 0] | halves[:, :, 1] << 4
-    weights = aligned(tiled.numel(), np.uint8)
-    torch.from_numpy(weights).view(tiled.shape).copy_(tiled)
-    empty = aligned(0, np.float16)
-    return PackedMatrix(
-        form, rows, columns, weights, _tiled(scales, tiles, groups),
-        empty if minima is None else _tiled(minima, tiles, groups),
-    )  # fmt: skip
+    weights = aligned(tiles * groups * form.group_bytes, np.uint8)
+    weights[:] = form.zero * (1 if form is Format.U8 else 17)
+    scales = aligned(tiles * groups * ROWS, np.uint16)
+    minima = aligned(tiles * groups * ROWS if form is Format.U4_MIN else 0, np.uint16)
+    order = np.arange(rows) if order is None else order
+    _pack(int(kind), int(form), np.ascontiguousarray(data), order, groups, weights, scales, minima)
+    return PackedMatrix(form, rows, columns, weights, scales.view(np.float16), minima.view(np.float16))
 
 
-def _tiled(figures: Tensor, tiles: int, groups: int) -> np.ndarray:
-    """Scales or minima [n, groups] as float16 [tile, group, row]."""
-    out = aligned(figures.numel(), np.float16)
-    torch.from_numpy(out).view(tiles, groups, ROWS).copy_(figures.view(tiles, ROWS, groups).transpose(1, 2))
-    return out
+@native
+def _pack(kind, form, data, order, groups, weights, scales, minima):
+    values, q = np.empty(GROUP, np.float32), np.empty(GROUP, np.uint8)
+    for row in range(order.shape[0]):
+        source, tile, lane = data[order[row]], row // ROWS, row % ROWS
+        for group in range(groups):
+            figure, minimum = tile * groups + group, np.float32(0.0)
+            if form == U8:
+                scale = _read_floats(kind, source, group, values)
+                inverse = np.float32(1.0) / scale if scale > 0 else np.float32(0.0)
+                if kind in (_Q8_0, _Q5_0):
+                    inverse = np.float32(1.0)
+                to = address_of(weights) + figure * GROUP * ROWS + 4 * lane
+                quantize(address_of(values), inverse, to, 4 * ROWS, 128)
+            else:
+                if kind in (_Q4_0, _Q4_1, _Q4_K):
+                    scale, minimum = _read_block(kind, source, group, q)
+                else:
+                    _read_floats(kind, source, group, values)
+                    scale = _nearest_u4(values, q)
+                for quad in range(0, GROUP // 4, 2):
+                    at = (figure * GROUP // 8 + quad // 2) * 4 * ROWS + 4 * lane
+                    for i in range(4):
+                        weights[at + i] = q[4 * quad + i] | q[4 * quad + 4 + i] << 4
+            scales[figure * ROWS + lane] = half_bits(scale)
+            if minima.shape[0]:
+                minima[figure * ROWS + lane] = half_bits(minimum)
 
 
-def quantize(weight: Tensor, form: Format) -> PackedMatrix:
-    """Quantize a matrix [n, k] of floats, group by group."""
-    groups = weight.float().unflatten(1, (-1, GROUP))
-    if form is Format.U8:
-        scale = (groups.abs().amax(-1) / 127).half().float()
-        q = groups * _inverse(scale)[..., None]
-        return pack((q.round_() + 128).clamp_(1, 255).to(torch.uint8).flatten(1), scale, form)
-    low, high = groups.amin(-1), groups.amax(-1)
-    scale = ((high - low) / 15).half().float()
-    minimum = low.half().float()
-    q = (groups - minimum[..., None]) * _inverse(scale)[..., None]
-    return pack(q.round_().clamp_(0, 15).to(torch.uint8).flatten(1), scale, Format.U4_MIN, minimum)
+@native
+def _nearest_u4(values, q):
+    """Quantize 32 floats to four bits around 8 and return the scale: of several, that with the least square error."""
+    low, high = values.min(), values.max()
+    outermost = high if high > -low else low
+    best, least = np.float32(0.0), np.float32(np.inf)
+    for step in range(9):
+        scale = float_of_half(half_bits(outermost / -np.float32(8.4 - 0.2 * step)))
+        inverse = np.float32(1.0) / scale if scale != 0 else np.float32(0.0)
+        error = np.float32(0.0)
+        for i in range(GROUP):
+            nearest = np.floor(min(max(values[i] * inverse + np.float32(8.5), np.float32(0.0)), np.float32(15.0)))
+            error += (values[i] - (nearest - np.float32(8.0)) * scale) ** 2
+        if error < least:
+            best, least = scale, error
+    inverse = np.float32(1.0) / best if best != 0 else np.float32(0.0)
+    for i in range(GROUP):
+        q[i] = np.uint8(min(max(values[i] * inverse + np.float32(8.5), np.float32(0.0)), np.float32(15.0)))
+    return best if low > -np.inf and high < np.inf else np.float32(np.nan)
 
 
-def _inverse(scale: Tensor) -> Tensor:
-    return torch.where(scale > 0, 1 / scale, 0)
+@native
+def _byte(source, at):
+    return np.int64(source[at])
+
+
+@native
+def _half(source, at):
+    return float_of_half(np.uint16(_byte(source, at) | _byte(source, at + 1) << 8))
+
+
+@native
+def _read_floats(kind, source, group, values):
+    """32 floats of a row, or integers as floats; returns the scale that makes eight bits of them."""
+    to, begin = address_of(values), address_of(source)
+    if kind == _F32:
+        floats_of_floats(begin + 4 * GROUP * group, to)
+    elif kind == _BF16:
+        floats_of_bf16(begin + 2 * GROUP * group, to)
+    elif kind == _F16:
+        floats_of_halves(begin + 2 * GROUP * group, to)
+    elif kind == _Q8_0:
+        floats_of_bytes(begin + 34 * group + 2, to)
+        return _half(source, 34 * group)
+    elif kind == _Q5_0:
+        _read_q5_0(source, 22 * group, values)
+        return _half(source, 22 * group)
+    else:
+        for i in range(GROUP):
+            values[i] = _q6_k(source, group * GROUP + i)
+    return largest(to) / np.float32(127.0)
+
+
+@native
+def _read_q5_0(source, block, values):
+    """The integers of ggml's Q5_0, around zero."""
+    for i in range(GROUP):
+        both, fifth = _byte(source, block + 6 + i % 16), _byte(source, block + 2 + i // 8) >> (i % 8) & 1
+        values[i] = np.float32((both & 15 if i < 16 else both >> 4) + fifth * 16 - 16)
+
+
+@native
+def _q6_k(source, at):
+    """One weight of ggml's Q6_K: 256 to a block, sixteen to a scale; low four and high two bits lie apart."""
+    block, place = at // 256 * 210, at % 256
+    part, within = place // 128, place % 128
+    low = _byte(source, block + 64 * part + within % 64)
+    low = low & 15 if within < 64 else low >> 4
+    high = _byte(source, block + 128 + 32 * part + within % 32) >> (within // 32 * 2) & 3
+    scale = np.float32(np.int8(source[block + 192 + place // 16]))
+    return _half(source, block + 208) * scale * np.float32((low | high << 4) - 32)
+
+
+@native
+def _read_block(kind, source, group, q):
+    """The integers, the scale and the minimum of 32 weights of four bits."""
+    if kind == _Q4_K:
+        return _read_q4_k(source, group, q)
+    size = 18 if kind == _Q4_0 else 20
+    block, first = group * size, group * size + size - GROUP // 2
+    for i in range(GROUP // 2):
+        both = _byte(source, first + i)
+        q[i], q[GROUP // 2 + i] = both & 15, both >> 4
+    return _half(source, block), _half(source, block + 2) if kind == _Q4_1 else np.float32(0.0)
+
+
+@native
+def _read_q4_k(source, group, q):
+    """ggml's Q4_K: eight groups share two halves; six-bit factors make each group's scale and minimum of them."""
+    block, part = group // 8 * 144, group % 8
+    for i in range(GROUP):
+        both = _byte(source, block + 16 + part // 2 * GROUP + i)
+        q[i] = both & 15 if part % 2 == 0 else both >> 4
+    factors = block + 4
+    if part < 4:
+        scale, minimum = _byte(source, factors + part) & 63, _byte(source, factors + part + 4) & 63
+    else:
+        both = _byte(source, factors + part + 4)
+        scale = (both & 15) | (_byte(source, factors + part - 4) >> 6) << 4
+        minimum = (both >> 4) | (_byte(source, factors + part) >> 6) << 4
+    return _half(source, block) * np.float32(scale), -_half(source, block + 2) * np.float32(minimum)

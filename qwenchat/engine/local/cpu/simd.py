@@ -107,6 +107,32 @@ def quantize(_, source, inverse, out, stride, flip):
     return types.int32(types.int64, types.float32, types.int64, types.int64, types.int64), generate
 
 
+def _widening(element: ir.Type, widen: Callable[[ir.IRBuilder, ir.Value], ir.Value]) -> Any:
+    """Code that turns the 32 elements at one address into float32 at another."""
+
+    @intrinsic
+    def kernel(_, source, out):
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+            values = widen(builder, _load(builder, args[0], 0, ir.VectorType(element, GROUP), 1))
+            builder.store(values, builder.inttoptr(args[1], _GROUP.as_pointer())).align = 4
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), generate
+
+    return kernel
+
+
+def _widen_bf16(b: ir.IRBuilder, values: ir.Value) -> ir.Value:
+    ints = ir.VectorType(_I32, GROUP)
+    return b.bitcast(b.shl(b.zext(values, ints), ir.Constant(ints, [16] * GROUP)), _GROUP)
+
+
+floats_of_floats = _widening(_F32, lambda b, values: values)
+floats_of_halves = _widening(ir.HalfType(), lambda b, values: b.fpext(values, _GROUP))
+floats_of_bf16 = _widening(_I16, _widen_bf16)
+floats_of_bytes = _widening(_I8, lambda b, values: b.sitofp(values, _GROUP))
+
+
 def _call(b: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[ir.Value]) -> ir.Value:
     kind = ir.FunctionType(result, [arg.type for arg in args])
     return b.call(cgutils.get_or_insert_function(b.module, kind, name), args)
