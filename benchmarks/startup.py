@@ -1,11 +1,11 @@
 """Measures how soon the program is there: python -m benchmarks.startup [--runs N] [--model NAME] [--json].
 
-first frame: from starting `qwenchat` in a pseudo-terminal to the moment its first screen, down to the composer's lower edge,
-has arrived; `--help` and `--version`: to the end of the process; `ask`: to the first byte of the answer, with the
+first frame: from starting `qwenchat` in a pseudo-terminal to the moment its first screen, down to the composer's lower
+edge, has arrived; `--help` and `--version`: to the end of the process; `ask`: to the first byte of the answer, with the
 model's files on this machine, so that importing the engine, loading the weights and reading the prompt are all in it.
 
-Nothing is written but below a temporary folder; a model that is missing is fetched into the user's cache before the clock
-starts. A machine that does something else meanwhile gives worse figures: the load is printed with them.
+Nothing is written but below a temporary folder; a model that is missing is fetched into the user's cache before the
+clock starts. A machine that does something else meanwhile gives worse figures: the load is printed with them.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def _output(terminal: int, started: float) -> list[tuple[float, bytes]]:
 
 
 def _complete_after(pieces: list[tuple[float, bytes]]) -> float:
-    """When the pieces first made up a whole screen; they are drawn afterwards, so that drawing takes no time of theirs."""
+    """When the pieces first made up a whole screen; drawn afterwards, so that drawing delays no reading."""
     screen = pyte.Screen(COLUMNS, LINES)
     stream = pyte.ByteStream(screen)
     for seconds, data in pieces:
