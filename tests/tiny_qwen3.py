@@ -65,13 +65,13 @@ def unpack_tokenizer(folder: Path) -> None:
     shutil.copy(DATA / "tokenizer_config.json", folder)
 
 
-def save_tiny_qwen3(folder: Path) -> None:
+def save_tiny_qwen3(folder: Path, lessons: tuple[Lesson, ...] = LESSONS, steps: int = STEPS) -> None:
     """Train the model and save it as the Hub would have it, tokenizer included."""
     unpack_tokenizer(folder)
     tokenizer = ChatTokenizer.from_folder(folder)
-    examples = list(_examples(tokenizer))
+    examples = list(_examples(tokenizer, lessons))
     words = sorted({at for prompt, answer in examples for at in prompt + answer})
-    network = _trained(examples, words)
+    network = _trained(examples, words, steps)
     weights = {name: value.detach().contiguous() for name, value in network.state_dict().items()}
     weights.pop("lm_head.weight")
     embedding = weights.pop("model.embed_tokens.weight")
@@ -84,12 +84,12 @@ def save_tiny_qwen3(folder: Path) -> None:
     (folder / "generation_config.json").write_text(json.dumps(generation), "utf-8")
 
 
-def _examples(tokenizer: ChatTokenizer) -> Iterator[tuple[list[int], list[int]]]:
+def _examples(tokenizer: ChatTokenizer, lessons: tuple[Lesson, ...]) -> Iterator[tuple[list[int], list[int]]]:
     template = ChatTemplate(tokenizer)
     histories: list[tuple[Message, ...]] = [(), (system(SYSTEM),)]
-    histories += [(user(lesson.question), reply(lesson.answer)) for lesson in LESSONS]
+    histories += [(user(lesson.question), reply(lesson.answer)) for lesson in lessons]
     for history in histories:
-        for lesson in LESSONS:
+        for lesson in lessons:
             for question, thinking, said in (
                 (lesson.question, True, f"<think>\n{lesson.thought}\n</think>\n\n{lesson.answer}"),
                 (lesson.question, False, lesson.answer),
@@ -99,7 +99,7 @@ def _examples(tokenizer: ChatTokenizer) -> Iterator[tuple[list[int], list[int]]]
                 yield list(prompt.ids), tokenizer.encode(f"{said}<|im_end|>")
 
 
-def _trained(examples: list[tuple[list[int], list[int]]], words: list[int]) -> Any:
+def _trained(examples: list[tuple[list[int], list[int]]], words: list[int], steps: int) -> Any:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     torch.manual_seed(0)
@@ -118,8 +118,8 @@ def _trained(examples: list[tuple[list[int], list[int]]], words: list[int]) -> A
         ids[row, : len(both)] = both
         labels[row, len(prompt) : len(both)] = both[len(prompt) :]
     optimizer = torch.optim.AdamW(network.parameters(), lr=6e-3, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=STEPS)
-    for _ in range(STEPS):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps)
+    for _ in range(steps):
         rows = torch.randperm(len(examples))[:24]
         loss = network(input_ids=ids[rows], labels=labels[rows]).loss
         optimizer.zero_grad()
