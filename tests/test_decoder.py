@@ -19,6 +19,7 @@ from transformers import (
 from qwenchat.chat.errors import ModelUnsupported
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.loader import LoadedModel, load
 
 VOCAB, WINDOW = 200, 256
@@ -48,8 +49,7 @@ MODELS: dict[str, tuple[type[PreTrainedModel], Any]] = {
 def loaded(folder: Path, tmp_path: Path) -> LoadedModel:
     return load(
         folder,
-        device="cpu",
-        dtype=torch.float32,
+        plan=Plan("cpu", torch.float32),
         cache_folder=tmp_path,
         progress=lambda step: None,
         stop=StopSignal(),
@@ -85,7 +85,7 @@ class Pair:
 
     def read(self, ids: list[int]) -> None:
         with torch.inference_mode():
-            self.context.read(ids)
+            self.context.read(ids, StopSignal())
 
     def error(self) -> float:
         """How far our logits after all that was read are from those of transformers, relative to their size."""

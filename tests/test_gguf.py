@@ -20,6 +20,7 @@ from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.engine import LocalEngine
 from qwenchat.engine.local.gguf_file import GGUFFile
+from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.loader import LoadedModel, load
 from qwenchat.engine.local.tokenizer import ChatTokenizer, read_json
 from qwenchat.paths import Paths
@@ -128,14 +129,14 @@ def add_tokenizer(writer: GGUFWriter, folder: Path, rows: int) -> None:
 
 def loaded(path: Path, cache: Path) -> LoadedModel:
     return load(
-        path, device="cpu", dtype=torch.float32, cache_folder=cache, progress=lambda step: None, stop=StopSignal()
+        path, plan=Plan("cpu", torch.float32), cache_folder=cache, progress=lambda step: None, stop=StopSignal()
     )
 
 
 def logits(model: LoadedModel, ids: list[int]) -> torch.Tensor:
     context = Context(model.network, 256)
     with torch.inference_mode():
-        context.read(ids)
+        context.read(ids, StopSignal())
     return context.logits
 
 

@@ -19,14 +19,14 @@ from qwenchat.chat.errors import ModelDamaged, ModelError, ModelNotFound, ModelU
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.loader import LoadedModel, load
 
 
 def loaded(folder: Path, dtype: torch.dtype = torch.float32) -> LoadedModel:
     return load(
         folder,
-        device="cpu",
-        dtype=dtype,
+        plan=Plan("cpu", dtype),
         cache_folder=folder / "cache",
         progress=lambda step: None,
         stop=StopSignal(),
@@ -36,7 +36,7 @@ def loaded(folder: Path, dtype: torch.dtype = torch.float32) -> LoadedModel:
 def logits(model: LoadedModel) -> torch.Tensor:
     context = Context(model.network, 64)
     with torch.inference_mode():
-        context.read(list(range(0, 60, 3)))
+        context.read(list(range(0, 60, 3)), StopSignal())
     return context.logits
 
 
