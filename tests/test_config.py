@@ -118,11 +118,3 @@ def test_the_command_line_offers_what_the_file_allows() -> None:
     choices = {parameter.name: getattr(parameter.type, "choices", None) for parameter in cli.params}
     assert set(choices["device"] or ()) == set(get_args(config.Device))
     assert set(choices["quantization"] or ()) == set(get_args(config.Quantization))
-
-
-def test_the_example_of_the_documentation_is_valid_and_complete(tmp_path: Path) -> None:
-    page = (Path(__file__).parent.parent / "docs" / "commands.md").read_text("utf-8")
-    found, problems = read(written(tmp_path, page.split("```toml\n")[1].split("```")[0]))
-    assert problems == ()
-    assert None not in [getattr(found, name) for name in Settings.__slots__]
-    assert None not in [getattr(found.sampling, name) for name in SamplingOverrides.__slots__]

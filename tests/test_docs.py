@@ -1,0 +1,211 @@
+"""What the documentation names is there, and what is there is named."""
+
+import re
+import shlex
+from dataclasses import fields
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import pytest
+
+from qwenchat import config
+from qwenchat.chat.sampling import NON_THINKING, THINKING, SamplingOverrides
+from qwenchat.cli import cli
+from qwenchat.config import Settings
+from qwenchat.engine.local.catalog import KNOWN
+from qwenchat.library.library import Library
+from qwenchat.plain import PlainChat
+from qwenchat.session import Session
+from qwenchat.tui.app import QwenChat
+from qwenchat.tui.screens.chat import ChatScreen
+from qwenchat.tui.screens.help import bindings_of, key_name
+from qwenchat.tui.slash import COMMANDS
+from qwenchat.tui.widgets.composer import Composer
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SAMPLING = tuple(field.name for field in fields(SamplingOverrides))
+SETTINGS = tuple(field.name for field in fields(Settings) if field.name != "sampling")
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text("utf-8")
+
+
+def section(text: str, heading: str) -> str:
+    """What stands below a heading of the second level."""
+    return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The rows of all tables of a text, without their headings."""
+    found, in_table = [], False
+    for line in text.splitlines():
+        if not line.startswith("|"):
+            in_table = False
+        elif in_table and not line.startswith("|---"):
+            found.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+        else:
+            in_table = line.startswith("|---")
+    return found
+
+
+def names(cell: str) -> list[str]:
+    """What a cell says in code."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def options() -> dict[str, click.Option]:
+    return {str(p.name): p for p in cli.params if isinstance(p, click.Option)}
+
+
+@pytest.mark.parametrize(("heading", "keys"), [("Settings", SETTINGS), ("Sampling", SAMPLING)])
+def test_every_setting_is_described_with_its_flag_and_its_variable(heading: str, keys: tuple[str, ...]) -> None:
+    described = {names(row[0])[0]: row for row in rows(section(page("configuration.md"), heading))}
+    assert set(described) == set(keys)
+    for key, (_, flag, variable, *_) in described.items():
+        assert names(flag) == options()[key].opts
+        assert names(variable) == [options()[key].envvar]
+
+
+def test_the_defaults_of_the_settings_are_those_of_the_program() -> None:
+    for key, _, _, default, *_ in rows(section(page("configuration.md"), "Settings")):
+        value = getattr(Settings(), names(key)[0])
+        said = names(default)
+        assert said == ([str(value).lower() if isinstance(value, bool) else value] if value not in (None, "") else [])
+
+
+def test_the_presets_are_those_of_the_program() -> None:
+    for key, _, _, thinking, not_thinking, *_ in rows(section(page("configuration.md"), "Sampling")):
+        for said, preset in ((thinking, THINKING), (not_thinking, NON_THINKING)):
+            value = getattr(preset, names(key)[0])
+            assert said == "a fresh one each turn" if value is None else float(said) == value
+
+
+@pytest.mark.parametrize(("key", "values"), [("device", config.Device), ("quantization", config.Quantization)])
+def test_every_choice_of_a_setting_is_described(key: str, values: Any) -> None:
+    (row,) = [row for row in rows(section(page("configuration.md"), "Settings")) if names(row[0]) == [key]]
+    assert set(names(row[4])) == set(get_args(values))
+
+
+def test_the_example_of_a_configuration_is_valid_and_complete(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(section(page("configuration.md"), "Example").split("```toml\n")[1].split("```")[0], "utf-8")
+    found, problems = config.read(file)
+    assert problems == ()
+    assert None not in [getattr(found, name) for name in SETTINGS]
+    assert None not in [getattr(found.sampling, name) for name in SAMPLING]
+
+
+def test_the_example_of_a_theme_is_the_shipped_one() -> None:
+    example = section(page("configuration.md"), "Themes").split("```toml\n")[1].split("```")[0]
+    shipped = (ROOT / "themes" / "qwenchat-dark.toml").read_text("utf-8")
+    assert example.strip() == "\n".join(line for line in shipped.splitlines() if not line.startswith("#")).strip()
+
+
+@pytest.mark.parametrize(
+    ("heading", "place"), [("In the chat", ChatScreen), ("Writing", Composer), ("The program", QwenChat)]
+)
+def test_every_key_is_described(heading: str, place: type) -> None:
+    assert {row[0] for row in rows(section(page("keys.md"), heading))} == {
+        key_name(keys) for keys in bindings_of(place)
+    }
+
+
+def test_every_command_in_a_message_is_described() -> None:
+    described = {names(row[0])[0] for row in rows(section(page("keys.md"), "Commands in a message"))}
+    assert described == {f"/{name}" for name in COMMANDS}
+
+
+def test_every_command_line_by_line_is_described() -> None:
+    described = rows(section(page("commands.md"), "The chat line by line"))
+    session = Session(None, Library.in_memory())  # type: ignore[arg-type]
+    known = PlainChat(session, None)._commands  # type: ignore[arg-type]
+    assert {name.split()[0] for row in described for name in names(row[0])} == {f"/{name}" for name in known}
+
+
+def commands_in(text: str) -> list[list[str]]:
+    """The arguments of each `qwenchat ...` that a text has in code, without pipes and redirections."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    code = [line for block in blocks for line in block.splitlines()]
+    code += re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    found = []
+    for line in code:
+        words = shlex.split(line, comments=True) if "qwenchat " in line else []
+        while "qwenchat" in words:
+            words = words[words.index("qwenchat") + 1 :]
+            found.append(list(takewhile(lambda word: word not in ("|", ">", ">>"), words)))
+    return found
+
+
+def parse(command: click.Command, arguments: list[str]) -> click.Context:
+    """The innermost context of a command line; raises UsageError for what the program would refuse."""
+    context = command.make_context("qwenchat", list(arguments))
+    if isinstance(command, click.Group) and (rest := [*context._protected_args, *context.args]):
+        _, inner, rest = command.resolve_command(context, rest)
+        assert inner is not None
+        return parse(inner, rest)
+    return context
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_every_command_that_a_page_shows_is_one_the_program_takes(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QWENCHAT_HOME", str(tmp_path))
+    for arguments in commands_in(file.read_text("utf-8")):
+        if "--help" not in arguments and "--version" not in arguments:
+            parse(cli, arguments)
+
+
+def test_the_look_at_the_commands_of_a_page_would_find_a_wrong_one() -> None:
+    assert commands_in('a `qwenchat ask "b c" | head`\n```sh\nx | qwenchat --plian > y\n```') == [
+        ["--plian"],
+        ["ask", "b c"],
+    ]
+    with pytest.raises(click.UsageError):
+        parse(cli, ["--plian"])
+
+
+def test_every_command_of_the_program_is_described() -> None:
+    shown = commands_in(page("commands.md"))
+    for name, command in cli.commands.items():
+        assert any(words[:1] == [name] for words in shown), name
+        for inner in command.commands if isinstance(command, click.Group) else ():
+            assert [name, inner] in [words[:2] for words in shown]
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_every_link_within_the_documentation_leads_somewhere(file: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", file.read_text("utf-8")):
+        if "://" in target:
+            continue
+        place, _, anchor = target.partition("#")
+        linked = file.parent / place if place else file
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text("utf-8"), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert anchor in anchors, target
+
+
+def test_what_the_troubleshooting_quotes_is_said_by_the_program() -> None:
+    source = "".join(file.read_text("utf-8") for file in sorted((ROOT / "qwenchat").rglob("*.py")))
+    quoted = [text for heading in re.findall(r"^### (.*)$", page("troubleshooting.md"), re.MULTILINE)
+              for text in names(heading) if " " in text]  # fmt: skip
+    assert quoted
+    assert [text for text in quoted if text not in source] == []
+
+
+def test_the_sizes_of_the_models_are_right() -> None:
+    described = rows(section(page("models.md"), "What fits"))
+    expected = []
+    for model in KNOWN:
+        values = model.layers * model.kv_heads * model.head_dim
+        sizes = [model.bf16_bytes, model.parameters * 8.5 / 8, model.parameters * 4.5 / 8, model.bf16_bytes]
+        per_token = [values * (1 + 2 / 32 + 1 + 4 / model.head_dim), model.kv_bytes_per_token]
+        cells = [f"{size / 1e9:.1f} GB" for size in sizes] + [f"{size / 1e3:.0f} kB" for size in per_token]
+        expected.append([f"`{model.name}`", *cells])
+    assert described == expected
