@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
+# Without an NVIDIA driver a torch for CPUs, else the newest for CUDA that the driver can run; or what uv is told here.
+TORCH ?= $(if $(wildcard /proc/driver/nvidia/version)$(shell which nvidia-smi 2>/dev/null),auto,cpu)
 
 .PHONY: chat test test-slow clean
 
@@ -28,8 +30,14 @@ $(VENV)/bin/python:
 	  { echo "qwenchat needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1). Name another: make chat PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# On Linux the torch of PyPI is the one for CUDA, 2.7 GB to fetch, also where there is no GPU; uv knows where the others are.
+# Where pip was told where packages come from, that counts alone; and when uv finds nothing, PyPI's torch is good.
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@[ "$$(uname)" != Linux ] || $(PIP) config list | grep -qE 'index|find-links' || \
+	  { $(PIP) install --quiet --constraint constraints.txt uv && \
+	    $(BIN)/uv pip install --python $(BIN)/python --torch-backend $(TORCH) --constraint constraints.txt torch; } || \
+	  echo "The torch for $(TORCH) could not be had; PyPI's is taken."
+	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
