@@ -209,3 +209,5 @@ def test_the_sizes_of_the_models_are_right() -> None:
         cells = [f"{size / 1e9:.1f} GB" for size in sizes] + [f"{size / 1e3:.0f} kB" for size in per_token]
         expected.append([f"`{model.name}`", *cells])
     assert described == expected
+    readme = rows(section((ROOT / "README.md").read_text("utf-8"), "Models and memory"))
+    assert readme == [[row[0], row[1], row[2], row[4]] for row in expected[:4]]
