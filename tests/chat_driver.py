@@ -108,9 +108,7 @@ class Chat:
     async def idle(self) -> None:
         """Wait until no turn runs and the reply is drawn as a whole."""
         await self.until(lambda: not self.session.busy and self.app._chat._live is None, "the end of the turn")
-        await self.until(
-            lambda: all(r._markdown.source == r.answer for r in self.replies), "the reply rendered as a whole"
-        )
+        await self.until(lambda: all(reply.answer.settled for reply in self.replies), "the reply rendered as a whole")
         await self.pilot.pause()
 
     async def click_text(self, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from textual.widgets import Markdown, OptionList
+from textual.widgets import Markdown, OptionList, Static
 
 from qwenchat.chat.errors import EngineFailed, LibraryUnwritable, ModelNotFound
 from qwenchat.chat.events import LoadProgressed
@@ -21,6 +21,11 @@ LONG = "\n\n".join(f"Paragraph {n} of a long answer." for n in range(60))
 
 def _clipboard(it) -> str:
     return it.app.clipboard
+
+
+def _all_text(widget) -> str:
+    """What a widget and all below it say, also what is scrolled away."""
+    return "\n".join(str(static.render()) for static in widget.query(Static))
 
 
 class TestWriting:
@@ -130,6 +135,40 @@ class TestReading:
             assert it.session.busy
             it.engine.release()
             await it.sees("word39")
+
+    async def test_a_long_block_of_code_is_all_there_while_it_streams_and_afterwards(self):
+        code = "\n".join(f"line_{n} = {n}" for n in range(600))
+        script = Script(f"Here:\n\n```python\n{code}\n```\n\nDone.", hold_at=1130)
+        async with chat(script) as it:
+            await it.send("Go")
+            await it.sees("line_560 = 560")
+            shown = _all_text(it.replies[-1].answer)
+            assert it.session.busy
+            assert [shown.count(f"line_{n} =") for n in range(560)] == [1] * 560
+            it.engine.release()
+            await it.idle()
+            await it.sees("line_599 = 599", "Done.")
+            shown = _all_text(it.replies[-1].answer)
+            assert [shown.count(f"line_{n} =") for n in range(600)] == [1] * 600
+
+    async def test_a_long_reply_reads_the_same_while_it_streams_and_when_it_is_opened_again(self):
+        text = LONG + "\n\n" + "\n".join(f"{n}. item {n} of the *list*" for n in range(1, 60)) + "\n\n# The end\n"
+        async with chat(Script(text), size=(80, 300)) as it:
+            await it.ask("Go")
+            streamed = it.screen
+            conversation = it.session.conversation
+            await it.press("ctrl+n")
+            it.app._chat._open(conversation)
+            await it.sees("The end")
+            assert it.screen == streamed
+            for n in range(1, 60):
+                assert f" {n}. item {n} of the list" in streamed
+
+    async def test_a_link_that_is_defined_at_the_end_is_a_link(self):
+        text = f"See [the page][1].\n\n{LONG}\n\n[1]: http://example.org"
+        async with chat(Script(text), size=(80, 300)) as it:
+            await it.ask("Go")
+            await it.sees("See the page.")
 
     async def test_a_fence_that_never_closes_is_shown(self):
         async with chat(Script("```\nfirst line\nsecond line")) as it:

@@ -1,29 +1,19 @@
 """What one speaker said, as widgets: the words of system and user, and the model's reply while it grows and after."""
 
-import logging
-
-from markdown_it import MarkdownIt
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Markdown, Static
+from textual.widgets import Static
 
 from qwenchat.chat.events import AnswerReclassified, Channel, Event, TextProduced, ThoughtEnded, ThoughtStarted
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status
 from qwenchat.chat.provenance import FinishReason, Provenance
 from qwenchat.chat.text import SafeStream, safe, safe_line
+from qwenchat.tui.widgets.answer import Answer
 from qwenchat.tui.widgets.reasoning import Reasoning
 
 LONGEST_SHOWN = 20_000
 """Characters of a user's message that are drawn; a whole pasted book would make every redraw slow."""
-
-
-log = logging.getLogger(__name__)
-
-
-def _parser() -> MarkdownIt:
-    """Markdown as GitHub has it, with HTML shown as the text it is."""
-    return MarkdownIt("gfm-like", {"html": False})
 
 
 class Prompt(Static):
@@ -46,29 +36,25 @@ class Reply(Vertical):
         super().__init__()
         self.message_id = message.id
         self.reasoning = Reasoning()
-        self.answer = ""
-        """The answer as shown, safe."""
-        self._markdown = Markdown(parser_factory=_parser, open_links=False)
+        self.answer = Answer()
         self._footer = Static(classes="footer")
         self._footer.display = False
         self._safe = {channel: SafeStream() for channel in Channel}
-        self._pending = ""
         self._answer_tokens = 0
-        self._appending = False
         self._stored = message if message.status is not Status.STREAMING else None
 
     def compose(self) -> ComposeResult:
         """The thought, the answer, the footer."""
         yield self.reasoning
-        yield self._markdown
+        yield self.answer
         yield self._footer
 
     async def on_mount(self) -> None:
         """A reply that is already complete is shown as one, and counts as mounted when it is."""
-        self._markdown.display = False
         if self._stored is not None:
             self._settle(self._stored)
-            await self._render_whole()
+            self.answer.text = safe(self._stored.text)
+            await self.answer.finish()
 
     def wait(self, why: str) -> None:
         """Say why nothing has come yet."""
@@ -94,31 +80,28 @@ class Reply(Vertical):
             self._say("")
             self.reasoning.add(text, event.tokens)
         else:
-            self._pending += text
+            self.answer.add(text)
             self._answer_tokens += event.tokens
 
     def _reclassify(self, fold: bool) -> None:
         """All of the answer so far was the thought."""
-        thought = self.answer + self._pending + self._safe[Channel.ANSWER].finish()
+        thought = self.answer.text + self._safe[Channel.ANSWER].finish()
         self.reasoning.add(thought, self._answer_tokens)
-        self.answer = self._pending = ""
         self._answer_tokens = 0
-        self._markdown.display = False
-        self.call_later(self._markdown.update, "")
+        self.answer.settle("")
         self.reasoning.end(fold=fold)
 
     def flush(self) -> None:
         """Show what was added since the last time, unless the screen is still busy with that."""
         self.reasoning.tick()
-        if self._pending and not self._appending:
+        if self.answer.text:
             self._say("")
-            self._appending = True
-            self.call_later(self._append)
+        self.answer.flush()
 
     def finish(self, message: Message) -> None:
         """Show the reply as it was saved, rendered once more as a whole."""
         self._settle(message)
-        self.call_later(self._render_whole)
+        self.answer.settle(safe(message.text))
 
     def _settle(self, message: Message) -> None:
         thoughts = [part for part in message.parts if isinstance(part, ReasoningPart)]
@@ -131,26 +114,8 @@ class Reply(Vertical):
             )
         else:
             self.reasoning.end()
-        self._pending = ""
-        self.answer = safe(message.text)
         self._say(_footer(message))
         self._footer.set_class(message.status is Status.FAILED, "-failed")
-
-    async def _append(self) -> None:
-        text, self._pending = self._pending, ""
-        self.answer += text
-        self._markdown.display = bool(self.answer.strip())
-        try:
-            await self._markdown.append(text)
-        except Exception:
-            log.info("Markdown could not be appended to; it is parsed anew", exc_info=True)
-            await self._markdown.update(self.answer)
-        finally:
-            self._appending = False
-
-    async def _render_whole(self) -> None:
-        self._markdown.display = bool(self.answer.strip())
-        await self._markdown.update(self.answer)
 
     def _say(self, text: str) -> None:
         if bool(text) or self._footer.display:

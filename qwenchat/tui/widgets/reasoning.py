@@ -10,8 +10,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-SETTLED_CHARACTERS = 2000
-"""Thought text beyond this is split off at a line end: a long thought costs no more to draw than a short one."""
+from qwenchat.tui.widgets.growing import GrowingText
 
 
 def duration(seconds: float) -> str:
@@ -51,12 +50,10 @@ class Reasoning(Vertical):
         """False for a thought that broke off."""
         self._clock = clock
         self._started = 0.0
-        self._split_at = 0
         self._grown = False
         self._titled: Content | None = None
         self._heading = Heading(classes="heading")
-        self._tail = Static(classes="text")
-        self._body = Vertical(self._tail, classes="body")
+        self._body = GrowingText("body")
         self._body.display = False
         self.display = False
 
@@ -109,9 +106,6 @@ class Reasoning(Vertical):
     def restore(self, text: str, tokens: int, seconds: float, finished: bool) -> None:
         """Take the final text and figures of the saved reply; whether it is open stays as it is."""
         self.live = False
-        if text != self.text:
-            self._split_at = 0
-            self._body.remove_children("Static.settled")
         self.text, self.tokens, self.seconds, self.finished = text, tokens, seconds, finished
         self.display = bool(text.strip())
         self._redraw()
@@ -149,10 +143,4 @@ class Reasoning(Vertical):
         if not self.opened:
             return
         self._grown = False
-        cut = self.text.rfind("\n", self._split_at, max(self._split_at, len(self.text) - SETTLED_CHARACTERS))
-        if cut > self._split_at and self._tail.is_attached:
-            self._body.mount(
-                Static(Content(self.text[self._split_at : cut]), classes="text settled"), before=self._tail
-            )
-            self._split_at = cut + 1
-        self._tail.update(Content(self.text[self._split_at :].strip("\n")))
+        self._body.show(self.text)
