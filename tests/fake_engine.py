@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from qwenchat.chat.commands import LoadModel, StartTurn
+from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.events import (
     AnswerReclassified,
@@ -65,6 +65,7 @@ class FakeEngine:
     """Loading waits until `release`."""
     loads: list[LoadModel] = field(default_factory=list)
     turns: list[StartTurn] = field(default_factory=list)
+    ahead: list[ReadAhead] = field(default_factory=list)
     noise: str = ""
     """What a native library would write to file descriptor 2 while the model loads."""
     closed: bool = False
@@ -123,8 +124,8 @@ class FakeEngine:
             raise script.error
         yield TurnFinished(command.turn, script.finish, usage, Timing(0.01, 0.0, 1.0, 50.0))
 
-    def prefill(self, command: StartTurn, stop: StopSignal) -> None:
-        pass
+    def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+        self.ahead.append(command)
 
     def close(self) -> None:
         self.closed = True

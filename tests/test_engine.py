@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from qwenchat.chat.commands import LoadModel, StartTurn
+from qwenchat.chat.commands import LoadModel, ReadAhead
 from qwenchat.chat.errors import ConfigInvalid, EngineFailed, ModelNotFound, OutOfMemory, PromptTooLong
 from qwenchat.chat.events import (
     Channel,
@@ -23,7 +23,7 @@ from qwenchat.chat.events import (
 )
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status, TextPart
 from qwenchat.chat.provenance import FinishReason, ThinkingSupport
-from qwenchat.chat.sampling import Sampling, SamplingOverrides
+from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import loader
 from qwenchat.engine.local.context import Context
@@ -187,11 +187,22 @@ def test_second_turn_reuses_the_cache_and_says_what_a_fresh_engine_says(
     assert second.end.usage.prompt_tokens == alone.end.usage.prompt_tokens
 
 
-def test_prefill_ahead_makes_the_turn_start_from_the_cache(engine: LocalEngine) -> None:
-    engine.prefill(StartTurn(1, (user(SKY.question),), True, Sampling()), StopSignal())
-    heard = ask(engine, user(SKY.question))
+def test_reading_ahead_leaves_only_the_new_message_to_read(engine: LocalEngine, fresh: LocalEngine) -> None:
+    history = (user(FRANCE.question), reply(FRANCE.answer, FRANCE.thought))
+    fresh.read_ahead(ReadAhead(history, True), StopSignal())
+    heard = ask(fresh, *history, user(SKY.question))
     assert heard.answer == SKY.answer
-    assert heard.end.usage.cached_tokens == heard.end.usage.prompt_tokens - 1
+    alone = ask(engine, user(SKY.question)).end.usage.prompt_tokens
+    assert heard.end.usage.prompt_tokens - heard.end.usage.cached_tokens <= alone
+
+
+def test_going_back_to_an_earlier_conversation_finds_its_cache(fresh: LocalEngine) -> None:
+    first, second = (system("a " * 200), user(SKY.question)), (system("b " * 200), user(SKY.question))
+    for messages in (first, second):
+        assert ask(fresh, *messages).end.usage.cached_tokens < 20
+    for messages in (first, second, first):
+        usage = ask(fresh, *messages).end.usage
+        assert usage.cached_tokens == usage.prompt_tokens - 1
 
 
 def test_long_chat_leaves_out_the_oldest_turns_and_says_so(
@@ -281,7 +292,7 @@ def test_memory_that_runs_out_in_a_long_prefill_is_said_and_the_next_turn_works(
         with pytest.raises(OutOfMemory):
             ask(engine, user("sky " * 500))
         with pytest.raises(OutOfMemory):
-            engine.prefill(StartTurn(1, (user("sky " * 500),), True, Sampling()), StopSignal())
+            engine.read_ahead(ReadAhead((user("sky " * 500), reply("Yes.")), True), StopSignal())
     assert ask(engine, user(SKY.question)).answer == SKY.answer
 
 

@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from qwenchat.chat.commands import LoadModel, StartTurn, Stop
+from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn, Stop
 from qwenchat.chat.errors import EngineFailed, ModelNotFound
 from qwenchat.chat.events import (
     Channel,
@@ -30,6 +30,7 @@ class Script:
     def __init__(self, fail_load: bool = False, fail_at: int | None = None, wait: bool = False) -> None:
         self.fail_load, self.fail_at, self.wait = fail_load, fail_at, wait
         self.thread: str = ""
+        self.reading, self.fail_ahead = threading.Event(), False
 
     def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
         self.thread = threading.current_thread().name
@@ -48,7 +49,12 @@ class Script:
             threading.Event().wait(0.005)
         yield TurnFinished(command.turn, FinishReason.STOP, Usage(), Timing())
 
-    def prefill(self, command: StartTurn, stop: StopSignal) -> None: ...
+    def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+        self.reading.set()
+        if self.fail_ahead:
+            raise ValueError("boom")
+        while not stop.is_set():
+            threading.Event().wait(0.005)
 
     def close(self) -> None: ...
 
@@ -137,3 +143,20 @@ def test_close_in_the_middle_of_a_turn_ends_the_thread() -> None:
     worker.send(start(1))
     until(worker, TextProduced)
     assert worker.close(timeout_s=5)
+
+
+def test_reading_ahead_yields_to_a_turn_and_its_failure_is_not_the_users() -> None:
+    engine = Script(wait=True)
+    worker = Worker(lambda: engine)
+    worker.send(LoadModel())
+    worker.send(ReadAhead((), True))
+    assert engine.reading.wait(10)
+    engine.wait = False
+    worker.send(start(1))
+    assert until(worker, TurnFinished)[-1].turn == 1  # type: ignore[union-attr]
+    engine.fail_ahead = True
+    worker.send(ReadAhead((), True))
+    worker.send(start(2))
+    events = until(worker, TurnFinished)
+    assert not any(isinstance(event, LoadFailed | TurnFailed) for event in events)
+    worker.close()

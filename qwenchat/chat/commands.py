@@ -34,6 +34,18 @@ class StartTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadAhead:
+    """Read a conversation as the turn after it will see it, so that the turn's first token comes sooner.
+
+    Whatever is asked next goes before it.
+    """
+
+    messages: tuple[Message, ...]
+    """From the root to the latest reply."""
+    thinking: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End that turn, queued or running."""
 
@@ -45,4 +57,4 @@ class Close:
     """Give the model's memory back and end the thread."""
 
 
-Command = LoadModel | StartTurn | Stop | Close
+Command = LoadModel | StartTurn | ReadAhead | Stop | Close

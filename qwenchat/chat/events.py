@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qwenchat.chat.errors import QwenchatError
-from qwenchat.chat.provenance import FinishReason, ModelInfo, Timing, Usage
+from qwenchat.chat.provenance import FinishReason, ModelInfo, ThoughtCut, Timing, Usage
 
 
 class Channel(StrEnum):
@@ -49,6 +49,15 @@ class HistoryTrimmed:
 
 
 @dataclass(frozen=True, slots=True)
+class ThoughtTrimmed:
+    """A thought that is gone on from does not fit the context window; its beginning was left out of the prompt."""
+
+    turn: int
+    tokens: int
+    """How many tokens were left out."""
+
+
+@dataclass(frozen=True, slots=True)
 class PrefillProgressed:
     """So many of the prompt's tokens have been read."""
 
@@ -84,6 +93,8 @@ class ThoughtEnded:
 
     turn: int
     at_s: float
+    cut: ThoughtCut | None = None
+    """What ended the thought in the model's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +142,15 @@ class SaveFailed:
 
 
 TurnEnded = TurnFinished | TurnStopped | TurnFailed
-TurnProgressed = HistoryTrimmed | PrefillProgressed | TextProduced | ThoughtStarted | ThoughtEnded | AnswerReclassified
+TurnProgressed = (
+    HistoryTrimmed
+    | ThoughtTrimmed
+    | PrefillProgressed
+    | TextProduced
+    | ThoughtStarted
+    | ThoughtEnded
+    | AnswerReclassified
+)
 LoadEvent = LoadProgressed | ModelLoaded | LoadFailed
 TurnEvent = TurnProgressed | TurnEnded
 Event = LoadEvent | TurnEvent | SaveFailed

@@ -27,7 +27,18 @@ class FinishReason(StrEnum):
     TOOL_CALLS = "tool_calls"
     STOPPED = "stopped"
     """The user stopped it."""
+    REPETITION = "repetition"
+    """The model did nothing but repeat itself."""
     ERROR = "error"
+
+
+class ThoughtCut(StrEnum):
+    """What ended a thought that the model did not end itself."""
+
+    BUDGET = "budget"
+    """The thinking budget was spent."""
+    USER = "user"
+    """The user asked for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +98,25 @@ class Provenance:
     timing: Timing = Timing()
     finish_reason: FinishReason | None = None
     """None while the reply is being written."""
+    thinking_budget: int | None = None
+    """Most tokens of thought that were allowed; None for no limit."""
+    thought_cut: ThoughtCut | None = None
+    """What ended the thought; None when the model did, or when there is none."""
+
+    def continued(self, usage: Usage, timing: Timing) -> tuple[Usage, Timing]:
+        """The figures of the whole reply when this is the account of its first part and those are of a second one."""
+        first, clock = self.usage, self.timing
+        return (
+            Usage(
+                first.prompt_tokens,
+                first.cached_tokens,
+                first.thinking_tokens + usage.thinking_tokens,
+                first.answer_tokens + usage.answer_tokens,
+            ),
+            Timing(
+                clock.first_token_s,
+                clock.thinking_s + timing.thinking_s,
+                clock.total_s + timing.total_s,
+                timing.tokens_per_s or clock.tokens_per_s,
+            ),
+        )

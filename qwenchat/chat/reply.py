@@ -1,5 +1,6 @@
 """A reply while it grows: the turn's events folded into parts and a timeline."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from qwenchat.chat.events import (
@@ -11,6 +12,7 @@ from qwenchat.chat.events import (
     TurnEvent,
 )
 from qwenchat.chat.messages import Part, ReasoningPart, TextPart
+from qwenchat.chat.provenance import ThoughtCut
 from qwenchat.chat.timeline import Tick
 
 
@@ -37,7 +39,23 @@ class GrowingReply:
         self.at_s = 0.0
         """When the latest event happened, in seconds since the engine took up the turn."""
         self.first_token_s: float | None = None
+        self.thought_cut: ThoughtCut | None = None
+        """What ended the thought in the model's place."""
         self._pieces: list[_Piece] = []
+        self._before_s = 0.0
+        """How long the reply had taken before this turn went on with it."""
+        self._before_tokens = 0
+
+    @classmethod
+    def going_on(cls, thought: ReasoningPart, timeline: Sequence[Tick], seconds: float) -> "GrowingReply":
+        """A reply that broke off inside its thought, `seconds` after it began, and now goes on."""
+        growing = cls()
+        growing.timeline = list(timeline)
+        growing.at_s = growing._before_s = seconds
+        growing._before_tokens = thought.tokens
+        started = max(0.0, seconds - thought.seconds)
+        growing._pieces = [_Piece(Channel.THOUGHT, started, tokens=thought.tokens, texts=[thought.text])]
+        return growing
 
     @property
     def thinking(self) -> bool:
@@ -57,41 +75,43 @@ class GrowingReply:
     @property
     def tokens_per_s(self) -> float:
         """Decode speed so far: tokens after the first, by the seconds after the first; 0 before there are any."""
-        tokens = self.thinking_tokens + self.answer_tokens
+        tokens = self.thinking_tokens + self.answer_tokens - self._before_tokens
         if self.first_token_s is None or tokens < 2 or self.at_s <= self.first_token_s:
             return 0.0
         return (tokens - 1) / (self.at_s - self.first_token_s)
 
     def add(self, event: TurnEvent) -> None:
         """Take in one event of the turn."""
+        if not isinstance(event, ThoughtStarted | TextProduced | ThoughtEnded | AnswerReclassified):
+            return
+        at_s = self._before_s + event.at_s
         match event:
             case ThoughtStarted():
-                self._pieces.append(_Piece(Channel.THOUGHT, started_s=event.at_s))
+                self._pieces.append(_Piece(Channel.THOUGHT, started_s=at_s))
             case TextProduced():
-                self._add_text(event)
+                self._add_text(event, at_s)
             case ThoughtEnded():
                 if self.thinking:
-                    self._pieces[-1].ended_s = event.at_s
+                    self._pieces[-1].ended_s = at_s
+                self.thought_cut = event.cut
             case AnswerReclassified():
-                self._reclassify(event.at_s)
-            case _:
-                return
-        self.at_s = max(self.at_s, event.at_s)
+                self._reclassify(at_s)
+        self.at_s = max(self.at_s, at_s)
 
     def parts(self) -> tuple[Part, ...]:
         """The reply's parts; a thought that is still open is marked so. Empty thoughts and answers are left out."""
         return tuple(piece.part(self.at_s) for piece in self._pieces if any(piece.texts))
 
-    def _add_text(self, event: TextProduced) -> None:
+    def _add_text(self, event: TextProduced, at_s: float) -> None:
         if not self._pieces or self._pieces[-1].channel is not event.channel:
-            self._pieces.append(_Piece(event.channel, started_s=event.at_s))
+            self._pieces.append(_Piece(event.channel, started_s=at_s))
         if self.first_token_s is None:
-            self.first_token_s = event.at_s
+            self.first_token_s = at_s
         piece = self._pieces[-1]
         piece.tokens += event.tokens
         piece.texts.append(event.text)
         if event.text:
-            self.timeline.append(Tick(round(event.at_s * 1000), event.channel, len(event.text)))
+            self.timeline.append(Tick(round(at_s * 1000), event.channel, len(event.text)))
 
     def _reclassify(self, at_s: float) -> None:
         self._pieces = [

@@ -1,10 +1,16 @@
 """Whether a turn is answered with thinking: the hard switch, the soft switches, and what the model can do."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from qwenchat.chat.messages import Message, Role
+from qwenchat.chat.messages import Message, ReasoningPart, Role
 from qwenchat.chat.provenance import ThinkingSupport
+
+CLOSING = (
+    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n"
+)
+"""What the Qwen team ends a thought with that is cut short (thinking budget, Qwen3 technical report, arXiv:2505.09388);
+the closing tag and a blank line come after it."""
 
 _SOFT_SWITCH = re.compile(r"(?<![\w/.-])/(think|no_think|nothink)(?![\w/.-]*[\w/])")
 
@@ -25,8 +31,55 @@ def soft_switch_in_force(messages: Iterable[Message]) -> bool | None:
     return asked
 
 
+def open_thought(message: Message) -> ReasoningPart | None:
+    """The thought of a reply that broke off inside it, so that it can be made to answer from there; else None."""
+    match message.parts:
+        case (ReasoningPart(closed=False) as thought,) if message.role is Role.ASSISTANT:
+            return thought
+    return None
+
+
 def thinks(support: ThinkingSupport, hard: bool, messages: Iterable[Message]) -> bool:
     """Whether the model will think about the last of `messages`; with the hard switch off, soft ones do nothing."""
     if support is not ThinkingSupport.SWITCHED:
         return support is ThinkingSupport.ALWAYS
     return hard and soft_switch_in_force(messages) is not False
+
+
+class ThinkingSwitch:
+    """Whether the next message will be thought about, as its writer sees it and turns it on and off."""
+
+    def __init__(self, on: bool) -> None:
+        self.on = on
+        """The hard switch."""
+        self._asked = False
+        """Whether the next message is to ask for thinking, against an earlier /no_think."""
+        self._read: Sequence[Message] = ()
+        self._soft: bool | None = None
+        """The soft switch that `_read` leaves in force; long conversations are not read again at every look."""
+
+    def thinks(self, support: ThinkingSupport, messages: Sequence[Message]) -> bool:
+        """Whether the model will think about what comes after `messages`, unless that switches it."""
+        if support is not ThinkingSupport.SWITCHED:
+            return support is ThinkingSupport.ALWAYS
+        return self._asked or (self.on and self._in_force(messages) is not False)
+
+    def toggle(self, support: ThinkingSupport, messages: Sequence[Message]) -> None:
+        """Turn thinking on or off for the next message, where the model has that switch."""
+        if support is not ThinkingSupport.SWITCHED:
+            return
+        self.on = not self.thinks(support, messages)
+        self._asked = self.on and self._in_force(messages) is False
+
+    def said_in(self, text: str) -> str:
+        """`text` with a visible /think at its end, if it takes one to turn thinking on."""
+        return f"{text.rstrip()} /think" if self._asked else text
+
+    def forget(self) -> None:
+        """The message was sent, or another conversation is opened: nothing needs to be asked for any more."""
+        self._asked = False
+
+    def _in_force(self, messages: Sequence[Message]) -> bool | None:
+        if messages is not self._read:
+            self._read, self._soft = messages, soft_switch_in_force(messages)
+        return self._soft

@@ -16,6 +16,8 @@ class MessageTree:
         self._messages: dict[str, Message] = {}
         self._children: dict[str | None, list[str]] = {}
         self.leaf: str | None = None
+        self._path: tuple[Message, ...] | None = None
+        """The path to the leaf, until something changes."""
         for message in messages:
             self.add(message)
         if leaf is not None:
@@ -38,6 +40,7 @@ class MessageTree:
         if message.parent is not None:
             self[message.parent]
         self._messages[message.id] = message
+        self._path = None
         self._children.setdefault(message.parent, []).append(message.id)
         self.leaf = message.id
 
@@ -45,11 +48,21 @@ class MessageTree:
         """Put a newer version of a message that is already here in its place, such as a reply that has grown."""
         self[message.id]
         self._messages[message.id] = message
+        self._path = None
 
     def path(self, leaf: str | None = None) -> tuple[Message, ...]:
-        """The messages from the root to `leaf`, by default the one being read; empty for an empty tree."""
+        """The messages from the root to `leaf`, by default the one being read; empty for an empty tree.
+
+        As long as nothing changes, the path being read is the same tuple each time.
+        """
+        if leaf is None:
+            if self._path is None:
+                self._path = self._walk(self.leaf)
+            return self._path
+        return self._walk(leaf)
+
+    def _walk(self, at: str | None) -> tuple[Message, ...]:
         messages: list[Message] = []
-        at = leaf if leaf is not None else self.leaf
         while at is not None:
             message = self[at]
             messages.append(message)
@@ -66,3 +79,4 @@ class MessageTree:
         while children := self._children.get(at):
             at = children[-1]
         self.leaf = at
+        self._path = None

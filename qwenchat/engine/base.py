@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from qwenchat.chat.commands import LoadModel, StartTurn
+from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
 from qwenchat.chat.events import LoadProgressed, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 
@@ -46,8 +46,8 @@ class Engine(Protocol):
         """
         ...
 
-    def prefill(self, command: StartTurn, stop: StopSignal) -> None:
-        """Read the messages of a turn that may come, so that its first token comes sooner; returns early on `stop`."""
+    def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+        """Read a conversation before its next turn is asked for; returns early on `stop`, keeping what was read."""
         ...
 
     def close(self) -> None:

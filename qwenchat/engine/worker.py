@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from qwenchat.chat.commands import Close, Command, LoadModel, StartTurn, Stop
+from qwenchat.chat.commands import Close, Command, LoadModel, ReadAhead, StartTurn, Stop
 from qwenchat.chat.errors import EngineFailed, ModelNotFound, OutOfMemory, QwenchatError
 from qwenchat.chat.events import (
     Event,
@@ -78,10 +78,10 @@ class Worker:
                     if isinstance(pending, StartTurn) and pending.turn == command.turn:
                         signal.set()
                 return
-            if isinstance(command, LoadModel):
-                for pending, signal in self._pending:
-                    if isinstance(pending, LoadModel):
-                        signal.set()
+            for pending, signal in self._pending:
+                replaced = isinstance(pending, LoadModel) and isinstance(command, LoadModel)
+                if replaced or isinstance(pending, ReadAhead):
+                    signal.set()
             if isinstance(command, Close):
                 self._closing = True
                 for _, signal in self._pending:
@@ -106,6 +106,8 @@ class Worker:
                     self._load(command, signal)
                 case StartTurn():
                     self._turn(command, signal)
+                case ReadAhead():
+                    self._read_ahead(command, signal)
                 case Close():
                     if self._engine is not None:
                         self._engine.close()
@@ -135,6 +137,15 @@ class Worker:
             self.events.put(ModelLoaded(model))
             return
         self.events.put(LoadFailed(self._model_failed))
+
+    def _read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+        """Nothing waits for this, so nothing is said when it fails: the turn itself will fail, and say so."""
+        if self._engine is None or self._model_failed is not None or stop.is_set():
+            return
+        try:
+            self._engine.read_ahead(command, stop)
+        except Exception:
+            log.exception("reading ahead failed")
 
     def _turn(self, command: StartTurn, stop: StopSignal) -> None:
         """Run one turn; whatever happens, exactly one of its `TurnEnded` events is put."""

@@ -4,40 +4,77 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwenchat.engine.local import embedded, hub
+from qwenchat.engine.local.footprint import Quantization, Shape
 from qwenchat.paths import Paths
+
+_GGUF_VOCABULARY = 5_950_000
+"""Bytes that Qwen3's vocabulary and merges take in a GGUF file."""
+_HUB_VOCABULARY = 14_200_000
+"""Bytes of tokenizer.json and vocab.json."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """One model of the Qwen3 family, with the numbers that decide what it costs."""
+    """One model of the Qwen3 family."""
 
     name: str
     hub_name: str
-    parameters: int
-    layers: int
-    kv_heads: int
-    head_dim: int
+    shape: Shape
+    output_twice: bool = False
+    """Whether the Hub's files hold the output matrix although it is the embedding."""
 
     @property
-    def bf16_bytes(self) -> int:
-        """Size of the weights in bf16, to download and in memory."""
-        return 2 * self.parameters
+    def parameters(self) -> int:
+        """How many weights it has."""
+        return self.shape.parameters
 
     @property
-    def kv_bytes_per_token(self) -> int:
-        """What one token of context costs in bf16."""
-        return 2 * 2 * self.layers * self.kv_heads * self.head_dim
+    def remote(self) -> bool:
+        """Whether only a server can run it: the decoder here knows no mixture of experts."""
+        return self.shape.experts > 0
+
+    def download_bytes(self, quantization: Quantization) -> int:
+        """What has to be fetched for it."""
+        weights = quantization.file.weights(self.shape)
+        if quantization.gguf:
+            return weights + _GGUF_VOCABULARY
+        again = self.shape.ends * quantization.file.output if self.output_twice else 0
+        return round(weights + again) + _HUB_VOCABULARY
 
 
+def _dense(size: str, *numbers: int, tied: bool, output_twice: bool = False) -> KnownModel:
+    hidden, layers, intermediate, heads = numbers
+    shape = Shape(hidden, layers, intermediate, heads, kv_heads=8, head_dim=128, tied=tied)
+    return KnownModel(f"qwen3-{size.lower()}", f"Qwen/Qwen3-{size}", shape, output_twice)
+
+
+def _mixture(size: str, *numbers: int) -> KnownModel:
+    hidden, layers, intermediate, heads = numbers
+    shape = Shape(hidden, layers, intermediate, heads, kv_heads=4, head_dim=128, tied=False, experts=128)
+    return KnownModel(f"qwen3-{size.lower()}", f"Qwen/Qwen3-{size}", shape)
+
+
+# Hidden size, layers, width of the feed-forward part and query heads, from each model's config.json.
 KNOWN = (
-    KnownModel("qwen3-0.6b", "Qwen/Qwen3-0.6B", 596_049_920, 28, 8, 128),
-    KnownModel("qwen3-1.7b", "Qwen/Qwen3-1.7B", 1_720_574_976, 28, 8, 128),
-    KnownModel("qwen3-4b", "Qwen/Qwen3-4B", 4_022_468_096, 36, 8, 128),
-    KnownModel("qwen3-8b", "Qwen/Qwen3-8B", 8_190_735_360, 36, 8, 128),
-    KnownModel("qwen3-14b", "Qwen/Qwen3-14B", 14_768_307_200, 40, 8, 128),
-    KnownModel("qwen3-32b", "Qwen/Qwen3-32B", 32_762_123_264, 64, 8, 128),
+    _dense("0.6B", 1024, 28, 3072, 16, tied=True, output_twice=True),
+    _dense("1.7B", 2048, 28, 6144, 16, tied=True, output_twice=True),
+    _dense("4B", 2560, 36, 9728, 32, tied=True),
+    _dense("8B", 4096, 36, 12288, 32, tied=False),
+    _dense("14B", 5120, 40, 17408, 40, tied=False),
+    _dense("32B", 5120, 64, 25600, 64, tied=False),
 )
+"""What can be run here, smallest first."""
+REMOTE = (
+    _mixture("30B-A3B", 2048, 48, 768, 32),
+    _mixture("235B-A22B", 4096, 94, 1536, 64),
+)
+"""What servers can run."""
 HUB_NAMES = {model.name: model.hub_name for model in KNOWN}
+
+
+def find(name: str) -> KnownModel | None:
+    """The known model of that short name or Hub name."""
+    return next((model for model in (*KNOWN, *REMOTE) if name.lower() in (model.name, model.hub_name.lower())), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class Context:
         self.logits: Tensor = torch.empty(0)
         """[vocab] float32, what follows the last token read."""
         self._network = network
+        self._most = 0
         self._cache: Cache = network.new_cache(window)
 
     @property
@@ -37,16 +38,25 @@ class Context:
         self._cache.crop(len(self.ids))
         self.logits = self._network.forward(torch.tensor(ids, dtype=torch.long, device=self.device), self._cache, stop)
         self.ids.extend(ids)
+        self._most = max(self._most, len(self.ids))
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the cache, as far as it was ever filled."""
+        return self._most * self._cache.bytes_per_token
+
+    def common(self, prompt: Sequence[int]) -> int:
+        """The length of the longest common prefix with `prompt`, whose last token does not count.
+
+        It is always read anew, since reading it gives the logits.
+        """
+        most = min(len(self.ids), len(prompt) - 1)
+        if self.ids[:most] == list(prompt[:most]):
+            return max(0, most)
+        return next(at for at in range(most) if self.ids[at] != prompt[at])
 
     def rewind(self, prompt: Sequence[int]) -> int:
-        """Forget all but the longest common prefix with `prompt`, and say how long that is.
-
-        The last token of `prompt` is never kept, since reading it gives the logits.
-        """
-        common = 0
-        for held, wanted in zip(self.ids, prompt[:-1], strict=False):
-            if held != wanted:
-                break
-            common += 1
+        """Forget all but the longest common prefix with `prompt`, and say how long that is."""
+        common = self.common(prompt)
         del self.ids[common:]
         return common

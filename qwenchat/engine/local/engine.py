@@ -8,30 +8,34 @@ from typing import Any
 
 import torch
 
-from qwenchat.chat.commands import LoadModel, StartTurn
-from qwenchat.chat.errors import EngineFailed, OutOfMemory
+from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
+from qwenchat.chat.errors import EngineFailed, OutOfMemory, PromptTooLong
 from qwenchat.chat.events import LoadProgressed, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local import hardware
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.contexts import Contexts
+from qwenchat.engine.local.generate import prefill
 from qwenchat.engine.local.loader import load
 from qwenchat.engine.local.locate import locate
 from qwenchat.engine.local.network import Network
 from qwenchat.engine.local.prompt import ChatTemplate
 from qwenchat.engine.local.tokenizer import ChatTokenizer
-from qwenchat.engine.local.turn import Turn
+from qwenchat.engine.local.turn import Turn, reserve_of
 from qwenchat.paths import Paths
 
 SMOLLM2 = SamplingOverrides(temperature=0.2, top_p=0.9, top_k=50)
 """What SmolLM2's model card recommends."""
 
+KEPT_SHARE = 8
+"""The share of free memory that the caches of earlier conversations may take: one of so many parts."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     network: Network[Any]
-    context: Context
+    contexts: Contexts
     template: ChatTemplate
     tokenizer: ChatTokenizer
 
@@ -55,7 +59,12 @@ class LocalEngine:
         window = model.context_window
         if command.context_window is not None:
             window = max(1, min(command.context_window, model.longest_window))
-        self._loaded = _Loaded(model.network, Context(model.network, window), template, model.tokenizer)
+        self._loaded = _Loaded(
+            model.network,
+            Contexts(model.network, window, hardware.free_memory(plan.device) // 8),
+            template,
+            model.tokenizer,
+        )
         return ModelInfo(
             name=located.name,
             revision=located.revision,
@@ -76,10 +85,15 @@ class LocalEngine:
         with _typed_errors(), torch.inference_mode():
             yield from turn.run()
 
-    def prefill(self, command: StartTurn, stop: StopSignal) -> None:
-        """See `Engine.prefill`."""
-        with contextlib.suppress(Stopped), _typed_errors(), torch.inference_mode():
-            self._turn(command, stop).prefill()
+    def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+        """See `Engine.read_ahead`."""
+        loaded = self._require_loaded()
+        window = loaded.contexts.window
+        with contextlib.suppress(Stopped, PromptTooLong), _typed_errors(), torch.inference_mode():
+            ids = loaded.template.shared_ahead(command.messages, command.thinking, window, reserve_of(window))
+            context = loaded.contexts.nearest(ids)
+            for _ in prefill(context, ids[context.rewind(ids) :], stop):
+                pass
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -88,9 +102,13 @@ class LocalEngine:
         self._loaded = None
 
     def _turn(self, command: StartTurn, stop: StopSignal) -> Turn:
+        loaded = self._require_loaded()
+        return Turn(loaded.contexts, loaded.template, loaded.tokenizer, command, stop)
+
+    def _require_loaded(self) -> _Loaded:
         if self._loaded is None:
             raise EngineFailed("No model is loaded.", "Choose one.")
-        return Turn(self._loaded.context, self._loaded.template, self._loaded.tokenizer, command, stop)
+        return self._loaded
 
 
 @contextlib.contextmanager

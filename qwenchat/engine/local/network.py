@@ -18,6 +18,11 @@ class Cache(Protocol):
         """Where it lives."""
         ...
 
+    @property
+    def bytes_per_token(self) -> int:
+        """Memory one token costs."""
+        ...
+
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens; does nothing when there are not more."""
         ...

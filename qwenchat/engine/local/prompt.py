@@ -4,11 +4,11 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any
 
 from qwenchat.chat.errors import ModelUnsupported, PromptTooLong
-from qwenchat.chat.messages import Message, ReasoningPart, Role, ToolCallPart, ToolResultPart
+from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.engine.local.sandbox import Sandbox
 from qwenchat.engine.local.tokenizer import ChatTokenizer
@@ -80,6 +80,14 @@ class ChatTemplate:
         if best is None:
             raise PromptTooLong(len(prompt.ids), limit)
         return best
+
+    def shared_ahead(self, messages: Sequence[Message], thinking: bool, window: int, reserve: int) -> tuple[int, ...]:
+        """The beginning of the next turn's prompt, whatever will be asked: what two different questions share."""
+        one, other = (
+            self.fitted([*messages, Message(Role.USER, (TextPart(text),))], thinking, window, reserve).ids
+            for text in ("1", "Why?")
+        )
+        return tuple(mine for mine, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
     def _rendered(self, messages: list[dict[str, Any]], thinking: bool) -> str:
         try:

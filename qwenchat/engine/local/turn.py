@@ -20,6 +20,7 @@ from qwenchat.chat.provenance import FinishReason, ThinkingSupport, Timing, Usag
 from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Mark, Said, Split, Splitter
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.contexts import Contexts
 from qwenchat.engine.local.detokenize import Detokenizer
 from qwenchat.engine.local.generate import decode, prefill
 from qwenchat.engine.local.prompt import ChatTemplate, Prompt
@@ -30,14 +31,20 @@ LONGEST_RESERVE = 4096
 """Tokens kept free for the reply, at most; in small context windows a quarter."""
 
 
+def reserve_of(window: int, max_tokens: int = LONGEST_RESERVE) -> int:
+    """How many tokens of the window are kept free for a reply of at most `max_tokens`."""
+    return min(max_tokens, LONGEST_RESERVE, window // 4)
+
+
 class Turn:
     """Runs the decode loop for one command and keeps its counts."""
 
     def __init__(
-        self, context: Context, template: ChatTemplate, tokenizer: ChatTokenizer, command: StartTurn, stop: StopSignal
+        self, contexts: Contexts, template: ChatTemplate, tokenizer: ChatTokenizer, command: StartTurn, stop: StopSignal
     ) -> None:
-        self._context, self._template, self._tokenizer = context, template, tokenizer
+        self._contexts, self._template, self._tokenizer = contexts, template, tokenizer
         self._command, self._stop = command, stop
+        self._context: Context
         self._started = time.perf_counter()
         self._prompt_tokens = self._cached_tokens = 0
         self._tokens = {Channel.THOUGHT: 0, Channel.ANSWER: 0}
@@ -64,21 +71,17 @@ class Turn:
         else:
             yield TurnFinished(self._command.turn, reason, self._usage(), self._timing())
 
-    def prefill(self) -> None:
-        """Read the prompt and stop there. Raises Stopped."""
-        for _ in self.read(self._fitted()):
-            pass
-
     def read(self, prompt: Prompt) -> Iterator[int]:
         """Prefill what the context does not hold already, telling how much of the prompt is read."""
+        self._context = self._contexts.nearest(prompt.ids)
         cached = self._context.rewind(prompt.ids)
         self._prompt_tokens, self._cached_tokens = len(prompt.ids), cached
         for done in prefill(self._context, prompt.ids[cached:], self._stop):
             yield cached + done
 
     def _fitted(self) -> Prompt:
-        window = self._context.window
-        reserve = min(self._command.sampling.max_tokens, LONGEST_RESERVE, window // 4)
+        window = self._contexts.window
+        reserve = reserve_of(window, self._command.sampling.max_tokens)
         return self._template.fitted(self._command.messages, self._command.thinking, window, reserve)
 
     def _answer(self, prompt: Prompt) -> Generator[TurnEvent, None, FinishReason]:

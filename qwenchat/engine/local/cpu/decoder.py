@@ -56,6 +56,11 @@ class QuantizedCache:
         """Where it lives."""
         return torch.device("cpu")
 
+    @property
+    def bytes_per_token(self) -> int:
+        """Memory one token costs."""
+        return sum(int(array.nbytes) for array in self.arrays) // int(self.arrays.value_scales.shape[2])
+
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens; does nothing when there are not more."""
         self.length = min(self.length, length)

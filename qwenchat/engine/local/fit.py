@@ -1,0 +1,152 @@
+"""What fits into memory: which model in which number format, and how long a context beside it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from qwenchat.chat.errors import ModelUnsupported, OutOfMemory
+from qwenchat.engine.local import memory
+from qwenchat.engine.local.catalog import KNOWN, KnownModel
+from qwenchat.engine.local.footprint import QUANTIZATIONS, in_words, token_bytes
+from qwenchat.engine.local.memory import Memory
+
+MARGIN = 500_000_000
+"""Bytes left free for the program itself and its scratch memory."""
+USEFUL_WINDOW = 4096
+"""Tokens of context without which a model is not worth loading, unless a shorter one is asked for."""
+SMALLEST_WINDOW = 256
+STEP = 256
+"""Windows that follow from memory are multiples of it."""
+COMFORTABLE_BYTES = 4e9
+"""Weights that a CPU reads ten times a second, as it must for ten tokens, where memory gives 40 GB/s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A way to run a known model."""
+
+    model: KnownModel
+    quantization: str
+    device: str
+
+    @property
+    def weights(self) -> int:
+        """Bytes of the weights in memory."""
+        quantization = QUANTIZATIONS[self.quantization]
+        chosen = quantization.cpu if self.device == "cpu" else quantization.gpu
+        if chosen is None:
+            raise ValueError(f"{self.quantization} does not run on {self.device}")
+        return chosen.weights(self.model.shape)
+
+    @property
+    def token(self) -> int:
+        """Bytes of one token of context."""
+        if self.device == "cpu" and QUANTIZATIONS[self.quantization].packed:
+            return token_bytes(self.model.shape, None)
+        return token_bytes(self.model.shape, 4 if self.quantization == "float32" else 2)
+
+    def needs(self, tokens: int = USEFUL_WINDOW) -> int:
+        """Bytes that must be free for it with that many tokens of context."""
+        return self.weights + tokens * self.token + MARGIN
+
+    def fits(self, room: Memory, tokens: int = USEFUL_WINDOW) -> bool:
+        """Whether it can be run there now."""
+        return self.needs(tokens) <= room.free
+
+    @property
+    def options(self) -> str:
+        """What to write on the command line."""
+        default = self.quantization == default_quantization(self.device)
+        return f"--model {self.model.name}" + ("" if default else f" --quantization {self.quantization}")
+
+
+def default_quantization(device: str) -> str:
+    """What a model is run in if nothing else is asked for."""
+    return "int8" if device == "cpu" else "bf16"
+
+
+def offered(device: str) -> tuple[str, ...]:
+    """The quantizations worth proposing on a device, best first."""
+    return ("bf16", "int8", "int4") if device == "cpu" else ("bf16",)
+
+
+def best(rooms: Iterable[Memory]) -> Choice | None:
+    """The largest known model that fits and answers at reading speed, on the best device; None if none fits."""
+    for room in rooms:
+        formats = [name for name in offered(room.device) if room.device != "cpu" or name != "bf16"]
+        for model in reversed(KNOWN):
+            for quantization in formats:
+                choice = Choice(model, quantization, room.device)
+                slow = room.device == "cpu" and choice.weights > COMFORTABLE_BYTES
+                if not slow and choice.fits(room):
+                    return choice
+    return None
+
+
+def check(model: KnownModel, quantization: str, room: Memory, tokens: int | None) -> None:
+    """Raise OutOfMemory for a model that does not fit with that many tokens, ModelUnsupported for a remote one."""
+    if model.remote:
+        raise ModelUnsupported(
+            f"{model.name} is a mixture of experts, which cannot be run here.",
+            "A server can run it: vLLM, SGLang, Ollama or llama.cpp.",
+        )
+    choice = Choice(model, quantization, room.device)
+    asked = tokens or USEFUL_WINDOW
+    if not choice.fits(room, asked):
+        raise OutOfMemory(
+            f"{model.name} in {quantization} with {asked:,} tokens of context needs {in_words(choice.needs(asked))} "
+            f"of memory, and {in_words(room.free)} are free.",
+            alternatives(quantization, room, model),
+        )
+
+
+def alternatives(quantization: str, room: Memory, model: KnownModel | None = None) -> str:
+    """What to run in place of what does not fit, preferably the same model in another way."""
+    found = [choice.options for choice in _largest(quantization, room)]
+    if model is not None:
+        same = next((name for name in offered(room.device) if Choice(model, name, room.device).fits(room)), None)
+        if same is not None and same != quantization:
+            found.insert(0, f"--quantization {same}")
+        elif room.device != "cpu" and Choice(model, "int8", "cpu").fits(memory.of("cpu")):
+            found.insert(0, "--device cpu")
+    return f"What fits: {', or '.join(found or ['--model smollm2'])}."
+
+
+def _largest(quantization: str, room: Memory) -> Iterator[Choice]:
+    """The largest model that fits in that quantization, and a larger one if it does in another."""
+    size = 0
+    for name in dict.fromkeys((quantization, *offered(room.device))):
+        choices = [Choice(model, name, room.device) for model in KNOWN if name in QUANTIZATIONS]
+        largest = next((choice for choice in reversed(choices) if choice.fits(room)), None)
+        if largest is not None and largest.model.parameters > size:
+            size = largest.model.parameters
+            yield largest
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A context window."""
+
+    tokens: int
+    notice: str = ""
+    """Why it is not what was expected, in words for the reader."""
+
+
+def window(asked: int | None, most: int, usual: int, token: int, room: int) -> Window:
+    """The window that was asked for, else `usual` tokens, or fewer where memory is short.
+
+    `most` is what the model can read, `token` what one token costs, `room` the bytes left beside the weights.
+    Raises OutOfMemory when the window that was asked for does not fit, or none would.
+    """
+    largest = max(0, room) // token // STEP * STEP
+    wanted = min(asked or usual, most)
+    if wanted * token <= room:
+        if asked is not None and asked > most:
+            return Window(wanted, f"This model reads at most {most:,} tokens, so the context window is that long.")
+        return Window(wanted)
+    cost = f"{wanted:,} tokens of context take {in_words(wanted * token)} of memory"
+    left = f"{in_words(max(0, room))} are left beside the model"
+    if asked is not None and largest >= SMALLEST_WINDOW:
+        raise OutOfMemory(f"{cost}, and {left}.", f"The longest that fits: --context {largest}.")
+    if asked is not None or largest < min(USEFUL_WINDOW, most):
+        raise OutOfMemory(f"{cost}, and {left}.", "Close other programs, or choose a smaller model.")
+    return Window(largest, f"The context window is {largest:,} tokens long, since {cost}, and {left}.")

@@ -1,0 +1,71 @@
+"""How much memory the devices of this machine have, and how much of it can be had now."""
+
+import contextlib
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_LIMITS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
+"""Where the two versions of control groups say what a container may have, what it has, and what of that is files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """That of one device, in bytes."""
+
+    device: str
+    """cpu, cuda or mps."""
+    total: int
+    free: int
+    """What can be had now."""
+
+
+def here() -> tuple[Memory, ...]:
+    """The devices, best first; torch is imported only where there may be a GPU."""
+    if not (sys.platform == "darwin" or shutil.which("nvidia-smi")):
+        return (of("cpu"),)
+    from qwenchat.engine.local.hardware import devices  # noqa: PLC0415  (imports torch)
+
+    return tuple(of(device) for device in devices())
+
+
+def of(device: str) -> Memory:
+    """The memory of cpu, cuda or mps."""
+    if device == "cpu":
+        return _of_system(_CGROUPS)
+    import torch  # noqa: PLC0415  (slow, and not needed for the CPU)
+
+    if device == "cuda":
+        free, total = torch.cuda.mem_get_info()
+        return Memory(device, total, free)
+    total = int(torch.mps.recommended_max_memory())
+    return Memory(device, total, total - int(torch.mps.driver_allocated_memory()))
+
+
+def _of_system(cgroups: Path) -> Memory:
+    """The machine's memory, or what a container may have of it."""
+    machine = psutil.virtual_memory()
+    total, free = int(machine.total), int(machine.available)
+    if sys.platform == "darwin":
+        # macOS counts little as available, and makes room by compressing what other programs hold.
+        free = max(free, total // 2)
+    for names in _LIMITS:
+        with contextlib.suppress(OSError, ValueError):
+            limit, used, files = _container(cgroups, *names)
+            # Files that were read count as used, and are given up for whoever needs memory.
+            total, free = min(total, limit), max(0, min(free, limit - used + files))
+    return Memory("cpu", total, free)
+
+
+def _container(cgroups: Path, limit: str, used: str, kept: str, files: str) -> tuple[int, int, int]:
+    """What it may have, what it has, and what of that is files; raises OSError or ValueError where nothing is said."""
+    lines = (line.partition(" ") for line in (cgroups / kept).read_text().splitlines())
+    of_files = next((int(value) for name, _, value in lines if name == files), 0)
+    return int((cgroups / limit).read_text()), int((cgroups / used).read_text()), of_files
