@@ -1,12 +1,9 @@
 """One chat as a state machine: a turn begins, streams, is saved, ends. No interface and no model code."""
 
-import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
 
-from qwenchat.chat.commands import LoadModel, StartTurn, Stop
+from qwenchat.chat.commands import LoadModel, Stop
 from qwenchat.chat.errors import LibraryError, PromptEmpty, QwenchatError, TurnInProgress
 from qwenchat.chat.events import (
     Event,
@@ -14,48 +11,20 @@ from qwenchat.chat.events import (
     LoadProgressed,
     ModelLoaded,
     SaveFailed,
-    TextProduced,
-    ThoughtStarted,
     TurnEnded,
     TurnFailed,
-    TurnFinished,
     TurnStopped,
 )
-from qwenchat.chat.messages import Message, ReasoningPart, Role, Status, TextPart, new_id
-from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, ThinkingSupport, Timing, Usage
+from qwenchat.chat.messages import Message, Role, TextPart, new_id
+from qwenchat.chat.provenance import ModelInfo, ThinkingSupport
 from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.sampling import SamplingOverrides
-from qwenchat.chat.thinking import soft_switch_in_force, thinks
+from qwenchat.chat.thinking import ThinkingSwitch, soft_switch_in_force, thinks
 from qwenchat.chat.tree import MessageTree
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.library.pending import Pending
-
-CHECKPOINT_S = 1.0
-
-
-class Phase(StrEnum):
-    """What the session is doing."""
-
-    IDLE = "idle"
-    WAITING = "waiting"
-    """A message was sent; nothing has come back yet (the model loads, or reads the prompt)."""
-    THINKING = "thinking"
-    ANSWERING = "answering"
-    STOPPING = "stopping"
-
-
-@dataclass(slots=True)
-class _Turn:
-    """The turn that is running."""
-
-    number: int
-    reply: Message
-    growing: GrowingReply
-    command: StartTurn | None = None
-    """None until the model is loaded."""
-    saved_at: float = 0.0
-    dirty: bool = False
+from qwenchat.turn import Phase, Turn
 
 
 class Session:
@@ -77,8 +46,6 @@ class Session:
     ) -> None:
         self.library = library
         self.system = system
-        self.thinking = thinking
-        """The hard switch."""
         self.overrides = overrides
         self.conversation: str | None = None
         """The id of the saved conversation; None until the first message."""
@@ -87,16 +54,14 @@ class Session:
         self.loading: LoadProgressed | None = None
         """The latest word about the model being loaded; None when none is."""
         self.load_error: QwenchatError | None = None
-        self.phase = Phase.IDLE
         self._worker = worker
         self._clock = clock
-        self._turn: _Turn | None = None
+        self._switch = ThinkingSwitch(thinking)
+        self._turn: Turn | None = None
         self._turns = 0
         self._loads = 0
         """How many loads were asked for and have not ended; only the latest one counts."""
         self._unsaved = Pending(library)
-        self._tried_to_save_at = 0.0
-        self._ask_to_think = False
         self._closed = False
         self._out: list[Event] = []
 
@@ -106,6 +71,11 @@ class Session:
     def busy(self) -> bool:
         """Whether a turn is running."""
         return self._turn is not None
+
+    @property
+    def phase(self) -> Phase:
+        """What is going on."""
+        return self._turn.phase if self._turn else Phase.IDLE
 
     @property
     def path(self) -> tuple[Message, ...]:
@@ -130,9 +100,7 @@ class Session:
     @property
     def thinks(self) -> bool:
         """Whether the model will think about the next message, unless that message switches it."""
-        if self._ask_to_think:
-            return True
-        return thinks(self.support, self.thinking, self.path or self._system_message())
+        return self._switch.thinks(self.support, self.path or self._system_message())
 
     @property
     def context_tokens(self) -> int:
@@ -189,25 +157,18 @@ class Session:
         """End the running turn, keeping what has come; does nothing when none is running."""
         if self._turn is None:
             return
-        self.phase = Phase.STOPPING
-        if self._turn.command is None:
-            self._end(TurnStopped(self._turn.number))
-        else:
+        self._turn.phase = Phase.STOPPING
+        if self._turn.asked:
             self._worker.send(Stop(self._turn.number))
+        else:
+            self._end(TurnStopped(self._turn.number))
 
     def toggle_thinking(self) -> bool:
         """Turn thinking on or off for the next message and say which it now is.
 
         Turning it on against an earlier /no_think adds a visible /think to the next message.
         """
-        if self.support is not ThinkingSupport.SWITCHED:
-            return self.thinks
-        if self.thinks:
-            self.thinking = False
-            self._ask_to_think = False
-        else:
-            self.thinking = True
-            self._ask_to_think = soft_switch_in_force(self.path or self._system_message()) is False
+        self._switch.toggle(self.support, self.path or self._system_message())
         return self.thinks
 
     def new(self) -> None:
@@ -215,7 +176,7 @@ class Session:
         self._abandon_turn()
         self.conversation = None
         self.tree = MessageTree()
-        self._ask_to_think = False
+        self._switch.forget()
 
     def resume(self, conversation: str) -> None:
         """Go on with a saved conversation; raises ConversationNotFound, leaving this one as it is."""
@@ -223,7 +184,7 @@ class Session:
         self._abandon_turn()
         self.conversation = stored.id
         self.tree = MessageTree(stored.messages, stored.leaf)
-        self._ask_to_think = False
+        self._switch.forget()
 
     def select(self, message_id: str) -> None:
         """Read the branch through `message_id`. Raises TurnInProgress."""
@@ -267,8 +228,7 @@ class Session:
 
     def _say(self, text: str, parent: str | None) -> Message:
         self._require_idle()
-        if self._ask_to_think:
-            text = f"{text.rstrip()} /think"
+        text = self._switch.said_in(text)
         conversation = self.conversation or new_id()
         before = self._system_message() if parent is None else ()
         user = Message(Role.USER, (TextPart(text),), parent=before[0].id if before else parent)
@@ -278,35 +238,30 @@ class Session:
         self.conversation = conversation
         for message in (*before, user):
             self.tree.add(message)
-        self._ask_to_think = False
+        self._switch.forget()
         self._begin_turn(user.id)
         return user
 
     def _begin_turn(self, parent: str) -> None:
         self._turns += 1
-        reply = Message(Role.ASSISTANT, (), parent=parent, status=Status.STREAMING)
-        self._turn = _Turn(self._turns, reply, GrowingReply(), saved_at=self._clock())
-        self.tree.add(reply)
-        self.phase = Phase.WAITING
+        self._turn = Turn(self._turns, parent, self._clock())
+        self.tree.add(self._turn.reply)
         if self.loading is None:
-            self._dispatch()
+            self._dispatch(self._turn)
 
-    def _dispatch(self) -> None:
-        """Ask the model. The reply is on disk first, so that a crash leaves a trace of it."""
-        turn = self._turn
-        if turn is None:
-            return
+    def _dispatch(self, turn: Turn) -> None:
+        """Ask the model. The reply is on disk first, so that a crash leaves a trace of it.
+
+        Without a soft switch the model is asked as the hard one says. An earlier /no_think holds on, also when the
+        message it stands in does not fit the context any more: the hard switch is off then too.
+        """
         history = self.tree.path(turn.reply.parent)
-        will_think = thinks(self.support, self.thinking, history)
-        recommended = self.model.sampling if self.model else SamplingOverrides()
-        sampling = self.overrides.over(recommended).applied(will_think)
-        if sampling.seed is None:
-            sampling = replace(sampling, seed=secrets.randbelow(2**31))
-        turn.command = StartTurn(turn.number, history, self.thinking, sampling)
-        if self.model is not None:
-            turn.reply = replace(turn.reply, provenance=Provenance(self.model, sampling, will_think))
+        hard = self._switch.on and soft_switch_in_force(history) is not False
+        command = turn.ask(
+            history, self.model, self.overrides, hard=hard, will_think=thinks(self.support, hard, history)
+        )
         self._save(turn)
-        self._worker.send(turn.command)
+        self._worker.send(command)
 
     def _take(self, event: Event) -> None:
         match event:
@@ -326,21 +281,18 @@ class Session:
                 if isinstance(event, TurnEnded):
                     self._end(event)
                     return
-                turn.growing.add(event)
-                turn.dirty = True
-                if self.phase is not Phase.STOPPING and isinstance(event, TextProduced | ThoughtStarted):
-                    self.phase = Phase.THINKING if turn.growing.thinking else Phase.ANSWERING
+                turn.take(event)
         self._out.append(event)
 
     def _end_load(self, event: ModelLoaded | LoadFailed) -> None:
         """Let the turn that waits for the model begin, or fail with the load."""
         self.loading = None
         self._out.append(event)
-        waiting = self._turn if self._turn and self._turn.command is None else None
+        waiting = self._turn if self._turn and not self._turn.asked else None
         if isinstance(event, ModelLoaded):
             self.model, self.load_error = event.model, None
             if waiting:
-                self._dispatch()
+                self._dispatch(waiting)
         else:
             self.model, self.load_error = None, event.error
             if waiting:
@@ -351,16 +303,9 @@ class Session:
         turn = self._turn
         if turn is None:
             return
-        status, reason, note = _outcome(event)
-        provenance = turn.reply.provenance
-        if provenance is not None:
-            timing = event.timing if event.timing.total_s else _timing(turn.growing)
-            usage = event.usage if event.usage.prompt_tokens else _usage(turn.growing)
-            provenance = replace(provenance, usage=usage, timing=timing, finish_reason=reason)
-        turn.reply = replace(turn.reply, status=status, note=note, provenance=provenance)
+        turn.end(event)
         self._save(turn)
         self._turn = None
-        self.phase = Phase.IDLE
         self._out.append(event)
 
     def _abandon_turn(self) -> None:
@@ -372,44 +317,23 @@ class Session:
 
     def _checkpoint_if_due(self) -> None:
         turn, now = self._turn, self._clock()
-        if turn and turn.dirty and now - turn.saved_at >= CHECKPOINT_S:
+        if turn and turn.checkpoint_is_due(now):
             self._save(turn)
-        elif self._unsaved and now - self._tried_to_save_at >= CHECKPOINT_S:
+        elif self._unsaved.retry_is_due(now):
             self._write_unsaved()
 
-    def _save(self, turn: _Turn) -> None:
+    def _save(self, turn: Turn) -> None:
         """Write the reply as it stands."""
-        turn.reply = replace(turn.reply, parts=turn.growing.parts())
-        self.tree.replace(turn.reply)
-        turn.saved_at, turn.dirty = self._clock(), False
+        reply = turn.saved(self._clock())
+        self.tree.replace(reply)
         if self.conversation is not None:
-            self._unsaved.put(self.conversation, turn.reply, turn.growing.timeline)
+            self._unsaved.put(self.conversation, reply, turn.growing.timeline)
             self._write_unsaved()
 
     def _write_unsaved(self) -> LibraryError | None:
         """Write what is not on disk yet; that it fails is reported once."""
-        self._tried_to_save_at = self._clock()
         failed_before = self._unsaved.failing
-        error = self._unsaved.write()
+        error = self._unsaved.write(self._clock())
         if error is not None and not failed_before:
             self._out.append(SaveFailed(error))
         return error
-
-
-def _outcome(event: TurnEnded) -> tuple[Status, FinishReason, str]:
-    match event:
-        case TurnFinished():
-            return Status.COMPLETE, event.reason, ""
-        case TurnStopped():
-            return Status.STOPPED, FinishReason.STOPPED, "stopped"
-        case TurnFailed():
-            return Status.FAILED, FinishReason.ERROR, str(event.error)
-
-
-def _usage(growing: GrowingReply) -> Usage:
-    return Usage(thinking_tokens=growing.thinking_tokens, answer_tokens=growing.answer_tokens)
-
-
-def _timing(growing: GrowingReply) -> Timing:
-    thought = sum(part.seconds for part in growing.parts() if isinstance(part, ReasoningPart))
-    return Timing(growing.first_token_s or 0.0, thought, growing.at_s, growing.tokens_per_s)

@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from qwenchat.chat import thinking
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import (
     ConversationNotFound,
@@ -35,7 +36,8 @@ from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import NON_THINKING, THINKING, SamplingOverrides
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
-from qwenchat.session import CHECKPOINT_S, Phase, Session
+from qwenchat.session import Session
+from qwenchat.turn import CHECKPOINT_S, Phase
 
 from .fake_engine import MODEL, FakeEngine, Script
 
@@ -357,6 +359,36 @@ def test_turning_thinking_on_against_an_earlier_no_think_adds_a_visible_switch()
         until(session, ended)
         assert engine.turns[-1].thinking is False
         assert engine.turns[-1].messages[-1].text == "c"
+
+
+def test_an_old_no_think_holds_when_the_model_no_longer_reads_it() -> None:
+    engine = FakeEngine([Script("one"), Script("two", trimmed=2), Script("three")])
+    with chatting(engine) as session:
+        session.send("a /no_think")
+        until(session, ended)
+        for text in ("b", "c /think"):
+            session.send(text)
+            until(session, ended)
+        assert [turn.thinking for turn in engine.turns] == [False, False, True]
+        assert [turn.sampling.temperature for turn in engine.turns] == [
+            NON_THINKING.temperature, NON_THINKING.temperature, THINKING.temperature,
+        ]  # fmt: skip
+
+
+def test_a_long_conversation_is_not_read_again_at_every_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = FakeEngine()
+    with chatting(engine) as session:
+        session.send("a /no_think")
+        until(session, ended)
+        assert not session.thinks
+        path = session.path
+
+        def read(*args: object) -> None:
+            raise AssertionError("the conversation was read again")
+
+        monkeypatch.setattr(thinking, "soft_switch", read)
+        assert not session.thinks
+        assert session.path is path
 
 
 def test_a_model_that_cannot_think_does_not_pretend() -> None:

@@ -25,7 +25,7 @@ from qwenchat.chat.events import (
 from qwenchat.chat.messages import Role
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import is_web_link, safe, safe_line
-from qwenchat.session import Phase, Session
+from qwenchat.session import Session
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.slash import COMMANDS, command_of
 from qwenchat.tui.widgets.composer import Composer
@@ -34,6 +34,7 @@ from qwenchat.tui.widgets.notices import Notices
 from qwenchat.tui.widgets.sidebar import Sidebar
 from qwenchat.tui.widgets.status import StatusLine
 from qwenchat.tui.widgets.transcript import Transcript
+from qwenchat.turn import Phase
 
 DRAWS_PER_S = 20
 QUIT_AGAIN_WITHIN_S = 3.0

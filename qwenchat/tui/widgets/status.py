@@ -10,8 +10,9 @@ from textual.widget import Widget
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import safe_line
-from qwenchat.session import Phase, Session
+from qwenchat.session import Session
 from qwenchat.tui.widgets.reasoning import duration
+from qwenchat.turn import Phase
 
 GAP = 3
 """Columns between two pieces of the line."""
