@@ -11,7 +11,7 @@ TIMES = 5
 WORDS = 512
 """How many tokens a repeated passage of words must fill with all its repetitions."""
 FIGURES = 2048
-"""The same for passages of other than words, such as rows of zeros, rules and markup, which repeat in good texts too."""
+"""The same for passages of other than words: rows of zeros, rules and markup, which repeat in good texts too."""
 MOSTLY = 0.6
 """The share of tokens with letters from which a passage is one of words."""
 
