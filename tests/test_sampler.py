@@ -3,26 +3,26 @@ import torch
 
 from qwenchat.chat.errors import EngineFailed
 from qwenchat.chat.sampling import Sampling
-from qwenchat.engine.local.sampler import Sampler, candidates, penalize
+from qwenchat.engine.local.sampler import Sampler, candidates, penalize, top_k
 
 LOGITS = torch.tensor([2.0, -1.0, 0.5, 3.0, 0.0, -2.0])
 PLAIN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
 
 
 def draws(n: int, logits: torch.Tensor = LOGITS, prompt: tuple[int, ...] = (), **settings: float) -> list[int]:
-    sampler = Sampler(Sampling(**settings), prompt, logits.numel(), "cpu")  # type: ignore[arg-type]
+    sampler = Sampler(Sampling(**settings), prompt, "cpu")  # type: ignore[arg-type]
     return [sampler.draw(logits) for _ in range(n)]
 
 
 def test_repetition_divides_positive_and_multiplies_negative_logits_of_prompt_and_output() -> None:
-    seen = torch.tensor([True, True, False, False, True, False])
-    out = penalize(LOGITS, Sampling(repetition_penalty=2.0), seen, torch.zeros(6))
+    seen = torch.tensor([4, 0, 1])
+    out = penalize(LOGITS, Sampling(repetition_penalty=2.0), seen, torch.zeros(3))
     assert out.tolist() == [1.0, -2.0, 0.5, 3.0, 0.0, -2.0]
 
 
 def test_presence_subtracts_once_and_frequency_once_per_occurrence_of_generated_tokens() -> None:
     counts = torch.tensor([3.0, 1.0, 0.0, 0.0, 0.0, 0.0])
-    seen = torch.ones(6, dtype=torch.bool)
+    seen = torch.arange(6)
     presence = penalize(LOGITS, Sampling(presence_penalty=1.5), seen, counts)
     frequency = penalize(LOGITS, Sampling(frequency_penalty=0.5), seen, counts)
     assert presence.tolist() == [0.5, -2.5, 0.5, 3.0, 0.0, -2.0]
@@ -37,6 +37,14 @@ def test_presence_penalty_ignores_the_prompt_and_repetition_penalty_counts_it() 
 def test_penalties_grow_with_what_is_generated() -> None:
     assert draws(4, temperature=0, presence_penalty=2.0) == [3, 0, 3, 3]
     assert draws(4, temperature=0, frequency_penalty=2.0) == [3, 0, 3, 2]
+
+
+@pytest.mark.parametrize("size", [5000, 128 * 64, 151_936])
+def test_top_k_of_many_logits_is_exact(size: int) -> None:
+    logits = torch.randn(size, generator=torch.Generator().manual_seed(size))
+    values, ids = top_k(logits, 20)
+    assert torch.equal(values, logits.topk(20).values)
+    assert torch.equal(logits[ids], values)
 
 
 def test_top_k_keeps_the_likeliest() -> None:

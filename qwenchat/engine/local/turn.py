@@ -91,7 +91,7 @@ class Turn:
         opens, closes = (tokenizer.token_id(tag) if thinks else None for tag in (OPEN_TAG, CLOSE_TAG))
         splitter = Splitter(thinking=prompt.opens_thought, expected=thinks)
         detokenizer = Detokenizer(tokenizer)
-        sampler = Sampler(sampling, prompt.ids, self._context.logits.numel(), self._context.device)
+        sampler = Sampler(sampling, prompt.ids, self._context.device)
         limit = min(sampling.max_tokens, self._context.window - len(prompt.ids))
         reason = FinishReason.LENGTH
         try:
