@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from click.shell_completion import CompletionItem
 
-from qwenchat import __version__, options, process
+from qwenchat import __version__, options, process, saved
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.paths import Paths
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from qwenchat.engine.base import Engine
     from qwenchat.library.library import Library
     from qwenchat.session import Session
-
-LATEST = "latest"
 
 
 class _Chat(process.Program):
@@ -61,29 +58,6 @@ def _session(given: dict[str, Any], library: "Library", *, logged: bool = True) 
             process.say("The last reply could not be saved.")
 
 
-@contextmanager
-def _saved() -> "Iterator[Library]":
-    """The saved conversations, to be read; nothing is made where there are none."""
-    from qwenchat.library.library import Library
-
-    path = Paths.of_user().database
-    library = Library.open(path) if path.exists() else Library.in_memory()
-    if library.notice:
-        process.say(library.notice)
-    try:
-        yield library
-    finally:
-        library.close()
-
-
-def _complete_conversation(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    from qwenchat.chat.text import safe_line
-
-    with _saved() as library:
-        rows = [row for row in library.conversations() if row.id.startswith(typed)]
-    return [CompletionItem(row.id, help=safe_line(row.title, 60)) for row in rows]
-
-
 def _no_command(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Since its value is optional, --resume would take a command for an id."""
     if value in cli.commands:
@@ -95,7 +69,7 @@ def _no_command(context: click.Context, parameter: click.Parameter, value: str |
 @click.version_option(__version__, prog_name="qwenchat")
 @options.for_turns
 @click.option(
-    "--resume", is_flag=False, flag_value=LATEST, metavar="[ID]", shell_complete=_complete_conversation,
+    "--resume", is_flag=False, flag_value=saved.LATEST, metavar="[ID]", shell_complete=saved.complete_conversation,
     callback=_no_command,
     help="Go on with a conversation, by default the latest; the first digits of its id are enough.",
 )  # fmt: skip
@@ -111,7 +85,7 @@ def cli(context: click.Context, /, **given: Any) -> None:
     options.overrides(given)
     library = Library.open(Paths.of_user().database)
     try:
-        resumed, notices = _resumed(library, given["resume"])
+        resumed, notices = saved.resumed(library, given["resume"])
     except QwenchatError:
         library.close()
         raise
@@ -130,16 +104,6 @@ def _refuse_stray_flags(context: click.Context) -> None:
             context.invoked_subcommand != "ask" or name not in {p.name for p in ask.params}
         ):
             raise click.UsageError(f"{parameter.opts[0]} goes with the chat, not with `{context.invoked_subcommand}`.")
-
-
-def _resumed(library: "Library", asked: str | None) -> tuple[str | None, tuple[str, ...]]:
-    """The id of the conversation to go on with, and what to say about it; raises ConversationNotFound."""
-    if asked is None:
-        return None, ()
-    if asked != LATEST:
-        return library.resolve(asked), ()
-    latest = library.latest()
-    return latest, () if latest else ("There is no saved conversation to go on with yet; this is a new one.",)
 
 
 def _chat_by_line(given: dict[str, Any], library: "Library", resumed: str | None, notices: tuple[str, ...]) -> int:
@@ -228,38 +192,6 @@ def _question(prompt: tuple[str, ...]) -> str:
     return text
 
 
-@cli.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
-def list_command(as_json: bool) -> None:
-    """List the saved conversations, newest first."""
-    from datetime import datetime
-
-    from qwenchat.chat.text import safe_json, safe_line
-
-    with _saved() as library:
-        rows = library.conversations()
-    if as_json:
-        names = ("id", "title", "updated", "model", "messages")
-        click.echo(safe_json([{name: getattr(row, name) for name in names} for row in rows]))
-    elif not rows:
-        process.say("No conversation is saved yet.")
-    for row in () if as_json else rows:
-        when = datetime.fromtimestamp(row.updated).strftime("%Y-%m-%d %H:%M")
-        click.echo(f"{safe_line(row.id)}  {when}  {row.messages:>4}  {safe_line(row.title, 80)}")
-
-
-@cli.command()
-@click.argument("conversation", metavar="ID", shell_complete=_complete_conversation)
-def show(conversation: str) -> None:
-    """Print a conversation; the first digits of its id are enough."""
-    from qwenchat.chat.tree import MessageTree
-    from qwenchat.plain import as_text
-
-    with _saved() as library:
-        stored = library.read(library.resolve(conversation))
-    click.echo(as_text(MessageTree(stored.messages, stored.leaf).path()))
-
-
 @cli.group(invoke_without_command=True)
 @click.pass_context
 def models(context: click.Context) -> None:
@@ -324,6 +256,10 @@ def completion(shell: str) -> None:
     if kind is not None:
         template = kind(cli, {}, "qwenchat", "_QWENCHAT_COMPLETE")
         click.echo(template.source_template % template.source_vars())
+
+
+cli.add_command(saved.list_command)
+cli.add_command(saved.show)
 
 
 def main() -> None:
