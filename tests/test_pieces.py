@@ -28,12 +28,42 @@ def meaning(*texts: str) -> str:
     return re.sub(r'</?p>|<ol start="\d+">|<ol>|</?ul>|</ol>', "", re.sub(r"\s*(<[^>]*>)\s*", r"\1", html))
 
 
-FRAGMENTS = (
-    "Some words.", "More of them", "# Heading", "---", "- item", "- ", "* other", "  - nested", "1. first",
-    "2. second",    "12) twelfth", "   in an item", "    indented", "> quoted", "> - quoted item", "| a | b |", "|---|---|",
-    "| 1 | 2 |", "```python", "```", "````", "~~~", "   ```", "- ```", "  ```", "    ```", "1. ```sh", "code = 1", "<div>", "***",
-    "-", "+",     "===", "", "", "",
-)  # fmt: skip
+FRAGMENTS = """\
+Some words.
+More of them
+# Heading
+---
+===
+- item
+-
++
+***
+* other
+  - nested
+1. first
+2. second
+12) twelfth
+   in an item
+    indented
+> quoted
+> - quoted item
+| a | b |
+|---|---|
+| 1 | 2 |
+```python
+```
+````
+~~~
+   ```
+- ```
+  ```
+    ```
+1. ```sh
+code = 1
+<div>
+
+
+""".splitlines()
 
 
 @settings(max_examples=400, deadline=None)
