@@ -1,11 +1,15 @@
 """What numba lacks for code that several threads run together: atomics, a barrier, and a few bit tricks."""
 
 import contextlib
+import functools
+import hashlib
+from pathlib import Path
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 
 FAST = {"reassoc", "contract", "arcp", "nsz"}
@@ -23,8 +27,34 @@ def native(function):
     """Compile a function to code that holds no lock and checks nothing; kept on disk where that can be written."""
     compiled = njit(nogil=True, error_model="numpy", fastmath=FAST)(function)
     with contextlib.suppress(RuntimeError):
-        compiled.enable_caching()
+        compiled._cache = _CompiledCode(function)
     return compiled
+
+
+class _CompiledCode(FunctionCache):
+    """What numba keeps of a function on disk; done without when it is damaged or cannot be written."""
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # noqa: BLE001  (there is no end to what a damaged file can raise)
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig, data):
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)
+
+    def _index_key(self, sig, codegen):
+        return *super()._index_key(sig, codegen), _sources()
+
+
+@functools.cache
+def _sources() -> str:
+    """Stands for all code of this package: functions are compiled into those that call them, which numba forgets."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def new_shared() -> np.ndarray:
