@@ -107,7 +107,7 @@ class Chat:
 
     async def idle(self) -> None:
         """Wait until no turn runs and the reply is drawn as a whole."""
-        await self.until(lambda: not self.session.busy and self.app._chat._live is None, "the end of the turn")
+        await self.until(lambda: not self.session.busy and self.app._chat.feed.live is None, "the end of the turn")
         await self.until(lambda: all(reply.answer.settled for reply in self.replies), "the reply rendered as a whole")
         await self.pilot.pause()
 

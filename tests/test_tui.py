@@ -569,8 +569,30 @@ class TestConversations:
         async with chat(Script("A **bold** word.", thought="Let me see")) as it:
             await it.ask("Go")
             await it.press("ctrl+y")
-            await it.sees("The last reply was copied.")
+            await it.sees("Copied 16 characters")
             assert _clipboard(it) == "A **bold** word."
+
+    async def test_copying_uses_the_tool_of_the_system_and_says_so(self, tmp_path, monkeypatch):
+        (tmp_path / "wl-copy").write_text(f"#!/bin/sh\nexec /bin/cat > {tmp_path}/copied\n")
+        (tmp_path / "wl-copy").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+        async with chat(Script("A **bold** wörd.")) as it:
+            await it.ask("Go")
+            await it.press("ctrl+y")
+            await it.sees("Copied 16 characters", "wl-copy")
+            assert (tmp_path / "copied").read_text("utf-8") == "A **bold** wörd."
+
+    async def test_copying_without_a_tool_or_with_one_that_fails_leaves_it_to_the_terminal(self, tmp_path, monkeypatch):
+        (tmp_path / "xclip").write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / "xclip").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setenv("DISPLAY", ":0")
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        async with chat() as it:
+            await it.ask("Go")
+            await it.press("ctrl+y")
+            await it.sees("Copied 31 characters", "OSC 52")
 
     async def test_copying_without_a_reply_says_so(self):
         async with chat() as it:
@@ -608,6 +630,8 @@ class TestCommands:
             await it.send("/retry")
             await it.sees("Second.")
             await it.idle()
+            await it.send("/model")
+            await it.sees("/model NAME")
             await it.send("/copy")
             await it.until(lambda: _clipboard(it) == "Second.", "the copy")
             await it.send("/help")
@@ -667,6 +691,41 @@ class TestTrouble:
             await it.sees("waiting for the model to load")
             it.engine.release()
             await it.sees("Hello?", "failed: There is no model nosuch/model.")
+
+    async def test_after_a_failed_load_another_model_can_be_loaded_and_the_conversation_goes_on(self):
+        error = ModelNotFound("There is no model nosuch/model.", "`qwenchat models` lists what there is.")
+        engine = FakeEngine(load_error=error)
+        async with chat(engine=engine, ready=False) as it:
+            await it.send("Hello?")
+            await it.sees("failed: There is no model", "/model NAME loads another")
+            engine.load_error, engine.loading_holds = None, True
+            engine.progress = (LoadProgressed("reading weights", 300_000_000, 1_200_000_000),)
+            await it.send("/model other/model")
+            await it.sees("reading weights", "300 MB of 1.2 GB")
+            assert "There is no model nosuch" not in it.screen.replace("failed: There is no model nosuch", "")
+            await it.press("ctrl+r")
+            await it.sees("waiting for the model to load")
+            engine.release()
+            await it.sees("Paris is the capital of France.", "other/model")
+            assert [load.name for load in engine.loads] == [None, "other/model"]
+            assert [m.text for m in engine.turns[0].messages] == ["Hello?"]
+
+    async def test_a_failed_load_can_be_tried_again(self):
+        engine = FakeEngine(load_error=ModelNotFound("There is no model nosuch/model."))
+        async with chat(engine=engine, ready=False) as it:
+            await it.sees("/model tries again")
+            engine.load_error = None
+            await it.send("/model")
+            await it.sees("● Qwen/Qwen3-0.6B")
+
+    async def test_another_model_is_loaded_in_mid_conversation(self):
+        async with chat(Script("First."), Script("Second.")) as it:
+            await it.ask("One")
+            await it.send("/model other/model")
+            await it.sees("● other/model")
+            await it.ask("Two")
+            await it.sees("One", "First.", "Two", "Second.")
+            assert [m.text for m in it.engine.turns[-1].messages] == ["One", "First.", "Two"]
 
     async def test_failing_in_mid_reply_keeps_what_came(self):
         script = Script(WORDS, error=EngineFailed("The device was lost.", "Try again."), error_at=5)

@@ -187,6 +187,6 @@ async def test_odd_markdown_does_no_harm_while_it_streams(answer):
     engine = FakeEngine([Script(f"{answer}\n\nThe end.")])
     async with chat(engine=engine, size=(80, 60)) as it:
         await it.ask("Go")
-        await it.until(lambda: it.replies[-1].answer.endswith("The end."), "the whole answer")
+        await it.until(lambda: it.replies[-1].answer.text.endswith("The end."), "the whole answer")
         await it.ask("More")
         await _clean(it)

@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.session import Session
-from qwenchat.tui import themes
+from qwenchat.tui import clipboard, themes
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import HelpScreen, bindings_of
 from qwenchat.tui.terminal import own_terminal, signals_to_end
@@ -90,6 +90,16 @@ class QwenChat(App[None]):
     async def action_quit(self) -> None:
         """Stop the reply, and leave; `run` saves and closes when the screen is gone."""
         self._leave()
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy `text` through the terminal and through the system's own tool, and say which took it."""
+        super().copy_to_clipboard(text)
+        self.run_worker(self._copy_to_system(text), group="clipboard", exclusive=True)
+
+    async def _copy_to_system(self, text: str) -> None:
+        tool = await clipboard.copy(text)
+        through = f"{tool} and the terminal" if tool else "the terminal, if it allows that (OSC 52)"
+        self.notify(f"Copied {len(text):,} characters through {through}.", markup=False)
 
     def save_and_close(self) -> None:
         """Save the draft and the reply as far as they came, and end the model's thread."""

@@ -8,6 +8,7 @@ COMMANDS = {
     "new": ("new", "Begin a new conversation"),
     "retry": ("retry", "Ask again for the last reply"),
     "stop": ("stop", "Stop the reply"),
+    "model": ("model", "Load another model, /model NAME, or try the last one again"),
     "copy": ("copy_reply", "Copy the last reply"),
     "help": ("app.help", "Show all keys and commands"),
     "quit": ("app.quit", "Quit; everything is saved"),
@@ -22,12 +23,16 @@ class UnknownCommand(QwenchatError):
     """A message that begins with a command this program does not have."""
 
 
-def command_of(text: str) -> str | None:
-    """The name of the command that `text` is; None for a message to the model. Raises UnknownCommand."""
-    found = _COMMAND.match(text.strip())
+def command_of(text: str) -> tuple[str, str] | None:
+    """The name of the command that `text` is, and what follows it; None for a message to the model.
+
+    Raises UnknownCommand.
+    """
+    text = text.strip()
+    found = _COMMAND.match(text)
     if found is None or found[1] in _SOFT_SWITCHES:
         return None
     if found[1] not in COMMANDS:
         known = ", ".join(f"/{name}" for name in COMMANDS)
         raise UnknownCommand(f"There is no command /{found[1]}.", f"There are {known}. The draft was kept.")
-    return found[1]
+    return found[1], text[found.end() :].strip()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from textual import on
@@ -13,28 +14,18 @@ from textual.widgets import Markdown, TextArea
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import LibraryError, QwenchatError
-from qwenchat.chat.events import (
-    Event,
-    HistoryTrimmed,
-    LoadFailed,
-    ModelLoaded,
-    PrefillProgressed,
-    SaveFailed,
-    TurnEnded,
-)
 from qwenchat.chat.messages import Role
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import is_web_link, safe, safe_line
 from qwenchat.session import Session
 from qwenchat.tui.drafts import Drafts
+from qwenchat.tui.feed import Feed
 from qwenchat.tui.slash import COMMANDS, command_of
 from qwenchat.tui.widgets.composer import Composer
-from qwenchat.tui.widgets.message import Reply
 from qwenchat.tui.widgets.notices import Notices
 from qwenchat.tui.widgets.sidebar import Sidebar
 from qwenchat.tui.widgets.status import StatusLine
 from qwenchat.tui.widgets.transcript import Transcript
-from qwenchat.turn import Phase
 
 DRAWS_PER_S = 20
 QUIT_AGAIN_WITHIN_S = 3.0
@@ -72,10 +63,7 @@ class ChatScreen(Screen[None]):
         self._sidebar = Sidebar()
         self._status = StatusLine()
         self._drafts = Drafts(session.library, self._composer, lambda text: self._notices.say("draft", text))
-        self._live: Reply | None = None
-        """The reply that is being written."""
-        self._prefill: PrefillProgressed | None = None
-        """How far the prompt of the running turn was read."""
+        self.feed = Feed(session, self._transcript, self._notices, self._status)
         self._asked_to_quit_at = 0.0
         self._begun = False
 
@@ -107,57 +95,15 @@ class ChatScreen(Screen[None]):
         self._notices.say("library", self.session.library.notice)
         for number, text in enumerate(self._told):
             self._notices.say(f"start {number}", text)
-        if self._resume is None or not self._open(self._resume, replace=False):
-            self._enter(replace=False)
+        if self._resume is None or not self._open(self._resume, keep_written=True):
+            self._enter(keep_written=True)
         self.set_interval(1 / DRAWS_PER_S, self._draw)
 
     def _draw(self) -> None:
         """Show what has happened since the last time."""
-        for event in self.session.poll():
-            self._take(event)
-        if not self.session.unsaved:
-            self._notices.say("save", "")
-        if self._live is not None:
-            self._live.wait(self._why_waiting())
-            self._live.flush()
-        self._status.show(self.session, self._prefill.total if self._prefill else 0)
+        self.feed.draw()
         self._composer.hint(self._hint())
         self._drafts.keep_if_due(self.session.conversation)
-
-    def _take(self, event: Event) -> None:
-        """Hand one event to the widgets it concerns."""
-        live = self._live
-        match event:
-            case ModelLoaded():
-                self._notices.say("load", "")
-                self._notices.say("model", event.model.reason)
-            case LoadFailed():
-                self._notices.say("load", str(event.error))
-            case SaveFailed():
-                self._notices.say("save", f"The reply is not saved yet, only kept on the screen. {event.error}")
-            case _ if live is None:
-                return
-            case PrefillProgressed():
-                self._prefill = event
-            case HistoryTrimmed():
-                oldest = "message" if event.messages == 1 else f"{event.messages} messages"
-                self._notices.say("trimmed", f"The model no longer reads the oldest {oldest}: the context is full.")
-            case _ if isinstance(event, TurnEnded):
-                live.finish(self.session.tree[live.message_id])
-                self._live = None
-            case _:
-                live.take(event, fold=self._transcript.following)
-
-    def _why_waiting(self) -> str:
-        """What to say in place of a reply of which nothing has come; empty once something has."""
-        if self.session.phase is not Phase.WAITING:
-            return ""
-        if self.session.loading is not None:
-            return "waiting for the model to load"
-        read = self._prefill
-        if read is None or read.done >= read.total:
-            return "reading the prompt"
-        return f"reading the prompt, {100 * read.done // read.total} %"
 
     def _hint(self) -> str:
         if not self._transcript.following:
@@ -165,12 +111,6 @@ class ChatScreen(Screen[None]):
         if self.session.busy:
             return "Esc stops"
         return "F1 help"
-
-    def _show_path(self) -> None:
-        """Bring the transcript in line with the session."""
-        self._transcript.show(self.session.path)
-        self._live = self._transcript.reply(self.session.reply_id)
-        self._prefill = None
 
     # From the user
 
@@ -183,7 +123,7 @@ class ChatScreen(Screen[None]):
         try:
             if command := command_of(text):
                 self._composer.write("")
-                self.call_later(self.run_action, COMMANDS[command][0])
+                self._heed(*command)
                 return
             if self.session.busy:
                 self._tell("The model is still answering; the draft is kept. Esc stops the reply.")
@@ -194,8 +134,23 @@ class ChatScreen(Screen[None]):
             self._tell(str(error), "warning")
             return
         self._drafts.sent(before)
-        self._show_path()
+        self.feed.show_path()
         self._transcript.follow()
+
+    def _heed(self, command: str, rest: str) -> None:
+        if command == "model":
+            self._load_model(rest)
+        else:
+            self.call_later(self.run_action, COMMANDS[command][0])
+
+    def _load_model(self, name: str) -> None:
+        """Load another model, or the last one again; the conversation goes on with it."""
+        if not name and self.session.model is not None:
+            self._tell(f"{self.session.model.name} answers. /model NAME loads another.")
+            return
+        self._load = replace(self._load, name=name or self._load.name)
+        self._notices.say("load", "")
+        self.session.load(self._load)
 
     @on(Composer.Recalled)
     def _recall(self) -> None:
@@ -252,13 +207,12 @@ class ChatScreen(Screen[None]):
         except QwenchatError as error:
             self._tell(str(error), "warning")
             return
-        self._show_path()
+        self.feed.show_path()
         self._transcript.follow()
 
     def action_new(self) -> None:
         """Leave this conversation, saved with its draft, for an empty one."""
         self.keep_draft()
-        self._live = None
         self.session.new()
         self._enter()
         self._composer.focus()
@@ -268,7 +222,6 @@ class ChatScreen(Screen[None]):
         said = [message.text for message in self.session.path if message.role is Role.ASSISTANT and message.text]
         if said:
             self.app.copy_to_clipboard(said[-1])
-            self._tell("The last reply was copied.")
         else:
             self._tell("There is no reply to copy yet.")
 
@@ -324,24 +277,22 @@ class ChatScreen(Screen[None]):
             self.keep_draft()
             self._open(event.conversation)
 
-    def _open(self, conversation: str, *, replace: bool = True) -> bool:
+    def _open(self, conversation: str, *, keep_written: bool = False) -> bool:
         """Go on with a saved conversation; says whether that was possible."""
         try:
-            live, self._live = self._live, None
             self.session.resume(conversation)
         except QwenchatError as error:
-            self._live = live
             self._tell(str(error), "warning")
             return False
-        self._enter(replace=replace)
+        self._enter(keep_written=keep_written)
         return True
 
-    def _enter(self, *, replace: bool = True) -> None:
-        """Show the conversation that the session has turned to, from its end, and its draft if that may `replace`."""
+    def _enter(self, *, keep_written: bool = False) -> None:
+        """Show the conversation that the session has turned to, from its end; its draft, too, or what is written."""
         self._notices.say("trimmed", "")
-        self._show_path()
+        self.feed.show_path()
         self._transcript.follow()
-        self._drafts.bring_back(self.session.conversation, replace=replace)
+        self._drafts.bring_back(self.session.conversation, replace=not keep_written)
 
     def keep_draft(self) -> None:
         """Save the draft as it stands."""

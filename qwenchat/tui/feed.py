@@ -1,0 +1,83 @@
+"""What comes from the session, handed to the widgets it concerns."""
+
+from qwenchat.chat.events import (
+    Event,
+    HistoryTrimmed,
+    LoadFailed,
+    ModelLoaded,
+    PrefillProgressed,
+    SaveFailed,
+    TurnEnded,
+)
+from qwenchat.session import Session
+from qwenchat.tui.widgets.message import Reply
+from qwenchat.tui.widgets.notices import Notices
+from qwenchat.tui.widgets.status import StatusLine
+from qwenchat.tui.widgets.transcript import Transcript
+from qwenchat.turn import Phase
+
+
+class Feed:
+    """Drains the session's events into transcript, notices and status line; `draw` is called many times a second."""
+
+    def __init__(self, session: Session, transcript: Transcript, notices: Notices, status: StatusLine) -> None:
+        self._session = session
+        self._transcript = transcript
+        self._notices = notices
+        self._status = status
+        self._prefill: PrefillProgressed | None = None
+        """How far the prompt of the running turn was read."""
+        self.live: Reply | None = None
+        """The reply that is being written."""
+
+    def draw(self) -> None:
+        """Show what has happened since the last time."""
+        for event in self._session.poll():
+            self._take(event)
+        if not self._session.unsaved:
+            self._notices.say("save", "")
+        if self.live is not None:
+            self.live.wait(self._why_waiting())
+            self.live.flush()
+        self._status.show(self._session, self._prefill.total if self._prefill else 0)
+
+    def show_path(self) -> None:
+        """Bring the transcript in line with the conversation, and follow its running turn."""
+        self._transcript.show(self._session.path)
+        self.live = self._transcript.reply(self._session.reply_id)
+        self._prefill = None
+
+    def _take(self, event: Event) -> None:
+        live = self.live
+        match event:
+            case ModelLoaded():
+                self._notices.say("load", "")
+                self._notices.say("model", event.model.reason)
+            case LoadFailed():
+                way_out = "/model tries again, /model NAME loads another; Ctrl+R then asks again."
+                self._notices.say("load", f"{event.error} {way_out}")
+            case SaveFailed():
+                self._notices.say("save", f"The reply is not saved yet, only kept on the screen. {event.error}")
+            case _ if live is None:
+                return
+            case PrefillProgressed():
+                self._prefill = event
+            case HistoryTrimmed():
+                oldest = "message" if event.messages == 1 else f"{event.messages} messages"
+                self._notices.say("trimmed", f"The model no longer reads the oldest {oldest}: the context is full.")
+            case _ if isinstance(event, TurnEnded):
+                live.finish(self._session.tree[live.message_id])
+                self.live = None
+            case _:
+                live.take(event, fold=self._transcript.following)
+
+    def _why_waiting(self) -> str:
+        """What to say in place of a reply of which nothing has come; empty once something has."""
+        if self._session.phase is not Phase.WAITING:
+            return ""
+        if self._session.loading is not None:
+            return "waiting for the model to load"
+        read = self._prefill
+        if read is None or read.done >= read.total:
+            return "reading the prompt"
+        return f"reading the prompt, {100 * read.done // read.total} %"
