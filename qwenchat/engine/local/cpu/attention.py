@@ -19,7 +19,7 @@ from qwenchat.engine.local.cpu.linear import (
     tile,
 )
 from qwenchat.engine.local.cpu.native import FAST, address_of, fetch_add, float_of_bits, half_bits, native
-from qwenchat.engine.local.cpu.simd import GROUP, ROWS, largest, quantize
+from qwenchat.engine.local.cpu.simd import GROUP, ROWS, largest, quantize, total_of
 
 
 class Cache(NamedTuple):
@@ -161,16 +161,20 @@ def _highest(scores, n):
 
 @native
 def _shares(scores, n, value_scales, padded, vectors, per_block, at):
-    """Softmax over `n` scores, weighted by the values' scales and quantized; returns what to divide the mix by."""
+    """Softmax over `n` scores, weighted by the values' scales and quantized; returns what to divide the mix by.
+
+    What lies beyond `n`, up to the whole groups of `padded`, changes nothing.
+    """
     scores[n:padded] = np.float32(-np.inf)
     top = _highest(scores, padded)
-    total = np.float32(0.0)
     for i in range(padded):
-        share = exp(scores[i] - top)
-        total += share
-        scores[i] = share * value_scales[i]
+        scores[i] = exp(scores[i] - top)
+    scores[n:padded] = np.float32(0.0)
+    divisor = total_of(address_of(scores), padded // GROUP)
+    for i in range(n):
+        scores[i] *= value_scales[i]
     quantize_row(scores[:padded], vectors, per_block, at)
-    return total
+    return divisor
 
 
 @native
@@ -196,9 +200,8 @@ def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, s
                  q_scales, q_sums, address_of(scores) + 4 * at * ROWS, scores.shape[1], groups, 0)  # fmt: skip
         for place in range(per_query_block):
             token = min((block * per_query_block + place) // group, count - 1)
-            total = _shares(scores[place], start + token + 1, cache.value_scales[layer, kv], padded, shares,
-                            per_query_block, place)  # fmt: skip
-            scratch.row[rank, place] = total
+            scratch.row[rank, place] = _shares(scores[place], start + token + 1, cache.value_scales[layer, kv], padded,
+                                               shares, per_query_block, place)  # fmt: skip
         for at in range(d // ROWS):
             tile(U8, per_query_block, address_of(cache.values[layer, kv]) + at * ROWS * capacity, ones, 0,
                  address_of(shares.q), address_of(shares.scales), address_of(shares.sums),

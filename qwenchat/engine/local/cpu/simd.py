@@ -15,7 +15,8 @@ from typing import Any
 import llvmlite.binding
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
 GROUP = 32
@@ -52,10 +53,21 @@ _HALVES = ir.VectorType(ir.HalfType(), ROWS)
 _F32 = ir.FloatType()
 _GROUP = ir.VectorType(_F32, GROUP)
 _FMA = "llvm.fma.v16f32"
-_HAS_VNNI = bool(llvmlite.binding.get_host_cpu_features().get("avx512vnni"))
 
 
-def tile_kernel(form: Format, tokens: int, vnni: bool = _HAS_VNNI) -> Callable[..., None]:
+def _features() -> frozenset[str]:
+    """What the processor that numba compiles for can do: this one, unless numba was told of another."""
+    told = config.CPU_FEATURES
+    listed = get_host_cpu_features() if told is None else told
+    return frozenset(name[1:] for name in listed.split(",") if name.startswith("+"))
+
+
+HAS_VNNI = "avx512vnni" in _features()
+RUNS_HERE = not llvmlite.binding.get_process_triple().startswith(("x86_64", "i686")) or "f16c" in _features()
+"""Whether the processor turns halves into floats, which the very oldest do not."""
+
+
+def tile_kernel(form: Format, tokens: int, vnni: bool = HAS_VNNI) -> Callable[..., None]:
     """The kernel for one format and that many vectors at once, to be called from numba code.
 
     Its arguments are addresses and counts: weights, scales (half), minima (half), x (int8, [k/4, tokens, 4]), scales
@@ -83,6 +95,21 @@ def largest(_, source):
         return _call(builder, "llvm.vector.reduce.fmaximum.v32f32", _F32, [magnitude])
 
     return types.float32(types.int64), generate
+
+
+@intrinsic
+def total_of(_, source, groups):
+    """The sum of the float32 at an address, added up in an order that groups of zeros at the end do not change."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        b, (source, groups) = builder, args
+        sums = cgutils.alloca_once_value(b, ir.Constant(_GROUP, [0.0] * GROUP))
+        with cgutils.for_range(b, groups, intp=_I64) as loop:
+            values = _load(b, b.add(source, b.mul(loop.index, _I64(4 * GROUP))), 0, _GROUP, 4)
+            b.store(b.fadd(b.load(sums), values), sums)
+        return _call(b, "llvm.vector.reduce.fadd.v32f32", _F32, [ir.Constant(_F32, 0.0), b.load(sums)])
+
+    return types.float32(types.int64, types.int64), generate
 
 
 @intrinsic
