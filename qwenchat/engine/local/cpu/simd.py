@@ -57,7 +57,7 @@ _FMA = "llvm.fma.v16f32"
 
 def _features() -> frozenset[str]:
     """What the processor that numba compiles for can do: this one, unless numba was told of another."""
-    told = config.CPU_FEATURES
+    told = config.CPU_FEATURES  # type: ignore[attr-defined]  # set by name
     listed = get_host_cpu_features() if told is None else told
     return frozenset(name[1:] for name in listed.split(",") if name.startswith("+"))
 
