@@ -28,7 +28,7 @@ test-slow: $(VENV)/.installed-dev
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "qwenchat needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1). Name another: make chat PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # On Linux the torch of PyPI is the one for CUDA, 2.7 GB to fetch, also where there is no GPU; uv knows where the others are.
 # Where pip was told where packages come from, that counts alone; and when uv finds nothing, PyPI's torch is good.
