@@ -1,35 +1,74 @@
-"""The models that are known or on this machine, for people to read."""
+"""The models that are known or on this machine, and what fits it, for people to read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from qwenchat.chat.errors import ModelNotFound
 from qwenchat.chat.text import safe_line
-from qwenchat.engine.local import embedded, hub
-from qwenchat.engine.local.catalog import KNOWN, KnownModel, models_here
+from qwenchat.engine.local import embedded, fit, hub, memory
+from qwenchat.engine.local.catalog import KNOWN, REMOTE, KnownModel, find, models_here
+from qwenchat.engine.local.fit import Choice
+from qwenchat.engine.local.footprint import QUANTIZATIONS, Quantization, in_words, token_bytes
+from qwenchat.engine.local.memory import Memory
 from qwenchat.paths import Paths
+from qwenchat.table import aligned
 
 CONTEXT = 32_768
 """Tokens that every Qwen3 model is made for."""
+SHOWN = ("float32", "bf16", "int8", "int4", "F16", "Q8_0", "Q6_K", "Q4_K_M")
+"""Quantizations that say how large a model is."""
+SIZES = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 96, 128, 192, 256, 512)
+"""Gigabytes of memory that machines and GPUs have."""
+SYSTEM_BYTES = 2e9
+"""What a machine needs for everything else."""
+SERVERS = "vLLM, SGLang, Ollama or llama.cpp"
 
 
-def table(paths: Paths) -> str:
-    """The known models, one a line, and what is here of them."""
+def table(paths: Paths, rooms: Sequence[Memory] | None = None) -> str:
+    """The known models, one a line, with what fits this machine and what is here of them."""
+    rooms = memory.here() if rooms is None else rooms
     here = {model.name: model for model in models_here(paths)}
-    rows = [("NAME", "PARAMETERS", "SIZE", "HERE")]
+    best, first = fit.best(rooms), rooms[0]
+    default = fit.default_quantization(first.device)
+    rows = [("", "NAME", "PARAMETERS", "DOWNLOAD", "MEMORY", "FITS", "HERE")]
     for known in KNOWN:
-        mark = "yes" if known.hub_name in here else "no"
-        rows.append((known.name, f"{known.parameters / 1e9:.1f} B", size(known.bf16_bytes), mark))
+        mark = "*" if best and best.model is known else ""
+        needed = in_words(Choice(known, default, first.device).needs())
+        at_home = "yes" if known.hub_name in here else "no"
+        rows.append((mark, known.name, *_sizes(known), needed, _fitting(known, rooms), at_home))
+    rows += [("", known.name, *_sizes(known), "", "a server", "no") for known in REMOTE]
     others = sorted(set(here) - {known.hub_name for known in KNOWN})
-    rows += [(safe_line(name), "", size(here[name].bytes), "yes") for name in others]
-    return aligned(rows)
+    rows += [("", safe_line(name), "", in_words(here[name].bytes), "", "", "yes") for name in others]
+    return "\n".join((aligned(rows), "", *_legend(rooms, default), _advice(best)))
 
 
-def account(name: str, paths: Paths) -> str:
+def _sizes(known: KnownModel) -> tuple[str, str]:
+    return f"{known.parameters / 1e9:.1f} B", in_words(known.download_bytes(QUANTIZATIONS["bf16"]))
+
+
+def _fitting(known: KnownModel, rooms: Sequence[Memory]) -> str:
+    """The quantizations in which it fits the memory that is free."""
+    names = (name for room in rooms for name in fit.offered(room.device) if Choice(known, name, room.device).fits(room))
+    return ", ".join(dict.fromkeys(names)) or "no"
+
+
+def _legend(rooms: Sequence[Memory], default: str) -> Iterator[str]:
+    for room in rooms:
+        yield f"{room.device}: {in_words(room.free)} of {in_words(room.total)} of memory are free."
+    yield f"MEMORY is what {default} needs with {fit.USEFUL_WINDOW:,} tokens of context; FITS is what fits now."
+
+
+def _advice(best: Choice | None) -> str:
+    if best is None:
+        return "None of them fits; `qwenchat --model smollm2` runs a very small one."
+    return f"* is the best choice for this machine: qwenchat {best.options}"
+
+
+def account(name: str, paths: Paths, rooms: Sequence[Memory] | None = None) -> str:
     """What is known of one model; raises ModelNotFound."""
-    known = next((model for model in KNOWN if name.lower() in (model.name, model.hub_name.lower())), None)
+    known = find(name)
     if known is not None:
-        return aligned(_known(known))
+        return _known(known, memory.here() if rooms is None else rooms)
     path = Path(name).expanduser()
     if name.lower() in ("smollm2", embedded.NAME.lower()):
         path = embedded.path_in(paths.models)
@@ -39,40 +78,69 @@ def account(name: str, paths: Paths) -> str:
     return aligned((("name", safe_line(path.resolve().name)), ("here", _where(path))))
 
 
-def _known(known: KnownModel) -> tuple[tuple[str, str], ...]:
-    folder = hub.cached(known.hub_name)
-    cache = known.kv_bytes_per_token
-    return (
+def _known(known: KnownModel, rooms: Sequence[Memory]) -> str:
+    facts = [
         ("name", known.name),
         ("on the Hub", known.hub_name),
         ("parameters", f"{known.parameters / 1e9:.2f} billion"),
-        ("layers", str(known.layers)),
+        ("layers", str(known.shape.layers)),
         ("context", f"{CONTEXT:,} tokens"),
-        ("weights", f"{size(known.bf16_bytes)} in bf16, to download and in memory"),
-        (
-            "KV cache",
-            f"{cache / 1e3:,.0f} kB a token; {size(cache * CONTEXT)} when the context is full",
-        ),
         ("thinking", "on or off, as you like"),
+    ]
+    if known.remote:
+        download = in_words(known.download_bytes(QUANTIZATIONS["bf16"]))
+        return aligned((*facts, ("download", download), ("here", f"no; a server can run it: {SERVERS}")))
+    folder = hub.cached(known.hub_name)
+    cpu, gpu = token_bytes(known.shape, None), token_bytes(known.shape, 2)
+    facts += [
+        ("KV cache", f"{cpu / 1e3:,.0f} kB a token on the CPU, {gpu / 1e3:,.0f} kB on a GPU"),
         ("here", _where(folder) if folder else f"no; `qwenchat models pull {known.name}` fetches it"),
-    )
+    ]
+    return f"{aligned(facts)}\n\n{aligned(_quantizations(known, rooms))}\n\n{_KEY}"
+
+
+_KEY = f"""\
+MEMORY is that of the weights on a CPU, then with so many tokens of context; on a GPU, all but float32 runs as bf16.
+CPU and GPU say how much memory such a machine should have for {fit.USEFUL_WINDOW:,} tokens of context.
+F16, Q8_0, Q6_K and Q4_K_M are GGUF files: `qwenchat --model FILE`. The others are made from the Hub's files when they
+are loaded: `qwenchat --quantization NAME`."""
+
+
+def _quantizations(known: KnownModel, rooms: Sequence[Memory]) -> Iterator[tuple[str, ...]]:
+    """A table of what each costs."""
+    tokens = fit.USEFUL_WINDOW
+    yield "QUANTIZATION", "DOWNLOAD", "MEMORY", f"+{tokens:,}", f"+{CONTEXT:,}", "CPU", "GPU", "FITS"
+    for quantization in (QUANTIZATIONS[name] for name in SHOWN):
+        on_cpu = Choice(known, quantization.name, "cpu")
+        costs = [on_cpu.weights + count * on_cpu.token for count in (0, tokens, CONTEXT)]
+        fits = any(
+            Choice(known, quantization.name, room.device).fits(room)
+            for room in rooms
+            if room.device == "cpu" or quantization.gpu
+        )
+        yield (
+            quantization.name,
+            in_words(known.download_bytes(quantization)),
+            *map(in_words, costs),
+            _size_of_machine(on_cpu.needs() + SYSTEM_BYTES),
+            _gpu(known, quantization),
+            "yes" if fits else "no",
+        )
+
+
+def _gpu(known: KnownModel, quantization: Quantization) -> str:
+    if quantization.gpu is None:
+        return "-"
+    return _size_of_machine(Choice(known, quantization.name, "cuda").needs())
+
+
+def _size_of_machine(needed: float) -> str:
+    """The smallest usual memory that is enough."""
+    return next((f"{size} GB" for size in SIZES if size * 1e9 >= needed), f"{needed / 1e9:,.0f} GB")
 
 
 def _where(path: Path) -> str:
     if not path.exists():
         return "no; it is fetched when it is needed"
     files = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
-    return f"{size(sum(file.stat().st_size for file in files))} in {safe_line(str(path), 1000)}"
-
-
-def size(count: int) -> str:
-    """Bytes in words."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-def aligned(rows: Iterable[tuple[str, ...]]) -> str:
-    """Rows as lines with their columns below each other."""
-    rows = list(rows)
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return f"{in_words(sum(file.stat().st_size for file in files))} in {safe_line(str(path), 1000)}"

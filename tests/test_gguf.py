@@ -161,7 +161,7 @@ def test_gguf_gives_the_logits_of_the_safetensors(
     path = write_gguf(tiny_qwen3, tmp_path / "tiny.gguf", GGMLQuantizationType[kind], tokenizer=toy_tokenizer_folder)
     model = loaded(path, tmp_path)
     assert kind in model.quantization
-    assert model.context_window == original.context_window
+    assert model.window == original.window
     for lesson in LESSONS:
         ids = original.tokenizer.encode(f"<|im_start|>user\n{lesson.question}<|im_end|>\n<|im_start|>assistant\n")
         expected = logits(original, ids)

@@ -109,7 +109,7 @@ def test_bf16_weights_take_half_the_memory(sound: Path) -> None:
 def test_loading_tells_how_far_it_is_and_stops_when_told(sound: Path) -> None:
     steps: list[LoadProgressed] = []
     stop = StopSignal()
-    options: Any = {"device": "cpu", "dtype": torch.float32, "cache_folder": sound}
+    options: Any = {"plan": Plan("cpu", torch.float32), "cache_folder": sound}
     load(sound, **options, progress=steps.append, stop=stop)
     assert steps[-1].done > 0.9 * steps[-1].total > 0
     stop.set()

@@ -61,7 +61,7 @@ class ModelInfo:
     sampling: SamplingOverrides = SamplingOverrides()
     """What the model's makers recommend; empty for Qwen3, whose presets depend on the mode."""
     reason: str = ""
-    """Why this model was chosen, in words for the reader; empty when it was asked for."""
+    """Why this model, or why a shorter context than usual, in words for the reader; empty when all is as asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from qwenchat.chat.events import LoadProgressed, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local import hardware
+from qwenchat.engine.local import fit, hardware, memory
+from qwenchat.engine.local.catalog import KnownModel
 from qwenchat.engine.local.contexts import Contexts
 from qwenchat.engine.local.generate import prefill
-from qwenchat.engine.local.loader import load
+from qwenchat.engine.local.loader import load, quantization_of
 from qwenchat.engine.local.locate import locate
 from qwenchat.engine.local.network import Network
 from qwenchat.engine.local.prompt import ChatTemplate
@@ -52,31 +53,30 @@ class LocalEngine:
         self.close()
         started = time.perf_counter()
         plan = hardware.choose(command.device, command.quantization)
-        located = locate(command.name, paths=self._paths, progress=progress, stop=stop)
+        asked = command.context_window
+
+        def check(known: KnownModel) -> None:
+            fit.check(known, quantization_of(plan), memory.of(plan.device), asked)
+
+        located = locate(command.name, paths=self._paths, progress=progress, stop=stop, check=check)
         tokenizers = self._paths.cache / "tokenizers"
-        model = load(located.path, plan=plan, cache_folder=tokenizers, progress=progress, stop=stop)
+        model = load(located.path, plan=plan, cache_folder=tokenizers, progress=progress, stop=stop, context=asked)
         template = ChatTemplate(model.tokenizer)
-        window = model.context_window
-        if command.context_window is not None:
-            window = max(1, min(command.context_window, model.longest_window))
-        self._loaded = _Loaded(
-            model.network,
-            Contexts(model.network, window, hardware.free_memory(plan.device) // 8),
-            template,
-            model.tokenizer,
-        )
+        window = model.window
+        kept = memory.of(plan.device).free // KEPT_SHARE
+        self._loaded = _Loaded(model.network, Contexts(model.network, window.tokens, kept), template, model.tokenizer)
         return ModelInfo(
             name=located.name,
             revision=located.revision,
             quantization=model.quantization,
             device=plan.device,
-            context_window=window,
+            context_window=window.tokens,
             thinking=template.thinking,
             parameters=model.parameters,
             memory_bytes=model.memory_bytes,
             sampling=SMOLLM2 if "smollm2" in located.name.lower() else SamplingOverrides(),
             load_s=time.perf_counter() - started,
-            reason=located.reason,
+            reason=f"{located.reason} {window.notice}".strip(),
         )
 
     def generate(self, command: StartTurn, stop: StopSignal) -> Iterator[TurnEvent]:

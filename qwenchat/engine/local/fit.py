@@ -1,6 +1,6 @@
 """What fits into memory: which model in which number format, and how long a context beside it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from qwenchat.chat.errors import ModelUnsupported, OutOfMemory
@@ -82,21 +82,38 @@ def best(rooms: Iterable[Memory]) -> Choice | None:
     return None
 
 
-def check(model: KnownModel, quantization: str, room: Memory, tokens: int | None) -> None:
-    """Raise OutOfMemory for a model that does not fit with that many tokens, ModelUnsupported for a remote one."""
+def refuse_remote(model: KnownModel) -> None:
+    """Raise ModelUnsupported for a model that only a server can run."""
     if model.remote:
         raise ModelUnsupported(
             f"{model.name} is a mixture of experts, which cannot be run here.",
             "A server can run it: vLLM, SGLang, Ollama or llama.cpp.",
         )
-    choice = Choice(model, quantization, room.device)
+
+
+def check(model: KnownModel, quantization: str, room: Memory, tokens: int | None = None) -> None:
+    """Raise OutOfMemory for a model that does not fit with that many tokens, ModelUnsupported for a remote one."""
+    refuse_remote(model)
     asked = tokens or USEFUL_WINDOW
+    choice = Choice(model, quantization, room.device)
     if not choice.fits(room, asked):
-        raise OutOfMemory(
-            f"{model.name} in {quantization} with {asked:,} tokens of context needs {in_words(choice.needs(asked))} "
-            f"of memory, and {in_words(room.free)} are free.",
-            alternatives(quantization, room, model),
-        )
+        what = f"{model.name} with {asked:,} tokens of context"
+        raise too_large(what, choice.needs(asked) - MARGIN, quantization, room, model)
+
+
+def check_anyhow(model: KnownModel, rooms: Sequence[Memory]) -> None:
+    """Raise OutOfMemory for a model that fits in no quantization, ModelUnsupported for a remote one."""
+    refuse_remote(model)
+    if not any(Choice(model, name, room.device).fits(room) for room in rooms for name in offered(room.device)):
+        check(model, offered(rooms[-1].device)[-1], rooms[-1])
+
+
+def too_large(what: str, takes: int, quantization: str, room: Memory, model: KnownModel | None = None) -> OutOfMemory:
+    """The error for something that takes so many bytes, with what would fit."""
+    return OutOfMemory(
+        f"{what} takes {in_words(takes)} of memory in {quantization}, and {in_words(room.free - MARGIN)} can be had.",
+        alternatives(quantization, room, model),
+    )
 
 
 def alternatives(quantization: str, room: Memory, model: KnownModel | None = None) -> str:
@@ -138,7 +155,7 @@ def window(asked: int | None, most: int, usual: int, token: int, room: int) -> W
     Raises OutOfMemory when the window that was asked for does not fit, or none would.
     """
     largest = max(0, room) // token // STEP * STEP
-    wanted = min(asked or usual, most)
+    wanted = max(1, min(usual if asked is None else asked, most))
     if wanted * token <= room:
         if asked is not None and asked > most:
             return Window(wanted, f"This model reads at most {most:,} tokens, so the context window is that long.")

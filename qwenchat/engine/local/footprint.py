@@ -1,5 +1,6 @@
 """What a transformer costs, computed from its shape: parameters, and bytes of its weights and of its context."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -29,9 +30,7 @@ class Shape:
     def favoured(self) -> int:
         """Weights of those matrices in the layers that 4-bit files keep at more bits: attn_v and ffn_down of some."""
         eighth = self.layers // 8
-        chosen = sum(
-            at < eighth or at >= 7 * self.layers // 8 or (at - eighth) % 3 == 2 for at in range(self.layers)
-        )
+        chosen = sum(at < eighth or at >= 7 * self.layers // 8 or (at - eighth) % 3 == 2 for at in range(self.layers))
         return chosen * self.hidden * (self.kv_heads * self.head_dim + max(1, self.experts) * self.intermediate)
 
     @property
@@ -120,6 +119,15 @@ QUANTIZATIONS = {
     )
 }
 """By name; the first ones can be asked for with --quantization."""
+
+
+_KEPT = {"Q4_0": _Q4_0, "Q4_1": _U4_MIN, "Q4_K": _U4_MIN}
+"""What GGUF's kinds of blocks take when packed as they are; all others get eight bits."""
+
+
+def packed_bytes(kind: str, shape: tuple[int, ...]) -> int:
+    """Memory of one weight from a GGUF file, which has that kind of blocks."""
+    return round(math.prod(shape) * (_KEPT.get(kind, _Q8_0) if len(shape) == 2 else 4))
 
 
 def token_bytes(shape: Shape, size: int | None) -> int:

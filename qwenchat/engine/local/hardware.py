@@ -78,13 +78,6 @@ def cpu_threads() -> int:
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
-def free_memory(device: str) -> int:
-    """Bytes that can be had there now."""
-    if device == "cuda":
-        return int(torch.cuda.mem_get_info()[0])
-    return int(psutil.virtual_memory().available)
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out; on the CPU, torch says so in a plain RuntimeError."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

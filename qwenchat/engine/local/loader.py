@@ -13,11 +13,13 @@ import torch
 from qwenchat.chat.errors import ModelDamaged, ModelNotFound, ModelUnsupported, OutOfMemory
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local import hardware
+from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder, can_pack
 from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
 from qwenchat.engine.local.cpu.simd import GROUP, Format
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
+from qwenchat.engine.local.fit import Window
+from qwenchat.engine.local.footprint import QUANTIZATIONS, Shape, packed_bytes, token_bytes
 from qwenchat.engine.local.found import Found
 from qwenchat.engine.local.gguf_file import GGUFFile
 from qwenchat.engine.local.hardware import Plan
@@ -43,10 +45,7 @@ class LoadedModel:
     quantization: str
     parameters: int
     memory_bytes: int
-    context_window: int
-    """Tokens, unless the user chooses."""
-    longest_window: int
-    """Most tokens the user may choose."""
+    window: Window
 
 
 def load(
@@ -56,17 +55,19 @@ def load(
     cache_folder: Path,
     progress: Callable[[LoadProgressed], None],
     stop: StopSignal,
+    context: int | None = None,
 ) -> LoadedModel:
-    """Read the model at `path`.
+    """Read the model at `path`, to be run with a window of `context` tokens, or what is usual and fits.
 
     Raises ModelNotFound for a folder without weights, ModelUnsupported for pickles and unknown architectures,
-    ModelDamaged naming the file, OutOfMemory, and Stopped.
+    ModelDamaged naming the file, OutOfMemory, before anything large is read if that can be known, and Stopped.
     """
     try:
         source = _opened(path, cache_folder)
         packed = plan.packed and can_pack(source.config)
         if plan.required and not packed:
             raise ModelUnsupported(f"{path.name} has sizes that cannot be packed.", "Try --quantization bf16.")
+        window = _window(source, plan, packed, context, path)
         weights = _reported(source, progress, stop)
         if packed:
             network, account = _packed_decoder(source, weights, plan.bits)
@@ -84,11 +85,9 @@ def load(
         raise type(error)(f"{path} cannot be used: {error.what}", error.remedy) from error
     except OSError as error:
         raise ModelDamaged(f"{path} cannot be read: {error}.", "Check its permissions and the disk.") from error
-    longest = source.config.max_position
     return LoadedModel(
-        network, source.tokenizer, account.quantization, account.parameters, account.memory_bytes,
-        min(longest, LONGEST_WINDOW), longest,
-    )  # fmt: skip
+        network, source.tokenizer, account.quantization, account.parameters, account.memory_bytes, window
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +109,16 @@ class _Source:
     """The name of the file's format; None for plain floats."""
     files: list[Path]
     weights: Iterator[StoredWeight]
+    packed_bytes: int = 0
+    """Memory of the weights if they are packed as they are; 0 for plain floats."""
 
 
 def _opened(path: Path, cache_folder: Path) -> _Source:
     if path.suffix.lower() == ".gguf":
         file = GGUFFile(path)
-        source = _Source(file.config(), file.tokenizer(cache_folder), file.quantization, [path], file.weights())
+        tokenizer = file.tokenizer(cache_folder)
+        as_it_is = sum(packed_bytes(weight.kind.name, weight.shape) for weight in file.weights())
+        source = _Source(file.config(), tokenizer, file.quantization, [path], file.weights(), as_it_is)
     elif path.is_file():
         raise ModelUnsupported(f"{path} is no GGUF file.", "Name one, or the folder that holds the model.")
     else:
@@ -127,6 +130,30 @@ def _opened(path: Path, cache_folder: Path) -> _Source:
     if missing:
         raise ModelDamaged(f"{missing[0]} is missing.", "Download the model again.")
     return source
+
+
+def quantization_of(plan: Plan) -> str:
+    """The number format that plain floats get."""
+    return f"int{plan.bits or 8}" if plan.packed else _DTYPE_NAMES[plan.dtype]
+
+
+def _window(source: _Source, plan: Plan, packed: bool, asked: int | None, path: Path) -> Window:
+    """The context window there is memory for beside the weights; raises OutOfMemory, also when there is none."""
+    c = source.config
+    shape = Shape(c.hidden, c.layers, c.intermediate, c.heads, c.kv_heads, c.head_dim, c.tied, c.vocab)
+    if packed:
+        weights = QUANTIZATIONS[quantization_of(plan)].cpu.weights(shape)
+        if plan.bits is None and source.packed_bytes:
+            weights = source.packed_bytes
+    else:
+        weights = shape.parameters * plan.dtype.itemsize
+    room = memory.of(plan.device)
+    left = room.free - weights - fit.MARGIN
+    if left < 0:
+        name = quantization_of(plan) if packed else _DTYPE_NAMES[plan.dtype]
+        raise fit.too_large(path.name, weights, name, room)
+    token = token_bytes(shape, None if packed else plan.dtype.itemsize)
+    return fit.window(asked, c.max_position, min(c.max_position, LONGEST_WINDOW), token, left)
 
 
 def _reported(source: _Source, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> Iterator[StoredWeight]:

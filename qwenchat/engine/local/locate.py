@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwenchat.chat.errors import ModelError, ModelNotFound
+from qwenchat.chat.errors import ModelError, ModelNotFound, OutOfMemory
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import embedded, hub
-from qwenchat.engine.local.catalog import HUB_NAMES
+from qwenchat.engine.local.catalog import HUB_NAMES, KNOWN, KnownModel, find
 from qwenchat.paths import Paths
 
-DEFAULT = "Qwen/Qwen3-0.6B"
+DEFAULT = KNOWN[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +27,30 @@ class Located:
     """Why this one, in words for the reader; empty when it was asked for."""
 
 
-def locate(name: str | None, *, paths: Paths, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> Located:
+def locate(
+    name: str | None,
+    *,
+    paths: Paths,
+    progress: Callable[[LoadProgressed], None],
+    stop: StopSignal,
+    check: Callable[[KnownModel], None] = lambda known: None,
+) -> Located:
     """The model that was asked for, or the best that can be had, fetched if need be.
 
-    Without a name: Qwen3-0.6B from this machine, else from the Hub, else the embedded SmolLM2. Raises ModelError
-    and Stopped.
+    Without a name: Qwen3-0.6B from this machine, else from the Hub, else the embedded SmolLM2. `check` is asked
+    before a known model is used, and raises ModelError for one that cannot be. Raises ModelError and Stopped.
     """
     if name is None:
-        return _default(paths, progress, stop)
+        return _default(paths, progress, stop, check)
     path = _path(name)
     if path is not None:
         return Located(path, path.stem if path.is_file() else path.resolve().name, "")
     if name.lower() in ("smollm2", embedded.NAME.lower()):
-        return Located(embedded.fetch(paths.models, progress, stop), embedded.NAME, embedded.REVISION)
-    full = HUB_NAMES.get(name.lower(), name)
+        return _embedded(paths, progress, stop)
+    known = find(name)
+    if known is not None:
+        check(known)
+    full = known.hub_name if known else name
     if full.count("/") != 1 or name.lower().endswith(".gguf") or name.startswith((".", "/", "~")):
         near = difflib.get_close_matches(name.lower(), [*HUB_NAMES, "smollm2"], n=3, cutoff=0.5)
         hint = f"Did you mean {' or '.join(near)}?" if near else "`qwenchat models` lists what is known."
@@ -58,22 +68,33 @@ def _path(name: str) -> Path | None:
         return None
 
 
-def _default(paths: Paths, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> Located:
-    folder = hub.cached(DEFAULT)
+def _default(
+    paths: Paths,
+    progress: Callable[[LoadProgressed], None],
+    stop: StopSignal,
+    check: Callable[[KnownModel], None],
+) -> Located:
+    try:
+        check(DEFAULT)
+    except OutOfMemory as error:
+        return _embedded(paths, progress, stop, f"{error.what} So the small SmolLM2 answers; it cannot think.")
+    folder = hub.cached(DEFAULT.hub_name)
     why = "is not on this machine and the Hugging Face Hub cannot be reached"
     if folder is None:
         progress(LoadProgressed("looking for the Hugging Face Hub"))
         if hub.reachable():
             try:
-                folder = hub.download(DEFAULT, progress, stop)
+                folder = hub.download(DEFAULT.hub_name, progress, stop)
             except ModelError as error:
                 why = f"could not be had from the Hugging Face Hub ({error.what.rstrip('.')})"
     if folder is not None:
-        return Located(folder, DEFAULT, folder.name)
-    return Located(
-        embedded.fetch(paths.models, progress, stop),
-        embedded.NAME,
-        embedded.REVISION,
+        return Located(folder, DEFAULT.hub_name, folder.name)
+    reason = (
         f"Qwen3-0.6B {why}, so the small SmolLM2 answers; it cannot think. "
-        "Once online, `qwenchat models pull qwen3-0.6b` gets Qwen3.",
+        "Once online, `qwenchat models pull qwen3-0.6b` gets Qwen3."
     )
+    return _embedded(paths, progress, stop, reason)
+
+
+def _embedded(paths: Paths, progress: Callable[[LoadProgressed], None], stop: StopSignal, reason: str = "") -> Located:
+    return Located(embedded.fetch(paths.models, progress, stop), embedded.NAME, embedded.REVISION, reason)
