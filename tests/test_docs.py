@@ -15,6 +15,8 @@ from qwenchat.chat.sampling import NON_THINKING, THINKING, SamplingOverrides
 from qwenchat.cli import cli
 from qwenchat.config import Settings
 from qwenchat.engine.local.catalog import KNOWN
+from qwenchat.engine.local.fit import Choice
+from qwenchat.engine.local.footprint import QUANTIZATIONS
 from qwenchat.library.library import Library
 from qwenchat.plain import PlainChat
 from qwenchat.session import Session
@@ -203,10 +205,11 @@ def test_the_sizes_of_the_models_are_right() -> None:
     described = rows(section(page("models.md"), "What fits"))
     expected = []
     for model in KNOWN:
-        values = model.layers * model.kv_heads * model.head_dim
-        sizes = [model.bf16_bytes, model.parameters * 8.5 / 8, model.parameters * 4.5 / 8, model.bf16_bytes]
-        per_token = [values * (1 + 2 / 32 + 1 + 4 / model.head_dim), model.kv_bytes_per_token]
-        cells = [f"{size / 1e9:.1f} GB" for size in sizes] + [f"{size / 1e3:.0f} kB" for size in per_token]
+        on_cpu, on_gpu = Choice(model, "int8", "cpu"), Choice(model, "bf16", "cuda")
+        small = Choice(model, "int4", "cpu")
+        sizes = [model.download_bytes(QUANTIZATIONS["bf16"]), on_cpu.weights, small.weights, on_gpu.weights]
+        cells = [f"{size / 1e9:.1f} GB" for size in sizes]
+        cells += [f"{size / 1e3:.0f} kB" for size in (on_cpu.token, on_gpu.token)]
         expected.append([f"`{model.name}`", *cells])
     assert described == expected
     readme = rows(section((ROOT / "README.md").read_text("utf-8"), "Models and memory"))
