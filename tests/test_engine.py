@@ -24,7 +24,7 @@ from qwenchat.chat.events import (
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status, TextPart
 from qwenchat.chat.provenance import FinishReason, ThinkingSupport
 from qwenchat.chat.sampling import SamplingOverrides
-from qwenchat.engine.base import StopSignal
+from qwenchat.engine.base import StopSignal, TurnSignals
 from qwenchat.engine.local import loader
 from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.engine import LocalEngine
@@ -154,7 +154,7 @@ def test_stop_during_prefill_ends_the_turn_and_the_next_is_right(engine: LocalEn
 
 
 def test_stop_set_beforehand_reads_nothing(engine: LocalEngine) -> None:
-    stop = StopSignal()
+    stop = TurnSignals()
     stop.set()
     heard = ask(engine, user(SKY.question), stop=stop)
     assert heard.kinds() == [TurnStopped]
@@ -315,8 +315,8 @@ def test_memory_that_runs_out_while_loading_is_said_and_the_next_load_works(
 def test_model_that_produces_nan_fails_the_turn(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     read = Context.read
 
-    def broken(self: Context, ids: list[int]) -> None:
-        read(self, ids)
+    def broken(self: Context, ids: list[int], stop: StopSignal) -> None:
+        read(self, ids, stop)
         self.logits = self.logits * float("nan")
 
     for temperature in (0.0, 0.6):
@@ -357,10 +357,10 @@ def test_session_turns_thinking_off_by_key_and_by_message(session: Session) -> N
 def test_session_stops_a_real_turn_and_goes_on(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     read, stopped = Context.read, threading.Event()
 
-    def gated(self: Context, ids: list[int]) -> None:
+    def gated(self: Context, ids: list[int], stop: StopSignal) -> None:
         if len(self.ids) > 20:
             stopped.wait(10)
-        read(self, ids)
+        read(self, ids, stop)
 
     monkeypatch.setattr(Context, "read", gated)
     session.send(COUNT.question)
