@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from qwenchat.chat.commands import LoadModel, Stop
+from qwenchat.chat.commands import LoadModel, ReadAhead, Stop
 from qwenchat.chat.errors import LibraryError, PromptEmpty, QwenchatError, TurnInProgress
 from qwenchat.chat.events import (
     Event,
@@ -63,6 +63,8 @@ class Session:
         """How many loads were asked for and have not ended; only the latest one counts."""
         self._unsaved = Pending(library)
         self._closed = False
+        self._ahead_due = False
+        """Whether there is something new that the model could read ahead."""
         self._out: list[Event] = []
 
     # What the screen shows
@@ -185,6 +187,7 @@ class Session:
         self.conversation = stored.id
         self.tree = MessageTree(stored.messages, stored.leaf)
         self._switch.forget()
+        self._ahead_due = True
 
     def select(self, message_id: str) -> None:
         """Read the branch through `message_id`. Raises TurnInProgress."""
@@ -198,6 +201,7 @@ class Session:
         for event in self._worker.events.drain():
             self._take(event)
         self._checkpoint_if_due()
+        self._read_ahead_if_due()
         events, self._out = self._out, []
         return events
 
@@ -291,6 +295,7 @@ class Session:
         waiting = self._turn if self._turn and not self._turn.asked else None
         if isinstance(event, ModelLoaded):
             self.model, self.load_error = event.model, None
+            self._ahead_due = True
             if waiting:
                 self._dispatch(waiting)
         else:
@@ -306,6 +311,7 @@ class Session:
         turn.end(event)
         self._save(turn)
         self._turn = None
+        self._ahead_due = True
         self._out.append(event)
 
     def _abandon_turn(self) -> None:
@@ -321,6 +327,13 @@ class Session:
             self._save(turn)
         elif self._unsaved.retry_is_due(now):
             self._write_unsaved()
+
+    def _read_ahead_if_due(self) -> None:
+        """Let the model read the conversation while nobody waits for it, so that the next reply begins sooner."""
+        if self._ahead_due and self.model is not None and self._turn is None:
+            self._ahead_due = False
+            if self.tree.leaf is not None:
+                self._worker.send(ReadAhead(self.tree.path(), self._switch.on))
 
     def _save(self, turn: Turn) -> None:
         """Write the reply as it stands."""

@@ -417,6 +417,15 @@ def test_leaving_in_mid_reply_saves_it_and_it_can_be_gone_on_with(tmp_path: Path
         assert [message.text for message in session.path] == ["a", "one two ", "go on", "on"]
 
 
+def test_the_model_reads_the_conversation_ahead_once_a_reply_has_ended() -> None:
+    engine = FakeEngine()
+    with chatting(engine) as session:
+        session.send("Hello")
+        until(session, ended)
+        until(session, lambda events: bool(engine.ahead))
+        assert [message.role for message in engine.ahead[-1].messages] == [Role.USER, Role.ASSISTANT]
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Send, stop, leave, resume, retry, edit and load in any order: no dead-lock, and nothing said is lost.
 
