@@ -213,15 +213,24 @@ def show_model(name: str) -> None:
 
 @models.command()
 @click.argument("name", shell_complete=options.complete_model)
-def pull(name: str) -> None:
+@click.option("--force", is_flag=True, help="Also one that does not fit the memory of this machine now.")
+def pull(name: str, force: bool) -> None:
     """Fetch a model."""
     from qwenchat.engine.base import StopSignal
+    from qwenchat.engine.local import fit, memory
+    from qwenchat.engine.local.catalog import KnownModel
     from qwenchat.engine.local.locate import locate
     from qwenchat.printer import LoadReport
 
+    def check(known: KnownModel) -> None:
+        if force:
+            fit.refuse_remote(known)
+        else:
+            fit.check_anyhow(known, memory.here())
+
     report = LoadReport(lines=True)
     try:
-        located = locate(name, paths=Paths.of_user(), progress=report.show, stop=StopSignal())
+        located = locate(name, paths=Paths.of_user(), progress=report.show, stop=StopSignal(), check=check)
     finally:
         report.clear()
     click.echo(f"{located.name} is here: {located.path}")

@@ -28,10 +28,18 @@ _PROBE = """
 import json
 import torch
 import qwenchat.engine.local.engine
+from qwenchat.engine.local import fit, memory
 from qwenchat.engine.local.hardware import cpu_features, devices
 found = devices()
-gpu = torch.cuda.get_device_name() if "cuda" in found else None
-print(json.dumps({"devices": list(found), "gpu": gpu, "cpu_features": list(cpu_features())}))
+rooms = [memory.of(device) for device in found]
+best = fit.best(rooms)
+print(json.dumps({
+    "devices": list(found),
+    "gpu": torch.cuda.get_device_name() if "cuda" in found else None,
+    "gpu_memory_free_gb": next((round(room.free / 1e9, 1) for room in rooms if room.device == "cuda"), None),
+    "cpu_features": list(cpu_features()),
+    "best_choice": "qwenchat " + (best.options if best else "--model smollm2"),
+}))
 """
 
 
@@ -121,7 +129,7 @@ def _engine(problems: list[Problem]) -> dict[str, Any]:
             broken=True,
         )
     )
-    return {"devices": [], "gpu": None, "cpu_features": []}
+    return {"devices": [], "gpu": None, "gpu_memory_free_gb": None, "cpu_features": [], "best_choice": None}
 
 
 def _source() -> str:

@@ -7,6 +7,8 @@ from qwenchat.engine.local import embedded, hub
 from qwenchat.engine.local.footprint import Quantization, Shape
 from qwenchat.paths import Paths
 
+LONGEST_WINDOW = 40_960
+"""Tokens that the models of the family can read."""
 _GGUF_VOCABULARY = 5_950_000
 """Bytes that Qwen3's vocabulary and merges take in a GGUF file."""
 _HUB_VOCABULARY = 14_200_000

@@ -1,11 +1,11 @@
 """What fits into memory: which model in which number format, and how long a context beside it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from qwenchat.chat.errors import ModelUnsupported, OutOfMemory
 from qwenchat.engine.local import memory
-from qwenchat.engine.local.catalog import KNOWN, KnownModel
+from qwenchat.engine.local.catalog import KNOWN, LONGEST_WINDOW, KnownModel
 from qwenchat.engine.local.footprint import QUANTIZATIONS, in_words, token_bytes
 from qwenchat.engine.local.memory import Memory
 
@@ -94,11 +94,13 @@ def refuse_remote(model: KnownModel) -> None:
 def check(model: KnownModel, quantization: str, room: Memory, tokens: int | None = None) -> None:
     """Raise OutOfMemory for a model that does not fit with that many tokens, ModelUnsupported for a remote one."""
     refuse_remote(model)
-    asked = tokens or USEFUL_WINDOW
     choice = Choice(model, quantization, room.device)
-    if not choice.fits(room, asked):
-        what = f"{model.name} with {asked:,} tokens of context"
-        raise too_large(what, choice.needs(asked) - MARGIN, quantization, room, model)
+    smallest = min(tokens or USEFUL_WINDOW, USEFUL_WINDOW)
+    if not choice.fits(room, smallest):
+        takes = choice.needs(smallest) - MARGIN
+        raise too_large(model.name, f"with {smallest:,} tokens of context it takes", takes, quantization, room, model)
+    if tokens is not None:
+        window(tokens, LONGEST_WINDOW, LONGEST_WINDOW, choice.token, room.free - choice.weights - MARGIN)
 
 
 def check_anyhow(model: KnownModel, rooms: Sequence[Memory]) -> None:
@@ -108,35 +110,38 @@ def check_anyhow(model: KnownModel, rooms: Sequence[Memory]) -> None:
         check(model, offered(rooms[-1].device)[-1], rooms[-1])
 
 
-def too_large(what: str, takes: int, quantization: str, room: Memory, model: KnownModel | None = None) -> OutOfMemory:
-    """The error for something that takes so many bytes, with what would fit."""
+def too_large(
+    name: str, how: str, size: int, quantization: str, room: Memory, model: KnownModel | None = None
+) -> OutOfMemory:
+    """The error for a model of so many bytes, with what would fit; `how` leads to its size in words."""
+    can_be_had = in_words(max(0, room.free - MARGIN))
     return OutOfMemory(
-        f"{what} takes {in_words(takes)} of memory in {quantization}, and {in_words(room.free - MARGIN)} can be had.",
+        f"{name} does not fit: {how} {in_words(size)} of memory in {quantization}, and {can_be_had} can be had.",
         alternatives(quantization, room, model),
     )
 
 
 def alternatives(quantization: str, room: Memory, model: KnownModel | None = None) -> str:
     """What to run in place of what does not fit, preferably the same model in another way."""
-    found = [choice.options for choice in _largest(quantization, room)]
+    found = []
     if model is not None:
         same = next((name for name in offered(room.device) if Choice(model, name, room.device).fits(room)), None)
         if same is not None and same != quantization:
-            found.insert(0, f"--quantization {same}")
+            found.append(f"--quantization {same}")
         elif room.device != "cpu" and Choice(model, "int8", "cpu").fits(memory.of("cpu")):
-            found.insert(0, "--device cpu")
+            found.append("--device cpu")
+    alike = _largest(quantization, room)
+    fitting = filter(None, (_largest(name, room) for name in offered(room.device)))
+    largest = max(fitting, key=lambda choice: choice.model.parameters, default=None)
+    others = (choice for choice in dict.fromkeys((alike, largest)) if choice is not None)
+    found += [choice.options for choice in others if choice.model is not model]
     return f"What fits: {', or '.join(found or ['--model smollm2'])}."
 
 
-def _largest(quantization: str, room: Memory) -> Iterator[Choice]:
-    """The largest model that fits in that quantization, and a larger one if it does in another."""
-    size = 0
-    for name in dict.fromkeys((quantization, *offered(room.device))):
-        choices = [Choice(model, name, room.device) for model in KNOWN if name in QUANTIZATIONS]
-        largest = next((choice for choice in reversed(choices) if choice.fits(room)), None)
-        if largest is not None and largest.model.parameters > size:
-            size = largest.model.parameters
-            yield largest
+def _largest(quantization: str, room: Memory) -> Choice | None:
+    """The largest model that fits in that quantization."""
+    choices = (Choice(model, quantization, room.device) for model in reversed(KNOWN))
+    return next((choice for choice in choices if choice.fits(room)), None)
 
 
 @dataclass(frozen=True, slots=True)

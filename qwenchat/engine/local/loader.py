@@ -70,7 +70,7 @@ def load(
         window = _window(source, plan, packed, context, path)
         weights = _reported(source, progress, stop)
         if packed:
-            network, account = _packed_decoder(source, weights, plan.bits)
+            network, account = _packed_decoder(source, weights, plan.bits, progress)
         else:
             network, account = _decoder(source, weights, plan)
     except (MemoryError, RuntimeError) as error:
@@ -151,7 +151,7 @@ def _window(source: _Source, plan: Plan, packed: bool, asked: int | None, path: 
     left = room.free - weights - fit.MARGIN
     if left < 0:
         name = quantization_of(plan) if packed else _DTYPE_NAMES[plan.dtype]
-        raise fit.too_large(path.name, weights, name, room)
+        raise fit.too_large(path.name, "its weights take", weights, name, room)
     token = token_bytes(shape, None if packed else plan.dtype.itemsize)
     return fit.window(asked, c.max_position, min(c.max_position, LONGEST_WINDOW), token, left)
 
@@ -180,7 +180,10 @@ def _decoder(source: _Source, weights: Iterator[StoredWeight], plan: Plan) -> tu
 
 
 def _packed_decoder(
-    source: _Source, weights: Iterator[StoredWeight], bits: int | None
+    source: _Source,
+    weights: Iterator[StoredWeight],
+    bits: int | None,
+    progress: Callable[[LoadProgressed], None],
 ) -> tuple[Network[Any], _Account]:
     """The model as the CPU's own kernels run it."""
     threads = hardware.cpu_threads()
@@ -189,13 +192,15 @@ def _packed_decoder(
     def packed(weight: StoredWeight) -> tuple[str, PackedMatrix | np.ndarray]:
         if len(weight.shape) != 2 or weight.shape[1] % GROUP:
             return weight.name, weight.floats(torch.float32).numpy()
-        whole = form if weight.name not in WIDE else form and Format.U8
-        return weight.name, pack(weight.kind, weight.data, weight.shape[1], whole, weight.order)
+        wanted = Format.U8 if form is Format.U4 and weight.name in WIDE else form
+        return weight.name, pack(weight.kind, weight.data, weight.shape[1], wanted, weight.order)
 
     with ThreadPoolExecutor(threads) as pool:
         found = Found(dict(pool.map(packed, weights)))
     decoder = QuantizedDecoder(source.config, found.take, threads)
     found.check_all_taken()
+    progress(LoadProgressed("preparing for this processor"))
+    decoder.warm_up()
     name = f"int{bits}" if bits else source.quantization or "int8"
     return decoder, _Account(name, decoder.parameters, decoder.nbytes)
 
