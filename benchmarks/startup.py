@@ -9,6 +9,7 @@ clock starts. A machine that does something else meanwhile gives worse figures: 
 """
 
 import argparse
+import contextlib
 import fcntl
 import json
 import os
@@ -59,7 +60,8 @@ def first_frame(environment: dict[str, str]) -> float:
     try:
         return _complete_after(_output(terminal, started))
     finally:
-        os.write(terminal, QUIT)
+        with contextlib.suppress(OSError):  # it may have ended
+            os.write(terminal, QUIT)
         _end(pid, terminal)
 
 
@@ -69,7 +71,11 @@ def _output(terminal: int, started: float) -> list[tuple[float, bytes]]:
     while time.perf_counter() - started < PATIENCE_S:
         shown = b"Write a message" in b"".join(data for _, data in pieces)
         if select.select([terminal], [], [], 0.1 if shown else 1.0)[0]:
-            data = os.read(terminal, 65536)
+            try:
+                data = os.read(terminal, 65536)
+            except OSError as error:  # it has ended
+                said = b"".join(data for _, data in pieces).decode(errors="replace")
+                raise RuntimeError(f"the program ended:\n{said}") from error
             pieces.append((time.perf_counter() - started, data))
         elif shown:
             return pieces
