@@ -162,6 +162,12 @@ class QuantizedDecoder:
             raise
         return logits
 
+    def warm_up(self) -> None:
+        """Have everything compiled, which takes seconds the first time on a machine and none later."""
+        cache = self.new_cache(GROUP)
+        for count in (1, 2):
+            self.forward(torch.zeros(count, dtype=torch.long), cache, StopSignal())
+
     def close(self) -> None:
         """See `Network.close`."""
         self._team.close()

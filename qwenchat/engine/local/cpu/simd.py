@@ -28,11 +28,11 @@ ROWS = 16
 class Format(IntEnum):
     """How the weights of a matrix are stored."""
 
-    U8 = 0
+    U8 = 1
     """Unsigned bytes, 128 standing for zero."""
-    U4 = 1
+    U4 = 2
     """Four bits, 8 standing for zero; the low half of a byte holds the first four of eight k."""
-    U4_MIN = 2
+    U4_MIN = 3
     """Four bits, 0 standing for the group's minimum, which is stored beside the scale."""
 
     @property
