@@ -310,16 +310,17 @@ def test_stop_in_the_midst_of_the_layers_is_noticed(decoder: QuantizedDecoder) -
     assert torch.equal(read(decoder, cache, IDS[:40]), read(decoder, decoder.new_cache(WINDOW), IDS[:40]))
 
 
-def test_close_ends_the_threads() -> None:
+def test_threads_come_with_the_first_token_and_go_with_close() -> None:
     before = set(threading.enumerate())
     decoder = Model("qwen3").decoder(threads=4)
-    read(decoder, decoder.new_cache(WINDOW), IDS[:9])
-    helpers = set(threading.enumerate()) - before
-    assert len(helpers) == 3
-    decoder.close()
-    for helper in helpers:
-        helper.join(10)
-        assert not helper.is_alive()
+    assert set(threading.enumerate()) == before
+    for _ in range(2):
+        expected = read(decoder, decoder.new_cache(WINDOW), IDS[:9])
+        assert torch.equal(read(decoder, decoder.new_cache(WINDOW), IDS[:9]), expected)
+        helpers = set(threading.enumerate()) - before
+        assert len(helpers) == 3
+        decoder.close()
+        assert not any(helper.is_alive() for helper in helpers)
 
 
 def products(form: Format, vectors: int, vnni: bool) -> np.ndarray:
