@@ -10,7 +10,7 @@ from qwenchat.chat.events import Channel, TextProduced, TurnEvent, TurnFinished,
 from qwenchat.chat.messages import Message
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.sampling import Sampling
-from qwenchat.engine.base import StopSignal
+from qwenchat.engine.base import StopSignal, TurnSignals
 from qwenchat.engine.local.engine import LocalEngine
 
 
@@ -57,16 +57,24 @@ def ask(
     engine: LocalEngine,
     *messages: Message,
     thinking: bool = True,
-    stop: StopSignal | None = None,
+    stop: TurnSignals | None = None,
     stop_when: Callable[[TurnEvent], bool] = lambda event: False,
+    answer_when: Callable[[TurnEvent], bool] = lambda event: False,
+    budget: int | None = None,
+    thought: str = "",
     **sampling: Any,
 ) -> Heard:
-    """Run one turn to its end, greedy unless told otherwise; an event for which `stop_when` holds sets the signal."""
-    stop = stop or StopSignal()
+    """Run one turn to its end, greedy unless told otherwise.
+
+    An event for which `stop_when` holds stops it, one for which `answer_when` holds asks for the answer.
+    """
+    signals = stop or TurnSignals()
     events = []
     chosen = Sampling(**{"temperature": 0.0, "max_tokens": 100} | sampling)
-    for event in engine.generate(StartTurn(1, messages, thinking, chosen), stop):
+    for event in engine.generate(StartTurn(1, messages, thinking, chosen, budget, thought), signals):
         events.append(event)
         if stop_when(event):
-            stop.set()
+            signals.set()
+        if answer_when(event):
+            signals.ask_for_answer()
     return Heard(tuple(events))

@@ -21,8 +21,9 @@ from qwenchat.chat.events import (
     TurnFinished,
     TurnStopped,
 )
-from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport, Timing, Usage
-from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport, ThoughtCut, Timing, Usage
+from qwenchat.chat.thinking import CLOSING
+from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
 
 MODEL = ModelInfo(
     "Qwen/Qwen3-0.6B", "abc123", "bf16", "cpu", context_window=4096, thinking=ThinkingSupport.SWITCHED,
@@ -37,6 +38,8 @@ class Script:
     answer: str = "Paris is the capital of France."
     thought: str = ""
     """Said only when the turn asks for thinking."""
+    breaks_off: bool = False
+    """The reply ends inside its thought."""
     thought_untagged: str = ""
     """A thought that looks like answer until it ends."""
     delay_s: float = 0.0
@@ -45,7 +48,7 @@ class Script:
     error_at: int = 0
     """How many tokens come before the error."""
     hold_at: int | None = None
-    """After so many tokens the reply waits until `FakeEngine.release` or a stop."""
+    """After so many tokens the reply waits until `FakeEngine.release`, a stop, or until the answer is asked for."""
     trimmed: int = 0
     """How many messages do not fit the context."""
     prefill_holds: float | None = None
@@ -91,7 +94,7 @@ class FakeEngine:
             raise self.load_error
         return replace(self.model, name=command.name or self.model.name)
 
-    def generate(self, command: StartTurn, stop: StopSignal) -> Iterator[TurnEvent]:
+    def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         self.turns.append(command)
         script = self._queue.popleft() if len(self._queue) > 1 else self._queue[0]
         usage, started = Usage(prompt_tokens=sum(len(m.text.split()) + 5 for m in command.messages)), time.monotonic()
@@ -99,15 +102,15 @@ class FakeEngine:
             yield HistoryTrimmed(command.turn, script.trimmed)
         if script.prefill_holds is not None:
             yield PrefillProgressed(command.turn, round(1000 * script.prefill_holds), 1000)
-            self._hold(stop, give_up=False)
+            self._hold(signals, give_up=False)
         yield PrefillProgressed(command.turn, usage.prompt_tokens, usage.prompt_tokens)
         said = 0
-        for event in self._events(script, command, started):
+        for event in self._events(script, command, signals, started):
             if isinstance(event, TextProduced):
                 if script.error is not None and said == script.error_at:
                     raise script.error
                 if script.hold_at == said:
-                    self._hold(stop, give_up=False)
+                    self._hold(signals, give_up=False)
                 said += 1
                 if event.channel is Channel.THOUGHT:
                     usage = replace(usage, thinking_tokens=usage.thinking_tokens + 1)
@@ -116,7 +119,7 @@ class FakeEngine:
             if script.delay_s:
                 time.sleep(script.delay_s)
             timing = Timing(0.01, 0.0, max(time.monotonic() - started, 0.001), 50.0)
-            if stop.is_set():
+            if signals.is_set():
                 yield TurnStopped(command.turn, usage, timing)
                 return
             yield event
@@ -130,7 +133,7 @@ class FakeEngine:
     def close(self) -> None:
         self.closed = True
 
-    def _events(self, script: Script, command: StartTurn, started: float) -> Iterator[TurnEvent]:
+    def _events(self, script: Script, command: StartTurn, signals: TurnSignals, started: float) -> Iterator[TurnEvent]:
         def now() -> float:
             return time.monotonic() - started
 
@@ -138,16 +141,31 @@ class FakeEngine:
             for token in self.token(script.thought_untagged):
                 yield TextProduced(command.turn, Channel.ANSWER, token, 1, now())
             yield AnswerReclassified(command.turn, now())
-        if script.thought and command.thinking:
+        thought = script.thought if command.thinking and not command.thought else ""
+        cut = ThoughtCut.USER if command.thought else None
+        if thought:
             yield ThoughtStarted(command.turn, now())
-            for token in self.token(script.thought):
-                yield TextProduced(command.turn, Channel.THOUGHT, token, 1, now())
-            yield ThoughtEnded(command.turn, now())
+        for said, token in enumerate(self.token(thought)):
+            if signals.wants_answer():
+                cut = ThoughtCut.USER
+            elif command.thinking_budget is not None and said >= command.thinking_budget:
+                cut = ThoughtCut.BUDGET
+            if cut is not None:
+                break
+            yield TextProduced(command.turn, Channel.THOUGHT, token, 1, now())
+        if cut is not None:
+            yield TextProduced(command.turn, Channel.THOUGHT, CLOSING, 1, now())
+        elif script.breaks_off:
+            return
+        if thought or cut is not None:
+            yield ThoughtEnded(command.turn, now(), cut)
         for token in self.token(script.answer):
             yield TextProduced(command.turn, Channel.ANSWER, token, 1, now())
 
     def _hold(self, stop: StopSignal, *, give_up: bool = True) -> None:
         while not self._gate.is_set():
+            if isinstance(stop, TurnSignals) and stop.wants_answer():
+                return
             if stop.is_set():
                 if give_up:
                     raise Stopped

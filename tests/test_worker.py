@@ -20,7 +20,7 @@ from qwenchat.chat.events import (
 )
 from qwenchat.chat.provenance import FinishReason, ModelInfo, Timing, Usage
 from qwenchat.chat.sampling import Sampling
-from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
 from qwenchat.engine.worker import Worker
 
 
@@ -38,13 +38,13 @@ class Script:
             raise ModelNotFound("No model x.", "Try y.")
         return ModelInfo("fake")
 
-    def generate(self, command: StartTurn, stop: StopSignal) -> Iterator[TurnEvent]:
+    def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         for at in range(4):
             if at == self.fail_at:
                 raise ValueError("boom")
             yield TextProduced(command.turn, Channel.ANSWER, "x", 1, float(at))
         while self.wait:
-            if stop.is_set():
+            if signals.is_set():
                 raise Stopped
             threading.Event().wait(0.005)
         yield TurnFinished(command.turn, FinishReason.STOP, Usage(), Timing())

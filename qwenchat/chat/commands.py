@@ -31,6 +31,10 @@ class StartTurn:
     thinking: bool
     """The hard switch, `enable_thinking`."""
     sampling: Sampling
+    thinking_budget: int | None = None
+    """Most tokens of thought: then it is closed with Qwen's own sentence, and the answer follows. None for no limit."""
+    thought: str = ""
+    """What the model has thought about it already; if not empty, that is closed in the same way and goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,13 @@ class ReadAhead:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerNow:
+    """End the thought of that turn, as when its budget is spent; does nothing once it answers."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End that turn, queued or running."""
 
@@ -57,4 +68,4 @@ class Close:
     """Give the model's memory back and end the thread."""
 
 
-Command = LoadModel | StartTurn | ReadAhead | Stop | Close
+Command = LoadModel | StartTurn | ReadAhead | AnswerNow | Stop | Close

@@ -108,8 +108,8 @@ class Provenance:
         first, clock = self.usage, self.timing
         return (
             Usage(
-                first.prompt_tokens,
-                first.cached_tokens,
+                first.prompt_tokens or usage.prompt_tokens,
+                first.cached_tokens if first.prompt_tokens else usage.cached_tokens,
                 first.thinking_tokens + usage.thinking_tokens,
                 first.answer_tokens + usage.answer_tokens,
             ),

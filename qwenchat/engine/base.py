@@ -24,12 +24,28 @@ class StopSignal:
         return self.flag[0] != 0
 
 
+class TurnSignals(StopSignal):
+    """What a turn can be told while it waits or runs: to stop, or to end its thought and answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._answer = False
+
+    def ask_for_answer(self) -> None:
+        """Ask for the answer. It ends a thought that is running or comes later, between two tokens."""
+        self._answer = True
+
+    def wants_answer(self) -> bool:
+        """Whether the answer was asked for."""
+        return self._answer
+
+
 class Stopped(Exception):
     """Raised inside an engine's call when it notices the stop signal."""
 
 
 class Engine(Protocol):
-    """Runs or reaches one model at a time. All calls come from one thread; only `StopSignal` crosses threads."""
+    """Runs or reaches one model at a time. All calls come from one thread; only signals cross threads."""
 
     def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
         """Make a model ready in place of the current one, which is given up first.
@@ -38,7 +54,7 @@ class Engine(Protocol):
         """
         ...
 
-    def generate(self, command: StartTurn, stop: StopSignal) -> Iterator[TurnEvent]:
+    def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         """Answer a turn: progress events, then exactly one `TurnFinished` or `TurnStopped` as the last.
 
         Ends within 100 ms of the stop signal, during prefill too. Raises `QwenchatError` when the turn fails;

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from qwenchat.chat.commands import Close, Command, LoadModel, ReadAhead, StartTurn, Stop
+from qwenchat.chat.commands import AnswerNow, Close, Command, LoadModel, ReadAhead, StartTurn, Stop
 from qwenchat.chat.errors import EngineFailed, ModelNotFound, OutOfMemory, QwenchatError
 from qwenchat.chat.events import (
     Event,
@@ -18,7 +18,7 @@ from qwenchat.chat.events import (
     TurnFailed,
     TurnStopped,
 )
-from qwenchat.engine.base import Engine, Stopped, StopSignal
+from qwenchat.engine.base import Engine, Stopped, StopSignal, TurnSignals
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Worker:
     """Runs commands one after another on its own daemon thread.
 
     The engine is made on that thread, by `make_engine`, when the first command arrives: that is where torch is
-    imported. `send` returns at once; `Stop` and `Close` take effect in the middle of what is running.
+    imported. `send` returns at once; `Stop`, `AnswerNow` and `Close` take effect in the middle of what is running.
     """
 
     def __init__(self, make_engine: Callable[[], Engine]) -> None:
@@ -61,22 +61,23 @@ class Worker:
         self._make_engine = make_engine
         self._engine: Engine | None = None
         self._model_failed: QwenchatError | None = None
-        self._commands: queue.SimpleQueue[tuple[Command, StopSignal]] = queue.SimpleQueue()
-        self._pending: list[tuple[Command, StopSignal]] = []
+        self._commands: queue.SimpleQueue[tuple[Command, TurnSignals]] = queue.SimpleQueue()
+        self._pending: list[tuple[Command, TurnSignals]] = []
         self._lock = threading.Lock()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
     def send(self, command: Command) -> None:
-        """Queue a command; `Stop` ends its turn and `Close` ends everything, both without waiting in the queue."""
+        """Queue a command; `Stop` and `AnswerNow` reach their turn, and `Close` ends everything, without queueing."""
         with self._lock:
             if self._closing:
                 return
-            if isinstance(command, Stop):
-                for pending, signal in self._pending:
+            if isinstance(command, Stop | AnswerNow):
+                for pending, signals in self._pending:
                     if isinstance(pending, StartTurn) and pending.turn == command.turn:
-                        signal.set()
+                        tell = signals.set if isinstance(command, Stop) else signals.ask_for_answer
+                        tell()
                 return
             for pending, signal in self._pending:
                 replaced = isinstance(pending, LoadModel) and isinstance(command, LoadModel)
@@ -86,7 +87,7 @@ class Worker:
                 self._closing = True
                 for _, signal in self._pending:
                     signal.set()
-            entry = (command, StopSignal())
+            entry = (command, TurnSignals())
             self._pending.append(entry)
             self._commands.put(entry)
 
@@ -147,9 +148,9 @@ class Worker:
         except Exception:
             log.exception("reading ahead failed")
 
-    def _turn(self, command: StartTurn, stop: StopSignal) -> None:
+    def _turn(self, command: StartTurn, signals: TurnSignals) -> None:
         """Run one turn; whatever happens, exactly one of its `TurnEnded` events is put."""
-        if stop.is_set():
+        if signals.is_set():
             self.events.put(TurnStopped(command.turn))
             return
         if self._engine is None or self._model_failed is not None:
@@ -157,7 +158,7 @@ class Worker:
             self.events.put(TurnFailed(command.turn, error))
             return
         try:
-            for event in self._engine.generate(command, stop):
+            for event in self._engine.generate(command, signals):
                 self.events.put(event)
                 if isinstance(event, TurnEnded):
                     return

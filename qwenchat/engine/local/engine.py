@@ -13,7 +13,7 @@ from qwenchat.chat.errors import EngineFailed, OutOfMemory, PromptTooLong
 from qwenchat.chat.events import LoadProgressed, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.sampling import SamplingOverrides
-from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
 from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.catalog import KnownModel
 from qwenchat.engine.local.contexts import Contexts
@@ -79,9 +79,9 @@ class LocalEngine:
             reason=f"{located.reason} {window.notice}".strip(),
         )
 
-    def generate(self, command: StartTurn, stop: StopSignal) -> Iterator[TurnEvent]:
+    def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         """See `Engine.generate`."""
-        turn = self._turn(command, stop)
+        turn = self._turn(command, signals)
         with _typed_errors(), torch.inference_mode():
             yield from turn.run()
 
@@ -101,9 +101,9 @@ class LocalEngine:
             self._loaded.network.close()
         self._loaded = None
 
-    def _turn(self, command: StartTurn, stop: StopSignal) -> Turn:
+    def _turn(self, command: StartTurn, signals: TurnSignals) -> Turn:
         loaded = self._require_loaded()
-        return Turn(loaded.contexts, loaded.template, loaded.tokenizer, command, stop)
+        return Turn(loaded.contexts, loaded.template, loaded.tokenizer, command, signals)
 
     def _require_loaded(self) -> _Loaded:
         if self._loaded is None:

@@ -50,10 +50,12 @@ class ChatTemplate:
         """
         mask = _Mask(self._control if self._tokenizer.control_tokens else None)
         text = self._rendered(list(_as_dicts(messages, mask)), thinking)
-        ids: list[int] = []
-        for piece, spelled in mask.pieces(text):
-            ids += self._tokenizer.encode_as_text(piece) if spelled else self._tokenizer.encode(piece)
-        return Prompt(tuple(ids), text.rstrip().endswith("<think>"))
+        return Prompt(tuple(self._encoded(text, mask)), text.rstrip().endswith("<think>"))
+
+    def encode_text(self, text: str) -> list[int]:
+        """The ids of `text` with no control token among them, whatever it spells."""
+        mask = _Mask(self._control if self._tokenizer.control_tokens else None)
+        return self._encoded(mask.hide(text), mask)
 
     def fitted(self, messages: Sequence[Message], thinking: bool, window: int, reserve: int) -> Prompt:
         """The prompt with as few of the oldest turns left out as fit `window - reserve` tokens.
@@ -88,6 +90,12 @@ class ChatTemplate:
             for text in ("1", "Why?")
         )
         return tuple(mine for mine, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+    def _encoded(self, text: str, mask: "_Mask") -> list[int]:
+        ids: list[int] = []
+        for piece, spelled in mask.pieces(text):
+            ids += self._tokenizer.encode_as_text(piece) if spelled else self._tokenizer.encode(piece)
+        return ids
 
     def _rendered(self, messages: list[dict[str, Any]], thinking: bool) -> str:
         try:

@@ -12,18 +12,21 @@ from qwenchat.chat.events import (
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
+    ThoughtTrimmed,
     TurnEvent,
     TurnFinished,
     TurnStopped,
 )
-from qwenchat.chat.provenance import FinishReason, ThinkingSupport, Timing, Usage
+from qwenchat.chat.provenance import FinishReason, ThinkingSupport, ThoughtCut, Timing, Usage
 from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Mark, Said, Split, Splitter
-from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.chat.thinking import CLOSING
+from qwenchat.engine.base import Stopped, TurnSignals
 from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.contexts import Contexts
 from qwenchat.engine.local.detokenize import Detokenizer
 from qwenchat.engine.local.generate import decode, prefill
 from qwenchat.engine.local.prompt import ChatTemplate, Prompt
+from qwenchat.engine.local.repetition import RepetitionGuard
 from qwenchat.engine.local.sampler import Sampler
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 
@@ -40,17 +43,32 @@ class Turn:
     """Runs the decode loop for one command and keeps its counts."""
 
     def __init__(
-        self, contexts: Contexts, template: ChatTemplate, tokenizer: ChatTokenizer, command: StartTurn, stop: StopSignal
+        self,
+        contexts: Contexts,
+        template: ChatTemplate,
+        tokenizer: ChatTokenizer,
+        command: StartTurn,
+        signals: TurnSignals,
     ) -> None:
         self._contexts, self._template, self._tokenizer = contexts, template, tokenizer
-        self._command, self._stop = command, stop
+        self._command, self._signals = command, signals
         self._context: Context
+        thinks = template.thinking is not ThinkingSupport.NONE
+        self._opens, self._closes = (tokenizer.token_id(tag) if thinks else None for tag in (OPEN_TAG, CLOSE_TAG))
+        self._splitter = Splitter(expected=thinks)
+        self._detokenizer = Detokenizer(tokenizer)
+        self._whole = True
+        """Whether the latest token ended a character."""
         self._started = time.perf_counter()
         self._prompt_tokens = self._cached_tokens = 0
         self._tokens = {Channel.THOUGHT: 0, Channel.ANSWER: 0}
         self._unreported = 0
         """Tokens since the last text was reported; they count where the next text belongs, so that the tags of an
         empty thought are no thought."""
+        self._inserted = 0
+        """Tokens among those counted that the model did not choose."""
+        self._thought = 0
+        """Tokens between the tags of the thought so far."""
         self._first_s: float | None = None
         self._thought_began_s: float | None = None
         self._thought_s = 0.0
@@ -61,9 +79,13 @@ class Turn:
             prompt = self._fitted()
             if prompt.left_out:
                 yield HistoryTrimmed(self._command.turn, prompt.left_out)
-            for done in self.read(prompt):
-                yield PrefillProgressed(self._command.turn, done, len(prompt.ids))
-            reason = yield from self._answer(prompt)
+            self._prompt_tokens = len(prompt.ids)
+            ids = list(prompt.ids)
+            if self._command.thought:
+                ids += yield from self._thought_so_far(prompt)
+            for done in self._read(ids):
+                yield PrefillProgressed(self._command.turn, done, len(ids))
+            reason = yield from self._reply(prompt, ids)
         except Stopped:
             reason = FinishReason.STOPPED
         if reason is FinishReason.STOPPED:
@@ -71,47 +93,108 @@ class Turn:
         else:
             yield TurnFinished(self._command.turn, reason, self._usage(), self._timing())
 
-    def read(self, prompt: Prompt) -> Iterator[int]:
-        """Prefill what the context does not hold already, telling how much of the prompt is read."""
-        self._context = self._contexts.nearest(prompt.ids)
-        cached = self._context.rewind(prompt.ids)
-        self._prompt_tokens, self._cached_tokens = len(prompt.ids), cached
-        for done in prefill(self._context, prompt.ids[cached:], self._stop):
-            yield cached + done
-
     def _fitted(self) -> Prompt:
         window = self._contexts.window
         reserve = reserve_of(window, self._command.sampling.max_tokens)
         return self._template.fitted(self._command.messages, self._command.thinking, window, reserve)
 
-    def _answer(self, prompt: Prompt) -> Generator[TurnEvent, None, FinishReason]:
-        """Decode until the model ends its turn, a limit is reached, or the turn is stopped."""
-        tokenizer, sampling = self._tokenizer, self._command.sampling
-        thinks = self._template.thinking is not ThinkingSupport.NONE
-        opens, closes = (tokenizer.token_id(tag) if thinks else None for tag in (OPEN_TAG, CLOSE_TAG))
-        splitter = Splitter(thinking=prompt.opens_thought, expected=thinks)
-        detokenizer = Detokenizer(tokenizer)
-        sampler = Sampler(sampling, prompt.ids, self._context.device)
-        limit = min(sampling.max_tokens, self._context.window - len(prompt.ids))
-        reason = FinishReason.LENGTH
+    def _thought_so_far(self, prompt: Prompt) -> Generator[TurnEvent, None, list[int]]:
+        """What comes after the prompt when the reply goes on from a thought: as much of it as leaves room to answer."""
+        opening = [] if prompt.opens_thought else self._tokenizer.encode(f"{OPEN_TAG}\n")
+        thought, closing = self._template.encode_text(self._command.thought), self._closing()
+        taken = len(prompt.ids) + len(opening) + len(closing)
+        room = self._contexts.window - taken - reserve_of(self._contexts.window) // 2
+        if len(thought) > room:
+            left_out = len(thought) - max(0, room)
+            yield ThoughtTrimmed(self._command.turn, left_out)
+            thought = thought[left_out:]
+        return opening + thought + closing
+
+    def _read(self, ids: list[int]) -> Iterator[int]:
+        """Prefill what the context does not hold already, telling how much of `ids` is read."""
+        self._context = self._contexts.nearest(ids)
+        cached = self._context.rewind(ids)
+        self._cached_tokens = min(cached, self._prompt_tokens)
+        for done in prefill(self._context, ids[cached:], self._signals):
+            yield cached + done
+
+    def _reply(self, prompt: Prompt, ids: list[int]) -> Generator[TurnEvent, None, FinishReason]:
+        """Go on after `ids`, which the model has read, until it ends its turn, a limit is reached, or it is stopped."""
+        if prompt.opens_thought or self._command.thought:
+            self._splitter.open()
+        if self._command.thought:
+            self._splitter.text(self._command.thought)
+            self._thought_began_s = 0.0
+            yield from self._close_thought(ThoughtCut.USER)
+        sampler = Sampler(self._command.sampling, ids, self._context.device)
+        left = min(self._command.sampling.max_tokens, self._context.window - len(ids))
         try:
-            for token in decode(self._context, sampler, self._stop, limit):
-                if token in tokenizer.eos_ids:
-                    reason = FinishReason.STOP
-                    break
-                self._count()
-                if token in (opens, closes):
-                    yield from self._events(splitter.text(detokenizer.flush()))
-                    yield from self._events(splitter.open() if token == opens else splitter.close())
-                elif text := detokenizer.feed(token):
-                    yield from self._events(splitter.text(text))
+            reason = yield from self._decode(ids, sampler, left)
         except Stopped:
             reason = FinishReason.STOPPED
-        yield from self._events(splitter.text(detokenizer.flush()))
-        self._tokens[splitter.channel] += self._unreported
+        yield from self._events(self._splitter.text(self._detokenizer.flush()))
+        self._tokens[self._splitter.channel] += self._unreported
         return reason
 
-    def _events(self, splits: Iterable[Split]) -> Iterator[TurnEvent]:
+    def _decode(self, ids: list[int], sampler: Sampler, left: int) -> Generator[TurnEvent, None, FinishReason]:
+        """At most `left` tokens; where the thought must end, its end is read in the model's place."""
+        guard = RepetitionGuard(lambda token: self._tokenizer.decode([token]))
+        while True:
+            cut = None
+            for token in decode(self._context, sampler, self._signals, left):
+                if token in self._tokenizer.eos_ids:
+                    return FinishReason.STOP
+                ids.append(token)
+                left -= 1
+                yield from self._take(token)
+                if guard.add(token):
+                    return FinishReason.REPETITION
+                if cut := self._cut():
+                    break
+            closing = self._closing()
+            if cut is None or left <= len(closing):
+                return FinishReason.LENGTH
+            ids += closing
+            left -= len(closing)
+            for _ in prefill(self._context, ids[self._context.rewind(ids) :], self._signals):
+                pass
+            yield from self._close_thought(cut)
+
+    def _take(self, token: int) -> Iterator[TurnEvent]:
+        """What one token says."""
+        self._count()
+        if token in (self._opens, self._closes):
+            yield from self._events(self._splitter.text(self._detokenizer.flush()))
+            yield from self._events(self._splitter.open() if token == self._opens else self._splitter.close())
+            self._whole = True
+            return
+        self._thought += self._splitter.channel is Channel.THOUGHT
+        text = self._detokenizer.feed(token)
+        self._whole = bool(text)
+        if text:
+            yield from self._events(self._splitter.text(text))
+
+    def _cut(self) -> ThoughtCut | None:
+        """What ends the thought here, between two characters."""
+        if self._splitter.channel is not Channel.THOUGHT or not self._whole:
+            return None
+        if self._signals.wants_answer():
+            return ThoughtCut.USER
+        budget = self._command.thinking_budget
+        return ThoughtCut.BUDGET if budget is not None and self._thought >= budget else None
+
+    def _closing(self) -> list[int]:
+        return self._tokenizer.encode(f"{CLOSING}{CLOSE_TAG}\n\n")
+
+    def _close_thought(self, cut: ThoughtCut) -> Iterator[TurnEvent]:
+        """Say what ends the thought in the model's place."""
+        inserted = len(self._closing())
+        self._inserted += inserted
+        self._unreported += inserted
+        yield from self._events(self._splitter.text(self._detokenizer.flush() + CLOSING))
+        yield from self._events(self._splitter.close(), cut)
+
+    def _events(self, splits: Iterable[Split], cut: ThoughtCut | None = None) -> Iterator[TurnEvent]:
         turn = self._command.turn
         for split in splits:
             now = self._elapsed()
@@ -125,7 +208,7 @@ class Turn:
                     yield ThoughtStarted(turn, now)
                 case Mark.CLOSED:
                     self._end_thought(now)
-                    yield ThoughtEnded(turn, now)
+                    yield ThoughtEnded(turn, now, cut)
                 case Mark.RECLASSIFIED:
                     self._tokens = {Channel.THOUGHT: sum(self._tokens.values()), Channel.ANSWER: 0}
                     self._thought_began_s = self._first_s
@@ -154,6 +237,6 @@ class Turn:
         now = self._elapsed()
         self._end_thought(now)
         first = self._first_s if self._first_s is not None else 0.0
-        after_first = sum(self._tokens.values()) - 1
+        after_first = sum(self._tokens.values()) - self._inserted - 1
         rate = after_first / (now - first) if after_first > 0 and now > first else 0.0
         return Timing(first, self._thought_s, now, rate)
