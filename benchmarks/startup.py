@@ -88,8 +88,8 @@ def _complete_after(pieces: list[tuple[float, bytes]]) -> float:
     stream = pyte.ByteStream(screen)
     for seconds, data in pieces:
         stream.feed(_UNKNOWN_TO_PYTE.sub(b"", data))
-        above_last, last = screen.display[-3].strip(), screen.display[-2].strip()
-        if "Write a message" in above_last and last.startswith("╰") and last.endswith("╯"):
+        edge = screen.display[-2].strip()
+        if "Write a message" in "".join(screen.display) and edge.startswith("╰") and edge.endswith("╯"):
             return seconds
     raise ValueError("no complete screen came:\n" + "\n".join(screen.display))
 
