@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from textual.document._wrapped_document import WrappedDocument
 from textual.widgets import Markdown, OptionList, Static
 
 from qwenchat.chat.errors import EngineFailed, LibraryUnwritable, ModelNotFound
@@ -82,6 +83,28 @@ class TestWriting:
             await it.sees("more characters, which the model reads too")
             await it.idle()
             assert it.engine.turns[0].messages[-1].text == book
+
+    async def test_a_pasted_book_is_wrapped_once(self, monkeypatch):
+        wrapped = []
+
+        def count(document, *args, whole=WrappedDocument.wrap, **options):
+            wrapped.append(document.document.line_count)
+            return whole(document, *args, **options)
+
+        monkeypatch.setattr(WrappedDocument, "wrap", count)
+        async with chat(size=(80, 24)) as it:
+            await it.paste("some words of the book\n" * 500)
+            await it.sees("some words of the book")
+            await it.pilot.pause()
+            assert max(wrapped) == 1, "the paste itself wraps what it adds; all of it is not wrapped again"
+
+    async def test_a_draft_is_wrapped_anew_when_the_terminal_gets_narrower(self):
+        async with chat(size=(100, 24)) as it:
+            await it.paste(" ".join(f"word{n}" for n in range(20)))
+            await it.pilot.resize_terminal(40, 24)
+            await it.sees("word0", "word19")
+            for line in it.screen.splitlines():
+                assert len(line) <= 40
 
     async def test_an_empty_message_is_not_sent(self):
         async with chat() as it:

@@ -37,6 +37,8 @@ class Composer(TextArea):
             self.up = up
 
     def __init__(self) -> None:
+        self._wrapped_for: tuple[object, int, int] | None = None
+        """The text, its width and that of its tabs, when it was last wrapped as a whole."""
         super().__init__(
             id="composer", soft_wrap=True, show_line_numbers=False, highlight_cursor_line=False, tab_behavior="focus",
             placeholder="Write a message",
@@ -79,6 +81,15 @@ class Composer(TextArea):
         event.prevent_default()
         self._insert(safe(event.text.replace("\r\n", "\n").replace("\r", "\n")))
         self.focus()
+
+    def _rewrap_and_refresh_virtual_size(self) -> None:
+        """Wrap again only for a new width: a pasted book would be wrapped once more for each new height."""
+        wrapped_for = self.wrapped_document, self.wrap_width, self.indent_width
+        if wrapped_for == self._wrapped_for:
+            self._refresh_size()
+        else:
+            self._wrapped_for = wrapped_for
+            super()._rewrap_and_refresh_virtual_size()
 
     def _insert(self, text: str) -> None:
         start, end = self.selection
