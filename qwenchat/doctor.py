@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import psutil
 import qwenchat
 from qwenchat import config
 from qwenchat.chat.text import safe_line
+from qwenchat.library.database import last_backup, set_aside_before
 from qwenchat.library.migrations import MIGRATIONS
 from qwenchat.paths import Paths
 
@@ -163,6 +165,11 @@ def _models(paths: Paths, problems: list[Problem], free: int) -> dict[str, Any]:
 
 def _library(path: Path, problems: list[Problem]) -> dict[str, Any]:
     """How many conversations there are; the file is only read."""
+    backup = last_backup(path)
+    for aside in set_aside_before(path):
+        way_back = f"To go back to it, leave qwenchat and copy it over {path}. " if backup else ""
+        remedy = f"{_described(backup)} {way_back}Remove the damaged file when it is of no more use."
+        problems.append(Problem(f"A damaged library was set aside as {aside}.", remedy))
     if not path.exists():
         return {"conversations": 0}
     try:
@@ -176,8 +183,17 @@ def _library(path: Path, problems: list[Problem]) -> dict[str, Any]:
             return {"conversations": connection.execute("select count(*) from conversations").fetchone()[0]}
     except sqlite3.Error as error:
         remedy = "At the next start it is set aside, if it is damaged, and a new one is begun."
-        problems.append(Problem(f"{path} cannot be read: {error}.", remedy))
+        then = " `qwenchat doctor` then says how to go back to it." if backup else ""
+        problems.append(Problem(f"{path} cannot be read: {error}.", f"{remedy} {_described(backup)}{then}"))
         return {"conversations": None}
+
+
+def _described(backup: Path | None) -> str:
+    """Which backup of the library there is, in words."""
+    if backup is None:
+        return "There is no backup."
+    made = datetime.fromtimestamp(backup.stat().st_mtime)
+    return f"The last backup is {backup}, of {made:%Y-%m-%d %H:%M}; what was saved later is not in it."
 
 
 def _folders(paths: Paths, problems: list[Problem]) -> None:

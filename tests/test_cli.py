@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -423,6 +424,29 @@ def test_doctor_reads_a_damaged_library_and_leaves_it_where_it_is() -> None:
     report = json.loads(run("doctor", "--json").stdout)
     assert any(str(path) in problem["what"] for problem in report["problems"])
     assert path.read_bytes().startswith(b"not a database")
+
+
+def test_doctor_offers_the_last_sound_backup_of_a_damaged_library() -> None:
+    keep("old", Message(Role.USER, (TextPart("From the backup"),)))
+    path = Paths.of_user().database
+    backup = path.with_name(f"{path.stem}.before-v2.sqlite3")
+    backup.write_bytes(path.read_bytes())
+    broken_backup = path.with_name(f"{path.stem}.before-v3.sqlite3")
+    broken_backup.write_bytes(b"not a database" * 1000)
+    path.write_bytes(b"not a database" * 1000)
+
+    def said() -> str:
+        problems = json.loads(run("doctor", "--json").stdout)["problems"]
+        return "\n".join(f"{problem['what']} {problem['remedy']}" for problem in problems)
+
+    assert f"The last backup is {backup}, of " in said()
+    assert b"set aside" in run("list").stderr
+    told = said()
+    assert "A damaged library was set aside as " in told
+    assert f"The last backup is {backup}, of " in told
+    assert f"copy it over {path}" in told
+    shutil.copy(backup, path)
+    assert b"From the backup" in run("list").stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -12,6 +12,7 @@ from qwenchat.library.migrations import MIGRATIONS
 
 _WAL_SAFE = (3, 51, 3)
 """Before this version, WAL with several writers can corrupt the file."""
+_JOURNALS = ("-wal", "-shm", "-journal")
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
@@ -141,9 +142,27 @@ def set_aside(path: Path) -> Path:
     while aside.exists():
         number += 1
         aside = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
-    for suffix in ("-wal", "-shm", "-journal"):
+    for suffix in _JOURNALS:
         journal = path.with_name(path.name + suffix)
         if journal.exists():
             journal.rename(aside.with_name(aside.name + suffix))
     path.rename(aside)
     return aside
+
+
+def set_aside_before(path: Path) -> list[Path]:
+    """The damaged databases that stood at `path` and were set aside, oldest first."""
+    return sorted(file for file in path.parent.glob(f"{path.name}.corrupt-*") if not file.name.endswith(_JOURNALS))
+
+
+def last_backup(path: Path) -> Path | None:
+    """The newest backup of the database at `path` that is sound; None when there is none."""
+    backups = path.parent.glob(f"{path.stem}.before-v*.sqlite3")
+    for backup in sorted(backups, key=lambda file: file.stat().st_mtime, reverse=True):
+        try:
+            with closing(sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+                if connection.execute("pragma quick_check(1)").fetchone()[0] == "ok" and _version(connection, backup):
+                    return backup
+        except (sqlite3.Error, LibraryNewer):
+            continue
+    return None
