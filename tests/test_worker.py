@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn, Stop
+from qwenchat.chat.commands import AnswerNow, LoadModel, ReadAhead, StartTurn, Stop
 from qwenchat.chat.errors import EngineFailed, ModelNotFound
 from qwenchat.chat.events import (
     Channel,
@@ -12,13 +12,14 @@ from qwenchat.chat.events import (
     LoadProgressed,
     ModelLoaded,
     TextProduced,
+    ThoughtEnded,
     TurnEnded,
     TurnEvent,
     TurnFailed,
     TurnFinished,
     TurnStopped,
 )
-from qwenchat.chat.provenance import FinishReason, ModelInfo, Timing, Usage
+from qwenchat.chat.provenance import FinishReason, ModelInfo, ThoughtCut, Timing, Usage
 from qwenchat.chat.sampling import Sampling
 from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
 from qwenchat.engine.worker import Worker
@@ -46,6 +47,9 @@ class Script:
         while self.wait:
             if signals.is_set():
                 raise Stopped
+            if signals.wants_answer():
+                yield ThoughtEnded(command.turn, 0.0, ThoughtCut.USER)
+                break
             threading.Event().wait(0.005)
         yield TurnFinished(command.turn, FinishReason.STOP, Usage(), Timing())
 
@@ -159,4 +163,25 @@ def test_reading_ahead_yields_to_a_turn_and_its_failure_is_not_the_users() -> No
     worker.send(start(2))
     events = until(worker, TurnFinished)
     assert not any(isinstance(event, LoadFailed | TurnFailed) for event in events)
+    worker.close()
+
+
+def test_asking_for_the_answer_reaches_its_turn_running_or_waiting_and_no_other() -> None:
+    engine = Script(wait=True)
+    worker = Worker(lambda: engine)
+    worker.send(LoadModel())
+    for turn in (1, 2, 3):
+        worker.send(start(turn))
+    until(worker, TextProduced)
+    worker.send(AnswerNow(1))
+    worker.send(AnswerNow(3))
+    seen: list[Event] = []
+    while sum(isinstance(event, ThoughtEnded) for event in seen) < 1:
+        seen += until(worker, ThoughtEnded)
+    worker.send(Stop(2))
+    while sum(isinstance(event, TurnEnded) for event in seen) < 3:
+        assert worker.events.wait(10)
+        seen += worker.events.drain()
+    assert [event.turn for event in seen if isinstance(event, ThoughtEnded)] == [1, 3]
+    assert [event.turn for event in seen if isinstance(event, TurnStopped)] == [2]
     worker.close()

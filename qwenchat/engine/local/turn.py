@@ -68,7 +68,7 @@ class Turn:
         self._inserted = 0
         """Tokens among those counted that the model did not choose."""
         self._thought = 0
-        """Tokens between the tags of the thought so far."""
+        """Tokens of the thought so far, from its first word on."""
         self._first_s: float | None = None
         self._thought_began_s: float | None = None
         self._thought_s = 0.0
@@ -168,15 +168,15 @@ class Turn:
             yield from self._events(self._splitter.open() if token == self._opens else self._splitter.close())
             self._whole = True
             return
-        self._thought += self._splitter.channel is Channel.THOUGHT
         text = self._detokenizer.feed(token)
         self._whole = bool(text)
         if text:
             yield from self._events(self._splitter.text(text))
+        self._thought += self._thought_began_s is not None
 
     def _cut(self) -> ThoughtCut | None:
-        """What ends the thought here, between two characters."""
-        if self._splitter.channel is not Channel.THOUGHT or not self._whole:
+        """What ends the thought here: between two characters, and never an empty one."""
+        if self._thought_began_s is None or not self._whole:
             return None
         if self._signals.wants_answer():
             return ThoughtCut.USER
