@@ -11,6 +11,7 @@ import click
 import pytest
 
 from qwenchat import config
+from qwenchat.chat.provenance import FinishReason
 from qwenchat.chat.sampling import NON_THINKING, THINKING, SamplingOverrides
 from qwenchat.cli import cli
 from qwenchat.config import Settings
@@ -177,6 +178,11 @@ def test_every_command_of_the_program_is_described() -> None:
         assert any(words[:1] == [name] for words in shown), name
         for inner in command.commands if isinstance(command, click.Group) else ():
             assert [name, inner] in [words[:2] for words in shown]
+
+
+def test_every_way_a_reply_ends_is_described() -> None:
+    (row,) = [row for row in rows(page("commands.md")) if row[0] == "`finish_reason`"]
+    assert set(FinishReason) - {FinishReason.TOOL_CALLS} <= set(names(row[1]))
 
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
