@@ -34,6 +34,13 @@ def test_presence_penalty_ignores_the_prompt_and_repetition_penalty_counts_it() 
     assert draws(1, prompt=(3,), temperature=0, repetition_penalty=2.0) == [0]
 
 
+def test_penalties_count_the_part_of_the_reply_that_was_there_already() -> None:
+    sampler = Sampler(Sampling(temperature=0, presence_penalty=2.0), (), "cpu", (3, 0))
+    assert [sampler.draw(LOGITS) for _ in range(2)] == [3, 3]
+    sampler = Sampler(Sampling(temperature=0, frequency_penalty=1.0), (), "cpu", (3, 3))
+    assert sampler.draw(LOGITS) == 0
+
+
 def test_penalties_grow_with_what_is_generated() -> None:
     assert draws(4, temperature=0, presence_penalty=2.0) == [3, 0, 3, 3]
     assert draws(4, temperature=0, frequency_penalty=2.0) == [3, 0, 3, 2]

@@ -8,7 +8,6 @@ from torch import Tensor
 from qwenchat.chat.errors import EngineFailed
 from qwenchat.chat.sampling import Sampling
 
-
 BLOCK = 128
 """Logits that are looked at together to find the largest."""
 
@@ -59,7 +58,10 @@ def candidates(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
 class Sampler:
     """Draws the tokens of one turn."""
 
-    def __init__(self, sampling: Sampling, prompt: Sequence[int], device: torch.device | str) -> None:
+    def __init__(
+        self, sampling: Sampling, prompt: Sequence[int], device: torch.device | str, output: Sequence[int] = ()
+    ) -> None:
+        """`output` is the part of the reply that is there already."""
         self._sampling = sampling
         self._penalizes = sampling.repetition_penalty != 1 or sampling.presence_penalty or sampling.frequency_penalty
         distinct = sorted(set(prompt))
@@ -72,6 +74,8 @@ class Sampler:
             self._random.seed()
         else:
             self._random.manual_seed(sampling.seed)
+        for token in output if self._penalizes else ():
+            self._remember(token)
 
     def draw(self, logits: Tensor) -> int:
         """The next token for `logits` [vocab] float32, remembered for the penalties; EngineFailed if they are NaN."""

@@ -126,7 +126,7 @@ class Turn:
             self._splitter.text(self._command.thought)
             self._thought_began_s = 0.0
             yield from self._close_thought(ThoughtCut.USER)
-        sampler = Sampler(self._command.sampling, ids, self._context.device)
+        sampler = Sampler(self._command.sampling, prompt.ids, self._context.device, ids[len(prompt.ids) :])
         left = min(self._command.sampling.max_tokens, self._context.window - len(ids))
         try:
             reason = yield from self._decode(ids, sampler, left)
