@@ -62,6 +62,7 @@ def ask(
     answer_when: Callable[[TurnEvent], bool] = lambda event: False,
     budget: int | None = None,
     thought: str = "",
+    lens: bool = False,
     **sampling: Any,
 ) -> Heard:
     """Run one turn to its end, greedy unless told otherwise.
@@ -71,7 +72,7 @@ def ask(
     signals = stop or TurnSignals()
     events = []
     chosen = Sampling(**{"temperature": 0.0, "max_tokens": 100} | sampling)
-    for event in engine.generate(StartTurn(1, messages, thinking, chosen, budget, thought), signals):
+    for event in engine.generate(StartTurn(1, messages, thinking, chosen, budget, thought, lens), signals):
         events.append(event)
         if stop_when(event):
             signals.set()

@@ -35,6 +35,8 @@ class StartTurn:
     """Most tokens of thought: then it is closed with Qwen's own sentence, and the answer follows. None for no limit."""
     thought: str = ""
     """What the model has thought about it already; if not empty, that is closed in the same way and goes on."""
+    lens: bool = False
+    """Whether to tell of each token how sure the model was of it."""
 
 
 @dataclass(frozen=True, slots=True)

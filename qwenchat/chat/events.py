@@ -80,6 +80,24 @@ class TextProduced:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token that might have come next, with the model's own probability before temperature and penalties."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenChosen:
+    """How sure the model was of one token; comes before the text it belongs to, for turns that ask for it."""
+
+    turn: int
+    chosen: Alternative
+    likeliest: tuple[Alternative, ...]
+    """The five likeliest tokens, likeliest first; the chosen one may be among them."""
+
+
+@dataclass(frozen=True, slots=True)
 class ThoughtStarted:
     """The model began to think."""
 
@@ -144,6 +162,7 @@ class SaveFailed:
 TurnEnded = TurnFinished | TurnStopped | TurnFailed
 TurnProgressed = (
     HistoryTrimmed
+    | TokenChosen
     | ThoughtTrimmed
     | PrefillProgressed
     | TextProduced

@@ -25,6 +25,7 @@ from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.contexts import Contexts
 from qwenchat.engine.local.detokenize import Detokenizer
 from qwenchat.engine.local.generate import decode, prefill
+from qwenchat.engine.local.lens import weighed
 from qwenchat.engine.local.prompt import ChatTemplate, Prompt
 from qwenchat.engine.local.repetition import RepetitionGuard
 from qwenchat.engine.local.sampler import Sampler
@@ -146,6 +147,8 @@ class Turn:
                     return FinishReason.STOP
                 ids.append(token)
                 left -= 1
+                if self._command.lens:
+                    yield weighed(self._command.turn, token, self._context.logits, self._tokenizer)
                 yield from self._take(token)
                 if guard.add(token):
                     return FinishReason.REPETITION
