@@ -1,6 +1,7 @@
 """The Textual app: wiring of the session, the screens and the themes."""
 
 import asyncio
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +17,10 @@ from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import HelpScreen, bindings_of
 from qwenchat.tui.terminal import own_terminal, signals_to_end
 from qwenchat.tui.widgets.composer import Composer
+
+SWITCH_S = 0.0005
+"""How long the interface may keep the interpreter from the thread of the model that waits for it. Python's own 5 ms,
+several times a token, would cost half of the speed while the screen is drawn."""
 
 
 class QwenChat(App[None]):
@@ -52,11 +57,14 @@ class QwenChat(App[None]):
 
     def run(self, *args: Any, **options: Any) -> None:
         """Run until the user quits; raises SystemExit with 128 + n after signal n, and with 1 after a crash."""
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_S)
         with own_terminal(self._log_file), signals_to_end(self._leave_on_signal):
             try:
                 super().run(*args, **options)
             finally:
                 self.save_and_close()
+                sys.setswitchinterval(before)
         if code := 128 + self._signal if self._signal else self.return_code:
             raise SystemExit(code)
 

@@ -1,5 +1,8 @@
 """What comes from the session, handed to the widgets it concerns."""
 
+import time
+from collections.abc import Callable
+
 from qwenchat.chat.events import (
     Event,
     HistoryTrimmed,
@@ -16,6 +19,29 @@ from qwenchat.tui.widgets.status import StatusLine
 from qwenchat.tui.widgets.transcript import Transcript
 from qwenchat.turn import Phase
 
+SHARE = 0.35
+"""Of one core: what the interface takes at most to draw a growing reply, since the model needs the same interpreter."""
+
+
+class Pace:
+    """Says when a growing reply may be drawn again: what costs more to draw is drawn less often."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, spent: Callable[[], float] = time.thread_time
+    ) -> None:
+        self._clock = clock
+        self._spent = spent
+        """The processor time of this thread."""
+        self._since = clock(), spent()
+
+    def allows(self) -> bool:
+        """Whether so much time has passed since it last said so that drawing was, and stays, within its share."""
+        now, spent = self._clock(), self._spent()
+        if spent - self._since[1] > SHARE * (now - self._since[0]):
+            return False
+        self._since = now, spent
+        return True
+
 
 class Feed:
     """Drains the session's events into transcript, notices and status line; `draw` is called many times a second."""
@@ -25,6 +51,7 @@ class Feed:
         self._transcript = transcript
         self._notices = notices
         self._status = status
+        self._pace = Pace()
         self._prefill: PrefillProgressed | None = None
         """How far the prompt of the running turn was read."""
         self.live: Reply | None = None
@@ -38,7 +65,8 @@ class Feed:
             self._notices.say("save", "")
         if self.live is not None:
             self.live.wait(self._why_waiting())
-            self.live.flush()
+            if self._pace.allows():
+                self.live.flush()
         self._status.show(self._session, self._prefill.total if self._prefill else 0)
 
     def show_path(self) -> None:
