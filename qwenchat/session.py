@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, Stop
-from qwenchat.chat.errors import LibraryError, PromptEmpty, QwenchatError, TurnInProgress
+from qwenchat.chat.commands import AnswerNow, LoadModel, ReadAhead, Stop
+from qwenchat.chat.errors import LibraryError, NoThought, PromptEmpty, QwenchatError, TurnInProgress
 from qwenchat.chat.events import (
     Event,
     LoadFailed,
@@ -15,11 +15,11 @@ from qwenchat.chat.events import (
     TurnFailed,
     TurnStopped,
 )
-from qwenchat.chat.messages import Message, Role, TextPart, new_id
-from qwenchat.chat.provenance import ModelInfo, ThinkingSupport
+from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart, new_id
+from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport
 from qwenchat.chat.reply import GrowingReply
-from qwenchat.chat.sampling import SamplingOverrides
-from qwenchat.chat.thinking import ThinkingSwitch, soft_switch_in_force, thinks
+from qwenchat.chat.sampling import PENALTY_ON_REPETITION, SamplingOverrides
+from qwenchat.chat.thinking import ThinkingSwitch, budget_kept, open_thought, soft_switch_in_force, thinks
 from qwenchat.chat.tree import MessageTree
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
@@ -41,12 +41,16 @@ class Session:
         *,
         system: str = "",
         thinking: bool = True,
+        thinking_budget: int | None = None,
         overrides: SamplingOverrides = SamplingOverrides(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.library = library
         self.system = system
         self.overrides = overrides
+        self.thinking_budget = thinking_budget
+        """Most tokens of thought in this conversation from the next turn on; None for no limit."""
+        self._usual_budget = thinking_budget
         self.conversation: str | None = None
         """The id of the saved conversation; None until the first message."""
         self.tree = MessageTree()
@@ -118,6 +122,16 @@ class Session:
         """How many replies could not be written yet and are only in memory."""
         return len(self._unsaved)
 
+    @property
+    def broken_off(self) -> bool:
+        """Whether the latest reply broke off inside its thought, so that `answer_now` makes it answer from there."""
+        return self._thought_broken_off() is not None
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the latest reply ended because it repeated itself; `retry` then asks with a penalty on that."""
+        return self.tree.leaf is not None and _repeats(self.tree[self.tree.leaf])
+
     # What the user does
 
     def load(self, command: LoadModel) -> None:
@@ -145,15 +159,39 @@ class Session:
     def retry(self, message_id: str | None = None) -> None:
         """Ask again for the reply `message_id`, by default the latest; the old one stays as a branch.
 
+        One that repeated itself is asked for with presence_penalty 1.5, unless a stronger one is set.
         Raises TurnInProgress, PromptEmpty when there is nothing to answer, and LibraryError as `send` does.
         """
         self._require_idle()
         at = message_id or self.tree.leaf
+        extra = SamplingOverrides()
+        if at is not None and _repeats(self.tree[at]):
+            extra = SamplingOverrides(presence_penalty=max(PENALTY_ON_REPETITION, self.overrides.presence_penalty or 0))
         while at is not None and self.tree[at].role is not Role.USER:
             at = self.tree[at].parent
         if at is None:
             raise PromptEmpty("There is no message to answer.", "Write one first.")
-        self._begin_turn(at)
+        self._begin_turn(at, extra)
+
+    def answer_now(self) -> None:
+        """Let the model answer from what it has thought: now, or where the latest reply broke off in its thought.
+
+        Raises NoThought when there is nothing to answer from.
+        """
+        if self._turn is not None:
+            if self._turn.phase is not Phase.THINKING:
+                raise NoThought("The model is not thinking.", "It answers as soon as it can.")
+            self._worker.send(AnswerNow(self._turn.number))
+            return
+        thought = self._thought_broken_off()
+        if thought is None or self.tree.leaf is None:
+            raise NoThought("No reply broke off inside its thought.", "Ctrl+R or /retry asks again for the last one.")
+        reply = self.tree[self.tree.leaf]
+        self._turns += 1
+        timeline = self.library.timeline(reply.id)
+        turn = Turn.going_on(self._turns, reply, thought, timeline, self._clock())
+        self.tree.replace(turn.reply)
+        self._start(turn)
 
     def stop(self) -> None:
         """End the running turn, keeping what has come; does nothing when none is running."""
@@ -178,6 +216,7 @@ class Session:
         self._abandon_turn()
         self.conversation = None
         self.tree = MessageTree()
+        self.thinking_budget = self._usual_budget
         self._switch.forget()
 
     def resume(self, conversation: str) -> None:
@@ -186,6 +225,7 @@ class Session:
         self._abandon_turn()
         self.conversation = stored.id
         self.tree = MessageTree(stored.messages, stored.leaf)
+        self.thinking_budget = budget_kept(self.path) if self._usual_budget is None else self._usual_budget
         self._switch.forget()
         self._ahead_due = True
 
@@ -246,12 +286,22 @@ class Session:
         self._begin_turn(user.id)
         return user
 
-    def _begin_turn(self, parent: str) -> None:
+    def _thought_broken_off(self) -> ReasoningPart | None:
+        if self._turn is not None or self.tree.leaf is None or self.support is ThinkingSupport.NONE:
+            return None
+        return open_thought(self.tree[self.tree.leaf])
+
+    def _begin_turn(self, parent: str, extra: SamplingOverrides = SamplingOverrides()) -> None:
         self._turns += 1
-        self._turn = Turn(self._turns, parent, self._clock())
-        self.tree.add(self._turn.reply)
+        turn = Turn(self._turns, parent, self._clock(), extra)
+        self.tree.add(turn.reply)
+        self._start(turn)
+
+    def _start(self, turn: Turn) -> None:
+        """Ask the model, or wait with that until it is loaded."""
+        self._turn = turn
         if self.loading is None:
-            self._dispatch(self._turn)
+            self._dispatch(turn)
 
     def _dispatch(self, turn: Turn) -> None:
         """Ask the model. The reply is on disk first, so that a crash leaves a trace of it.
@@ -262,7 +312,12 @@ class Session:
         history = self.tree.path(turn.reply.parent)
         hard = self._switch.on and soft_switch_in_force(history) is not False
         command = turn.ask(
-            history, self.model, self.overrides, hard=hard, will_think=thinks(self.support, hard, history)
+            history,
+            self.model,
+            self.overrides,
+            hard=hard,
+            will_think=thinks(self.support, hard, history),
+            budget=self.thinking_budget,
         )
         self._save(turn)
         self._worker.send(command)
@@ -332,7 +387,8 @@ class Session:
         """Let the model read the conversation while nobody waits for it, so that the next reply begins sooner."""
         if self._ahead_due and self.model is not None and self._turn is None:
             self._ahead_due = False
-            if self.tree.leaf is not None:
+            # The thought that `answer_now` would go on from stays in the model's memory.
+            if self.tree.leaf is not None and not self.broken_off:
                 self._worker.send(ReadAhead(self.tree.path(), self._switch.on))
 
     def _save(self, turn: Turn) -> None:
@@ -350,3 +406,7 @@ class Session:
         if error is not None and not failed_before:
             self._out.append(SaveFailed(error))
         return error
+
+
+def _repeats(message: Message) -> bool:
+    return message.provenance is not None and message.provenance.finish_reason is FinishReason.REPETITION

@@ -1,6 +1,7 @@
 """A turn that is running: the reply that grows in it, and how it ends."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 
@@ -15,9 +16,10 @@ from qwenchat.chat.events import (
     TurnStopped,
 )
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status
-from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, Timing, Usage
+from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, Timing
 from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.timeline import Tick
 
 CHECKPOINT_S = 1.0
 
@@ -36,7 +38,8 @@ class Phase(StrEnum):
 class Turn:
     """One reply on its way, from the moment its message was sent until its last word."""
 
-    def __init__(self, number: int, parent: str, now: float) -> None:
+    def __init__(self, number: int, parent: str, now: float, extra: SamplingOverrides = SamplingOverrides()) -> None:
+        """`extra` is set for this turn alone, before what the user set."""
         self.number = number
         self.reply = Message(Role.ASSISTANT, (), parent=parent, status=Status.STREAMING)
         """The reply as it was last saved."""
@@ -44,8 +47,23 @@ class Turn:
         self.phase = Phase.WAITING
         self.asked = False
         """Whether the model was asked; until it is loaded it cannot be."""
+        self._extra = extra
+        self._thought = ""
+        """The thought that the reply goes on from."""
         self._saved_at = now
         self._dirty = False
+
+    @classmethod
+    def going_on(
+        cls, number: int, reply: Message, thought: ReasoningPart, timeline: Sequence[Tick], now: float
+    ) -> "Turn":
+        """A turn that goes on with a reply that broke off inside its thought."""
+        turn = cls(number, reply.parent or "", now)
+        turn.reply = replace(reply, status=Status.STREAMING, note="")
+        seconds = reply.provenance.timing.total_s if reply.provenance else 0.0
+        turn.growing = GrowingReply.going_on(thought, timeline, max(seconds, thought.seconds))
+        turn._thought = thought.text
+        return turn
 
     def ask(
         self,
@@ -55,16 +73,23 @@ class Turn:
         *,
         hard: bool,
         will_think: bool,
+        budget: int | None,
     ) -> StartTurn:
         """The command that asks `model`, with everything about it written down in the reply."""
+        if self._thought:
+            hard = will_think = True
         recommended = model.sampling if model else SamplingOverrides()
-        sampling = overrides.over(recommended).applied(will_think)
+        sampling = self._extra.over(overrides).over(recommended).applied(will_think)
         if sampling.seed is None:
             sampling = replace(sampling, seed=secrets.randbelow(2**31))
         if model is not None:
-            self.reply = replace(self.reply, provenance=Provenance(model, sampling, will_think))
+            made = self.reply.provenance or Provenance(
+                model, sampling, will_think, thinking_budget=budget if will_think else None
+            )
+            made = replace(made, model=model, sampling=sampling, finish_reason=None)
+            self.reply = replace(self.reply, provenance=made)
         self.asked = True
-        return StartTurn(self.number, history, hard, sampling)
+        return StartTurn(self.number, history, hard, sampling, budget, self._thought)
 
     def take(self, event: TurnProgressed) -> None:
         """Take in what happened."""
@@ -86,12 +111,16 @@ class Turn:
     def end(self, event: TurnEnded) -> None:
         """Write down in the reply how the turn ended; what the event does not know is what was seen of it."""
         status, reason, note = _outcome(event)
-        provenance = self.reply.provenance
-        if provenance is not None:
-            timing = event.timing if event.timing.total_s else _timing(self.growing)
-            usage = event.usage if event.usage.prompt_tokens else _usage(self.growing)
-            provenance = replace(provenance, usage=usage, timing=timing, finish_reason=reason)
-        self.reply = replace(self.reply, status=status, note=note, provenance=provenance)
+        made = self.reply.provenance
+        if made is not None:
+            usage, timing = made.continued(event.usage, event.timing)
+            if not event.usage.prompt_tokens:
+                usage = replace(usage, **_tokens(self.growing))
+            if not event.timing.total_s:
+                timing = _timing(made.timing, self.growing)
+            cut = self.growing.thought_cut
+            made = replace(made, usage=usage, timing=timing, finish_reason=reason, thought_cut=cut)
+        self.reply = replace(self.reply, status=status, note=note, provenance=made)
 
 
 def _outcome(event: TurnEnded) -> tuple[Status, FinishReason, str]:
@@ -104,10 +133,11 @@ def _outcome(event: TurnEnded) -> tuple[Status, FinishReason, str]:
             return Status.FAILED, FinishReason.ERROR, str(event.error)
 
 
-def _usage(growing: GrowingReply) -> Usage:
-    return Usage(thinking_tokens=growing.thinking_tokens, answer_tokens=growing.answer_tokens)
+def _tokens(growing: GrowingReply) -> dict[str, int]:
+    return {"thinking_tokens": growing.thinking_tokens, "answer_tokens": growing.answer_tokens}
 
 
-def _timing(growing: GrowingReply) -> Timing:
+def _timing(before: Timing, growing: GrowingReply) -> Timing:
     thought = sum(part.seconds for part in growing.parts() if isinstance(part, ReasoningPart))
-    return Timing(growing.first_token_s or 0.0, thought, growing.at_s, growing.tokens_per_s)
+    first, rate = before.first_token_s or growing.first_token_s or 0.0, growing.tokens_per_s or before.tokens_per_s
+    return Timing(first, thought, growing.at_s, rate)

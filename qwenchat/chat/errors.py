@@ -43,6 +43,10 @@ class TurnInProgress(QwenchatError):
     """A turn was started while another is running."""
 
 
+class NoThought(QwenchatError):
+    """There is no thought that could be ended or gone on from."""
+
+
 class MessageNotFound(QwenchatError):
     """No message has that id."""
 

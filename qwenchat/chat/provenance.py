@@ -104,7 +104,7 @@ class Provenance:
     """What ended the thought; None when the model did, or when there is none."""
 
     def continued(self, usage: Usage, timing: Timing) -> tuple[Usage, Timing]:
-        """The figures of the whole reply when this is the account of its first part and those are of a second one."""
+        """The figures of a whole reply: those of this account's part of it, if there is one, and of what came after."""
         first, clock = self.usage, self.timing
         return (
             Usage(
@@ -114,7 +114,7 @@ class Provenance:
                 first.answer_tokens + usage.answer_tokens,
             ),
             Timing(
-                clock.first_token_s,
+                clock.first_token_s or timing.first_token_s,
                 clock.thinking_s + timing.thinking_s,
                 clock.total_s + timing.total_s,
                 timing.tokens_per_s or clock.tokens_per_s,

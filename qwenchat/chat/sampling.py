@@ -80,3 +80,7 @@ class SamplingOverrides:
 
     def _chosen(self) -> dict[str, Any]:
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+
+
+PENALTY_ON_REPETITION = 1.5
+"""The presence_penalty that Qwen advises when a reply repeats itself endlessly (model card, best practices)."""

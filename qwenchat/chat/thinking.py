@@ -39,6 +39,12 @@ def open_thought(message: Message) -> ReasoningPart | None:
     return None
 
 
+def budget_kept(messages: Sequence[Message]) -> int | None:
+    """The thinking budget under which a conversation was going on, None for no limit."""
+    made = (message.provenance for message in reversed(messages) if message.provenance)
+    return next((account.thinking_budget for account in made if account.thinking), None)
+
+
 def thinks(support: ThinkingSupport, hard: bool, messages: Iterable[Message]) -> bool:
     """Whether the model will think about the last of `messages`; with the hard switch off, soft ones do nothing."""
     if support is not ThinkingSupport.SWITCHED:
