@@ -27,6 +27,8 @@ def ask(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved:
         session.stop()
         printer.run(session)
         code = INTERRUPTED
+    if session.broken_off and code == 0:
+        say("The reply ended inside its thought, so there is no answer. --thinking-budget keeps thoughts shorter.")
     if as_json:
         print(safe_json(_report(session, session.path[-1], saved)))
     return code
@@ -55,6 +57,8 @@ def _report(session: Session, reply: Message, saved: bool) -> dict[str, Any]:
                 "tokens_per_s": round(made.timing.tokens_per_s, 2),
             },
             "seed": made.sampling.seed,
+            "thinking_budget": made.thinking_budget,
+            "thought_cut": made.thought_cut,
         }
     report["conversation"] = session.conversation if saved and not session.unsaved else None
     if reply.status is Status.FAILED:

@@ -49,7 +49,14 @@ def _session(given: dict[str, Any], library: "Library", *, logged: bool = True) 
     worker = Worker(injected.get("make_engine", make_engine))
     overrides = options.overrides(given)
     keep_log(Paths.of_user().log_file if logged else None)
-    session = Session(worker, library, system=given["system"], thinking=given["think"], overrides=overrides)
+    session = Session(
+        worker,
+        library,
+        system=given["system"],
+        thinking=given["think"],
+        thinking_budget=given["thinking_budget"],
+        overrides=overrides,
+    )
     try:
         yield session
     finally:

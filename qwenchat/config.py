@@ -12,7 +12,8 @@ from qwenchat.chat.sampling import SamplingOverrides
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Quantization = Literal["auto", "int8", "int4", "bf16", "float16", "float32"]
-SMALLEST_CONTEXT = 256
+SMALLEST = {"context": 256, "thinking_budget": 1}
+"""The least that these settings may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Settings:
     """A system prompt."""
     think: bool = True
     """Thinking mode at the start of a chat."""
+    thinking_budget: int | None = None
+    """Most tokens of thought; None for no limit."""
     theme: str = "qwenchat-dark"
     sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     """The table `[sampling]`; what it leaves open is Qwen3's preset of the mode."""
@@ -72,5 +75,5 @@ def _values(cls: type, table: dict[str, Any], file: Path, prefix: str, problems:
 def _check_range(cls: type, name: str, value: Any) -> None:
     if cls is SamplingOverrides:
         SamplingOverrides(**{name: value}).applied(thinking=True)
-    elif name == "context" and value < SMALLEST_CONTEXT:
-        raise ConfigInvalid(f"it is {value}.", f"It must be at least {SMALLEST_CONTEXT}.")
+    elif name in SMALLEST and value < SMALLEST[name]:
+        raise ConfigInvalid(f"it is {value}.", f"It must be at least {SMALLEST[name]}.")

@@ -54,6 +54,8 @@ _MODEL = (
     _option("--context", type=click.IntRange(256), metavar="TOKENS", help="Size of the context window."),
     _option("--system", default="", metavar="TEXT", help="A system prompt."),
     _option("--think/--no-think", default=True, help="Thinking mode (on by default)."),
+    _option("--thinking-budget", type=click.IntRange(1), metavar="TOKENS",
+            help="Longest thought; then the model must answer from what it has thought."),
 )  # fmt: skip
 _SAMPLING = (
     _option("--temperature", type=float, help="0 is greedy."),

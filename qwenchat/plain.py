@@ -9,6 +9,7 @@ from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import decode_input, safe, safe_line
+from qwenchat.chat.thinking import budget_in_words, budget_of
 from qwenchat.printer import Printer, say
 from qwenchat.session import Session
 
@@ -34,8 +35,10 @@ class PlainChat:
         self._commands: dict[str, tuple[Callable[[str], None], str]] = {
             "new": (self._new, "begin a new conversation"),
             "retry": (self._retry, "ask again for the last reply"),
+            "answer": (self._answer, "answer from a thought that was stopped or broke off"),
             "think": (lambda _: self._think(True), "think before each answer"),
             "no_think": (lambda _: self._think(False), "answer at once"),
+            "budget": (self._budget, "the longest thought in tokens: /budget 500, or /budget off"),
             "model": (self._model, "load another model: /model NAME"),
             "list": (self._list, "list the saved conversations"),
             "resume": (self._resume, "go on with a saved conversation: /resume ID"),
@@ -102,6 +105,8 @@ class PlainChat:
         except KeyboardInterrupt:
             self._session.stop()
             printer.run(self._session)
+        if self._session.broken_off:
+            say("The reply ended inside its thought. /answer makes the model answer from there.")
 
     def _new(self, rest: str) -> None:
         self._session.new()
@@ -110,6 +115,15 @@ class PlainChat:
     def _retry(self, rest: str) -> None:
         self._session.retry()
         self._print_reply()
+
+    def _answer(self, rest: str) -> None:
+        self._session.answer_now()
+        self._print_reply()
+
+    def _budget(self, rest: str) -> None:
+        if rest:
+            self._session.thinking_budget = budget_of(rest)
+        say(budget_in_words(self._session.thinking_budget))
 
     def _think(self, on: bool) -> None:
         if self._session.support is not ThinkingSupport.SWITCHED:

@@ -16,6 +16,7 @@ from qwenchat.chat.events import (
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
+    ThoughtTrimmed,
     TurnEnded,
     TurnFailed,
     TurnFinished,
@@ -114,6 +115,8 @@ class Printer:
                 self._end()
             case HistoryTrimmed():
                 say(f"The {event.messages} oldest messages no longer fit the context and were left out.")
+            case ThoughtTrimmed():
+                say(f"The first {event.tokens} tokens of the thought no longer fit the context and were left out.")
             case LoadFailed():
                 self.report.clear()
             case SaveFailed():
@@ -146,6 +149,9 @@ class Printer:
                 say("The reply was stopped; what came is kept.")
             case TurnFinished(reason=FinishReason.LENGTH) if not self._quiet:
                 say("The reply was cut off: it reached the limit of tokens (--max-tokens) or the end of the context.")
+            case TurnFinished(reason=FinishReason.REPETITION) if not self._quiet:
+                way_out = "/retry asks again with" if self._announced else "Try"
+                say(f"The reply did nothing but repeat itself and was ended. {way_out} presence penalty 1.5.")
 
     def _announce(self, text: str) -> None:
         if self._announced and not self._quiet:

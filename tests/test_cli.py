@@ -268,6 +268,30 @@ def test_flags_go_before_the_environment_and_that_before_the_file(home: Path, mo
     assert turn.messages[0].text == "s"
 
 
+def test_the_thinking_budget_is_a_flag_a_variable_and_a_key_and_is_told_with_the_answer(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(home, "thinking_budget = 1")
+    script = {"scripts": [{"thought": "one two three", "answer": "fine"}]}
+    report = json.loads(run("ask", "--json", "q", engine=script).stdout)
+    assert report["thinking"].startswith("one \n\nConsidering the limited time")
+    assert (report["answer"], report["thinking_budget"], report["thought_cut"]) == ("fine", 1, "budget")
+    monkeypatch.setenv("QWENCHAT_THINKING_BUDGET", "2")
+    assert asked("q").turns[0].thinking_budget == 2
+    assert asked("q", "--thinking-budget", "3").turns[0].thinking_budget == 3
+    monkeypatch.delenv("QWENCHAT_THINKING_BUDGET")
+    configure(home, "thinking_budget = 0")
+    ran = run("ask", "q", engine=script)
+    assert b"thinking_budget cannot be used: it is 0. It must be at least 1" in ran.stderr
+
+
+def test_a_reply_without_an_answer_says_why_and_what_helps() -> None:
+    ran = run("ask", "q", engine={"scripts": [{"thought": "one two", "breaks_off": True}]})
+    assert ran.returncode == 0
+    assert b"ended inside its thought" in ran.stderr
+    assert b"--thinking-budget" in ran.stderr
+
+
 @pytest.mark.parametrize(
     "line", [["--model", "x", "ask", "q"], ["ask", "--model", "x", "q"], ["--model", "y", "ask", "q", "--model", "x"]]
 )
@@ -304,6 +328,7 @@ def test_greedy_thinking_is_warned_about_wherever_it_was_set(home: Path, monkeyp
         (["ask", "q", "--temperature", "99"], "temperature"),
         (["ask", "q", "--top-p", "x"], "--top-p"),
         (["ask", "q", "--device", "tpu"], "--device"),
+        (["ask", "q", "--thinking-budget", "0"], "--thinking-budget"),
         (["--theme", "x", "list"], "--theme"),
         (["--model", "x", "doctor"], "--model"),
         (["--resume", "list"], "--resume"),

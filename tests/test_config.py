@@ -31,6 +31,7 @@ quantization = "float32"
 context = 4096
 system = "Be brief."
 think = false
+thinking_budget = 500
 theme = "mine"
 [sampling]
 temperature = 1
@@ -38,7 +39,7 @@ top_p = 0.5
 seed = 7
 """
     expected = Settings(
-        "qwen3-4b", "cpu", "float32", 4096, "Be brief.", False, "mine",
+        "qwen3-4b", "cpu", "float32", 4096, "Be brief.", False, 500, "mine",
         SamplingOverrides(temperature=1.0, top_p=0.5, seed=7),
     )  # fmt: skip
     assert read(written(tmp_path, text)) == (expected, ())

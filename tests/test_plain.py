@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.chat.messages import Message, Role, Status, TextPart
+from qwenchat.chat.provenance import FinishReason
+from qwenchat.chat.thinking import CLOSING
 from qwenchat.cli import cli
 from qwenchat.library.library import Library
 from qwenchat.paths import Paths
@@ -72,7 +74,7 @@ def test_a_path_at_the_beginning_of_a_message_is_no_command() -> None:
 def test_thinking_is_switched_by_a_line_and_inside_a_message_by_the_models_own_switch() -> None:
     engine = FakeEngine()
     result = chat("/no_think", "a", "/think", "b", "/no_think c", engine=engine)
-    assert [turn.thinking for turn in engine.turns] == [False, True, True]
+    assert [turn.thinking for turn in engine.turns] == [False, True, False]
     assert engine.turns[2].messages[-1].text == "/no_think c"
     assert "Thinking is off." in result.stderr
     assert "Thinking is on." in result.stderr
@@ -182,3 +184,54 @@ def test_ctrl_c_stops_the_reply_and_the_chat_goes_on() -> None:
     assert out == b"Qwen3-0.6B answers:\nfine\n"
     assert b"stopped" in err
     assert process.returncode == 0
+
+
+BROKEN = Script(thought="Hm, France", answer="", breaks_off=True, finish=FinishReason.LENGTH)
+
+
+def test_a_reply_that_ended_in_its_thought_answers_when_told_to() -> None:
+    engine = FakeEngine([BROKEN, Script("Paris.")])
+    result = chat("France?", "/answer", "/answer", engine=engine)
+    assert engine.turns[1].thought == "Hm, France"
+    assert result.stdout.splitlines() == [
+        "thinking...", "Hm, France", "", "", CLOSING.strip(), "", "Qwen3-0.6B answers:", "Paris.",
+    ]  # fmt: skip
+    assert "/answer makes the model answer" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("qwenchat: No reply broke off inside its thought.")
+
+
+def test_ctrl_c_in_a_thought_and_a_line_answer_at_once() -> None:
+    launch = str(Path(__file__).parent / "launch.py")
+    engine = '{"scripts": [{"thought": "one two three", "hold_at": 1}, {"answer": "fine"}]}'
+    process = subprocess.Popen(
+        [sys.executable, launch, engine, "--plain"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"a\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"thinking...\n"
+    assert process.stdout.read(4) == b"one "
+    process.send_signal(2)
+    out, _ = process.communicate(b"/answer\n", timeout=30)
+    assert out.endswith(b"Qwen3-0.6B answers:\nfine\n")
+    assert process.returncode == 0
+
+
+def test_the_budget_of_a_conversation_is_set_by_a_line() -> None:
+    engine = FakeEngine()
+    result = chat("a", "/budget 1,000", "b", "/budget", "/budget much", "/budget off", "c", "/budget 7", "/new", "d",
+                  engine=engine, arguments=("--plain", "--thinking-budget", "50"))  # fmt: skip
+    assert [turn.thinking_budget for turn in engine.turns] == [50, 1000, None, 50]
+    assert result.stderr.count("Thoughts end after 1,000 tokens.") == 2
+    assert "much is no thinking budget. Give a number of tokens, or off." in result.stderr
+    assert "Thoughts have no limit." in result.stderr
+
+
+def test_a_reply_that_repeated_itself_is_asked_for_again_with_a_penalty() -> None:
+    engine = FakeEngine([Script("again and again", finish=FinishReason.REPETITION), Script("fine")])
+    result = chat("a", "/retry", engine=engine)
+    assert "/retry asks again with presence penalty 1.5" in result.stderr
+    assert engine.turns[1].sampling.presence_penalty == 1.5
+    assert result.stdout.endswith("fine\n")

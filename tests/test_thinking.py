@@ -1,8 +1,9 @@
 import pytest
 
+from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.provenance import ThinkingSupport
-from qwenchat.chat.thinking import soft_switch, thinks
+from qwenchat.chat.thinking import CLOSING, budget_of, soft_switch, thinks
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,21 @@ def test_hard_switch_off_makes_soft_ones_void() -> None:
 def test_model_without_switches_does_what_it_does() -> None:
     assert not thinks(ThinkingSupport.NONE, True, said((Role.USER, "/think")))
     assert thinks(ThinkingSupport.ALWAYS, False, said((Role.USER, "/no_think")))
+
+
+def test_a_thought_is_closed_with_the_words_of_qwen() -> None:
+    assert CLOSING == (
+        "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly "
+        "now.\n"
+    )
+
+
+@pytest.mark.parametrize(("typed", "budget"), [("1", 1), ("2,000", 2000), ("off", None), ("None", None)])
+def test_a_budget_is_typed_as_a_number_or_off(typed: str, budget: int | None) -> None:
+    assert budget_of(typed) == budget
+
+
+@pytest.mark.parametrize("typed", ["0", "-1", "1.5", "much", "²", "9" * 5000])
+def test_what_is_no_budget_is_refused(typed: str) -> None:
+    with pytest.raises(ConfigInvalid, match="number of tokens"):
+        budget_of(typed)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.messages import Message, ReasoningPart, Role
 from qwenchat.chat.provenance import ThinkingSupport
 
@@ -37,6 +38,21 @@ def open_thought(message: Message) -> ReasoningPart | None:
         case (ReasoningPart(closed=False) as thought,) if message.role is Role.ASSISTANT:
             return thought
     return None
+
+
+def budget_of(typed: str) -> int | None:
+    """The thinking budget that a person typed, None for "off"; raises ConfigInvalid."""
+    if typed.lower() in ("off", "none"):
+        return None
+    digits = typed.replace(",", "")
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", digits):
+        raise ConfigInvalid(f"{typed} is no thinking budget.", "Give a number of tokens, or off.")
+    return int(digits)
+
+
+def budget_in_words(budget: int | None) -> str:
+    """The thinking budget as a sentence."""
+    return "Thoughts have no limit." if budget is None else f"Thoughts end after {budget:,} tokens."
 
 
 def budget_kept(messages: Sequence[Message]) -> int | None:
