@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,25 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from qwenchat.chat.errors import ModelDamaged, ModelError, ModelNotFound, ModelUnsupported
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.engine.local import loader
 from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.cpu.packing import PackedMatrix
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.loader import LoadedModel, load
 
+FLOAT32, BF16 = Plan("cpu", torch.float32), Plan("cpu", torch.bfloat16)
+PLANS = {
+    "float32": FLOAT32,
+    "int8": Plan("cpu", torch.float32, packed=True, bits=8, required=True),
+    "int4": Plan("cpu", torch.float32, packed=True, bits=4, required=True),
+}
+every_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 
-def loaded(folder: Path, dtype: torch.dtype = torch.float32) -> LoadedModel:
+
+def loaded(folder: Path, plan: Plan = FLOAT32) -> LoadedModel:
     return load(
         folder,
-        plan=Plan("cpu", dtype),
+        plan=plan,
         cache_folder=folder / "cache",
         progress=lambda step: None,
         stop=StopSignal(),
@@ -47,7 +58,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory, toy_tokenizer_folder: Path) 
     torch.manual_seed(5)
     config = Qwen3Config(
         vocab_size=200, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=16, max_position_embeddings=128, initializer_range=0.2,
+        num_key_value_heads=2, head_dim=32, max_position_embeddings=128, initializer_range=0.2,
         tie_word_embeddings=True,
     )  # fmt: skip
     Qwen3ForCausalLM(config).save_pretrained(folder)
@@ -88,9 +99,10 @@ def shard(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), "utf-8")
 
 
-def test_shards_give_the_same_model_as_one_file(sound: Path, folder: Path) -> None:
+@every_plan
+def test_shards_give_the_same_model_as_one_file(sound: Path, folder: Path, plan: Plan) -> None:
     shard(folder)
-    torch.testing.assert_close(logits(loaded(folder)), logits(loaded(sound)))
+    torch.testing.assert_close(logits(loaded(folder, plan)), logits(loaded(sound, plan)))
 
 
 def test_files_that_the_index_does_not_name_are_left_alone(sound: Path, folder: Path) -> None:
@@ -100,21 +112,47 @@ def test_files_that_the_index_does_not_name_are_left_alone(sound: Path, folder: 
 
 
 def test_bf16_weights_take_half_the_memory(sound: Path) -> None:
-    full, half = loaded(sound), loaded(sound, torch.bfloat16)
+    full, half = loaded(sound), loaded(sound, BF16)
     assert (full.quantization, half.quantization) == ("float32", "bf16")
     assert half.memory_bytes * 2 == full.memory_bytes
     assert torch.cosine_similarity(logits(half), logits(full), dim=0) > 0.99
 
 
-def test_loading_tells_how_far_it_is_and_stops_when_told(sound: Path) -> None:
+@every_plan
+def test_loading_tells_how_far_it_is_and_stops_when_told(sound: Path, plan: Plan) -> None:
     steps: list[LoadProgressed] = []
     stop = StopSignal()
-    options: Any = {"plan": Plan("cpu", torch.float32), "cache_folder": sound}
+    options: Any = {"plan": plan, "cache_folder": sound}
     load(sound, **options, progress=steps.append, stop=stop)
-    assert steps[-1].done > 0.9 * steps[-1].total > 0
+    reading = [step for step in steps if step.total]
+    assert reading[-1].done > 0.9 * reading[-1].total
     stop.set()
     with pytest.raises(Stopped):
         load(sound, **options, progress=steps.append, stop=stop)
+
+
+def test_stop_packs_no_more_of_what_was_read(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, stopped, really_pack = StopSignal(), threading.Event(), loader.pack
+    read, packed, matrices = 0, 0, len(load_file(sound / "model.safetensors"))
+
+    def pack(*args: Any) -> PackedMatrix:
+        nonlocal packed
+        packed += 1
+        stopped.wait(10)
+        return really_pack(*args)
+
+    def progress(step: LoadProgressed) -> None:
+        nonlocal read
+        read += step.done > 0
+        if read == matrices:
+            stop.set()
+            stopped.set()
+
+    monkeypatch.setattr(loader, "pack", pack)
+    monkeypatch.setattr(loader.hardware, "cpu_threads", lambda: 2)
+    with pytest.raises(Stopped):
+        load(sound, plan=PLANS["int8"], cache_folder=sound, progress=progress, stop=stop)
+    assert packed <= 2
 
 
 def test_folder_that_does_not_exist_or_is_empty_is_said(tmp_path: Path) -> None:
@@ -164,41 +202,44 @@ def test_code_that_comes_with_a_model_is_never_run(folder: Path, tmp_path: Path)
     assert not (tmp_path / "canary").exists()
 
 
+@every_plan
 @pytest.mark.parametrize(
     "missing", ["model.embed_tokens.weight", "model.layers.1.mlp.down_proj.weight", "model.norm.weight"]
 )
-def test_missing_tensor_is_named(folder: Path, missing: str) -> None:
+def test_missing_tensor_is_named(folder: Path, missing: str, plan: Plan) -> None:
     weights(folder, lambda tensors: tensors.pop(missing))
     with pytest.raises(ModelDamaged, match=missing) as caught:
-        loaded(folder)
+        loaded(folder, plan)
     assert str(folder) in str(caught.value)
 
 
-def test_tensor_of_the_wrong_shape_is_named(folder: Path) -> None:
+@every_plan
+def test_tensor_of_the_wrong_shape_is_named(folder: Path, plan: Plan) -> None:
     name = "model.layers.0.self_attn.k_proj.weight"
     weights(folder, lambda tensors: tensors.update({name: torch.zeros(3, 5)}))
     with pytest.raises(ModelDamaged, match=rf"{name}.*\(3, 5\)") as caught:
-        loaded(folder)
+        loaded(folder, plan)
     assert str(folder) in str(caught.value)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("plan", [*PLANS.values(), BF16], ids=[*PLANS, "bf16"])
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 @pytest.mark.parametrize(
     "name", ["model.layers.1.mlp.up_proj.weight", "model.norm.weight", "model.embed_tokens.weight"]
 )
-def test_weights_that_are_no_numbers_are_named(folder: Path, name: str, value: str, dtype: torch.dtype) -> None:
+def test_weights_that_are_no_numbers_are_named(folder: Path, name: str, value: str, plan: Plan) -> None:
     weights(folder, lambda tensors: tensors[name].view(-1)[7].fill_(float(value)))
     with pytest.raises(ModelDamaged, match=name) as caught:
-        loaded(folder, dtype)
+        loaded(folder, plan)
     assert str(folder) in str(caught.value)
 
 
-def test_missing_shard_is_named(folder: Path) -> None:
+@every_plan
+def test_missing_shard_is_named(folder: Path, plan: Plan) -> None:
     shard(folder)
     (folder / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(ModelDamaged, match=r"model-00002-of-00002\.safetensors is missing"):
-        loaded(folder)
+        loaded(folder, plan)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": 3}', '{"weight_map": {"a": 1}}', "{", "\xff"])
@@ -215,12 +256,13 @@ def test_index_cannot_point_outside_its_folder(folder: Path, tmp_path: Path) -> 
         loaded(folder)
 
 
+@every_plan
 @pytest.mark.parametrize("share", [0, 0.00001, 0.01, 0.05, 0.5, 0.999])
-def test_truncated_weights_are_named(folder: Path, share: float) -> None:
+def test_truncated_weights_are_named(folder: Path, share: float, plan: Plan) -> None:
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
     with pytest.raises(ModelDamaged) as caught:
-        loaded(folder)
+        loaded(folder, plan)
     assert str(file) in str(caught.value)
 
 
@@ -233,15 +275,18 @@ def test_absurd_header_of_the_weights_is_refused(folder: Path, length: int) -> N
     assert str(file) in str(caught.value)
 
 
+@pytest.mark.parametrize("plan", [PLANS["float32"], PLANS["int8"]], ids=["float32", "int8"])
 @given(st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), min_size=1, max_size=4))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_mutated_weights_load_or_are_refused(sound: Path, folder: Path, changes: list[tuple[int, int]]) -> None:
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_mutated_weights_load_or_are_refused(
+    sound: Path, folder: Path, plan: Plan, changes: list[tuple[int, int]]
+) -> None:
     data = bytearray((sound / "model.safetensors").read_bytes())
     for at, byte in changes:
         data[at] = byte
     (folder / "model.safetensors").write_bytes(data)
     try:
-        loaded(folder)
+        loaded(folder, plan).network.close()
     except ModelError as error:
         assert str(folder) in str(error)
 
@@ -297,16 +342,18 @@ def test_absurd_number_in_the_configuration_is_refused_at_once(folder: Path, cha
     assert str(folder) in str(caught.value)
 
 
-def test_fewer_layers_than_the_weights_have_are_refused(folder: Path) -> None:
+@every_plan
+def test_fewer_layers_than_the_weights_have_are_refused(folder: Path, plan: Plan) -> None:
     rewrite(folder, num_hidden_layers=1)
     with pytest.raises(ModelUnsupported, match=r"model\.layers\.1"):
-        loaded(folder)
+        loaded(folder, plan)
 
 
-def test_more_layers_than_the_weights_have_are_refused(folder: Path) -> None:
+@every_plan
+def test_more_layers_than_the_weights_have_are_refused(folder: Path, plan: Plan) -> None:
     rewrite(folder, num_hidden_layers=1000)
     with pytest.raises(ModelDamaged, match=r"model\.layers\.2"):
-        loaded(folder)
+        loaded(folder, plan)
 
 
 @pytest.mark.parametrize(
@@ -348,3 +395,25 @@ def test_tokenizer_with_more_tokens_than_the_weights_is_refused(folder: Path, qw
 def test_single_safetensors_file_is_told_to_be_named_by_its_folder(folder: Path) -> None:
     with pytest.raises(ModelUnsupported, match="folder"):
         loaded(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"hidden_size": 48}, {"intermediate_size": 80}, {"head_dim": 16}, {"head_dim": 80}], ids=str
+)
+def test_sizes_that_cannot_be_packed_are_run_in_floats_unless_packing_was_asked_for(
+    toy_tokenizer_folder: Path, tmp_path: Path, sizes: dict[str, int]
+) -> None:
+    wanted: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 96, "head_dim": 32} | sizes
+    config = Qwen3Config(
+        vocab_size=200, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
+        **wanted,
+    )  # fmt: skip
+    folder = Path(shutil.copytree(toy_tokenizer_folder, tmp_path / "model"))
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+    model = loaded(folder, Plan("cpu", torch.float32, packed=True))
+    assert model.quantization == "float32"
+    torch.testing.assert_close(logits(model), logits(loaded(folder)))
+    for bits in (4, 8):
+        with pytest.raises(ModelUnsupported, match="--quantization bf16") as caught:
+            loaded(folder, Plan("cpu", torch.float32, packed=True, bits=bits, required=True))
+        assert folder.name in str(caught.value)

@@ -70,7 +70,7 @@ def load(
         window = _window(source, plan, packed, context, path)
         weights = _reported(source, progress, stop)
         if packed:
-            network, account = _packed_decoder(source, weights, plan.bits, progress)
+            network, account = _packed_decoder(source, weights, plan.bits, progress, stop)
         else:
             network, account = _decoder(source, weights, plan)
     except (MemoryError, RuntimeError) as error:
@@ -184,12 +184,15 @@ def _packed_decoder(
     weights: Iterator[StoredWeight],
     bits: int | None,
     progress: Callable[[LoadProgressed], None],
+    stop: StopSignal,
 ) -> tuple[Network[Any], _Account]:
     """The model as the CPU's own kernels run it."""
     threads = hardware.cpu_threads()
     form = {None: None, 8: Format.U8, 4: Format.U4}[bits]
 
     def packed(weight: StoredWeight) -> tuple[str, PackedMatrix | np.ndarray]:
+        if stop.is_set():
+            raise Stopped
         if len(weight.shape) != 2 or weight.shape[1] % GROUP:
             return weight.name, weight.floats(torch.float32).numpy()
         wanted = Format.U8 if form is Format.U4 and weight.name in WIDE else form
