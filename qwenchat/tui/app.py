@@ -18,7 +18,7 @@ from qwenchat.tui.screens.help import HelpScreen, bindings_of
 from qwenchat.tui.terminal import own_terminal, signals_to_end
 from qwenchat.tui.widgets.composer import Composer
 
-SWITCH_S = 0.0005
+SWITCH_S = 0.0001
 """How long the interface may keep the interpreter from the thread of the model that waits for it. Python's own 5 ms,
 several times a token, would cost half of the speed while the screen is drawn."""
 

@@ -10,8 +10,10 @@ from qwenchat.chat.events import (
     ModelLoaded,
     PrefillProgressed,
     SaveFailed,
+    ThoughtTrimmed,
     TurnEnded,
 )
+from qwenchat.chat.sampling import PENALTY_ON_REPETITION
 from qwenchat.session import Session
 from qwenchat.tui.widgets.message import Reply
 from qwenchat.tui.widgets.notices import Notices
@@ -19,7 +21,7 @@ from qwenchat.tui.widgets.status import StatusLine
 from qwenchat.tui.widgets.transcript import Transcript
 from qwenchat.turn import Phase
 
-SHARE = 0.35
+SHARE = 0.25
 """Of one core: what the interface takes at most to draw a growing reply, since the model needs the same interpreter."""
 
 
@@ -56,6 +58,8 @@ class Feed:
         """How far the prompt of the running turn was read."""
         self.live: Reply | None = None
         """The reply that is being written."""
+        self._offering: Reply | None = None
+        """The reply below which something is offered."""
 
     def draw(self) -> None:
         """Show what has happened since the last time."""
@@ -67,6 +71,7 @@ class Feed:
             self.live.wait(self._why_waiting())
             if self._pace.allows():
                 self.live.flush()
+        self._make_offer()
         self._status.show(self._session, self._prefill.total if self._prefill else 0)
 
     def show_path(self) -> None:
@@ -93,11 +98,26 @@ class Feed:
             case HistoryTrimmed():
                 oldest = "message" if event.messages == 1 else f"{event.messages} messages"
                 self._notices.say("trimmed", f"The model no longer reads the oldest {oldest}: the context is full.")
+            case ThoughtTrimmed():
+                first = f"the first {event.tokens:,} tokens of the thought"
+                self._notices.say("trimmed", f"The model no longer reads {first}: the context is full.")
             case _ if isinstance(event, TurnEnded):
                 live.finish(self._session.tree[live.message_id])
                 self.live = None
             case _:
                 live.take(event, fold=self._transcript.following)
+
+    def _make_offer(self) -> None:
+        """Say below the latest reply what can be done about it, and below no other."""
+        latest = self._transcript.reply(self._session.tree.leaf)
+        if self._offering is not None and self._offering is not latest:
+            self._offering.offer("")
+        self._offering = latest
+        if latest is not None and latest is not self.live:
+            offers = ["Ctrl+G makes it answer"] if self._session.broken_off else []
+            if self._session.repeats:
+                offers.append(f"Ctrl+R asks again with presence penalty {PENALTY_ON_REPETITION}")
+            latest.offer(" · ".join(offers))
 
     def _why_waiting(self) -> str:
         """What to say in place of a reply of which nothing has come; empty once something has."""

@@ -8,6 +8,8 @@ COMMANDS = {
     "new": ("new", "Begin a new conversation"),
     "retry": ("retry", "Ask again for the last reply"),
     "stop": ("stop", "Stop the reply"),
+    "answer": ("answer", "Answer now, from what was thought so far"),
+    "budget": ("budget", "Limit thoughts, /budget TOKENS, or lift the limit, /budget off"),
     "model": ("model", "Load another model, /model NAME, or try the last one again"),
     "copy": ("copy_reply", "Copy the last reply"),
     "help": ("app.help", "Show all keys and commands"),

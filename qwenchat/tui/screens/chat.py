@@ -1,7 +1,7 @@
 """The chat: hands the user's keys to the session and the session's events to the widgets."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -17,6 +17,7 @@ from qwenchat.chat.errors import LibraryError, QwenchatError
 from qwenchat.chat.messages import Role
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import is_web_link, safe, safe_line
+from qwenchat.chat.thinking import budget_in_words, budget_of
 from qwenchat.session import Session
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
@@ -26,6 +27,7 @@ from qwenchat.tui.widgets.notices import Notices
 from qwenchat.tui.widgets.sidebar import Sidebar
 from qwenchat.tui.widgets.status import StatusLine
 from qwenchat.tui.widgets.transcript import Transcript
+from qwenchat.turn import Phase
 
 DRAWS_PER_S = 20
 QUIT_AGAIN_WITHIN_S = 3.0
@@ -41,6 +43,7 @@ class ChatScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+t", "thinking", "Thinking on or off", priority=True),
         Binding("ctrl+o", "reasoning", "Open or fold the latest reasoning", priority=True),
+        Binding("ctrl+g", "answer", "Answer now, from what was thought so far", priority=True),
         Binding("escape", "stop", "Stop the reply, or put notices away"),
         Binding("ctrl+r", "retry", "Ask again for the last reply", priority=True),
         Binding("ctrl+n", "new", "New conversation", priority=True),
@@ -109,7 +112,7 @@ class ChatScreen(Screen[None]):
         if not self._transcript.following:
             return "Ctrl+End follows"
         if self.session.busy:
-            return "Esc stops"
+            return "Ctrl+G answers now, Esc stops" if self.session.phase is Phase.THINKING else "Esc stops"
         return "F1 help"
 
     # From the user
@@ -140,6 +143,8 @@ class ChatScreen(Screen[None]):
     def _heed(self, command: str, rest: str) -> None:
         if command == "model":
             self._load_model(rest)
+        elif command == "budget":
+            self._set_budget(rest)
         else:
             self.call_later(self.run_action, COMMANDS[command][0])
 
@@ -151,6 +156,16 @@ class ChatScreen(Screen[None]):
         self._load = replace(self._load, name=name or self._load.name)
         self._notices.say("load", "")
         self.session.load(self._load)
+
+    def _set_budget(self, typed: str) -> None:
+        """Say how long thoughts may be, or change that for this conversation."""
+        try:
+            if typed:
+                self.session.thinking_budget = budget_of(typed)
+        except QwenchatError as error:
+            self._tell(str(error), "warning")
+            return
+        self._tell(budget_in_words(self.session.thinking_budget))
 
     @on(Composer.Recalled)
     def _recall(self) -> None:
@@ -202,13 +217,27 @@ class ChatScreen(Screen[None]):
 
     def action_retry(self) -> None:
         """Ask again; the old reply stays as a branch."""
+        self._begin_turn(self.session.retry)
+
+    def action_answer(self) -> None:
+        """End the thought that is running and answer, or go on with a reply that broke off inside its thought."""
+        if self.session.busy:
+            self._try(self.session.answer_now)
+        else:
+            self._begin_turn(self.session.answer_now)
+
+    def _begin_turn(self, begin: Callable[[], None]) -> None:
+        if self._try(begin):
+            self.feed.show_path()
+            self._transcript.follow()
+
+    def _try(self, what: Callable[[], None]) -> bool:
         try:
-            self.session.retry()
+            what()
         except QwenchatError as error:
             self._tell(str(error), "warning")
-            return
-        self.feed.show_path()
-        self._transcript.follow()
+            return False
+        return True
 
     def action_new(self) -> None:
         """Leave this conversation, saved with its draft, for an empty one."""

@@ -7,8 +7,9 @@ from textual.widgets import Static
 
 from qwenchat.chat.events import AnswerReclassified, Channel, Event, TextProduced, ThoughtEnded, ThoughtStarted
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status
-from qwenchat.chat.provenance import FinishReason, Provenance
+from qwenchat.chat.provenance import FinishReason, Provenance, ThoughtCut
 from qwenchat.chat.text import SafeStream, safe, safe_line
+from qwenchat.chat.thinking import open_thought
 from qwenchat.tui.widgets.answer import Answer
 from qwenchat.tui.widgets.reasoning import Reasoning
 
@@ -41,6 +42,9 @@ class Reply(Vertical):
         self._footer.display = False
         self._safe = {channel: SafeStream() for channel in Channel}
         self._answer_tokens = 0
+        self._account = ""
+        """What the footer says of a reply that has ended."""
+        self._offer = ""
         self._stored = message if message.status is not Status.STREAMING else None
 
     def compose(self) -> ComposeResult:
@@ -114,8 +118,15 @@ class Reply(Vertical):
             )
         else:
             self.reasoning.end()
-        self._say(_footer(message))
+        self._account = _footer(message)
+        self._say(self._account)
         self._footer.set_class(message.status is Status.FAILED, "-failed")
+
+    def offer(self, text: str) -> None:
+        """Say below a reply that has ended what can be done about it; empty for nothing."""
+        if text != self._offer:
+            self._offer = text
+            self._say(" · ".join(piece for piece in (self._account, text) if piece))
 
     def _say(self, text: str) -> None:
         if bool(text) or self._footer.display:
@@ -132,11 +143,20 @@ def _footer(message: Message) -> str:
         case Status.FAILED:
             pieces.append(f"failed: {safe_line(message.note)}")
         case _:
-            if message.provenance and message.provenance.finish_reason is FinishReason.LENGTH:
-                pieces.append("cut off at the length limit")
-            elif not message.text.strip():
-                pieces.append("no answer")
+            pieces += _ending(message)
     return " · ".join(pieces)
+
+
+def _ending(message: Message) -> list[str]:
+    """What is to be said of a reply that was neither stopped nor failed."""
+    reason = message.provenance.finish_reason if message.provenance else None
+    if reason is FinishReason.REPETITION:
+        return ["ended, since it repeated itself"]
+    if reason is FinishReason.LENGTH:
+        return ["cut off at the length limit"]
+    if open_thought(message):
+        return ["ended inside its thought"]
+    return [] if message.text.strip() else ["no answer"]
 
 
 def _figures(made: Provenance) -> list[str]:
@@ -146,6 +166,8 @@ def _figures(made: Provenance) -> list[str]:
         pieces.append(f"{tokens:,} token{'s' * (tokens != 1)}")
     if made.timing.tokens_per_s:
         pieces.append(f"{made.timing.tokens_per_s:.1f} tok/s")
+    if made.thought_cut is not None:
+        pieces.append("thinking budget spent" if made.thought_cut is ThoughtCut.BUDGET else "answer asked for")
     return pieces
 
 

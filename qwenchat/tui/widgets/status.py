@@ -121,10 +121,13 @@ class StatusLine(Widget):
             case ThinkingSupport.NONE:
                 return Piece(_dim("thinking not supported"), 0)
             case ThinkingSupport.ALWAYS:
-                return Piece(Content.styled("thinking always on", "$primary"), 0)
+                text = "thinking always on"
+            case _ if session.thinks:
+                text = "thinking on"
             case _:
-                on = session.thinks
-                return Piece(Content.styled("thinking on", "$primary") if on else _dim("thinking off"), 0)
+                return Piece(_dim("thinking off"), 0)
+        limit = "" if session.thinking_budget is None else f", {session.thinking_budget:,} tokens"
+        return Piece(Content.styled(text + limit, "$primary"), 0)
 
     def _speed(self, session: Session) -> list[Piece]:
         growing = session.growing
