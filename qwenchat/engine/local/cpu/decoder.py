@@ -1,5 +1,6 @@
 """The quantized transformer on the CPU, one sequence at a time."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from qwenchat.engine.local.cpu.attention import AttentionScratch, Cache
 from qwenchat.engine.local.cpu.forward import Scratch, Weights, forward
 from qwenchat.engine.local.cpu.linear import BLOCK, new_vectors
 from qwenchat.engine.local.cpu.native import new_shared
+from qwenchat.engine.local.cpu.pace import Pace
 from qwenchat.engine.local.cpu.packing import PackedMatrix, aligned
 from qwenchat.engine.local.cpu.simd import GROUP, ROWS
 from qwenchat.engine.local.cpu.team import Team
@@ -126,7 +128,9 @@ class QuantizedDecoder:
             eps=c.norm_eps,
         )
         self._frequencies = c.rope_base ** (-np.arange(0, d, 2) / d)
-        self._team = Team(threads)
+        self._team, self._threads = Team(), threads
+        self._paces = (Pace(threads), Pace(threads))
+        """For single tokens and for chunks."""
         self._shared = new_shared()
         self._scratch: Scratch | None = None
 
@@ -183,8 +187,12 @@ class QuantizedDecoder:
         logits = np.empty((1, -(-self.config.vocab // ROWS) * ROWS), np.float32)
         flag = np.frombuffer(stop.flag, np.uint8)
         arguments = (self._weights, cache.arrays, scratch, start, count, logits, self._shared, flag)
-        if not self._team.run(lambda rank: forward(rank, self._team.threads, *arguments)):
+        pace = self._paces[count > 1]
+        threads, began = pace.choose(), time.perf_counter()
+        if not self._team.run(lambda rank: forward(rank, threads, *arguments), threads):
             raise Stopped
+        if count in (1, CHUNK):
+            pace.record(time.perf_counter() - began)
         cache.length = start + count
         return torch.from_numpy(logits[0, : self.config.vocab])
 
@@ -195,7 +203,7 @@ class QuantizedDecoder:
         return self._scratch
 
     def _new_scratch(self, capacity: int) -> Scratch:
-        c, threads = self.config, self._team.threads
+        c, threads = self.config, self._threads
         d, figures = c.head_dim, BLOCK * capacity // GROUP
 
         def floats(*shape: int) -> np.ndarray:

@@ -8,25 +8,24 @@ _T = TypeVar("_T")
 
 
 class Team:
-    """The calling thread and its helpers, who come with the first run and stay.
+    """The calling thread and its helpers, who come when they are first needed and stay.
 
-    The function must end in a barrier that all of them pass.
+    The function must end in a barrier that all who run it pass.
     """
 
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
+    def __init__(self) -> None:
         self._task: Callable[[int], object] | None = None
         self._helpers: list[tuple[threading.Thread, threading.Semaphore]] = []
 
-    def run(self, task: Callable[[int], _T]) -> _T:
-        """Call `task(rank)` on every thread, rank 0 on this one, and return what that gave."""
+    def run(self, task: Callable[[int], _T], threads: int) -> _T:
+        """Call `task(rank)` on so many threads, rank 0 on this one, and return what that gave."""
         self._task = task
-        for rank in range(len(self._helpers) + 1, self.threads):
+        for rank in range(len(self._helpers) + 1, threads):
             start = threading.Semaphore(0)
             helper = threading.Thread(target=self._help, args=(rank, start), name=f"engine-{rank}", daemon=True)
             helper.start()
             self._helpers.append((helper, start))
-        for _, start in self._helpers:
+        for _, start in self._helpers[: threads - 1]:
             start.release()
         return task(0)
 
