@@ -127,10 +127,19 @@ def add_tokenizer(writer: GGUFWriter, folder: Path, rows: int) -> None:
     writer.add_chat_template(tokenizer.chat_template)
 
 
-def loaded(path: Path, cache: Path) -> LoadedModel:
-    return load(
-        path, plan=Plan("cpu", torch.float32), cache_folder=cache, progress=lambda step: None, stop=StopSignal()
-    )
+FLOAT32 = Plan("cpu", torch.float32)
+PLANS = {
+    "float32": FLOAT32,
+    "as it is": Plan("cpu", torch.float32, packed=True),
+    "int8": Plan("cpu", torch.float32, packed=True, bits=8, required=True),
+    "int4": Plan("cpu", torch.float32, packed=True, bits=4, required=True),
+}
+every_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
+both_ways = pytest.mark.parametrize("plan", [FLOAT32, PLANS["as it is"]], ids=["float32", "as it is"])
+
+
+def loaded(path: Path, cache: Path, plan: Plan = FLOAT32) -> LoadedModel:
+    return load(path, plan=plan, cache_folder=cache, progress=lambda step: None, stop=StopSignal())
 
 
 def logits(model: LoadedModel, ids: list[int]) -> torch.Tensor:
@@ -168,6 +177,36 @@ def test_gguf_gives_the_logits_of_the_safetensors(
         found = logits(model, ids)
         assert apart(found, expected) < most
         assert found.argmax() == expected.argmax()
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits"),
+    [("F32", 8), ("F16", 8), ("BF16", 8), ("Q8_0", 8), ("Q5_0", 8), ("Q5_1", 8), ("Q4_0", 4), ("Q4_1", 4)],
+)
+def test_packed_gguf_keeps_its_weights(
+    tiny_qwen3: Path, toy_tokenizer_folder: Path, original: LoadedModel, tmp_path: Path, kind: str, bits: int
+) -> None:
+    path = write_gguf(tiny_qwen3, tmp_path / "tiny.gguf", GGMLQuantizationType[kind], tokenizer=toy_tokenizer_folder)
+    floats, model = loaded(path, tmp_path), loaded(path, tmp_path, PLANS["as it is"])
+    assert kind in model.quantization
+    assert model.memory_bytes < 1.3 * model.parameters * bits / 8
+    for lesson in LESSONS:
+        ids = original.tokenizer.encode(f"<|im_start|>user\n{lesson.question}<|im_end|>\n<|im_start|>assistant\n")
+        expected, found = logits(floats, ids), logits(model, ids)
+        assert apart(found, expected) < 0.05
+        assert found.argmax() == expected.argmax()
+
+
+@pytest.mark.parametrize("kind", ["F16", "Q8_0", "Q5_1", "Q4_1"])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_gguf_is_packed_anew_when_bits_are_asked_for(
+    tiny_qwen3: Path, toy_tokenizer_folder: Path, original: LoadedModel, tmp_path: Path, kind: str, bits: int
+) -> None:
+    path = write_gguf(tiny_qwen3, tmp_path / "tiny.gguf", GGMLQuantizationType[kind], tokenizer=toy_tokenizer_folder)
+    model = loaded(path, tmp_path, PLANS[f"int{bits}"])
+    assert model.quantization == f"int{bits}"
+    ids = original.tokenizer.encode(f"<|im_start|>user\n{FRANCE.question}<|im_end|>\n<|im_start|>assistant\n")
+    assert apart(logits(model, ids), logits(loaded(path, tmp_path), ids)) < (0.05 if bits == 8 else 0.3)
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +253,7 @@ def small_llama(tmp_path_factory: pytest.TempPathFactory, toy_tokenizer_folder: 
     torch.manual_seed(3)
     config = LlamaConfig(
         vocab_size=200, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=16, max_position_embeddings=256, initializer_range=0.2, rope_theta=5000.0,
+        num_key_value_heads=2, head_dim=32, max_position_embeddings=256, initializer_range=0.2, rope_theta=5000.0,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
     for file in toy_tokenizer_folder.iterdir():
@@ -227,9 +266,10 @@ def small_gguf(small_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return write_gguf(small_llama, tmp_path_factory.mktemp("gguf") / "small.gguf")
 
 
-def test_llama_is_unpermuted(small_llama: Path, small_gguf: Path, cache: Path) -> None:
+@every_plan
+def test_llama_is_unpermuted(small_llama: Path, small_gguf: Path, cache: Path, plan: Plan) -> None:
     ids = list(range(0, 190, 7))
-    assert apart(logits(loaded(small_gguf, cache), ids), logits(loaded(small_llama, cache), ids)) < 1e-5
+    assert apart(logits(loaded(small_gguf, cache, plan), ids), logits(loaded(small_llama, cache, plan), ids)) < 1e-5
 
 
 def test_converted_tokenizers_of_different_files_of_one_name_are_kept_apart(small_llama: Path, tmp_path: Path) -> None:
@@ -267,6 +307,7 @@ def set_value(key: str, value: Any) -> Callable[[GGUFWriter], None]:
     return change
 
 
+@both_ways
 @pytest.mark.parametrize(
     ("key", "value", "kind"),
     [
@@ -292,18 +333,19 @@ def set_value(key: str, value: Any) -> Callable[[GGUFWriter], None]:
     ],
 )
 def test_metadata_that_makes_no_sense_is_refused_by_name(
-    small_llama: Path, tmp_path: Path, key: str, value: Any, kind: type[ModelError]
+    small_llama: Path, tmp_path: Path, key: str, value: Any, kind: type[ModelError], plan: Plan
 ) -> None:
     path = write_gguf(small_llama, tmp_path / "odd.gguf", change=set_value(key, value))
     with pytest.raises(kind) as caught:
-        loaded(path, tmp_path)
+        loaded(path, tmp_path, plan)
     assert str(path) in str(caught.value)
 
 
-def test_missing_tensor_is_named(small_llama: Path, tmp_path: Path) -> None:
+@both_ways
+def test_missing_tensor_is_named(small_llama: Path, tmp_path: Path, plan: Plan) -> None:
     path = write_gguf(small_llama, tmp_path / "m.gguf", leave_out="model.layers.1.mlp.up_proj.weight")
     with pytest.raises(ModelDamaged, match=r"model.layers.1.mlp.up_proj.weight") as caught:
-        loaded(path, tmp_path)
+        loaded(path, tmp_path, plan)
     assert str(path) in str(caught.value)
 
 
@@ -333,26 +375,28 @@ def test_tensor_of_absurd_shape_is_refused_at_once(tmp_path: Path) -> None:
         refused(head + info + bytes(1 << 16), tmp_path)
 
 
-def refused(data: bytes | bytearray, folder: Path) -> None:
+def refused(data: bytes | bytearray, folder: Path, plan: Plan = FLOAT32) -> None:
     path = folder / "broken.gguf"
     path.write_bytes(data)
     with pytest.raises(ModelError) as caught:
-        loaded(path, folder / "cache")
+        loaded(path, folder / "cache", plan)
     assert str(path) in str(caught.value)
 
 
+@both_ways
 @pytest.mark.parametrize("share", [0, 0.0001, 0.001, 0.01, 0.1, 0.3, 0.6, 0.9, 0.99999])
-def test_truncated_file_is_refused(small_gguf: Path, tmp_path: Path, share: float) -> None:
+def test_truncated_file_is_refused(small_gguf: Path, tmp_path: Path, share: float, plan: Plan) -> None:
     data = small_gguf.read_bytes()
-    refused(data[: int(len(data) * share)], tmp_path)
+    refused(data[: int(len(data) * share)], tmp_path, plan)
 
 
+@both_ways
 @given(st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 255)), min_size=1, max_size=4), st.booleans())
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 def test_mutated_header_loads_or_is_refused(
-    small_gguf: Path, tmp_path: Path, changes: list[tuple[int, int]], early: bool
+    small_gguf: Path, tmp_path: Path, plan: Plan, changes: list[tuple[int, int]], early: bool
 ) -> None:
     data = bytearray(small_gguf.read_bytes())
     for at, byte in changes:
@@ -360,7 +404,7 @@ def test_mutated_header_loads_or_is_refused(
     path = tmp_path / "mutated.gguf"
     path.write_bytes(data)
     try:
-        loaded(path, tmp_path / "cache")
+        loaded(path, tmp_path / "cache", plan).network.close()
     except ModelError as error:
         assert str(path) in str(error)
 
