@@ -1,9 +1,10 @@
-"""Measures the interface in a pseudo-terminal: python -m benchmarks.interface [scripted|embedded] [--only NAME].
+"""Measures the interface in a pseudo-terminal: python -m benchmarks.interface [--engine embedded] [--only NAME].
 
-scripted: how long the event loop is held up, and what a token costs, while replies of several kinds stream at 80 tokens
-a second below a conversation of 1,000 messages, at the start of each reply and near its end; what idling costs; how long
-a paste of a megabyte takes.
-embedded: how fast the embedded model decodes inside the interface, against the same session without one.
+scripted: how long the event loop is held up, and how much of a core that takes, while replies of several kinds stream
+at 80 tokens a second below a conversation of 1,000 messages, at the start of each reply and near its end; what idling
+costs; how long a paste of a megabyte takes.
+embedded: how fast the embedded model decodes inside the interface, against the same session without one. The two take
+turns, and need a machine that has nothing else to do.
 """
 
 import argparse
@@ -51,16 +52,16 @@ DECODED = 200
 """Tokens the embedded model is asked for."""
 COLUMNS, LINES = 120, 40
 
-WORDS = "the quick brown fox jumps over the lazy dog and runs on through the wood until the evening comes".split()
+WORDS = "the quick brown fox jumps over the lazy dog and runs on through the wood until the evening comes"
 KINDS: dict[str, Callable[[int], str]] = {
-    "paragraphs": lambda n: f"Paragraph {n}: {' '.join(WORDS)}, {' '.join(WORDS)}.\n\n",
+    "paragraphs": lambda n: f"Paragraph {n}: {WORDS}, {WORDS}.\n\n",
     "code fence": lambda n: ("" if n else "```python\n") + f"def function_{n}(value):\n    return value + {n}  # {n}\n",
     "table": lambda n: (
         "" if n else "| number | name | what it is |\n|---|---|---|\n"
-    ) + f"| {n} | name {n} | {' '.join(WORDS[: 4 + n % 5])} |\n",
-    "list": lambda n: f"- item {n}, {' '.join(WORDS[: 5 + n % 7])}\n",
+    ) + f"| {n} | name {n} | {WORDS[: 20 + n % 30]} |\n",
+    "list": lambda n: f"- item {n}, {WORDS[: 20 + n % 30]}\n",
     "one line": lambda n: f"word {n} ",
-    "thought": lambda n: f"Step {n}: {' '.join(WORDS)}.\n",
+    "thought": lambda n: f"Step {n}: {WORDS}.\n",
 }  # fmt: skip
 ROWS_OF_A_TABLE = 200
 
@@ -78,9 +79,11 @@ class Streamer:
         self.go = StopSignal()
 
     def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
+        """Return a model at once."""
         return ModelInfo("scripted", "", "", "cpu", 32_768, ThinkingSupport.SWITCHED, 0, 0)
 
     def generate(self, command: StartTurn, stop: StopSignal) -> Iterator[TurnEvent]:
+        """Say the text."""
         started = due = time.perf_counter()
         self.said = 0
         if self.channel is Channel.THOUGHT:
@@ -103,10 +106,10 @@ class Streamer:
         yield TurnFinished(command.turn, FinishReason.STOP, Usage(), Timing())
 
     def prefill(self, command: StartTurn, stop: StopSignal) -> None:
-        pass
+        """Do nothing."""
 
     def close(self) -> None:
-        pass
+        """Do nothing."""
 
 
 @dataclass
@@ -118,6 +121,7 @@ class Lag:
     wall_s: float
 
     def percentile(self, share: float) -> float:
+        """The lateness that `share` of the samples do not exceed."""
         return sorted(self.late_ms)[int(share * (len(self.late_ms) - 1))]
 
 
@@ -130,6 +134,12 @@ async def lag_until(done: Callable[[], bool]) -> Lag:
         await asyncio.sleep(SAMPLE_S)
         late.append(1000 * max(0.0, time.perf_counter() - before - SAMPLE_S))
     return Lag(late, time.thread_time() - cpu, time.perf_counter() - began)
+
+
+async def lag_for(seconds: float) -> Lag:
+    """Watch the loop for so long."""
+    end = time.perf_counter() + seconds
+    return await lag_until(lambda: time.perf_counter() > end)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -180,18 +190,19 @@ def streaming(kind: str) -> dict[str, Any]:
 
     async def drive(app: Any) -> None:
         app.session.send("Go on.")
-        app._chat._show_path()
+        app._chat.feed.show_path()
         await until(lambda: engine.said)
         found["start"] = await lag_until(lambda: engine.said >= MEASURED)
         engine.rate = 1000.0
         engine.go.set()
         await until(lambda: engine.said >= tokens - MEASURED)
+        await until(lambda: app._chat.feed.live.answer.settled)
         await asyncio.sleep(1.0)
         engine.rate = RATE
         engine.go.set()
         found["end"] = await lag_until(lambda: engine.said >= tokens)
-        found["close"] = await lag_until(lambda: app._chat._live is None)
-        found["after"] = await lag_until(lambda done=time.perf_counter() + 1.0: time.perf_counter() > done)
+        found["close"] = await lag_until(lambda: app._chat.feed.live is None)
+        found["after"] = await lag_for(1.0)
 
     run_app(lambda: engine, drive, history=True)
     return {
@@ -213,7 +224,7 @@ def idling() -> dict[str, Any]:
 
     async def drive(app: Any, name: str) -> None:
         await asyncio.sleep(2.0)
-        lag = await lag_until(lambda done=time.perf_counter() + 3.0: time.perf_counter() > done)
+        lag = await lag_for(3.0)
         found[f"{name}_cpu_percent"] = round(100 * lag.cpu_s / lag.wall_s, 2)
 
     run_app(Streamer, lambda app: drive(app, "empty"))
@@ -280,8 +291,8 @@ def decoding(inside: bool) -> dict[str, Any]:
         for _ in range(3):
             app._chat.action_new()
             app.session.send(question)
-            app._chat._show_path()
-            await until(lambda: app._chat._live is None)
+            app._chat.feed.show_path()
+            await until(lambda: app._chat.feed.live is None)
             rates.append(rate(app.session))
 
     run_app(make, drive, **options)

@@ -24,6 +24,9 @@ from qwenchat.turn import Phase
 SHARE = 0.25
 """Of one core: what the interface takes at most to draw a growing reply, since the model needs the same interpreter."""
 
+LONGEST_WAIT_S = 0.5
+"""Whatever drawing costs, the text goes on after so many seconds."""
+
 
 class Pace:
     """Says when a growing reply may be drawn again: what costs more to draw is drawn less often."""
@@ -37,9 +40,10 @@ class Pace:
         self._since = clock(), spent()
 
     def allows(self) -> bool:
-        """Whether so much time has passed since it last said so that drawing was, and stays, within its share."""
+        """Whether the thread kept to its share since this was last so, or has waited long enough."""
         now, spent = self._clock(), self._spent()
-        if spent - self._since[1] > SHARE * (now - self._since[0]):
+        passed = now - self._since[0]
+        if spent - self._since[1] > SHARE * passed and passed < LONGEST_WAIT_S:
             return False
         self._since = now, spent
         return True

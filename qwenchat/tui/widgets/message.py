@@ -118,7 +118,7 @@ class Reply(Vertical):
             )
         else:
             self.reasoning.end()
-        self._account = _footer(message)
+        self._account, self._offer = _footer(message), ""
         self._say(self._account)
         self._footer.set_class(message.status is Status.FAILED, "-failed")
 
@@ -126,7 +126,7 @@ class Reply(Vertical):
         """Say below a reply that has ended what can be done about it; empty for nothing."""
         if text != self._offer:
             self._offer = text
-            self._say(" · ".join(piece for piece in (self._account, text) if piece))
+            self._say("\n".join(line for line in (self._account, text) if line))
 
     def _say(self, text: str) -> None:
         if bool(text) or self._footer.display:
