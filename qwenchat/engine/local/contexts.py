@@ -30,6 +30,10 @@ class Contexts:
         self._held.insert(0, found)
         return found
 
+    def forget(self) -> None:
+        """Give up all sequences: what a turn that failed has left in them cannot be trusted."""
+        self._held.clear()
+
     def _fresh(self) -> Context:
         """A new sequence, for which the oldest ones make room."""
         while len(self._held) >= MOST or sum(held.nbytes for held in self._held) > self._budget:

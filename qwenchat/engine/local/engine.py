@@ -61,7 +61,11 @@ class LocalEngine:
         located = locate(command.name, paths=self._paths, progress=progress, stop=stop, check=check)
         tokenizers = self._paths.cache / "tokenizers"
         model = load(located.path, plan=plan, cache_folder=tokenizers, progress=progress, stop=stop, context=asked)
-        template = ChatTemplate(model.tokenizer)
+        try:
+            template = ChatTemplate(model.tokenizer)
+        except BaseException:
+            model.network.close()
+            raise
         window = model.window
         kept = memory.of(plan.device).free // KEPT_SHARE
         self._loaded = _Loaded(model.network, Contexts(model.network, window.tokens, kept), template, model.tokenizer)
@@ -81,9 +85,14 @@ class LocalEngine:
 
     def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         """See `Engine.generate`."""
-        turn = self._turn(command, signals)
-        with _typed_errors(), torch.inference_mode():
-            yield from turn.run()
+        loaded = self._require_loaded()
+        turn = Turn(loaded.contexts, loaded.template, loaded.tokenizer, command, signals)
+        try:
+            with _typed_errors(), torch.inference_mode():
+                yield from turn.run()
+        except (EngineFailed, OutOfMemory):
+            loaded.contexts.forget()
+            raise
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
         """See `Engine.read_ahead`."""
@@ -100,10 +109,6 @@ class LocalEngine:
         if self._loaded is not None:
             self._loaded.network.close()
         self._loaded = None
-
-    def _turn(self, command: StartTurn, signals: TurnSignals) -> Turn:
-        loaded = self._require_loaded()
-        return Turn(loaded.contexts, loaded.template, loaded.tokenizer, command, signals)
 
     def _require_loaded(self) -> _Loaded:
         if self._loaded is None:
