@@ -631,7 +631,7 @@ class TestCommands:
             for key in (
                 "Enter", "Ctrl+J", "Shift+Enter", "Ctrl+T", "Ctrl+O", "Esc", "Ctrl+R", "Ctrl+N", "Ctrl+B", "Ctrl+Y",
                 "Ctrl+End", "Ctrl+Home", "Ctrl+C", "PgUp", "F1", "Ctrl+P", "Ctrl+Z", "Ctrl+Q", "/new", "/retry",
-                "/no_think", "Up",
+                "/no_think", "Up", "Ctrl+G",
             ):  # fmt: skip
                 assert key in it.screen, key
             await it.press("f1")
@@ -655,6 +655,10 @@ class TestCommands:
             await it.idle()
             await it.send("/model")
             await it.sees("/model NAME")
+            await it.send("/answer")
+            await it.sees("No reply broke off")
+            await it.send("/budget 500")
+            await it.sees("Thoughts end after 500 tokens.")
             await it.send("/copy")
             await it.until(lambda: _clipboard(it) == "Second.", "the copy")
             await it.send("/help")
