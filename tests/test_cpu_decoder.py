@@ -376,12 +376,32 @@ def logits_of_every_model() -> np.ndarray:
     return np.array(found)
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="an older processor of this kind is meant")
+VERY_OLD = """
+from qwenchat.engine.local.cpu.decoder import can_pack
+from tests.test_cpu_decoder import config
+assert not can_pack(config())
+"""
+
+x86_only = pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="an older one of this kind is meant"
+)
+
+
+def on_another_processor(name: str, features: str, *script: str) -> None:
+    told = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
+    subprocess.run([sys.executable, "-c", *script], cwd=Path(__file__).parents[1], env=os.environ | told, check=True)
+
+
+@x86_only
 def test_a_processor_without_avx512_gives_the_same_logits(tmp_path: Path) -> None:
-    told = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+f16c,+popcnt,+sse4.2"}
-    file, root = tmp_path / "logits.npy", Path(__file__).parents[1]
-    subprocess.run([sys.executable, "-c", OLDER, str(file)], cwd=root, env=os.environ | told, check=True)
+    file = tmp_path / "logits.npy"
+    on_another_processor("haswell", "+avx,+avx2,+fma,+f16c,+popcnt,+sse4.2", OLDER, str(file))
     ours, theirs = logits_of_every_model(), np.load(file)
     apart = np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(ours, axis=1)
     assert apart.max() < 0.02  # a sum that is rounded otherwise can turn an eighth bit over
     np.testing.assert_array_equal(ours.argmax(1), theirs.argmax(1))
+
+
+@x86_only
+def test_a_processor_that_cannot_turn_halves_into_floats_is_spared_the_kernels() -> None:
+    on_another_processor("x86-64", "", VERY_OLD)

@@ -16,7 +16,7 @@ from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder, can_pack
 from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
-from qwenchat.engine.local.cpu.simd import GROUP, Format
+from qwenchat.engine.local.cpu.simd import GROUP, RUNS_HERE, Format
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
 from qwenchat.engine.local.fit import Window
 from qwenchat.engine.local.footprint import QUANTIZATIONS, Shape, packed_bytes, token_bytes
@@ -66,7 +66,8 @@ def load(
         source = _opened(path, cache_folder)
         packed = plan.packed and can_pack(source.config)
         if plan.required and not packed:
-            raise ModelUnsupported(f"{path.name} has sizes that cannot be packed.", "Try --quantization bf16.")
+            why = "has sizes that are no multiples of 32" if RUNS_HERE else "would need a processor with F16C"
+            raise ModelUnsupported(f"{path.name} {why}, so it cannot be packed.", "Try --quantization bf16.")
         window = _window(source, plan, packed, context, path)
         weights = _reported(source, progress, stop)
         if packed:

@@ -16,7 +16,7 @@ from qwenchat.engine.local.cpu.linear import BLOCK, new_vectors
 from qwenchat.engine.local.cpu.native import new_shared
 from qwenchat.engine.local.cpu.pace import Pace
 from qwenchat.engine.local.cpu.packing import PackedMatrix, aligned
-from qwenchat.engine.local.cpu.simd import GROUP, ROWS
+from qwenchat.engine.local.cpu.simd import GROUP, ROWS, RUNS_HERE
 from qwenchat.engine.local.cpu.team import Team
 from qwenchat.engine.local.decoder import DecoderConfig
 
@@ -31,9 +31,9 @@ WIDE = ("model.embed_tokens.weight", "lm_head.weight")
 
 
 def can_pack(config: DecoderConfig) -> bool:
-    """Whether all sizes are whole groups of 32, as the kernels want them."""
+    """Whether all sizes are whole groups of 32, as the kernels want them, and this processor can run those."""
     c = config
-    return not any(size % GROUP for size in (c.hidden, c.intermediate, c.head_dim))
+    return RUNS_HERE and not any(size % GROUP for size in (c.hidden, c.intermediate, c.head_dim))
 
 
 class QuantizedCache:
