@@ -45,6 +45,17 @@ def complete_model(context: click.Context, parameter: click.Parameter, typed: st
     return [name for name in (*HUB_NAMES, "smollm2") if name.startswith(typed)]
 
 
+def numbers(context: click.Context, parameter: click.Parameter, typed: str) -> list[int]:
+    """Positive numbers with commas between."""
+    try:
+        found = [int(number) for number in typed.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise click.BadParameter(f"{typed!r} is not a list of numbers such as 16,512.")
+    return found
+
+
 _MODEL = (
     _option("--model", metavar="NAME", shell_complete=complete_model,
             help="A short name, a Hub name, a folder or a GGUF file."),
