@@ -20,7 +20,7 @@ class TestAnswerNow:
             await it.sees("Hm, let", "Ctrl+G answers now, Esc stops")
             await it.press("ctrl+g")
             await it.idle()
-            await it.sees("Paris it is.", "answer asked for")
+            await it.sees("Paris it is.", "thought ended by you")
             assert "Ctrl+G" not in it.screen
             reply = it.session.path[-1]
             assert reply.provenance is not None

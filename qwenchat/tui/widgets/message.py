@@ -167,7 +167,7 @@ def _figures(made: Provenance) -> list[str]:
     if made.timing.tokens_per_s:
         pieces.append(f"{made.timing.tokens_per_s:.1f} tok/s")
     if made.thought_cut is not None:
-        pieces.append("thinking budget spent" if made.thought_cut is ThoughtCut.BUDGET else "answer asked for")
+        pieces.append("thinking budget spent" if made.thought_cut is ThoughtCut.BUDGET else "thought ended by you")
     return pieces
 
 
