@@ -1,7 +1,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from qwenchat.chat.errors import (
     EngineFailed,
     LibraryUnwritable,
     ModelNotFound,
+    NoThought,
     PromptEmpty,
     TurnInProgress,
 )
@@ -427,7 +428,7 @@ def test_the_model_reads_the_conversation_ahead_once_a_reply_has_ended() -> None
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Send, stop, leave, resume, retry, edit and load in any order: no dead-lock, and nothing said is lost.
+    """Send, stop, hurry, leave, resume, retry, edit and load in any order: no dead-lock, and nothing said is lost.
 
     What the engine's thread has done meanwhile differs from run to run, so rules look at it and never draw by it.
     """
@@ -476,6 +477,12 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def stop(self) -> None:
         self.session.stop()
+
+    @rule()
+    def answer_now(self) -> None:
+        self.begun += self.session.broken_off
+        with suppress(NoThought):
+            self.session.answer_now()
 
     @rule()
     def new(self) -> None:
