@@ -78,7 +78,10 @@ def random_blocks(random: np.random.Generator, rows: int, columns: int, kind: Ty
 
 
 def add_metadata(writer: gguf.GGUFWriter, mixture: str) -> None:
-    """Qwen3's hyperparameters, and a vocabulary of the right size with numbers for tokens: prompts are given as ids."""
+    """Qwen3's hyperparameters, and a vocabulary of the right size with numbers for tokens: prompts are given as ids.
+
+    Its one merge makes `t0` of the two tokens before it, so that any program can read it.
+    """
     writer.add_file_type(MIXTURES[mixture][0])
     writer.add_context_length(SHAPE["max_position_embeddings"])
     writer.add_embedding_length(HIDDEN)
@@ -92,7 +95,7 @@ def add_metadata(writer: gguf.GGUFWriter, mixture: str) -> None:
     writer.add_layer_norm_rms_eps(SHAPE["rms_norm_eps"])
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list([f"t{number}" for number in range(SHAPE["vocab_size"])])
+    writer.add_token_list(["t", "0", *(f"t{number}" for number in range(SHAPE["vocab_size"] - 2))])
     writer.add_token_types([gguf.TokenType.NORMAL] * SHAPE["vocab_size"])
     writer.add_token_merges(["t 0"])
     writer.add_eos_token_id(SHAPE["eos_token_id"])
