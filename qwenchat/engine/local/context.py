@@ -50,9 +50,9 @@ class Context:
 
         It is always read anew, since reading it gives the logits.
         """
-        most = min(len(self.ids), len(prompt) - 1)
+        most = max(0, min(len(self.ids), len(prompt) - 1))
         if self.ids[:most] == list(prompt[:most]):
-            return max(0, most)
+            return most
         return next(at for at in range(most) if self.ids[at] != prompt[at])
 
     def rewind(self, prompt: Sequence[int]) -> int:
