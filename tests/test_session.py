@@ -435,9 +435,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     @initialize(loading_holds=st.booleans())
     def begin(self, loading_holds: bool) -> None:
-        self.engine = FakeEngine(
-            [Script("one two three four", thought="hm hm", hold_at=1)], loading_holds=loading_holds
-        )
+        whole = Script("one two three four", thought="hm hm", hold_at=1)
+        self.engine = FakeEngine([whole, replace(whole, breaks_off=True)] * 20, loading_holds=loading_holds)
         self.library = Library.in_memory()
         self.session = Session(Worker(lambda: self.engine), self.library)
         self.session.load(LoadModel())
@@ -507,6 +506,21 @@ class AnyOrder(RuleBasedStateMachine):
         self.engine.release()
 
     @rule()
+    def a_thought_begins(self) -> None:
+        self.wait_while(lambda: self.session.busy and not self.session.loading and self.session.phase is Phase.WAITING)
+
+    @rule()
+    def the_turn_ends(self) -> None:
+        self.engine.release()
+        self.wait_while(lambda: self.session.busy)
+
+    def wait_while(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while condition():
+            assert time.monotonic() < deadline, self.session.phase
+            self.count(self.session.wait(0.05))
+
+    @rule()
     def look(self) -> None:
         self.count(self.session.poll())
 
@@ -530,5 +544,5 @@ class AnyOrder(RuleBasedStateMachine):
         self.session.close()
 
 
-AnyOrder.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 test_any_order = pytest.mark.filterwarnings("ignore")(AnyOrder.TestCase)
