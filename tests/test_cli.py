@@ -424,6 +424,7 @@ def test_doctor_tells_facts_and_what_is_wrong(home: Path) -> None:
     assert ran.returncode == 0
     assert report["ok"] is True
     assert "cpu" in report["devices"]
+    assert report["best_choice"].startswith("qwenchat --model ")
     assert any("thnik" in problem["what"] for problem in report["problems"])
     assert any("No model" in problem["what"] and problem["remedy"] for problem in report["problems"])
     assert all(
