@@ -252,7 +252,7 @@ def test_damaged_index_is_named(folder: Path, text: str) -> None:
 def test_index_cannot_point_outside_its_folder(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "model.safetensors", tmp_path / "other.safetensors")
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../other.safetensors"}}')
-    with pytest.raises(ModelDamaged, match=r"model/other\.safetensors is missing"):
+    with pytest.raises(ModelDamaged, match="not beside it"):
         loaded(folder)
 
 

@@ -18,6 +18,10 @@ from qwenchat.engine.local.kvcache import KVCache
 ARCHITECTURES = {"Qwen3ForCausalLM": "qwen3", "Qwen2ForCausalLM": "qwen2", "LlamaForCausalLM": "llama"}
 
 
+class ArchitectureUnknown(ModelUnsupported):
+    """An architecture, or a variant of one, that this decoder does not do; transformers may."""
+
+
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
     """The numbers that shape the transformer."""
@@ -37,14 +41,22 @@ class DecoderConfig:
 
     @classmethod
     def from_json(cls, config: Mapping[str, Any]) -> "DecoderConfig":
-        """Read a `config.json`; raises ModelUnsupported for what this decoder does not do, ModelDamaged otherwise."""
+        """Read a `config.json`; raises ArchitectureUnknown and ModelDamaged."""
         name = (config.get("architectures") or [""])[0]
         if name not in ARCHITECTURES:
-            raise ModelUnsupported(f"The architecture {name or 'of this model'} is not known.", "Choose another model.")
+            raise ArchitectureUnknown(
+                f"The architecture {name or 'of this model'} is not known.", "Choose another model."
+            )
         rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
         kind = rope.get("rope_type", rope.get("type", "default"))
-        if kind != "default" or config.get("use_sliding_window") or config.get("hidden_act", "silu") != "silu":
-            raise ModelUnsupported(f"This {name} uses a variant that is not supported.", "Choose another model.")
+        partial = config.get("partial_rotary_factor", 1) != 1
+        if (
+            kind != "default"
+            or partial
+            or config.get("use_sliding_window")
+            or config.get("hidden_act", "silu") != "silu"
+        ):
+            raise ArchitectureUnknown(f"This {name} uses a variant that is not supported.", "Choose another model.")
         try:
             heads, hidden = int(config["num_attention_heads"]), int(config["hidden_size"])
             return cls(

@@ -1,5 +1,6 @@
 """A folder of safetensors or a GGUF file to a model that can be run."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder, can_pack
 from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
 from qwenchat.engine.local.cpu.simd import GROUP, RUNS_HERE, Format
-from qwenchat.engine.local.decoder import Decoder, DecoderConfig
+from qwenchat.engine.local.decoder import ArchitectureUnknown, Decoder, DecoderConfig
 from qwenchat.engine.local.fit import Window
 from qwenchat.engine.local.footprint import QUANTIZATIONS, Shape, packed_bytes, token_bytes
 from qwenchat.engine.local.found import Found
@@ -62,33 +63,45 @@ def load(
     Raises ModelNotFound for a folder without weights, ModelUnsupported for pickles and unknown architectures,
     ModelDamaged naming the file, OutOfMemory, before anything large is read if that can be known, and Stopped.
     """
-    try:
-        source = _opened(path, cache_folder)
+    with _explained(path, plan.device):
+        try:
+            source = _opened(path, cache_folder)
+        except ArchitectureUnknown:
+            return _through_transformers(path, plan, progress, stop, context)
         packed = plan.packed and can_pack(source.config)
         if plan.required and not packed:
             why = "has sizes that are no multiples of 32" if RUNS_HERE else "would need a processor with F16C"
-            raise ModelUnsupported(f"{path.name} {why}, so it cannot be packed.", "Try --quantization bf16.")
+            raise _not_packed(path, why)
         window = _window(source, plan, packed, context, path)
         weights = _reported(source, progress, stop)
         if packed:
             network, account = _packed_decoder(source, weights, plan.bits, progress, stop)
         else:
             network, account = _decoder(source, weights, plan)
+    return LoadedModel(
+        network, source.tokenizer, account.quantization, account.parameters, account.memory_bytes, window
+    )
+
+
+@contextlib.contextmanager
+def _explained(path: Path, device: str) -> Iterator[None]:
+    """Errors of loading as ModelError that names the model."""
+    try:
+        yield
     except (MemoryError, RuntimeError) as error:
         if not hardware.is_out_of_memory(error):
             raise
-        raise OutOfMemory(
-            f"{path.name} does not fit the memory of {plan.device}.", "Choose a smaller model."
-        ) from error
+        raise OutOfMemory(f"{path.name} does not fit the memory of {device}.", "Choose a smaller model.") from error
     except (ModelDamaged, ModelUnsupported) as error:
         if str(path) in error.what:
             raise
         raise type(error)(f"{path} cannot be used: {error.what}", error.remedy) from error
     except OSError as error:
         raise ModelDamaged(f"{path} cannot be read: {error}.", "Check its permissions and the disk.") from error
-    return LoadedModel(
-        network, source.tokenizer, account.quantization, account.parameters, account.memory_bytes, window
-    )
+
+
+def _not_packed(path: Path, why: str) -> ModelUnsupported:
+    return ModelUnsupported(f"{path.name} {why}, so it cannot be packed.", "Try --quantization bf16.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +140,40 @@ def _opened(path: Path, cache_folder: Path) -> _Source:
         tokenizer = ChatTokenizer.from_folder(path)
         source = _Source(config, tokenizer, None, files, read_safetensors(files))
     _check(source.config, source.tokenizer, path)
-    missing = [file for file in source.files if not file.exists()]
-    if missing:
-        raise ModelDamaged(f"{missing[0]} is missing.", "Download the model again.")
+    _present(source.files)
     return source
+
+
+def _present(files: list[Path]) -> list[Path]:
+    """The files, none of which may be missing."""
+    for file in files:
+        if not file.exists():
+            raise ModelDamaged(f"{file} is missing.", "Download the model again.")
+    return files
+
+
+def _through_transformers(
+    path: Path, plan: Plan, progress: Callable[[LoadProgressed], None], stop: StopSignal, context: int | None
+) -> LoadedModel:
+    """The model in a folder, run by the classes that transformers has for it."""
+    from qwenchat.engine.local import auto_model  # noqa: PLC0415  (imports transformers)
+
+    files, tokenizer = _present(shards(path)), ChatTokenizer.from_folder(path)
+    described = auto_model.describe(path, sum(file.stat().st_size for file in files))
+    _check_vocabulary(tokenizer, described.vocab, path)
+    if plan.required:
+        raise _not_packed(path, "is of an architecture that only transformers knows")
+    name, weights, room = _DTYPE_NAMES[plan.dtype], described.parameters * plan.dtype.itemsize, memory.of(plan.device)
+    free = room.free + (memory.of("cpu").free if plan.device == "cuda" else 0)
+    if free - weights < fit.MARGIN:
+        raise fit.too_large(path.name, "its weights take", weights, name, room)
+    token, longest = described.cache_elements * plan.dtype.itemsize, described.longest
+    window = fit.window(context, longest, min(longest, LONGEST_WINDOW), token, free - weights - fit.MARGIN)
+    progress(LoadProgressed("reading weights"))
+    if stop.is_set():
+        raise Stopped
+    network = auto_model.read(path, described, plan)
+    return LoadedModel(network, tokenizer, name, described.parameters, network.nbytes, window)
 
 
 def quantization_of(plan: Plan) -> str:
@@ -214,7 +257,7 @@ def _config(folder: Path) -> DecoderConfig:
     if not file.exists():
         raise ModelNotFound(f"{folder} holds no model: it has no config.json.", "Name a folder with safetensors.")
     config = read_json(file)
-    if config.get("quantization_config") or config.get("partial_rotary_factor", 1) != 1:
+    if config.get("quantization_config"):
         raise ModelUnsupported(f"{folder} holds a variant that is not supported.", "Choose another model.")
     try:
         return DecoderConfig.from_json(config)
@@ -230,8 +273,13 @@ def _check(config: DecoderConfig, tokenizer: ChatTokenizer, path: Path) -> None:
     sound = sound and c.heads % c.kv_heads == 0 and 0 < c.rope_base < math.inf and 0 <= c.norm_eps < 1
     if not sound:
         raise ModelDamaged(f"{path} describes an impossible model: {config}.", "Download it again.")
-    if tokenizer.vocab_size > c.vocab:
+    _check_vocabulary(tokenizer, c.vocab, path)
+
+
+def _check_vocabulary(tokenizer: ChatTokenizer, rows: int, path: Path) -> None:
+    """Raise ModelDamaged for a tokenizer with more tokens than there are weights for."""
+    if tokenizer.vocab_size > rows:
         raise ModelDamaged(
-            f"{path} has a tokenizer of {tokenizer.vocab_size:,} tokens and weights for {c.vocab:,}.",
+            f"{path} has a tokenizer of {tokenizer.vocab_size:,} tokens and weights for {rows:,}.",
             "Download it again.",
         )

@@ -18,7 +18,10 @@ def shards(folder: Path) -> list[Path]:
         names = read_json(index).get("weight_map")
         if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
             raise ModelDamaged(f"{index} has no weight_map.", "Download it again.")
-        return [folder / Path(name).name for name in sorted(set(names.values()))]
+        files = sorted(set(names.values()))
+        if any(Path(file).name != file for file in files):
+            raise ModelDamaged(f"{index} names files that are not beside it.", "Download it again.")
+        return [folder / file for file in files]
     whole = folder / "model.safetensors"
     files = [whole] if whole.exists() else sorted(folder.glob("*.safetensors"))
     if not files:
