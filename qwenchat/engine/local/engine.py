@@ -26,8 +26,8 @@ from qwenchat.engine.local.tokenizer import ChatTokenizer
 from qwenchat.engine.local.turn import Turn, reserve_of
 from qwenchat.paths import Paths
 
-SMOLLM2 = SamplingOverrides(temperature=0.2, top_p=0.9, top_k=50)
-"""What SmolLM2's model card recommends."""
+SMOLLM2 = SamplingOverrides(temperature=0.2, top_p=0.9, top_k=50, max_tokens=1024)
+"""What SmolLM2's model card recommends; it says nothing that takes longer, but may not find the end."""
 
 KEPT_SHARE = 8
 """The share of free memory that the caches of earlier conversations may take: one of so many parts."""
