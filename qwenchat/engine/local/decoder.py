@@ -156,6 +156,14 @@ class Decoder:
 
     def forward(self, ids: Tensor, cache: KVCache, stop: StopSignal | None = None) -> Tensor:
         """See `Network.forward`."""
+        return self.logits(self.states(ids, cache)[-1])
+
+    def logits(self, states: Tensor) -> Tensor:
+        """What follows a token whose state [..., h] that is, [..., vocab] float32."""
+        return F.linear(self._normed(states, self.norm), self.output).float()
+
+    def states(self, ids: Tensor, cache: KVCache) -> Tensor:
+        """Read `ids` [n] after what the cache holds; returns what the last layer made of each, [n, h]."""
         start, end = cache.length, cache.length + len(ids)
         cache.reserve(end)
         positions = torch.arange(start, end, device=ids.device, dtype=torch.float32)
@@ -171,7 +179,7 @@ class Decoder:
             gate, up = F.linear(self._normed(x, layer.post_norm), layer.gate_up).chunk(2, -1)
             x = x + F.linear(F.silu(gate) * up, layer.down)
         cache.length = end
-        return F.linear(self._normed(x[-1], self.norm), self.output).float()
+        return x
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(x, weight.shape, weight, self.config.norm_eps)
