@@ -33,7 +33,7 @@ def load(variant: str, cache: Path) -> Network:
 
 def main() -> None:
     options = arguments(__doc__, ["int8", "int4", "q4_k_m"])
-    torch.set_num_threads(options.threads)
+    hardware.give_torch_threads(network_has_its_own=True)
     hardware.cpu_threads = lambda: options.threads
     network = load(options.variant, Path(options.cache))
     subject = Subject("Qwen3-0.6B", options.variant, "cpu", network, 0.0)

@@ -61,6 +61,7 @@ class LocalEngine:
         located = locate(command.name, paths=self._paths, progress=progress, stop=stop, check=check)
         tokenizers = self._paths.cache / "tokenizers"
         model = load(located.path, plan=plan, cache_folder=tokenizers, progress=progress, stop=stop, context=asked)
+        hardware.give_torch_threads(model.network.interruptible)
         try:
             template = ChatTemplate(model.tokenizer)
         except BaseException:

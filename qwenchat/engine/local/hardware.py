@@ -78,6 +78,11 @@ def cpu_threads() -> int:
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
+def give_torch_threads(network_has_its_own: bool) -> None:
+    """Let torch use all cores, or one: its threads go on spinning after each operation and would hold up the others."""
+    torch.set_num_threads(1 if network_has_its_own else cpu_threads())
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out; on the CPU, torch says so in a plain RuntimeError."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

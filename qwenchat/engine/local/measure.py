@@ -116,6 +116,7 @@ class Speed:
 
 def speeds(subject: Subject, contexts: list[int], rounds: int, progress: Progress) -> Iterator[Speed]:
     """Measure at each length."""
+    hardware.give_torch_threads(subject.network.interruptible)
     context = Context(subject.network, max(contexts) + STEPS + 1)
     _run(subject, context, min(contexts), rounds)
     for length in contexts:
@@ -149,7 +150,7 @@ def _run(subject: Subject, context: Context, length: int, turn: int) -> list[flo
 
 def bandwidth(device: str) -> float:
     """How fast the device reads its memory with all threads, in bytes a second: the best of several reads."""
-    torch.set_num_threads(hardware.cpu_threads())
+    hardware.give_torch_threads(network_has_its_own=False)
     values = torch.ones(READ_BYTES // 4, device=device)
     values.sum().item()
     times = []
