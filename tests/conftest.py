@@ -3,11 +3,15 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
 
 from qwenchat.paths import Paths
+
+if TYPE_CHECKING:
+    from qwenchat.engine.local.engine import LocalEngine
 
 # Small matrices gain nothing from threads, and threads that wait for a busy core cost ten times the work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -54,3 +58,25 @@ def toy_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def paths(tmp_path: Path) -> Paths:
     """The folders of a user who has nothing yet."""
     return Paths(tmp_path / "config", tmp_path / "data", tmp_path / "cache", tmp_path / "logs")
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> "LocalEngine":
+    """An engine that goes from test to test of a file with whatever it has read."""
+    return _engine_with(tiny_qwen3, Paths(*[tmp_path_factory.mktemp("engine")] * 4))
+
+
+@pytest.fixture
+def fresh(tiny_qwen3: Path, paths: Paths) -> "LocalEngine":
+    """An engine that has read nothing."""
+    return _engine_with(tiny_qwen3, paths)
+
+
+def _engine_with(model: Path, paths: Paths) -> "LocalEngine":
+    from qwenchat.engine.local.engine import LocalEngine
+
+    from .engine_driver import load
+
+    engine = LocalEngine(paths)
+    load(engine, model)
+    return engine

@@ -39,22 +39,6 @@ from .engine_driver import ask, load
 from .tiny_qwen3 import COUNT, FRANCE, HELLO, LESSONS, SKY, SYSTEM, Lesson, reply, system, user
 
 
-@pytest.fixture(scope="module")
-def engine(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> LocalEngine:
-    """An engine that goes from test to test with whatever it has read."""
-    engine = LocalEngine(Paths(*[tmp_path_factory.mktemp("engine")] * 4))
-    load(engine, tiny_qwen3)
-    return engine
-
-
-@pytest.fixture
-def fresh(tiny_qwen3: Path, paths: Paths) -> LocalEngine:
-    """An engine that has read nothing."""
-    engine = LocalEngine(paths)
-    load(engine, tiny_qwen3)
-    return engine
-
-
 @pytest.fixture
 def session(tiny_qwen3: Path, paths: Paths) -> Iterator[Session]:
     worker = Worker(lambda: LocalEngine(paths))

@@ -21,29 +21,12 @@ from qwenchat.chat.provenance import FinishReason, ThoughtCut
 from qwenchat.engine.base import TurnSignals
 from qwenchat.engine.local.engine import LocalEngine
 from qwenchat.engine.local.sampler import Sampler
-from qwenchat.paths import Paths
 
 from .engine_driver import Heard, ask, load
 from .tiny_qwen3 import COUNT, FRANCE, LESSONS, SKY, Lesson, reply, user
 
 SENTENCE = "Considering the limited time by the user, I have to give the solution based on the thinking directly now."
 CUT = [PrefillProgressed, ThoughtStarted, TextProduced, ThoughtEnded, TextProduced, TurnFinished]
-
-
-@pytest.fixture(scope="module")
-def engine(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> LocalEngine:
-    """An engine that goes from test to test with whatever it has read."""
-    engine = LocalEngine(Paths(*[tmp_path_factory.mktemp("engine")] * 4))
-    load(engine, tiny_qwen3)
-    return engine
-
-
-@pytest.fixture
-def fresh(tiny_qwen3: Path, paths: Paths) -> LocalEngine:
-    """An engine that has read nothing."""
-    engine = LocalEngine(paths)
-    load(engine, tiny_qwen3)
-    return engine
 
 
 def read_by(engine: LocalEngine) -> str:

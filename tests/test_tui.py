@@ -641,6 +641,14 @@ class TestCommands:
             await it.press("o", "k")
             assert it.draft == "ok"
 
+    async def test_the_help_lists_no_key_of_the_text_area_that_means_something_else_here(self):
+        async with chat() as it:
+            await it.press("f1")
+            await it.sees("Keys and commands")
+            rows = [str(row.render()) for row in it.app.screen.query(".keys").results(Static)]
+            listed = [key for row in rows for key in row.split(", ")]
+            assert sorted(set(listed)) == sorted(listed)
+
     async def test_a_slash_command_never_reaches_the_model(self):
         async with chat() as it:
             await it.ask("First question")

@@ -28,9 +28,9 @@ def bindings_of(cls: type[DOMNode]) -> dict[str, Binding]:
     return _rows(base for base in cls.__mro__ if base.__module__.startswith("qwenchat."))
 
 
-def inherited_bindings_of(cls: type[DOMNode]) -> dict[str, Binding]:
-    """Keys to binding that the class has from Textual, without those that are ours."""
-    ours = {key for keys in bindings_of(cls) for key in keys.split(",")}
+def inherited_bindings_of(cls: type[DOMNode], taken: Iterable[type[DOMNode]]) -> dict[str, Binding]:
+    """Keys to binding that the class has from Textual, without those that mean something of ours in `taken`."""
+    ours = {key for place in taken for keys in bindings_of(place) for key in keys.split(",")}
     rows = _rows(base for base in cls.__mro__ if not base.__module__.startswith("qwenchat."))
     left = {",".join(key for key in keys.split(",") if key not in ours): binding for keys, binding in rows.items()}
     return {keys: binding for keys, binding in left.items() if keys}
@@ -70,7 +70,8 @@ class HelpScreen(ModalScreen[None]):
                 rows = [(f"/{name}", description) for name, (_, description) in COMMANDS.items()]
                 soft = ("/think, /no_think", "Turn thinking on or off from this message on; part of the message")
                 yield from self._table("Commands, as a message", [*rows, soft])
-                rows = [(key_name(key), b.description) for key, b in inherited_bindings_of(Composer).items()]
+                inherited = inherited_bindings_of(Composer, (place for _, place in self._groups))
+                rows = [(key_name(key), binding.description) for key, binding in inherited.items()]
                 yield from self._table("Editing", rows)
 
     def on_mount(self) -> None:
