@@ -3,19 +3,19 @@
 import time
 from collections.abc import Callable
 
-from qwenchat.chat.commands import AnswerNow, LoadModel, ReadAhead, Stop
-from qwenchat.chat.errors import LibraryError, NoThought, PromptEmpty, QwenchatError, TurnInProgress
+from qwenchat.chat.commands import AnswerNow, LoadModel, ReadAhead, StartTurn
+from qwenchat.chat.errors import NoThought, PromptEmpty, QwenchatError, TurnInProgress
 from qwenchat.chat.events import (
     Event,
+    LoadEvent,
     LoadFailed,
     LoadProgressed,
     ModelLoaded,
     SaveFailed,
     TurnEnded,
     TurnFailed,
-    TurnStopped,
 )
-from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart, new_id
+from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart
 from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport
 from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION, SamplingOverrides
@@ -23,7 +23,9 @@ from qwenchat.chat.thinking import ThinkingSwitch, budget_kept, open_thought, so
 from qwenchat.chat.tree import MessageTree
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
-from qwenchat.library.pending import Pending
+from qwenchat.loading import Loading
+from qwenchat.record import Record
+from qwenchat.running import Running
 from qwenchat.turn import Phase, Turn
 
 
@@ -51,27 +53,48 @@ class Session:
         self.thinking_budget = thinking_budget
         """Most tokens of thought in this conversation from the next turn on; None for no limit."""
         self._usual_budget = thinking_budget
-        self.conversation: str | None = None
-        """The id of the saved conversation; None until the first message."""
-        self.tree = MessageTree()
-        self.model: ModelInfo | None = None
-        self.loading: LoadProgressed | None = None
-        """The latest word about the model being loaded; None when none is."""
-        self.load_error: QwenchatError | None = None
+        self._out: list[Event] = []
+        self._record = Record(library, self._out.append)
+        self._loading = Loading(worker)
         self._worker = worker
         self._clock = clock
         self._switch = ThinkingSwitch(thinking)
-        self._turn: Turn | None = None
+        self._running = Running(worker, self._record, self._asked, self._out.append, clock)
         self._turns = 0
-        self._loads = 0
-        """How many loads were asked for and have not ended; only the latest one counts."""
-        self._unsaved = Pending(library)
         self._closed = False
         self._ahead_due = False
         """Whether there is something new that the model could read ahead."""
-        self._out: list[Event] = []
 
     # What the screen shows
+
+    @property
+    def conversation(self) -> str | None:
+        """The id of the saved conversation; None until the first message."""
+        return self._record.conversation
+
+    @property
+    def tree(self) -> MessageTree:
+        """All messages of the conversation."""
+        return self._record.tree
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """The model that answers; None while there is none."""
+        return self._loading.model
+
+    @property
+    def loading(self) -> LoadProgressed | None:
+        """The latest word about the model being loaded; None when none is."""
+        return self._loading.progress
+
+    @property
+    def load_error(self) -> QwenchatError | None:
+        """Why the latest load failed."""
+        return self._loading.error
+
+    @property
+    def _turn(self) -> Turn | None:
+        return self._running.turn
 
     @property
     def busy(self) -> bool:
@@ -120,7 +143,7 @@ class Session:
     @property
     def unsaved(self) -> int:
         """How many replies could not be written yet and are only in memory."""
-        return len(self._unsaved)
+        return self._record.unsaved
 
     @property
     def broken_off(self) -> bool:
@@ -136,10 +159,7 @@ class Session:
 
     def load(self, command: LoadModel) -> None:
         """Make a model ready; messages may be sent meanwhile and are answered when it is."""
-        self.loading = LoadProgressed("starting")
-        self.load_error = None
-        self._loads += 1
-        self._worker.send(command)
+        self._loading.begin(command)
 
     def send(self, text: str) -> Message:
         """Save the user's message, then ask the model.
@@ -191,17 +211,11 @@ class Session:
         timeline = self.library.timeline(reply.id)
         turn = Turn.going_on(self._turns, reply, thought, timeline, self._clock())
         self.tree.replace(turn.reply)
-        self._start(turn)
+        self._running.begin(turn, ready=self.loading is None)
 
     def stop(self) -> None:
         """End the running turn, keeping what has come; does nothing when none is running."""
-        if self._turn is None:
-            return
-        self._turn.phase = Phase.STOPPING
-        if self._turn.asked:
-            self._worker.send(Stop(self._turn.number))
-        else:
-            self._end(TurnStopped(self._turn.number))
+        self._running.stop()
 
     def toggle_thinking(self) -> bool:
         """Turn thinking on or off for the next message and say which it now is.
@@ -213,18 +227,18 @@ class Session:
 
     def new(self) -> None:
         """Leave this conversation, saved as it is, and begin an empty one."""
-        self._abandon_turn()
-        self.conversation = None
-        self.tree = MessageTree()
+        self._running.abandon()
+        self._record.begin()
         self.thinking_budget = self._usual_budget
         self._switch.forget()
 
     def resume(self, conversation: str) -> None:
         """Go on with a saved conversation; raises ConversationNotFound, leaving this one as it is."""
+        if conversation == self.conversation:
+            self._running.abandon()
         stored = self.library.read(conversation)
-        self._abandon_turn()
-        self.conversation = stored.id
-        self.tree = MessageTree(stored.messages, stored.leaf)
+        self._running.abandon()
+        self._record.open(stored)
         self.thinking_budget = budget_kept(self.path) if self._usual_budget is None else self._usual_budget
         self._switch.forget()
         self._ahead_due = True
@@ -232,17 +246,16 @@ class Session:
     def select(self, message_id: str) -> None:
         """Read the branch through `message_id`. Raises TurnInProgress."""
         self._require_idle()
-        self.tree.select(message_id)
-        if self.conversation and self.tree.leaf:
-            self.library.select(self.conversation, self.tree.leaf)
+        self._record.select(message_id)
 
     def poll(self) -> list[Event]:
         """Record what the worker reported and return the events that concern the screen, oldest first."""
         for event in self._worker.events.drain():
             self._take(event)
-        self._checkpoint_if_due()
+        self._running.checkpoint_if_due()
         self._read_ahead_if_due()
-        events, self._out = self._out, []
+        events = self._out[:]
+        self._out.clear()
         return events
 
     def wait(self, timeout_s: float) -> list[Event]:
@@ -256,8 +269,8 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        self._abandon_turn()
-        self._write_unsaved()
+        self._running.abandon()
+        self._record.write(self._clock())
         self._worker.close()
         self.library.close()
 
@@ -273,15 +286,9 @@ class Session:
     def _say(self, text: str, parent: str | None) -> Message:
         self._require_idle()
         text = self._switch.said_in(text)
-        conversation = self.conversation or new_id()
         before = self._system_message() if parent is None else ()
         user = Message(Role.USER, (TextPart(text),), parent=before[0].id if before else parent)
-        if error := self._write_unsaved():
-            raise error
-        self.library.save_all(conversation, (*before, user))
-        self.conversation = conversation
-        for message in (*before, user):
-            self.tree.add(message)
+        self._record.say((*before, user), self._clock())
         self._switch.forget()
         self._begin_turn(user.id)
         return user
@@ -295,23 +302,17 @@ class Session:
         self._turns += 1
         turn = Turn(self._turns, parent, self._clock(), extra)
         self.tree.add(turn.reply)
-        self._start(turn)
+        self._running.begin(turn, ready=self.loading is None)
 
-    def _start(self, turn: Turn) -> None:
-        """Ask the model, or wait with that until it is loaded."""
-        self._turn = turn
-        if self.loading is None:
-            self._dispatch(turn)
+    def _asked(self, turn: Turn) -> StartTurn:
+        """The command for a turn. Without a soft switch the model is asked as the hard one says.
 
-    def _dispatch(self, turn: Turn) -> None:
-        """Ask the model. The reply is on disk first, so that a crash leaves a trace of it.
-
-        Without a soft switch the model is asked as the hard one says. An earlier /no_think holds on, also when the
-        message it stands in does not fit the context any more: the hard switch is off then too.
+        An earlier /no_think holds on, also when the message it stands in does not fit the context any more: the hard
+        switch is off then too.
         """
         history = self.tree.path(turn.reply.parent)
         hard = self._switch.on and soft_switch_in_force(history) is not False
-        command = turn.ask(
+        return turn.ask(
             history,
             self.model,
             self.overrides,
@@ -319,69 +320,27 @@ class Session:
             will_think=thinks(self.support, hard, history),
             budget=self.thinking_budget,
         )
-        self._save(turn)
-        self._worker.send(command)
 
     def _take(self, event: Event) -> None:
         match event:
-            case LoadProgressed():
-                self.loading = event
-            case ModelLoaded() | LoadFailed():
-                self._loads -= 1
-                if self._loads == 0:
-                    self._end_load(event)
-                return
+            case LoadProgressed() | ModelLoaded() | LoadFailed():
+                if self._loading.take(event):
+                    self._out.append(event)
+                    self._go_on_after_load(event)
             case SaveFailed():
-                pass
+                self._out.append(event)
             case _:
-                turn = self._turn
-                if turn is None or event.turn != turn.number:
-                    return
-                if isinstance(event, TurnEnded):
-                    self._end(event)
-                    return
-                turn.take(event)
-        self._out.append(event)
+                self._running.take(event)
+                self._ahead_due |= isinstance(event, TurnEnded)
 
-    def _end_load(self, event: ModelLoaded | LoadFailed) -> None:
+    def _go_on_after_load(self, event: LoadEvent) -> None:
         """Let the turn that waits for the model begin, or fail with the load."""
-        self.loading = None
-        self._out.append(event)
-        waiting = self._turn if self._turn and not self._turn.asked else None
         if isinstance(event, ModelLoaded):
-            self.model, self.load_error = event.model, None
             self._ahead_due = True
-            if waiting:
-                self._dispatch(waiting)
-        else:
-            self.model, self.load_error = None, event.error
-            if waiting:
-                self._end(TurnFailed(waiting.number, event.error))
-
-    def _end(self, event: TurnEnded) -> None:
-        """Put the reply's last word on disk, then let the event out."""
-        turn = self._turn
-        if turn is None:
-            return
-        turn.end(event)
-        self._save(turn)
-        self._turn = None
-        self._ahead_due = True
-        self._out.append(event)
-
-    def _abandon_turn(self) -> None:
-        """End a running turn at once, as when leaving the chat; late events of it are dropped."""
-        if self._turn is not None:
-            self.stop()
-        if self._turn is not None:
-            self._end(TurnStopped(self._turn.number))
-
-    def _checkpoint_if_due(self) -> None:
-        turn, now = self._turn, self._clock()
-        if turn and turn.checkpoint_is_due(now):
-            self._save(turn)
-        elif self._unsaved.retry_is_due(now):
-            self._write_unsaved()
+            if self._running.waiting:
+                self._running.ask()
+        elif isinstance(event, LoadFailed) and self._turn is not None and self._running.waiting:
+            self._running.end(TurnFailed(self._turn.number, event.error))
 
     def _read_ahead_if_due(self) -> None:
         """Let the model read the conversation while nobody waits for it, so that the next reply begins sooner."""
@@ -390,22 +349,6 @@ class Session:
             # The thought that `answer_now` would go on from stays in the model's memory.
             if self.tree.leaf is not None and not self.broken_off:
                 self._worker.send(ReadAhead(self.tree.path(), self._switch.on))
-
-    def _save(self, turn: Turn) -> None:
-        """Write the reply as it stands."""
-        reply = turn.saved(self._clock())
-        self.tree.replace(reply)
-        if self.conversation is not None:
-            self._unsaved.put(self.conversation, reply, turn.growing.timeline)
-            self._write_unsaved()
-
-    def _write_unsaved(self) -> LibraryError | None:
-        """Write what is not on disk yet; that it fails is reported once."""
-        failed_before = self._unsaved.failing
-        error = self._unsaved.write(self._clock())
-        if error is not None and not failed_before:
-            self._out.append(SaveFailed(error))
-        return error
 
 
 def _repeats(message: Message) -> bool:

@@ -1,0 +1,75 @@
+"""The conversation that is open, in memory and on disk."""
+
+from collections.abc import Callable, Sequence
+
+from qwenchat.chat.errors import LibraryError
+from qwenchat.chat.events import SaveFailed
+from qwenchat.chat.messages import Message, new_id
+from qwenchat.chat.timeline import Tick
+from qwenchat.chat.tree import MessageTree
+from qwenchat.library.library import Conversation, Library
+from qwenchat.library.pending import Pending
+
+
+class Record:
+    """A tree of messages that is written down as it changes; what cannot be written is kept, and written later."""
+
+    def __init__(self, library: Library, report: Callable[[SaveFailed], None]) -> None:
+        """`report` is told, once, when writing begins to fail."""
+        self.conversation: str | None = None
+        """The id of the saved conversation; None until the first message."""
+        self.tree = MessageTree()
+        self._library = library
+        self._unsaved = Pending(library)
+        self._report = report
+
+    @property
+    def unsaved(self) -> int:
+        """How many replies could not be written yet and are only in memory."""
+        return len(self._unsaved)
+
+    def begin(self) -> None:
+        """Turn to a conversation that has no message yet."""
+        self.conversation = None
+        self.tree = MessageTree()
+
+    def open(self, stored: Conversation) -> None:
+        """Turn to a saved conversation."""
+        self.conversation = stored.id
+        self.tree = MessageTree(stored.messages, stored.leaf)
+
+    def say(self, messages: Sequence[Message], now: float) -> None:
+        """Add what was said, once it is on disk; raises LibraryError when it cannot be, having added nothing."""
+        if error := self.write(now):
+            raise error
+        conversation = self.conversation or new_id()
+        self._library.save_all(conversation, messages)
+        self.conversation = conversation
+        for message in messages:
+            self.tree.add(message)
+
+    def keep(self, reply: Message, ticks: Sequence[Tick], now: float) -> None:
+        """Write a reply as it stands, in place of its earlier version."""
+        self.tree.replace(reply)
+        if self.conversation is not None:
+            self._unsaved.put(self.conversation, reply, ticks)
+            self.write(now)
+
+    def select(self, message_id: str) -> None:
+        """Read the branch through `message_id`, also when the conversation is opened again."""
+        self.tree.select(message_id)
+        if self.conversation and self.tree.leaf:
+            self._library.select(self.conversation, self.tree.leaf)
+
+    def write_if_due(self, now: float) -> None:
+        """Try again what could not be written, if the last attempt is a while ago."""
+        if self._unsaved.retry_is_due(now):
+            self.write(now)
+
+    def write(self, now: float) -> LibraryError | None:
+        """Write what is not on disk yet."""
+        failed_before = self._unsaved.failing
+        error = self._unsaved.write(now)
+        if error is not None and not failed_before:
+            self._report(SaveFailed(error))
+        return error
