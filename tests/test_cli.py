@@ -366,7 +366,7 @@ def test_list_and_show_what_is_saved_with_partial_replies_marked() -> None:
     keep("bcd234", Message(Role.USER, (TextPart("newer"),)))
     lines = run("list").stdout.decode().splitlines()
     assert [line.split()[0] for line in lines] == ["bcd234", "abc123"]
-    assert lines[1].endswith("Why is")
+    assert lines[1].endswith("Why is this?")
     assert lines[0].index("newer") == lines[1].index("Why")
     shown = run("show", "abc").stdout.decode()
     assert "[interrupted]" in shown

@@ -99,5 +99,17 @@ class LibraryNewer(LibraryError):
     """The database was written by a newer qwenchat; it was left untouched."""
 
 
+class ConversationPresent(LibraryError):
+    """The conversation that is to be taken in is here already, with the same messages."""
+
+
 class ConversationNotFound(LibraryError):
     """No saved conversation has that id, or several begin with it."""
+
+
+class ImportFailed(QwenchatError):
+    """A file of conversations that cannot be read."""
+
+
+class ExportFailed(QwenchatError):
+    """An export that cannot be written; what was there before is untouched."""

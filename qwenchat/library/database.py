@@ -12,6 +12,8 @@ from qwenchat.library.migrations import MIGRATIONS
 
 _WAL_SAFE = (3, 51, 3)
 """Before this version, WAL with several writers can corrupt the file."""
+BUSY_S = 10.0
+"""How long another program is waited for that is writing."""
 _JOURNALS = ("-wal", "-shm", "-journal")
 
 
@@ -24,7 +26,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _require_writable(path)
-        connection = sqlite3.connect(path or ":memory:", timeout=10, isolation_level=None)
+        connection = sqlite3.connect(path or ":memory:", timeout=BUSY_S, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise LibraryUnwritable(f"{path} cannot be opened: {error}.", "Check the folder.") from error
     try:
@@ -36,6 +38,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
         connection.execute(f"pragma journal_mode={'wal' if sqlite3.sqlite_version_info >= _WAL_SAFE else 'delete'}")
         connection.execute("pragma synchronous=full")
         connection.execute("pragma foreign_keys=on")
+        connection.execute("pragma secure_delete=on")
         if version < len(MIGRATIONS):
             _migrate(connection, path, version)
         if path is not None:
@@ -43,11 +46,13 @@ def connect(path: Path | None) -> sqlite3.Connection:
     except LibraryNewer:
         connection.close()
         raise
-    except (sqlite3.OperationalError, OSError) as error:
+    except (LibraryUnwritable, OSError) as error:
         connection.close()
         raise LibraryUnwritable(f"{path} cannot be written: {error}.", "Check the disk and the folder.") from error
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
         connection.close()
+        if _refused(error):
+            raise LibraryUnwritable(f"{path} cannot be written: {error}.", "Check the disk and the folder.") from error
         raise LibraryDamaged(f"{path} is damaged: {error}.", "It is set aside, and a new one is begun.") from error
     return connection
 
@@ -98,7 +103,7 @@ def _migrate(connection: sqlite3.Connection, path: Path | None, version: int) ->
     if version and path is not None:
         with sqlite3.connect(path.with_name(f"{path.stem}.before-v{len(MIGRATIONS)}.sqlite3")) as backup:
             connection.backup(backup)
-    with transaction(connection):
+    with _all_or_nothing(connection):
         version = connection.execute("pragma user_version").fetchone()[0]
         for step in MIGRATIONS[version:]:
             for statement in step.split(";"):
@@ -110,17 +115,44 @@ def _migrate(connection: sqlite3.Connection, path: Path | None, version: int) ->
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All or nothing; durable when it returns. Raises LibraryUnwritable when the disk refuses."""
     try:
+        with _all_or_nothing(connection):
+            yield
+    except (sqlite3.Error, OSError) as error:
+        remedy = "Free some space." if _is_full(error) else "`qwenchat doctor` examines the library."
+        raise LibraryUnwritable(f"The conversation could not be saved: {error}.", remedy) from error
+
+
+@contextmanager
+def _all_or_nothing(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
         connection.execute("begin immediate")
         yield
         connection.execute("commit")
-    except (sqlite3.Error, OSError) as error:
-        if connection.in_transaction:
-            connection.execute("rollback")
-        raise LibraryUnwritable(f"The conversation could not be saved: {error}.", "Free some space.") from error
     except BaseException:
         if connection.in_transaction:
             connection.execute("rollback")
         raise
+
+
+_REFUSALS = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
+
+
+def _refused(error: sqlite3.Error) -> bool:
+    """Whether the system would not do it, as opposed to a file that makes no sense."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _REFUSALS
+
+
+def _is_full(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 @contextmanager
@@ -128,7 +160,7 @@ def reading() -> Iterator[None]:
     """Whatever reading may raise, as a LibraryError that names it."""
     try:
         yield
-    except (sqlite3.Error, ValueError, TypeError) as error:
+    except (sqlite3.Error, ValueError, TypeError, RecursionError, OverflowError) as error:
         raise LibraryError(
             f"Saved conversations could not be read: {error}.", "`qwenchat doctor` examines them."
         ) from error

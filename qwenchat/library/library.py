@@ -1,45 +1,21 @@
 """Saved conversations."""
 
 import sqlite3
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from qwenchat.chat.errors import ConversationNotFound, LibraryDamaged, LibraryUnwritable
+from qwenchat.chat.errors import ConversationNotFound, LibraryDamaged, LibraryError, LibraryUnwritable
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.chat.timeline import Tick
 from qwenchat.library import encoding, timeline
+from qwenchat.library.bin import Bin
+from qwenchat.library.conversation import Conversation, Summary, not_found, summaries, whole
 from qwenchat.library.database import connect, copy_in_memory, reading, set_aside, transaction
+from qwenchat.library.saving import put_conversation, put_draft, put_message, titled
 from qwenchat.library.writers import Writer
 
-_TITLE = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """One row of the list of conversations."""
-
-    id: str
-    title: str
-    created: float
-    updated: float
-    model: str
-    messages: int
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """A whole conversation, parents before children."""
-
-    id: str
-    title: str
-    created: float
-    updated: float
-    messages: tuple[Message, ...]
-    leaf: str | None
-    draft: str
+__all__ = ["Conversation", "Library", "Summary"]
 
 
 class Library:
@@ -50,7 +26,9 @@ class Library:
         """What the reader must know about saving; empty when all is well."""
         self._connection = connection
         self._writer = writer
+        self._bin = Bin(connection)
         self._mark_interrupted()
+        self._purge(own=False)
 
     @classmethod
     def open(cls, path: Path) -> "Library":
@@ -93,83 +71,53 @@ class Library:
                 self._write(conversation, message, ())
 
     def _write(self, conversation: str, message: Message, ticks: Sequence[Tick]) -> None:
-        now = time.time()
         writer = self._writer.claim() if message.status is Status.STREAMING else None
-        title = _title(message.text) if message.role is Role.USER else ""
-        self._connection.execute(
-            "insert into conversations (id, title, created, updated, leaf) values (?, ?, ?, ?, ?)"
-            " on conflict (id) do update set updated = excluded.updated, leaf = excluded.leaf,"
-            " title = case title when '' then excluded.title else title end",
-            (conversation, title, now, now, message.id),
-        )
-        self._connection.execute(
-            "insert into messages values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " on conflict (id) do update set parts = excluded.parts, status = excluded.status,"
-            " note = excluded.note, provenance = excluded.provenance, timeline = excluded.timeline,"
-            " writer = excluded.writer",
-            (
-                message.id,
-                conversation,
-                message.parent,
-                str(message.role),
-                encoding.pack_parts(message.parts),
-                message.created,
-                str(message.status),
-                encoding.clean(message.note),
-                encoding.pack_provenance(message.provenance),
-                timeline.pack(ticks) if ticks else None,
-                writer,
-            ),
-        )
+        put_message(self._connection, conversation, message, ticks, writer)
 
-    def conversations(self, limit: int | None = None, offset: int = 0) -> list[Summary]:
-        """The conversations, newest first; `messages` counts those of the user and the model."""
+    def import_conversation(self, given: Conversation, timelines: Mapping[str, Sequence[Tick]] = {}) -> str:
+        """Take in a whole conversation, or nothing of it, and return the id it has here.
+
+        It gets another id when its own stands for something else here. What is hidden in it is left out. Raises
+        ConversationPresent when it is here already with the same messages, and LibraryUnwritable.
+        """
+        with transaction(self._connection):
+            return put_conversation(self._connection, given, timelines)
+
+    def conversations(self, limit: int | None = None, offset: int = 0, *, archived: bool = False) -> list[Summary]:
+        """The conversations, pinned ones first, then the latest; with `archived` those that are, else the others.
+
+        `messages` counts those of the user and the model.
+        """
         with reading():
-            rows = self._connection.execute(
-                "select id, title, created, updated,"
-                " coalesce((select json_extract(cast(provenance as text), '$.model.name') from messages"
-                "   where conversation = c.id and json_valid(cast(provenance as text))"
-                "   order by rowid desc limit 1), ''),"
-                " (select count(*) from messages where conversation = c.id and role in ('user', 'assistant'))"
-                " from conversations c order by updated desc limit ? offset ?",
-                (-1 if limit is None else limit, offset),
-            )
-            return [Summary(*row) for row in rows]
+            return summaries(self._connection, limit, offset, archived)
 
     def read(self, conversation: str) -> Conversation:
         """All of a conversation; raises ConversationNotFound, and LibraryError when its rows make no sense."""
         with reading():
-            row = self._connection.execute(
-                "select id, title, created, updated, leaf from conversations where id = ?", (conversation,)
-            ).fetchone()
-            if row is None:
-                raise _not_found(conversation)
-            rows = self._connection.execute(
-                "select id, parent, role, parts, created, status, note, provenance from messages"
-                " where conversation = ? order by rowid",
-                (conversation,),
-            )
-            messages = tuple(_message(row) for row in rows)
-        id_, title, created, updated, leaf = row
-        return Conversation(id_, title, created, updated, messages, leaf, self.draft(id_))
+            return whole(self._connection, conversation, self.draft(conversation))
 
     def resolve(self, prefix: str) -> str:
         """The id that begins with `prefix`; raises ConversationNotFound when there is none or more than one."""
         with reading():
             rows = self._connection.execute(
-                "select id from conversations where substr(id, 1, length(?1)) = ?1 limit 5", (prefix,)
+                "select id from conversations where substr(id, 1, length(?1)) = ?1 and deleted is null"
+                " order by id != ?1 limit 5",
+                (prefix,),
             ).fetchall()
         if not rows or not prefix:
-            raise _not_found(prefix)
-        if len(rows) == 1:
+            raise not_found(prefix)
+        if len(rows) == 1 or rows[0][0] == prefix:
             return str(rows[0][0])
         several = ", ".join(row[0] for row in rows)
         raise ConversationNotFound(f"Several conversations begin with {prefix}: {several}.", "Give more digits.")
 
     def latest(self) -> str | None:
-        """The id of the conversation that changed last."""
-        summaries = self.conversations(limit=1)
-        return summaries[0].id if summaries else None
+        """The id of the conversation that changed last, archived ones aside."""
+        with reading():
+            row = self._connection.execute(
+                "select id from conversations where deleted is null and archived = 0 order by updated desc limit 1"
+            ).fetchone()
+        return str(row[0]) if row else None
 
     def timeline(self, message: str) -> tuple[Tick, ...]:
         """When each piece of a reply came; empty when that is not known."""
@@ -183,23 +131,60 @@ class Library:
             self._connection.execute("update conversations set leaf = ? where id = ?", (leaf, conversation))
 
     def rename(self, conversation: str, title: str) -> None:
-        """Give a conversation another title."""
+        """Give a conversation a title that stays; a blank one makes it be named by what is said in it again."""
+        line = " ".join(encoding.clean(title).split())
         with transaction(self._connection):
-            self._connection.execute("update conversations set title = ? where id = ?", (_title(title), conversation))
+            self._connection.execute(
+                "update conversations set title = ?, renamed = ? where id = ?", (line, bool(line), conversation)
+            )
+            if not line:
+                self._entitle_again(conversation)
+
+    def _entitle_again(self, conversation: str) -> None:
+        rows = self._connection.execute(
+            "select parts from messages where conversation = ? and role = 'user' order by number", (conversation,)
+        )
+        title = ""
+        for (parts,) in rows:
+            with suppress(ValueError, TypeError):
+                said = Message(Role.USER, encoding.unpack_parts(parts)).text
+                title = titled(title, said)
+        self._connection.execute("update conversations set title = ? where id = ?", (title, conversation))
+
+    def pin(self, conversation: str, on: bool) -> None:
+        """Keep a conversation above the others, or no more."""
+        with transaction(self._connection):
+            self._connection.execute("update conversations set pinned = ? where id = ?", (on, conversation))
+
+    def archive(self, conversation: str, on: bool) -> None:
+        """Put a conversation out of the way, where only search and the archive's list find it, or bring it back."""
+        with transaction(self._connection):
+            self._connection.execute("update conversations set archived = ? where id = ?", (on, conversation))
 
     def delete(self, conversation: str) -> None:
-        """Delete a conversation and its messages."""
+        """Hide a conversation. It is removed from the disk when this library closes, or by a start an hour later."""
         with transaction(self._connection):
-            self._connection.execute("delete from conversations where id = ?", (conversation,))
-            self._connection.execute("delete from drafts where conversation = ?", (conversation,))
+            self._bin.delete(conversation)
+
+    def undelete(self, conversation: str) -> None:
+        """Bring a deleted conversation back."""
+        with transaction(self._connection):
+            self._bin.undelete(conversation)
+
+    def hide(self, messages: Iterable[str]) -> None:
+        """Delete messages, as `delete` does a conversation; what hangs on them moves up to what is left."""
+        with transaction(self._connection):
+            self._bin.hide(messages)
+
+    def unhide(self, messages: Iterable[str]) -> None:
+        """Bring deleted messages back."""
+        with transaction(self._connection):
+            self._bin.unhide(messages)
 
     def save_draft(self, conversation: str | None, text: str) -> None:
         """Keep what was typed and not sent; None stands for a chat that has not begun."""
         with transaction(self._connection):
-            self._connection.execute(
-                "insert into drafts values (?, ?) on conflict (conversation) do update set text = excluded.text",
-                (conversation or "", encoding.clean(text)),
-            )
+            put_draft(self._connection, conversation or "", text)
 
     def draft(self, conversation: str | None) -> str:
         """What was typed in that conversation and not sent."""
@@ -210,9 +195,17 @@ class Library:
         return str(row[0]) if row else ""
 
     def close(self) -> None:
-        """Close the file."""
+        """Remove what was deleted for good, and close the file."""
+        self._purge(own=True)
         self._connection.close()
         self._writer.close()
+
+    def _purge(self, *, own: bool) -> None:
+        """Remove what was deleted; where that cannot be, a later start does it."""
+        with suppress(LibraryError), reading():
+            if self._bin.due(own=own):
+                with transaction(self._connection):
+                    self._bin.purge(own=own)
 
     def _mark_interrupted(self) -> None:
         """Replies whose writer died stay as they are, and are marked so."""
@@ -224,32 +217,11 @@ class Library:
             with transaction(self._connection):
                 for token in dead:
                     self._connection.execute(
+                        "insert into unsearched (message) select number from messages where writer = ?", (token,)
+                    )
+                    self._connection.execute(
                         "update messages set status = 'interrupted', note = 'interrupted', writer = null"
                         " where writer = ?",
                         (token,),
                     )
         self._writer.remove_stale()
-
-
-def _message(row: tuple[Any, ...]) -> Message:
-    id_, parent, role, parts, created, status, note, provenance = row
-    return Message(
-        role=Role(role),
-        parts=encoding.unpack_parts(parts),
-        parent=parent,
-        id=id_,
-        created=created,
-        status=Status(status),
-        note=note,
-        provenance=encoding.unpack_provenance(provenance),
-    )
-
-
-def _not_found(conversation: str) -> ConversationNotFound:
-    return ConversationNotFound(f"There is no conversation {conversation}.", "`qwenchat list` shows them.")
-
-
-def _title(text: str) -> str:
-    """The first line that says something, cut to a length that fits a list."""
-    line = next((line.strip() for line in encoding.clean(text).splitlines() if line.strip()), "")
-    return line if len(line) <= _TITLE else line[: _TITLE - 1].rstrip() + "…"

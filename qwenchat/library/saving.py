@@ -1,0 +1,144 @@
+"""Messages into the database, one row each."""
+
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from qwenchat.chat.errors import ConversationPresent
+from qwenchat.chat.messages import Message, Role, Status, new_id
+from qwenchat.chat.text import safe
+from qwenchat.chat.timeline import Tick
+from qwenchat.chat.title import title_after
+from qwenchat.library import encoding, timeline
+from qwenchat.library.bin import without
+from qwenchat.library.conversation import Conversation, as_date, as_text, in_order, whole
+
+_READ_FOR_TITLE = 20_000
+"""Characters of a message that are looked at to name a conversation."""
+
+
+def put_message(
+    connection: sqlite3.Connection, conversation: str, message: Message, ticks: Sequence[Tick], writer: str | None
+) -> None:
+    """Insert or update a message, and its conversation with it; `writer` is the process that is still writing it."""
+    now = time.time()
+    connection.execute(
+        "insert into conversations (id, title, created, updated, leaf) values (?, '', ?, ?, ?)"
+        " on conflict (id) do update set updated = excluded.updated, leaf = excluded.leaf",
+        (conversation, now, now, message.id),
+    )
+    if message.role is Role.USER:
+        _entitle(connection, conversation, message.text)
+    if message.provenance is not None:
+        connection.execute(
+            "update conversations set model = ?1 where id = ?2 and model != ?1",
+            (encoding.clean(message.provenance.model.name), conversation),
+        )
+    _put(connection, conversation, message, ticks, writer)
+
+
+def _put(
+    connection: sqlite3.Connection, conversation: str, message: Message, ticks: Sequence[Tick], writer: str | None
+) -> None:
+    (number,) = connection.execute(
+        "insert into messages (id, conversation, parent, role, parts, created, status, note, provenance, timeline,"
+        " writer) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " on conflict (id) do update set parts = excluded.parts, status = excluded.status,"
+        " note = excluded.note, provenance = excluded.provenance, timeline = excluded.timeline,"
+        " writer = excluded.writer returning number",
+        (
+            message.id,
+            conversation,
+            message.parent,
+            str(message.role),
+            encoding.pack_parts(message.parts),
+            message.created,
+            str(message.status),
+            encoding.clean(message.note),
+            encoding.pack_provenance(message.provenance),
+            timeline.pack(ticks) if ticks else None,
+            writer,
+        ),
+    ).fetchone()
+    if writer is None:
+        connection.execute("insert into unsearched (message) values (?)", (number,))
+
+
+def _entitle(connection: sqlite3.Connection, conversation: str, said: str) -> None:
+    """Name the conversation by what was said, unless it has a good name already."""
+    title, renamed = connection.execute(
+        "select title, renamed from conversations where id = ?", (conversation,)
+    ).fetchone()
+    if not renamed and (better := titled(as_text(title), said)) != title:
+        connection.execute("update conversations set title = ? where id = ?", (better, conversation))
+
+
+def titled(title: str, said: str) -> str:
+    """The title of a conversation that was called `title` once `said` is said; no escape sequence gets into it."""
+    return encoding.clean(title_after(title, safe(said[:_READ_FOR_TITLE])))
+
+
+def put_conversation(
+    connection: sqlite3.Connection, given: Conversation, timelines: Mapping[str, Sequence[Tick]]
+) -> str:
+    """Insert a conversation as it is, but for what is hidden, and return the id it has here.
+
+    Where another one has its id, or has messages with the same ids, it gets new ones.
+    Raises ConversationPresent when it is here already, with the same messages.
+    """
+    messages = tuple(without(tuple(in_order(given.messages)), given.hidden))
+    messages = tuple(_ended(message) for message in messages)
+    taken = connection.execute("select deleted from conversations where id = ?", (given.id,)).fetchone()
+    if taken and taken[0] is None:
+        there = whole(connection, given.id, "")
+        if tuple(without(there.messages, there.hidden)) == messages:
+            raise ConversationPresent(f"{given.id} is here already.", "It was left as it is.")
+    id_ = new_id() if taken else given.id
+    ids = _fresh_ids(connection, messages)
+    leaf = given.leaf if given.leaf in ids else messages[-1].id if messages else None
+    connection.execute(
+        "insert into conversations (id, title, created, updated, leaf, pinned, archived) values (?, ?, ?, ?, ?, ?, ?)",
+        (
+            id_,
+            encoding.clean(given.title),
+            as_date(given.created),
+            as_date(given.updated),
+            ids[leaf] if leaf else None,
+            given.pinned,
+            given.archived,
+        ),
+    )
+    for message in messages:
+        ticks = timelines.get(message.id, ())
+        parent = ids[message.parent] if message.parent else None
+        _put(connection, id_, replace(message, id=ids[message.id], parent=parent), ticks, None)
+        if message.provenance is not None:
+            model = encoding.clean(message.provenance.model.name)
+            connection.execute("update conversations set model = ? where id = ?", (model, id_))
+    if given.draft:
+        put_draft(connection, id_, given.draft)
+    return id_
+
+
+def put_draft(connection: sqlite3.Connection, conversation: str, text: str) -> None:
+    """Keep what was typed and not sent; '' stands for a chat that has not begun."""
+    connection.execute(
+        "insert into drafts values (?, ?) on conflict (conversation) do update set text = excluded.text",
+        (conversation, encoding.clean(text)),
+    )
+
+
+def _ended(message: Message) -> Message:
+    """A reply that was being written elsewhere is not being written here."""
+    if message.status is not Status.STREAMING:
+        return message
+    return replace(message, status=Status.INTERRUPTED, note=message.note or str(Status.INTERRUPTED))
+
+
+def _fresh_ids(connection: sqlite3.Connection, messages: Sequence[Message]) -> dict[str, str]:
+    """The id of each message here: its own, or new ones for all when one of them is taken."""
+    ids = {message.id: message.id for message in messages}
+    if any(connection.execute("select 1 from messages where id = ?", (id_,)).fetchone() for id_ in ids):
+        return {id_: new_id() for id_ in ids}
+    return ids
