@@ -1,0 +1,235 @@
+"""The program's own JSON: all of a conversation, which comes back exactly. docs/export-format.md describes it."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.events import Channel
+from qwenchat.chat.messages import Message, Part, Role, Status
+from qwenchat.chat.provenance import Provenance
+from qwenchat.chat.text import safe_json
+from qwenchat.chat.timeline import Tick
+from qwenchat.library import encoding
+from qwenchat.library.bin import nearest, without
+from qwenchat.library.conversation import Conversation, as_date
+from qwenchat.library.exchange.found import Found, Unreadable
+from qwenchat.library.exchange.mend import Node, derived_id, tree_of
+
+FORMAT, VERSION = "qwenchat", 1
+KINDS = ("text", "reasoning", "tool_call", "tool_result")
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_TITLE = 200
+_LONGEST_MS = 10**12
+_LARGEST = 2**53
+"""Numbers up to here mean the same to every reader of JSON."""
+
+Timelines = Mapping[str, tuple[Tick, ...]]
+
+
+def written(conversations: Iterable[tuple[Conversation, Timelines]]) -> Iterator[str]:
+    """The file that holds these conversations, in pieces: the same text whenever they are the same."""
+    yield f'{{"format": "{FORMAT}", "version": {VERSION}, "conversations": ['
+    comma = "\n"
+    for conversation, timelines in conversations:
+        yield comma + safe_json(record_of(conversation, timelines))
+        comma = ",\n"
+    yield "\n]}\n"
+
+
+def record_of(conversation: Conversation, timelines: Timelines) -> dict[str, Any]:
+    """A conversation as the objects of JSON; what is hidden is left out."""
+    parents = {message.id: message.parent for message in conversation.messages}
+    messages = without(conversation.messages, conversation.hidden)
+    return {
+        "id": conversation.id,
+        "title": conversation.title,
+        "created": conversation.created,
+        "updated": conversation.updated,
+        "pinned": conversation.pinned,
+        "archived": conversation.archived,
+        "leaf": nearest(conversation.leaf, parents, conversation.hidden),
+        "draft": conversation.draft,
+        "messages": [_message_record(message, timelines.get(message.id, ())) for message in messages],
+    }
+
+
+def _message_record(message: Message, ticks: tuple[Tick, ...]) -> dict[str, Any]:
+    unfinished = message.status is Status.STREAMING
+    return {
+        "id": message.id,
+        "parent": message.parent,
+        "role": message.role,
+        "created": message.created,
+        "status": Status.INTERRUPTED if unfinished else message.status,
+        "note": message.note or (str(Status.INTERRUPTED) if unfinished else ""),
+        "parts": msgspec.json.decode(encoding.pack_parts(message.parts)),
+        "provenance": msgspec.to_builtins(message.provenance),
+        "timeline": [[tick.at_ms, tick.channel, tick.characters] for tick in ticks],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What every message of a file must have, and what it may."""
+
+    role: Role
+    parts: list[Any]
+    id: str = ""
+    parent: str | None = None
+    created: float = 0.0
+    status: Status = Status.COMPLETE
+    note: str = ""
+    provenance: Any = None
+    timeline: Any = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What a conversation of a file may have beside its messages."""
+
+    id: str = ""
+    title: str = ""
+    created: float = 0.0
+    updated: float = 0.0
+    pinned: bool = False
+    archived: bool = False
+    leaf: str | None = None
+    draft: str = ""
+
+
+def is_own(value: Mapping[str, Any]) -> bool:
+    """Whether an object of a file looks like one of `record_of`."""
+    messages = value.get("messages")
+    return isinstance(messages, list) and (
+        {"leaf", "draft"} <= value.keys() or any(isinstance(entry, dict) and "parts" in entry for entry in messages)
+    )
+
+
+def conversation_of(value: Mapping[str, Any]) -> Found:
+    """The conversation of `record_of`, as much of it as makes sense; raises Unreadable when nothing does."""
+    problems: list[str] = []
+    head = _head(value, problems)
+    entries = value.get("messages")
+    if not isinstance(entries, list):
+        raise Unreadable("its messages are not a list")
+    nodes: list[Node] = []
+    timelines: dict[str, tuple[Tick, ...]] = {}
+    for number, entry in enumerate(entries, 1):
+        where = f"message {number}"
+        node, ticks = _node(entry, where, problems)
+        nodes.append(node)
+        if ticks:
+            timelines[node.id] = ticks
+    tree = tree_of(nodes)
+    if entries and not tree.messages:
+        raise Unreadable(f"none of its messages can be read; {problems[0]}")
+    conversation = Conversation(
+        _id(head.id) or derived_id("own", msgspec.json.encode(head).decode(), *(m.text for m in tree.messages)),
+        encoding.clean(head.title)[:_TITLE],
+        as_date(head.created),
+        as_date(head.updated),
+        tree.messages,
+        tree.places.get(_id(head.leaf or "")),
+        encoding.clean(head.draft),
+        head.pinned,
+        head.archived,
+    )
+    return Found(conversation, timelines, (*problems, *tree.problems))
+
+
+def _head(value: Mapping[str, Any], problems: list[str]) -> _Head:
+    """What is beside the messages; what makes no sense there keeps its default."""
+    head = _Head()
+    for name in _Head.__dataclass_fields__:
+        if name in value:
+            try:
+                head = msgspec.convert({**msgspec.to_builtins(head), name: value[name]}, _Head)
+            except msgspec.ValidationError as error:
+                problems.append(str(error))
+    return head
+
+
+def _node(entry: Any, where: str, problems: list[str]) -> tuple[Node, tuple[Tick, ...]]:
+    """The place of a message in the tree, and when its pieces came; without the message where it makes no sense."""
+    try:
+        read = msgspec.convert(entry, _Entry)
+    except msgspec.ValidationError as error:
+        problems.append(f"{where}: {error}")
+        lost = entry if isinstance(entry, dict) else {}
+        id_, parent = lost.get("id"), lost.get("parent")
+        id_ = _id(id_) if isinstance(id_, str) else ""
+        return Node(id_ or derived_id(where), _id(parent) or None if isinstance(parent, str) else None, None, where), ()
+    id_ = _id(read.id) or derived_id(where, read.id)
+    message = Message(
+        role=read.role,
+        parts=tuple(_parts(read.parts, where, problems)),
+        parent=None if read.parent is None else _id(read.parent),
+        id=id_,
+        created=as_date(read.created),
+        status=read.status,
+        note=encoding.clean(read.note),
+        provenance=_provenance(read.provenance, where, problems),
+    )
+    if message.status is Status.STREAMING:
+        message = replace(message, status=Status.INTERRUPTED, note=message.note or str(Status.INTERRUPTED))
+    return Node(id_, message.parent, message, where), _ticks(read.timeline, where, problems)
+
+
+def _id(given: str) -> str:
+    """An id that is one, and for anything else one that is made of it."""
+    return given if not given or _ID.fullmatch(given) else derived_id(given)
+
+
+def _parts(entries: list[Any], where: str, problems: list[str]) -> Iterator[Part]:
+    for number, entry in enumerate(entries, 1):
+        try:
+            read = encoding.unpack_parts(msgspec.json.encode([_cleaned(entry)]))
+        except (ValueError, TypeError, AttributeError) as error:
+            problems.append(f"{where}, part {number}: {error}")
+            continue
+        if not read:
+            problems.append(f"{where}, part {number}: its kind is none of {', '.join(KINDS)}")
+        yield from read
+
+
+def _provenance(given: Any, where: str, problems: list[str]) -> Provenance | None:
+    if given is None:
+        return None
+    try:
+        packed = msgspec.json.encode(msgspec.convert(_cleaned(given), Provenance))
+        return encoding.unpack_provenance(packed)
+    except (ValueError, ConfigInvalid) as error:
+        problems.append(f"{where}: how it was made was left out: {error}")
+        return None
+
+
+def _ticks(given: Any, where: str, problems: list[str]) -> tuple[Tick, ...]:
+    """The timeline; none of it where a part makes no sense, since what follows hangs on it."""
+    try:
+        entries = msgspec.convert(given, list[tuple[int, Channel, int]])
+        last = 0
+        for at_ms, _, characters in entries:
+            if not (last <= at_ms <= _LONGEST_MS and 0 <= characters <= _LARGEST):
+                raise ValueError("its times must go forwards, and its numbers of characters make sense")
+            last = at_ms
+    except ValueError as error:
+        problems.append(f"{where}: its timeline was left out: {error}")
+        return ()
+    return tuple(Tick(*entry) for entry in entries)
+
+
+def _cleaned(value: Any) -> Any:
+    """The objects of JSON with lone surrogates replaced in every text."""
+    match value:
+        case str():
+            return encoding.clean(value)
+        case list():
+            return [_cleaned(entry) for entry in value]
+        case dict():
+            return {_cleaned(name): _cleaned(entry) for name, entry in value.items()}
+        case _:
+            return value

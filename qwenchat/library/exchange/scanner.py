@@ -1,0 +1,139 @@
+"""The values of a JSON file one after the other, in as much memory as the largest of them takes."""
+
+import json
+import re
+from typing import IO, Any
+
+from qwenchat.library.exchange.found import Unreadable
+
+LARGEST = 256 * 2**20
+"""Bytes of the largest value that is read; what is larger is skipped."""
+DEEPEST = 100
+"""How far values may be nested."""
+_CHUNK = 2**20
+
+_SPACE = re.compile(rb"[ \t\r\n]*+")
+_STRUCTURE = re.compile(rb'"|[\[{]++|[\]}]++')
+_IN_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_BARE = re.compile(rb'[^ \t\r\n,:"\[\]{}]*+')
+
+
+class Scanner:
+    """Goes through a file once, value by value; understands no more of JSON than where a value ends."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._chunk = b""
+        self._at = 0
+
+    def next_byte(self) -> bytes:
+        """The byte that comes after blanks, which is not taken; empty at the end of the file."""
+        while True:
+            self._at = _after(_SPACE, self._chunk, self._at)
+            if self._at < len(self._chunk):
+                return self._chunk[self._at : self._at + 1]
+            if not self._read():
+                return b""
+
+    def skip(self) -> None:
+        """Take the byte that `next_byte` showed."""
+        self._at += 1
+
+    def value(self) -> bytes:
+        """The value that begins at `next_byte`, taken.
+
+        Raises Unreadable for one that is too large or too deep, and CutOff where the file ends inside it.
+        """
+        extent = _Extent(self.next_byte())
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            end = extent.end(self._chunk, self._at)
+            stop = len(self._chunk) if end is None else end
+            size += stop - self._at
+            if size <= LARGEST:
+                pieces.append(self._chunk[self._at : stop])
+            else:
+                pieces.clear()
+            self._at = stop
+            if end is not None:
+                break
+            if not self._read():
+                if extent.bare:
+                    break
+                raise CutOff
+        if size > LARGEST:
+            raise Unreadable(f"it is larger than {LARGEST >> 20} MB")
+        if extent.deepest > DEEPEST:
+            raise Unreadable(f"it is nested more than {DEEPEST} deep")
+        return b"".join(pieces)
+
+    def _read(self) -> bool:
+        self._chunk, self._at = self._file.read(_CHUNK), 0
+        return bool(self._chunk)
+
+
+class CutOff(Exception):
+    """The file ends inside a value."""
+
+
+class _Extent:
+    """Finds where a value ends that comes in pieces."""
+
+    def __init__(self, first: bytes) -> None:
+        self.bare = first not in (b'"', b"[", b"{")
+        """Whether it is a number or a word, which the end of the file ends too."""
+        self.deepest = 0
+        self._depth = 0
+        self._in_string = False
+        self._escaped = False
+
+    def end(self, chunk: bytes, at: int) -> int | None:
+        """Where in the next piece the value has ended; None when it goes on."""
+        if self.bare:
+            stop = _after(_BARE, chunk, at)
+            return stop if stop < len(chunk) else None
+        if self._escaped and at < len(chunk):
+            self._escaped = False
+            at += 1
+        while at < len(chunk):
+            if self._in_string:
+                at = _after(_IN_STRING, chunk, at)
+                if at == len(chunk):
+                    return None
+                self._in_string, self._escaped = False, chunk[at : at + 1] == b"\\"
+                at += 1
+                if self._escaped:
+                    self._in_string = True
+                elif self._depth == 0:
+                    return at
+                continue
+            found = _STRUCTURE.search(chunk, at)
+            if found is None:
+                return None
+            at, size = found.end(), found.end() - found.start()
+            match chunk[found.start() : found.start() + 1]:
+                case b'"':
+                    self._in_string = True
+                case b"[" | b"{":
+                    self._depth += size
+                    self.deepest = max(self.deepest, self._depth)
+                case _ if size < self._depth:
+                    self._depth -= size
+                case _:
+                    return found.start() + self._depth
+        return None
+
+
+def _after(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
+    """Where what `pattern` matches at `at` ends."""
+    found = pattern.match(data, at)
+    return found.end() if found else at
+
+
+def decoded(data: bytes) -> Any:
+    """A JSON value as Python's objects, with what is not UTF-8 replaced; raises Unreadable."""
+    try:
+        return json.loads(data.decode("utf-8", errors="replace"), strict=False)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"it is not JSON: {error}") from error

@@ -1,0 +1,136 @@
+"""What in a JSON file may be a conversation: single objects, the elements of a list, or lines that are JSON each."""
+
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from typing import IO, Any
+
+from qwenchat.chat.errors import ImportFailed
+from qwenchat.library.exchange import own
+from qwenchat.library.exchange.found import Unreadable
+from qwenchat.library.exchange.scanner import LARGEST, CutOff, Scanner, decoded
+
+Value = tuple[str, Any]
+"""A position in a file and what stands there: the objects of JSON, or Unreadable."""
+
+
+def is_lines(start: bytes) -> bool:
+    """Whether each line is JSON by itself."""
+    lines = start.split(b"\n")
+    if len(lines) < 2 or lines[0].rstrip().endswith((b"{", b"[", b",", b":")):
+        return False
+    return any(_is_whole(line) for line in lines[:20])
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        return line.strip()[:1] in (b"{", b"[") and bool(decoded(line))
+    except Unreadable:
+        return False
+
+
+def by_line(file: IO[bytes]) -> Iterator[Value]:
+    """The values of a file in which each line is JSON by itself; a broken line costs no other."""
+    number = 0
+    while line := file.readline(LARGEST):
+        number += 1
+        if line.strip():
+            for where, value in values(Scanner(BytesIO(line))):
+                yield f"line {number}" if where in ("", "conversation 1") else f"line {number}, {where}", value
+
+
+def values(scanner: Scanner) -> Iterator[Value]:
+    """What may be a conversation: each value by itself, or the elements of a list of them."""
+    number = 0
+    try:
+        while first := scanner.next_byte():
+            number += 1
+            if first == b"[":
+                yield from _elements(scanner)
+            elif first == b"{":
+                yield from _object(scanner, f"conversation {number}")
+            else:
+                raise Unreadable("what follows is not JSON")
+    except CutOff:
+        yield "the end", Unreadable("the file ends in the middle of a conversation")
+    except Unreadable as error:
+        yield f"after conversation {number - 1}" if number > 1 else "the beginning", error
+
+
+def _elements(scanner: Scanner) -> Iterator[Value]:
+    """The elements of a list of conversations. Elements that are messages make one conversation together."""
+    scanner.skip()
+    number = size = 0
+    messages = []
+    while (first := scanner.next_byte()) != b"]":
+        if not first:
+            raise CutOff
+        if first in (b",", b":", b"}"):
+            scanner.skip()
+            continue
+        number += 1
+        try:
+            data = scanner.value()
+            value = decoded(data)
+        except Unreadable as error:
+            yield f"conversation {number}", error
+            continue
+        if isinstance(value, dict) and "role" in value and not {"messages", "mapping"} & value.keys():
+            size += len(data)
+            if size <= LARGEST:
+                messages.append(value)
+        else:
+            yield f"conversation {number}", value
+    scanner.skip()
+    if size > LARGEST:
+        yield "the list of messages", Unreadable(f"it is larger than {LARGEST >> 20} MB")
+    elif messages:
+        yield "the list of messages", {"messages": messages}
+
+
+def _object(scanner: Scanner, where: str) -> Iterator[Value]:
+    """An object as a conversation, or the conversations that it holds as a list of that name."""
+    scanner.skip()
+    members: list[bytes] = []
+    size = 0
+    wrong: Unreadable | None = None
+    is_list = False
+    while (first := scanner.next_byte()) != b"}":
+        if not first:
+            raise CutOff
+        if first == b",":
+            scanner.skip()
+            continue
+        if first != b'"':
+            raise Unreadable("it is not JSON")
+        try:
+            name = scanner.value()
+            if scanner.next_byte() != b":":
+                raise Unreadable("it is not JSON")
+            scanner.skip()
+            if decoded(name) == "conversations" and scanner.next_byte() == b"[" and not is_list:
+                _require_known(decoded(b"{" + b",".join(members) + b"}"))
+                is_list = True
+                yield from _elements(scanner)
+                continue
+            value = scanner.value()
+        except Unreadable as error:
+            wrong = error
+            continue
+        size += len(name) + len(value)
+        if size <= LARGEST:
+            members.append(name + b":" + value)
+    scanner.skip()
+    if is_list:
+        return
+    if size > LARGEST:
+        wrong = Unreadable(f"it is larger than {LARGEST >> 20} MB")
+    try:
+        yield where, wrong or decoded(b"{" + b",".join(members) + b"}")
+    except Unreadable as error:
+        yield where, error
+
+
+def _require_known(head: Mapping[str, Any]) -> None:
+    version = head.get("version")
+    if head.get("format") == own.FORMAT and isinstance(version, int) and version > own.VERSION:
+        raise ImportFailed(f"It was written by a newer qwenchat (version {version} of the format).", "Update qwenchat.")
