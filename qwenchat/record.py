@@ -38,12 +38,15 @@ class Record:
         self.conversation = stored.id
         self.tree = MessageTree(stored.messages, stored.leaf)
 
-    def say(self, messages: Sequence[Message], now: float) -> None:
-        """Add what was said, once it is on disk; raises LibraryError when it cannot be, having added nothing."""
+    def say(self, messages: Sequence[Message], now: float, typed: Sequence[Tick] = ()) -> None:
+        """Add what was said, the last of it `typed` so, once it is on disk.
+
+        Raises LibraryError when it cannot be, having added nothing.
+        """
         if error := self.write(now):
             raise error
         conversation = self.conversation or new_id()
-        self._library.save_all(conversation, messages)
+        self._library.save_all(conversation, messages, typed)
         self.conversation = conversation
         for message in messages:
             self.tree.add(message)

@@ -1,7 +1,7 @@
 """One chat as a state machine: a turn begins, streams, is saved, ends. No interface and no model code."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from qwenchat.chat.commands import AnswerNow, LoadModel, ReadAhead, StartTurn
 from qwenchat.chat.errors import NoThought, PromptEmpty, QwenchatError, TurnInProgress
@@ -20,6 +20,7 @@ from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport
 from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION, SamplingOverrides
 from qwenchat.chat.thinking import ThinkingSwitch, budget_kept, open_thought, soft_switch_in_force, thinks
+from qwenchat.chat.timeline import Tick
 from qwenchat.chat.tree import MessageTree
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
@@ -161,20 +162,20 @@ class Session:
         """Make a model ready; messages may be sent meanwhile and are answered when it is."""
         self._loading.begin(command)
 
-    def send(self, text: str) -> Message:
-        """Save the user's message, then ask the model.
+    def send(self, text: str, typed: Sequence[Tick] = ()) -> Message:
+        """Save the user's message, with how it was typed, then ask the model.
 
         Raises PromptEmpty, TurnInProgress, or LibraryError when it could not be saved: then nothing was sent.
         """
         if not text.strip():
             raise PromptEmpty("There is nothing to send.", "Write a message first.")
-        return self._say(text, self.tree.leaf)
+        return self._say(text, self.tree.leaf, typed)
 
-    def edit(self, message_id: str, text: str) -> Message:
+    def edit(self, message_id: str, text: str, typed: Sequence[Tick] = ()) -> Message:
         """Say something else in place of an earlier message; the old branch stays. Raises as `send`."""
         if not text.strip():
             raise PromptEmpty("There is nothing to send.", "Write a message first.")
-        return self._say(text, self.tree[message_id].parent)
+        return self._say(text, self.tree[message_id].parent, typed)
 
     def retry(self, message_id: str | None = None) -> None:
         """Ask again for the reply `message_id`, by default the latest; the old one stays as a branch.
@@ -283,12 +284,12 @@ class Session:
     def _system_message(self) -> tuple[Message, ...]:
         return (Message(Role.SYSTEM, (TextPart(self.system),)),) if self.system else ()
 
-    def _say(self, text: str, parent: str | None) -> Message:
+    def _say(self, text: str, parent: str | None, typed: Sequence[Tick]) -> Message:
         self._require_idle()
         text = self._switch.said_in(text)
         before = self._system_message() if parent is None else ()
         user = Message(Role.USER, (TextPart(text),), parent=before[0].id if before else parent)
-        self._record.say((*before, user), self._clock())
+        self._record.say((*before, user), self._clock(), typed)
         self._switch.forget()
         self._begin_turn(user.id)
         return user

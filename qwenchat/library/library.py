@@ -64,11 +64,14 @@ class Library:
         with transaction(self._connection):
             self._write(conversation, message, ticks)
 
-    def save_all(self, conversation: str, messages: Iterable[Message]) -> None:
-        """Save several messages, parents first, or none of them. Raises LibraryUnwritable."""
+    def save_all(self, conversation: str, messages: Sequence[Message], ticks: Sequence[Tick] = ()) -> None:
+        """Save several messages, parents first, or none of them; `ticks` are those of the last.
+
+        Raises LibraryUnwritable.
+        """
         with transaction(self._connection):
             for message in messages:
-                self._write(conversation, message, ())
+                self._write(conversation, message, ticks if message is messages[-1] else ())
 
     def _write(self, conversation: str, message: Message, ticks: Sequence[Tick]) -> None:
         writer = self._writer.claim() if message.status is Status.STREAMING else None

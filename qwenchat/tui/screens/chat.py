@@ -132,7 +132,7 @@ class ChatScreen(Screen[None]):
                 self._tell("The model is still answering; the draft is kept. Esc stops the reply.")
                 return
             before = self.session.conversation
-            self.session.send(text)
+            self.session.send(text, self._composer.typed())
         except QwenchatError as error:
             self._tell(str(error), "warning")
             return

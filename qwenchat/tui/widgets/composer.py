@@ -8,6 +8,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from qwenchat.chat.text import safe
+from qwenchat.chat.timeline import Tick, Typing
 
 
 class Composer(TextArea):
@@ -44,12 +45,22 @@ class Composer(TextArea):
             placeholder="Write a message",
         )  # fmt: skip
         self._hint = ""
+        self._typing = Typing()
 
     def hint(self, text: str) -> None:
         """What the lower edge says; drawn only when it changes."""
         if text != self._hint:
             self._hint = text
             self.border_subtitle = text
+
+    def typed(self) -> tuple[Tick, ...]:
+        """How the draft was written, for replay; asked for when it is sent."""
+        self._typing.changed(self.text)
+        return self._typing.ticks()
+
+    def _on_text_area_changed(self) -> None:
+        """A character more or less."""
+        self._typing.changed(self.text)
 
     def action_send(self) -> None:
         """Enter."""
