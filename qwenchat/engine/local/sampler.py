@@ -16,14 +16,22 @@ def penalize(logits: Tensor, sampling: Sampling, seen: Tensor, counts: Tensor) -
     """Apply repetition, presence and frequency penalties; returns other logits and leaves these as they are.
 
     `logits` [vocab] float32; `seen` [n] int64, the tokens in prompt or output, each once; `counts` [n] float32, how
-    often each was generated in this turn. Repetition is CTRL's (arXiv:1909.05858), the others are the OpenAI API's.
+    often each was generated in this turn.
     """
-    values = logits[seen]
-    if sampling.repetition_penalty != 1.0:
-        penalty = sampling.repetition_penalty
-        values = torch.where(values > 0, values / penalty, values * penalty)
-    values = values - sampling.frequency_penalty * counts - sampling.presence_penalty * (counts > 0)
+    s = sampling
+    values = penalized(logits[seen], counts, s.repetition_penalty, s.presence_penalty, s.frequency_penalty)
     return logits.index_put((seen,), values)
+
+
+def penalized(
+    values: Tensor, counts: Tensor, repetition: float | Tensor, presence: float | Tensor, frequency: float | Tensor
+) -> Tensor:
+    """The logits [n] of tokens that were seen, `counts` [n] times each in this turn, with the penalties.
+
+    Repetition is CTRL's (arXiv:1909.05858), the others are the OpenAI API's. A penalty of 1, 0 and 0 changes nothing.
+    """
+    values = torch.where(values > 0, values / repetition, values * repetition)
+    return values - frequency * counts - presence * (counts > 0)
 
 
 def top_k(logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -45,14 +53,33 @@ def candidates(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
 
     Top-k comes first, so that everything after it works on k values rather than on the whole vocabulary.
     """
-    k = sampling.top_k if 0 < sampling.top_k < logits.numel() else logits.numel()
-    values, ids = top_k(logits, k)
-    probabilities = torch.softmax(values / sampling.temperature, dim=-1)
-    keep = probabilities >= sampling.min_p * probabilities[0]
-    keep &= probabilities.cumsum(-1) - probabilities < sampling.top_p
-    keep[0] = True
+    values, ids = top_k(logits, width(sampling, logits.numel()))
+    return ids, shares(values, sampling.temperature, sampling.top_p, sampling.min_p)
+
+
+def width(sampling: Sampling, vocab: int) -> int:
+    """How many tokens top-k keeps; 1 for greedy."""
+    if sampling.temperature == 0:
+        return 1
+    return sampling.top_k if 0 < sampling.top_k < vocab else vocab
+
+
+def shares(values: Tensor, temperature: float | Tensor, top_p: float | Tensor, min_p: float | Tensor) -> Tensor:
+    """The probabilities [n] with which tokens are drawn whose logits are `values` [n], largest first."""
+    probabilities = torch.softmax(values / temperature, dim=-1)
+    keep = probabilities >= min_p * probabilities[0]
+    keep &= probabilities.cumsum(-1) - probabilities < top_p
+    keep[:1].fill_(value=True)
     probabilities = probabilities * keep
-    return ids, probabilities / probabilities.sum()
+    return probabilities / probabilities.sum()
+
+
+def choice(ids: Tensor, probabilities: Tensor, noise: Tensor) -> Tensor:
+    """One of `ids` [n] as [1], drawn with `probabilities` [n]; `noise` [n] is exponentially distributed.
+
+    The token whose time comes first, where times have the probabilities for rates: no sum, and nothing to wait for.
+    """
+    return ids.gather(0, (probabilities / noise).argmax(0, keepdim=True))
 
 
 class Sampler:
@@ -62,35 +89,42 @@ class Sampler:
         self, sampling: Sampling, prompt: Sequence[int], device: torch.device | str, output: Sequence[int] = ()
     ) -> None:
         """`output` is the part of the reply that is there already."""
-        self._sampling = sampling
+        self.sampling = sampling
+        self.random = torch.Generator(device=device)
+        """Where the chance of all draws comes from."""
         self._penalizes = sampling.repetition_penalty != 1 or sampling.presence_penalty or sampling.frequency_penalty
         distinct = sorted(set(prompt))
         self._places = {token: at for at, token in enumerate(distinct)}
         """Where in `_seen` a token stands."""
         self._seen = torch.tensor(distinct, dtype=torch.long, device=device)
         self._counts = torch.zeros(len(distinct), device=device)
-        self._random = torch.Generator(device=device)
         if sampling.seed is None:
-            self._random.seed()
+            self.random.seed()
         else:
-            self._random.manual_seed(sampling.seed)
+            self.random.manual_seed(sampling.seed)
         for token in output if self._penalizes else ():
             self._remember(token)
+
+    @property
+    def seen(self) -> tuple[Tensor, Tensor]:
+        """The tokens in prompt or output so far, each once, and how often each was generated in this turn."""
+        known = len(self._places)
+        return self._seen[:known], self._counts[:known]
 
     def draw(self, logits: Tensor) -> int:
         """The next token for `logits` [vocab] float32, remembered for the penalties; EngineFailed if they are NaN."""
         if self._penalizes:
-            known = len(self._places)
-            logits = penalize(logits, self._sampling, self._seen[:known], self._counts[:known])
-        if self._sampling.temperature == 0:
+            logits = penalize(logits, self.sampling, *self.seen)
+        if self.sampling.temperature == 0:
             token = int(logits.argmax())
-            if torch.isnan(logits[token]):
-                raise _nan()
+            invalid = logits[token].isnan()
         else:
-            ids, probabilities = candidates(logits, self._sampling)
-            if torch.isnan(probabilities[0]):
-                raise _nan()
-            token = int(ids[torch.multinomial(probabilities, 1, generator=self._random)])
+            ids, probabilities = candidates(logits, self.sampling)
+            noise = torch.empty_like(probabilities).exponential_(generator=self.random)
+            token = int(choice(ids, probabilities, noise))
+            invalid = probabilities[0].isnan()
+        if invalid:
+            raise invalid_numbers()
         if self._penalizes:
             self._remember(token)
         return token
@@ -104,5 +138,6 @@ class Sampler:
         self._counts[at] += 1
 
 
-def _nan() -> EngineFailed:
+def invalid_numbers() -> EngineFailed:
+    """The error for logits that are NaN."""
     return EngineFailed("The model produced invalid numbers (NaN).", "Its weights may be damaged; try another model.")
