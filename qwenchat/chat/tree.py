@@ -1,6 +1,6 @@
 """A conversation as a tree of messages: edits and retries become branches, and nothing is overwritten."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from qwenchat.chat.errors import MessageNotFound
 from qwenchat.chat.messages import Message
@@ -9,19 +9,25 @@ from qwenchat.chat.messages import Message
 class MessageTree:
     """The messages of one conversation and the leaf that is being read.
 
-    Roots are messages without a parent; there may be several, since the first message can be edited too.
+    Roots are messages without a parent; there may be several, since the first message can be edited too. A hidden
+    message is there, but not shown: what comes after it counts as coming after the message before it.
     """
 
-    def __init__(self, messages: Iterable[Message] = (), leaf: str | None = None) -> None:
+    def __init__(self, messages: Iterable[Message] = (), leaf: str | None = None, hidden: Iterable[str] = ()) -> None:
         self._messages: dict[str, Message] = {}
+        self._places: dict[str, int] = {}
+        """The order in which messages were added."""
         self._children: dict[str | None, list[str]] = {}
+        self._hidden = set(hidden)
+        self._read: dict[str | None, str] = {}
+        """After which message which one was read last."""
         self.leaf: str | None = None
         self._path: tuple[Message, ...] | None = None
         """The path to the leaf, until something changes."""
         for message in messages:
-            self.add(message)
-        if leaf is not None:
-            self.select(leaf)
+            self._put(message)
+        self._read_to(leaf if leaf in self._messages else next(reversed(self._messages), None))
+        self._settle()
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -35,14 +41,15 @@ class MessageTree:
         except KeyError:
             raise MessageNotFound(f"There is no message {message_id} in this conversation.") from None
 
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The ids of the messages that are there but not shown."""
+        return frozenset(self._hidden)
+
     def add(self, message: Message) -> None:
         """Append `message` below its parent and make it the leaf; raises MessageNotFound without that parent."""
-        if message.parent is not None:
-            self[message.parent]
-        self._messages[message.id] = message
-        self._path = None
-        self._children.setdefault(message.parent, []).append(message.id)
-        self.leaf = message.id
+        self._put(message)
+        self._read_to(message.id)
 
     def replace(self, message: Message) -> None:
         """Put a newer version of a message that is already here in its place, such as a reply that has grown."""
@@ -61,22 +68,84 @@ class MessageTree:
             return self._path
         return self._walk(leaf)
 
-    def _walk(self, at: str | None) -> tuple[Message, ...]:
-        messages: list[Message] = []
-        while at is not None:
-            message = self[at]
-            messages.append(message)
-            at = message.parent
-        return tuple(reversed(messages))
+    def parent(self, message_id: str) -> str | None:
+        """The message before this one; None for a first one."""
+        return next((at for at in self._up(self[message_id].parent) if at not in self._hidden), None)
 
     def siblings(self, message_id: str) -> tuple[str, ...]:
         """The ids of all versions of this message, itself included, oldest first."""
-        return tuple(self._children[self[message_id].parent])
+        return tuple(self._after(self.parent(message_id)))
+
+    def below(self, message_id: str) -> tuple[str, ...]:
+        """The ids of the message and of all that come after it, on all branches."""
+        found = [self[message_id].id]
+        for at in found:
+            found += self._children.get(at, ())
+        return tuple(found)
 
     def select(self, message_id: str) -> None:
-        """Read the branch through `message_id`, down to its newest leaf."""
-        at = self[message_id].id
-        while children := self._children.get(at):
-            at = children[-1]
-        self.leaf = at
-        self._path = None
+        """Read the branch through `message_id`, down to where it was read last, or to its newest leaf.
+
+        Raises MessageNotFound, also for a hidden message.
+        """
+        if self[message_id].id in self._hidden:
+            raise MessageNotFound(f"The message {message_id} was deleted.")
+        self._read_to(message_id)
+        self._settle()
+
+    def hide(self, message_ids: Iterable[str]) -> None:
+        """Show these messages no more; what is read then is as near as possible to what was."""
+        self._hidden.update(self[at].id for at in tuple(message_ids))
+        self._settle()
+
+    def unhide(self, message_ids: Iterable[str]) -> None:
+        """Show hidden messages again."""
+        self._hidden.difference_update(message_ids)
+        self._settle()
+
+    def _put(self, message: Message) -> None:
+        if message.parent is not None:
+            self[message.parent]
+        self._messages[message.id] = message
+        self._places[message.id] = len(self._places)
+        self._children.setdefault(message.parent, []).append(message.id)
+
+    def _settle(self) -> None:
+        """Read on from the nearest message to the leaf that is shown, to the end of a branch."""
+        at = next((at for at in self._up(self.leaf) if at not in self._hidden), None)
+        while after := self._after(at):
+            at = self._read[at] if self._read.get(at) in after else after[-1]
+        self._read_to(at)
+
+    def _read_to(self, leaf: str | None) -> None:
+        self.leaf, self._path = leaf, None
+        after: str | None = None
+        for at in self._up(leaf):
+            if at not in self._hidden:
+                if after is not None:
+                    self._read[at] = after
+                after = at
+        if after is not None:
+            self._read[None] = after
+
+    def _walk(self, leaf: str | None) -> tuple[Message, ...]:
+        shown = [self[at] for at in self._up(leaf) if at not in self._hidden]
+        return tuple(reversed(shown))
+
+    def _up(self, at: str | None) -> Iterator[str]:
+        """`at` and the messages before it, hidden ones too, the latest first."""
+        while at is not None:
+            yield at
+            at = self[at].parent
+
+    def _after(self, message_id: str | None) -> list[str]:
+        """The messages that come after a shown one, or those that come first, oldest first."""
+        found: list[str] = []
+        open_ = list(self._children.get(message_id, ()))
+        while open_:
+            at = open_.pop()
+            if at in self._hidden:
+                open_ += self._children.get(at, ())
+            else:
+                found.append(at)
+        return sorted(found, key=self._places.__getitem__)
