@@ -19,7 +19,7 @@ from qwenchat.engine.local.cpu.linear import (
     tile,
 )
 from qwenchat.engine.local.cpu.native import FAST, address_of, fetch_add, float_of_bits, half_bits, native
-from qwenchat.engine.local.cpu.simd import GROUP, ROWS, largest, quantize, total_of
+from qwenchat.engine.local.cpu.simd import GROUP, ROWS, largest, quantize, spread, total_of
 
 
 class Cache(NamedTuple):
@@ -86,11 +86,12 @@ def _rotate(row, rope):
 
 @native
 def _store_key(row, position, keys, scales):
-    """Put a key into its tile, quantized in groups of 32 dimensions."""
+    """Put a key, spread in groups of 32 dimensions, into its tile, quantized in these."""
     d, lane = row.shape[0], position % ROWS
     tile_at = (position - lane) * d
     for group in range(d // GROUP):
         source = address_of(row) + 4 * GROUP * group
+        spread(source)
         top = largest(source)
         inverse = np.float32(127.0) / top if top > 0 else np.float32(0.0)
         quantize(source, inverse, address_of(keys) + tile_at + (GROUP * group * ROWS) + 4 * lane, 4 * ROWS, 128)
@@ -99,10 +100,11 @@ def _store_key(row, position, keys, scales):
 
 @native
 def _store_value(row, position, values, scales, bytes_):
-    """Put a value into its tiles, quantized as a whole."""
+    """Put a value, spread in groups of 32 dimensions, into its tiles, quantized as a whole."""
     d, capacity = row.shape[0], scales.shape[0]
     top = np.float32(0.0)
     for group in range(d // GROUP):
+        spread(address_of(row) + 4 * GROUP * group)
         top = max(top, largest(address_of(row) + 4 * GROUP * group))
     inverse = np.float32(127.0) / top if top > 0 else np.float32(0.0)
     for group in range(d // GROUP):
@@ -138,11 +140,14 @@ def prepare(layer, w, qkv, rope, cache, start, count, per_block, scratch, rank, 
             if norms:
                 normalize(source, w.head_norms[layer, 0 if is_query else 1], w.eps, row)
             else:
-                row[:] = source
+                for i in range(d):
+                    row[i] = source[i]
             _rotate(row, rope[token])
             if is_query:
                 for i in range(d):
                     row[i] *= scale
+                for at in range(0, d, GROUP):
+                    spread(address_of(row) + 4 * at)
                 at = head // group * padded + token * group + head % group
                 quantize_row(row, scratch.queries, per_block, at)
             else:
@@ -215,5 +220,6 @@ def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, s
                 mixed[place, i] /= scratch.row[rank, place]
             for g in range(groups):
                 source = address_of(mixed) + 4 * (place * d + g * GROUP)
+                spread(source)
                 quantize_group(source, vectors, per_block, w.heads * groups, token, head * groups + g)
         item = fetch_add(shared, counter, 1)

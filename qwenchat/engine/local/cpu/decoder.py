@@ -184,7 +184,7 @@ class QuantizedDecoder:
         scratch.x[:count, : self.config.hidden] = self.embedding.take(ids)
         angles = np.arange(start, start + count)[:, None] * self._frequencies
         scratch.rope[:count, 0], scratch.rope[:count, 1] = np.cos(angles), np.sin(angles)
-        logits = np.empty((1, -(-self.config.vocab // ROWS) * ROWS), np.float32)
+        logits = np.empty((2, -(-self.config.vocab // ROWS) * ROWS), np.float32)
         flag = np.frombuffer(stop.flag, np.uint8)
         arguments = (self._weights, cache.arrays, scratch, start, count, logits, self._shared, flag)
         pace = self._paces[count > 1]
@@ -194,7 +194,7 @@ class QuantizedDecoder:
         if count in (1, CHUNK):
             pace.record(time.perf_counter() - began)
         cache.length = start + count
-        return torch.from_numpy(logits[0, : self.config.vocab])
+        return torch.from_numpy(logits[:, : self.config.vocab].sum(0))
 
     def _scratch_for(self, cache: QuantizedCache) -> Scratch:
         capacity = cache.arrays.value_scales.shape[2]

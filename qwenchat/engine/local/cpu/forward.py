@@ -8,7 +8,16 @@ from typing import NamedTuple
 import numpy as np
 
 from qwenchat.engine.local.cpu.attention import AttentionScratch, attend, exp, prepare
-from qwenchat.engine.local.cpu.linear import BLOCK, GROUPS, Vectors, multiply, normalize, quantize_group, quantize_row
+from qwenchat.engine.local.cpu.linear import (
+    BLOCK,
+    GROUPS,
+    Vectors,
+    multiply,
+    normalize,
+    quantize_finely,
+    quantize_group,
+    quantize_row,
+)
 from qwenchat.engine.local.cpu.native import address_of, barrier, native
 from qwenchat.engine.local.cpu.simd import GROUP
 
@@ -95,7 +104,9 @@ def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
     `logits` [1, vocab] float32 become those after the last token. `stop` [1] uint8 ends it early; says whether it
     came to its end.
     """
-    per_block = 1 if count == 1 else BLOCK
+    # Numba would compile `multiply` anew for each combination of numbers that are written out.
+    zero, one, two = np.int64(0), np.int64(1), np.int64(2)
+    per_block = one if count == 1 else np.int64(BLOCK)
     blocks = -(-count // per_block)
     group, d = w.heads // w.kv_heads, w.head_dim
     per_query_block = BLOCK if count > 1 else 4 if group % 4 == 0 else 2 if group % 2 == 0 else 1
@@ -105,27 +116,29 @@ def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
         _normalized(s.x, w.norms[layer, 0], w.eps, s.row[rank], s.vectors, per_block, count, rank, threads)
         if not barrier(shared, threads, stop):
             return False
-        multiply(matrices[Q], s.vectors, per_block, blocks, s.qkv, 0, 0, shared, 0, threads)
-        multiply(matrices[K], s.vectors, per_block, blocks, s.qkv, keys, 0, shared, 1, threads)
-        multiply(matrices[V], s.vectors, per_block, blocks, s.qkv, values, 0, shared, 2, threads)
+        multiply(matrices[Q], s.vectors, per_block, blocks, s.qkv, zero, zero, shared, zero, threads)
+        multiply(matrices[K], s.vectors, per_block, blocks, s.qkv, keys, zero, shared, one, threads)
+        multiply(matrices[V], s.vectors, per_block, blocks, s.qkv, values, zero, shared, two, threads)
         barrier(shared, threads, stop)
         prepare(layer, w, s.qkv, s.rope, cache, start, count, per_query_block, s.attention, rank, threads)
         barrier(shared, threads, stop)
         attend(layer, w, cache, start, count, per_query_block, s.vectors, per_block, s.attention, shared, 0, rank)
         barrier(shared, threads, stop)
-        multiply(matrices[OUT], s.vectors, per_block, blocks, s.x, 0, 1, shared, 0, threads)
+        multiply(matrices[OUT], s.vectors, per_block, blocks, s.x, zero, one, shared, zero, threads)
         barrier(shared, threads, stop)
         _normalized(s.x, w.norms[layer, 1], w.eps, s.row[rank], s.vectors, per_block, count, rank, threads)
         barrier(shared, threads, stop)
-        multiply(matrices[GATE], s.vectors, per_block, blocks, s.gate_up, 0, 0, shared, 0, threads)
-        multiply(matrices[UP], s.vectors, per_block, blocks, s.gate_up, inner, 0, shared, 1, threads)
+        multiply(matrices[GATE], s.vectors, per_block, blocks, s.gate_up, zero, zero, shared, zero, threads)
+        multiply(matrices[UP], s.vectors, per_block, blocks, s.gate_up, inner, zero, shared, one, threads)
         barrier(shared, threads, stop)
         _gated(s.gate_up, inner, s.vectors, per_block, count, rank, threads)
         barrier(shared, threads, stop)
-        multiply(matrices[DOWN], s.vectors, per_block, blocks, s.x, 0, 1, shared, 0, threads)
+        multiply(matrices[DOWN], s.vectors, per_block, blocks, s.x, zero, one, shared, zero, threads)
         barrier(shared, threads, stop)
-    _normalized(s.x[count - 1 :], w.last_norm, w.eps, s.row[rank], s.vectors, 1, 1, rank, threads)
+    if rank == 0:
+        normalize(s.x[count - 1, : s.row.shape[1]], w.last_norm, w.eps, s.row[0])
+        quantize_finely(s.row[0], s.vectors)
     barrier(shared, threads, stop)
-    multiply(w.output, s.vectors, 1, 1, logits, 0, 0, shared, 0, threads)
+    multiply(w.output, s.vectors, two, one, logits, zero, zero, shared, zero, threads)
     barrier(shared, threads, stop)
     return True

@@ -19,8 +19,8 @@ FORMAT, WEIGHTS, SCALES, MINIMA, TILES, GROUPS = range(6)
 U8, U4 = int(Format.U8), int(Format.U4)
 
 _u8_x1, _u8_x2, _u8_x4, _u8_x8 = (tile_kernel(Format.U8, vectors) for vectors in (1, 2, 4, BLOCK))
-_u4_x1, _u4_x8 = (tile_kernel(Format.U4, vectors) for vectors in (1, BLOCK))
-_u4_min_x1, _u4_min_x8 = (tile_kernel(Format.U4_MIN, vectors) for vectors in (1, BLOCK))
+_u4_x1, _u4_x2, _u4_x8 = (tile_kernel(Format.U4, vectors) for vectors in (1, 2, BLOCK))
+_u4_min_x1, _u4_min_x2, _u4_min_x8 = (tile_kernel(Format.U4_MIN, vectors) for vectors in (1, 2, BLOCK))
 
 
 class Vectors(NamedTuple):
@@ -55,10 +55,14 @@ def tile(form, per_block, weights, scales, minima, x, x_scales, x_sums, out, str
     elif form == U4:
         if per_block == 1:
             _u4_x1(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
+        elif per_block == 2:
+            _u4_x2(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
         else:
             _u4_x8(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
     elif per_block == 1:
         _u4_min_x1(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
+    elif per_block == 2:
+        _u4_min_x2(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
     else:
         _u4_min_x8(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
 
@@ -111,6 +115,16 @@ def quantize_row(row, vectors, per_block, at):
     groups = row.shape[0] // GROUP
     for group in range(groups):
         quantize_group(address_of(row) + 4 * GROUP * group, vectors, per_block, groups, at, group)
+
+
+@native
+def quantize_finely(row, vectors):
+    """Make a float32 array, which is used up, the sum of vectors 0 and 1, a block of two: the second holds the rest."""
+    for part in range(2):
+        quantize_row(row, vectors, 2, part)
+        for i in range(row.shape[0]):
+            q, scale = vectors.q[i // 4 * 8 + 4 * part + i % 4], vectors.scales[i // GROUP * 2 + part]
+            row[i] -= scale * np.float32(q)
 
 
 @native

@@ -113,6 +113,27 @@ def total_of(_, source, groups):
 
 
 @intrinsic
+def spread(_, source):
+    """Multiply the 32 float32 at an address by the orthonormal Hadamard matrix, which is its own inverse.
+
+    Products of two vectors stay as they are, but no element stands out any more that would take the precision of the
+    others when they are quantized together (QuaRot, arXiv:2404.00456).
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        x = _load(builder, args[0], 0, _GROUP, 4)
+        for bit in (1, 2, 4, 8, 16):
+            partner = ir.Constant(ir.VectorType(_I32, GROUP), [i ^ bit for i in range(GROUP)])
+            signs = ir.Constant(_GROUP, [-1.0 if i & bit else 1.0 for i in range(GROUP)])
+            x = builder.fadd(builder.shuffle_vector(x, x, partner), builder.fmul(x, signs))
+        x = builder.fmul(x, ir.Constant(_GROUP, [GROUP**-0.5] * GROUP))
+        builder.store(x, builder.inttoptr(args[0], _GROUP.as_pointer())).align = 4
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
+@intrinsic
 def quantize(_, source, inverse, out, stride, flip):
     """Store the 32 float32 at `source`, times `inverse`, rounded to bytes, and return their sum.
 
