@@ -3,11 +3,14 @@
 import bisect
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
+from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.messages import Message, Role
 from qwenchat.chat.scene import LONGEST_S, Moment, Scene, believed, length_of, squeezed
 from qwenchat.chat.timeline import Tick
+from qwenchat.library.library import Library
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 INSTANT = math.inf
@@ -143,6 +146,15 @@ class Replay:
         if self._moments[0] != number:
             self._moments = number, self.scenes[number].moments()
         return self._moments[1]
+
+
+def timelines_of(library: Library, path: Iterable[Message]) -> dict[str, tuple[Tick, ...]]:
+    """What was recorded of these messages; a recording that cannot be read counts as none."""
+    found = {}
+    for message in path:
+        with suppress(LibraryError):
+            found[message.id] = library.timeline(message.id)
+    return found
 
 
 def _scenes(path: Sequence[Message], timelines: Mapping[str, Sequence[Tick]], idle_limit_s: float) -> tuple[Scene, ...]:

@@ -52,7 +52,7 @@ class QwenChat(App[None]):
         self._log_file = log_file
         self._running_loop: asyncio.AbstractEventLoop | None = None
         self._signal = 0
-        told = (*self._choose_theme(theme, theme_folders), *notices)
+        told = (*themes.choose(self, theme, theme_folders), *notices)
         self._chat = ChatScreen(session, load, resume, told)
 
     def run(self, *args: Any, **options: Any) -> None:
@@ -124,17 +124,3 @@ class QwenChat(App[None]):
             raise SystemExit(128 + number)
         if not self._running_loop.is_closed():
             self._running_loop.call_soon_threadsafe(self._leave)
-
-    def _choose_theme(self, name: str, folders: Iterable[Path]) -> tuple[str, ...]:
-        """Offer the themes, take the one called `name`, and say what is wrong with them in words."""
-        found, problems = themes.read_themes(folders)
-        for theme in found:
-            self.register_theme(theme)
-        if name in self.available_themes:
-            self.theme = name
-        else:
-            self.theme = themes.DEFAULT if themes.DEFAULT in self.available_themes else "textual-dark"
-            problems += (f"There is no theme {name}; {self.theme} is used. Ctrl+P, Theme lists those there are.",)
-        for other in self.available_themes.keys() - {theme.name for theme in found} - themes.OTHERS - {self.theme}:
-            self.unregister_theme(other)
-        return problems

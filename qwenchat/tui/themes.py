@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from textual.app import App
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
@@ -25,6 +26,21 @@ _COLORS = frozenset(
 )
 _TEXT_STYLES = frozenset({"none", "bold", "dim", "italic", "underline", "reverse", "strike"})
 _NAME = re.compile(r"\w[\w .-]{0,59}")
+
+
+def choose(app: App[Any], name: str, folders: Iterable[Path]) -> tuple[str, ...]:
+    """Offer the themes in an app, take the one called `name`, and say what is wrong with them in words."""
+    found, problems = read_themes(folders)
+    for theme in found:
+        app.register_theme(theme)
+    if name in app.available_themes:
+        app.theme = name
+    else:
+        app.theme = DEFAULT if DEFAULT in app.available_themes else "textual-dark"
+        problems += (f"There is no theme {name}; {app.theme} is used. Ctrl+P, Theme lists those there are.",)
+    for other in app.available_themes.keys() - {theme.name for theme in found} - OTHERS - {app.theme}:
+        app.unregister_theme(other)
+    return problems
 
 
 def read_themes(folders: Iterable[Path]) -> tuple[list[Theme], tuple[str, ...]]:

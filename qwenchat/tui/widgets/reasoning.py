@@ -48,7 +48,8 @@ class Reasoning(Vertical):
         self.live = False
         self.finished = True
         """False for a thought that broke off."""
-        self._clock = clock
+        self.clock = clock
+        """The seconds that a live thought counts; in a replay they run otherwise."""
         self._started = 0.0
         self._grown = False
         self._titled: Content | None = None
@@ -82,7 +83,7 @@ class Reasoning(Vertical):
         if self.live:
             return
         self.live = True
-        self._started = self._clock() - self.seconds
+        self._started = self.clock() - self.seconds
         self.display = True
         self.opened = True
 
@@ -97,7 +98,7 @@ class Reasoning(Vertical):
     def end(self, *, finished: bool = True, fold: bool = True) -> None:
         """The model has stopped thinking; `finished` is False if it was cut short."""
         if self.live:
-            self.seconds = self._clock() - self._started
+            self.seconds = self.clock() - self._started
             self.live = False
         self.finished = finished
         self.display = bool(self.text.strip())
@@ -113,7 +114,7 @@ class Reasoning(Vertical):
     def tick(self) -> None:
         """Show what was added and let the timer of a live thought run on."""
         if self.live:
-            self.seconds = self._clock() - self._started
+            self.seconds = self.clock() - self._started
         if self._grown:
             self._redraw()
         elif self.live:
