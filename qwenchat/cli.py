@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from qwenchat import __version__, options, process, saved
+from qwenchat import __version__, exchange, options, process, saved
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.paths import Paths
 
@@ -316,6 +316,8 @@ def completion(shell: str) -> None:
 
 cli.add_command(saved.list_command)
 cli.add_command(saved.show)
+cli.add_command(exchange.export_command)
+cli.add_command(exchange.import_command)
 
 
 def main() -> None:

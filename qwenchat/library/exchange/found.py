@@ -15,6 +15,8 @@ class Found:
     conversation: Conversation
     timelines: Mapping[str, tuple[Tick, ...]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    where: str = ""
+    """Its position in the file: "conversation 3", "line 12"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,6 @@ class Unusable:
     """Something in a file that is no conversation, and why."""
 
     where: str
-    """Its position: "conversation 3", "line 12"."""
     why: str
 
 

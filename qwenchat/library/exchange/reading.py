@@ -1,16 +1,19 @@
 """Files of conversations, whoever wrote them: what kind they are is seen from what they hold."""
 
 import codecs
+import time
 from collections.abc import Iterator
-from io import BufferedReader, BytesIO, RawIOBase
+from dataclasses import replace
+from io import BufferedReader, BytesIO
 from typing import IO, Any
 
 from qwenchat.chat.errors import ImportFailed
 from qwenchat.library.conversation import Conversation
-from qwenchat.library.exchange import own
+from qwenchat.library.exchange import chatgpt, openai, own
 from qwenchat.library.exchange.found import Found, Unreadable, Unusable
 from qwenchat.library.exchange.own import Timelines
 from qwenchat.library.exchange.scanner import Scanner
+from qwenchat.library.exchange.stream import Joined
 from qwenchat.library.exchange.values import by_line, is_lines, values
 
 _START = 2**20
@@ -19,16 +22,16 @@ _START = 2**20
 
 def conversations_in(file: IO[bytes]) -> Iterator[Found | Unusable]:
     """The conversations of a file, one at a time, and what in it is none; raises ImportFailed for other files."""
-    start = file.read(_START)
+    start, now = file.read(_START), time.time()
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ImportFailed("It is written in UTF-16.", "Save it as UTF-8.")
     start = start.removeprefix(codecs.BOM_UTF8)
     if start.lstrip()[:1] not in (b"{", b"["):
         raise ImportFailed("It is empty." if not start.strip() else "It is not JSON.")
-    whole: IO[bytes] = BufferedReader(_Joined(start, file), _START)
+    whole: IO[bytes] = BufferedReader(Joined(start, file), _START)
     for where, value in by_line(whole) if is_lines(start) else values(Scanner(whole)):
         try:
-            yield _conversation(value)
+            yield replace(_conversation(value, now), where=where)
         except Unreadable as error:
             yield Unusable(where, str(error))
 
@@ -43,27 +46,15 @@ def read_own_json(data: bytes) -> tuple[Conversation, Timelines]:
     return usable[0].conversation, usable[0].timelines
 
 
-def _conversation(value: Any) -> Found:
+def _conversation(value: Any, now: float) -> Found:
     if isinstance(value, Unreadable):
         raise value
     if not isinstance(value, dict):
         raise Unreadable("it is no object")
     if own.is_own(value):
         return own.conversation_of(value)
-    raise Unreadable("it is of no kind that is known")
-
-
-class _Joined(RawIOBase):
-    """A file of which the start was read already, from its start."""
-
-    def __init__(self, start: bytes, rest: IO[bytes]) -> None:
-        self._start = BytesIO(start)
-        self._rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._start.read(len(buffer)) or self._rest.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+    if chatgpt.is_chatgpt(value):
+        return chatgpt.conversation_of(value, now)
+    if isinstance(value.get("messages"), list):
+        return openai.conversation_of(value, now)
+    raise Unreadable("it has neither `messages` nor ChatGPT's `mapping`")

@@ -51,7 +51,7 @@ def values(scanner: Scanner) -> Iterator[Value]:
             else:
                 raise Unreadable("what follows is not JSON")
     except CutOff:
-        yield "the end", Unreadable("the file ends in the middle of a conversation")
+        yield "the end", Unreadable("what stands there is cut off")
     except Unreadable as error:
         yield f"after conversation {number - 1}" if number > 1 else "the beginning", error
 

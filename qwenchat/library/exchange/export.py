@@ -1,0 +1,99 @@
+"""Conversations of a library written out, in one of three formats."""
+
+import os
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+
+from qwenchat.chat.errors import ExportFailed
+from qwenchat.chat.messages import new_id
+from qwenchat.library.conversation import Conversation
+from qwenchat.library.exchange import markdown, openai, own
+from qwenchat.library.exchange.filename import free_path
+from qwenchat.library.exchange.own import Timelines
+from qwenchat.library.library import Library
+
+
+class Format(StrEnum):
+    """How a conversation is written; each is also the suffix of its files."""
+
+    MARKDOWN = "md"
+    """For reading: the branch that is open."""
+    JSON = "json"
+    """All of it, to be imported again."""
+    JSONL = "jsonl"
+    """A line of messages, for fine-tuning."""
+
+    @property
+    def suffix(self) -> str:
+        """The end of the names of such files."""
+        return f".{self}"
+
+
+def read_whole(library: Library, id_: str) -> tuple[Conversation, Timelines]:
+    """A conversation and when the pieces of its messages came; raises LibraryError."""
+    conversation = library.read(id_)
+    timelines = {message.id: library.timeline(message.id) for message in conversation.messages}
+    return conversation, {id_: ticks for id_, ticks in timelines.items() if ticks}
+
+
+def written(
+    conversations: Iterable[tuple[Conversation, Timelines]], format: Format, *, thoughts: bool = True
+) -> Iterator[str]:
+    """The text of a file that holds these conversations, in pieces. JSON is always complete."""
+    match format:
+        case Format.JSON:
+            yield from own.written(conversations)
+        case Format.JSONL:
+            for conversation, _ in conversations:
+                yield openai.written(markdown.tree_in(conversation).path(), thoughts=thoughts) or ""
+        case Format.MARKDOWN:
+            between = ""
+            for conversation, _ in conversations:
+                yield between + markdown.written(conversation, thoughts=thoughts)
+                between = "\n---\n\n"
+
+
+def write(path: Path, pieces: Iterable[str], *, replacing: bool = False) -> None:
+    """Write a file, all of it or nothing; raises ExportFailed, also where one stands already and is not to go."""
+    if not replacing and (path.exists() or path.is_symlink()):
+        raise ExportFailed(f"{path} is there already.", "It was left as it is; --force replaces it.")
+    if path.exists() and not path.is_file():
+        raise ExportFailed(f"{path} is no file.")
+    path = path.resolve()
+    partial = path.with_name(f".{new_id()}.partial")
+    try:
+        with partial.open("x", encoding="utf-8", errors="replace", newline="\n") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        if replacing:
+            partial.replace(path)
+        else:
+            _put_where_nothing_is(partial, path)
+    except OSError as error:
+        raise ExportFailed(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _put_where_nothing_is(partial: Path, path: Path) -> None:
+    """Give a file its name, unless another has got it meanwhile."""
+    try:
+        path.hardlink_to(partial)
+    except OSError:
+        if path.exists():
+            raise
+        # A file system without links.
+        partial.rename(path)
+
+
+def export_to_folder(library: Library, id_: str, format: Format, folder: Path) -> Path:
+    """Write a conversation into a new file in `folder`, named after its title, and return its path.
+
+    Raises LibraryError and ExportFailed.
+    """
+    whole = read_whole(library, id_)
+    path = free_path(folder, whole[0].title, format.suffix)
+    write(path, written([whole], format))
+    return path
