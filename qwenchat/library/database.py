@@ -14,7 +14,7 @@ _WAL_SAFE = (3, 51, 3)
 """Before this version, WAL with several writers can corrupt the file."""
 BUSY_S = 10.0
 """How long another program is waited for that is writing."""
-_JOURNALS = ("-wal", "-shm", "-journal")
+JOURNALS = ("-wal", "-shm", "-journal")
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
@@ -35,7 +35,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
             raise sqlite3.DatabaseError("the integrity check failed")
         if version and _missing_tables(connection):
             raise sqlite3.DatabaseError("tables are missing")
-        connection.execute(f"pragma journal_mode={'wal' if sqlite3.sqlite_version_info >= _WAL_SAFE else 'delete'}")
+        connection.execute(f"pragma journal_mode={journal_mode()}")
         connection.execute("pragma synchronous=full")
         connection.execute("pragma foreign_keys=on")
         connection.execute("pragma secure_delete=on")
@@ -51,10 +51,15 @@ def connect(path: Path | None) -> sqlite3.Connection:
         raise LibraryUnwritable(f"{path} cannot be written: {error}.", "Check the disk and the folder.") from error
     except sqlite3.Error as error:
         connection.close()
-        if _refused(error):
+        if refused(error):
             raise LibraryUnwritable(f"{path} cannot be written: {error}.", "Check the disk and the folder.") from error
         raise LibraryDamaged(f"{path} is damaged: {error}.", "It is set aside, and a new one is begun.") from error
     return connection
+
+
+def journal_mode() -> str:
+    """WAL where it is safe: others can read while one writes."""
+    return "wal" if sqlite3.sqlite_version_info >= _WAL_SAFE else "delete"
 
 
 def copy_in_memory(path: Path) -> sqlite3.Connection:
@@ -146,7 +151,7 @@ _REFUSALS = {
 }
 
 
-def _refused(error: sqlite3.Error) -> bool:
+def refused(error: sqlite3.Error) -> bool:
     """Whether the system would not do it, as opposed to a file that makes no sense."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _REFUSALS
 
@@ -174,7 +179,7 @@ def set_aside(path: Path) -> Path:
     while aside.exists():
         number += 1
         aside = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
-    for suffix in _JOURNALS:
+    for suffix in JOURNALS:
         journal = path.with_name(path.name + suffix)
         if journal.exists():
             journal.rename(aside.with_name(aside.name + suffix))
@@ -184,7 +189,7 @@ def set_aside(path: Path) -> Path:
 
 def set_aside_before(path: Path) -> list[Path]:
     """The damaged databases that stood at `path` and were set aside, oldest first."""
-    return sorted(file for file in path.parent.glob(f"{path.name}.corrupt-*") if not file.name.endswith(_JOURNALS))
+    return sorted(file for file in path.parent.glob(f"{path.name}.corrupt-*") if not file.name.endswith(JOURNALS))
 
 
 def last_backup(path: Path) -> Path | None:

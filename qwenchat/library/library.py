@@ -12,21 +12,29 @@ from qwenchat.library import encoding, timeline
 from qwenchat.library.bin import Bin
 from qwenchat.library.conversation import Conversation, Summary, not_found, summaries, whole
 from qwenchat.library.database import connect, copy_in_memory, reading, set_aside, transaction
+from qwenchat.library.index import SearchIndex, index_of, remove_index
 from qwenchat.library.saving import put_conversation, put_draft, put_message, titled
+from qwenchat.library.search import Hit, Piece, search
 from qwenchat.library.writers import Writer
 
-__all__ = ["Conversation", "Library", "Summary"]
+__all__ = ["Conversation", "Hit", "Library", "Piece", "Summary"]
+
+_FORGET_S = 0.5
+"""How long a purge may go on in the search index; a later start does what is left."""
 
 
 class Library:
     """The conversations of one user, in SQLite; used from one thread. Several processes may write safely."""
 
-    def __init__(self, connection: sqlite3.Connection, writer: Writer, notice: str = "") -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, writer: Writer, notice: str = "", index: Path | None = None
+    ) -> None:
         self.notice = notice
         """What the reader must know about saving; empty when all is well."""
         self._connection = connection
         self._writer = writer
         self._bin = Bin(connection)
+        self._index = SearchIndex(connection, index)
         self._mark_interrupted()
         self._purge(own=False)
 
@@ -50,9 +58,10 @@ class Library:
             connection = connect(path)
         except LibraryDamaged as error:
             aside = set_aside(path)
+            remove_index(path)
             notice = f"{error.what} It was set aside as {aside.name}, and a new library was begun."
             connection = connect(path)
-        return cls(connection, Writer(path.parent / "writers"), notice)
+        return cls(connection, Writer(path.parent / "writers"), notice, index_of(path))
 
     @classmethod
     def in_memory(cls, notice: str = "") -> "Library":
@@ -74,6 +83,7 @@ class Library:
                 self._write(conversation, message, ticks if message is messages[-1] else ())
 
     def _write(self, conversation: str, message: Message, ticks: Sequence[Tick]) -> None:
+        self._index.settle()
         writer = self._writer.claim() if message.status is Status.STREAMING else None
         put_message(self._connection, conversation, message, ticks, writer)
 
@@ -98,6 +108,15 @@ class Library:
         """All of a conversation; raises ConversationNotFound, and LibraryError when its rows make no sense."""
         with reading():
             return whole(self._connection, conversation, self.draft(conversation))
+
+    def search(self, text: str, *, thoughts: bool = False, limit: int = 50) -> list[Hit]:
+        """What was said that has all the words of `text`, the best first; thoughts too when they are wanted.
+
+        Words are beginnings of words, quotes make a phrase. Archived conversations are searched, deleted ones not.
+        """
+        self._index.catch_up()
+        with reading():
+            return search(self._connection, self._index, text, thoughts=thoughts, limit=limit)
 
     def resolve(self, prefix: str) -> str:
         """The id that begins with `prefix`; raises ConversationNotFound when there is none or more than one."""
@@ -200,6 +219,7 @@ class Library:
     def close(self) -> None:
         """Remove what was deleted for good, and close the file."""
         self._purge(own=True)
+        self._index.close()
         self._connection.close()
         self._writer.close()
 
@@ -209,6 +229,8 @@ class Library:
             if self._bin.due(own=own):
                 with transaction(self._connection):
                     self._bin.purge(own=own)
+                self._index.catch_up(_FORGET_S)
+                self._index.forget(_FORGET_S)
 
     def _mark_interrupted(self) -> None:
         """Replies whose writer died stay as they are, and are marked so."""

@@ -72,6 +72,5 @@ MIGRATIONS = (
       change integer primary key autoincrement,
       message integer not null     -- the number of a message that the search index is to look at again
     );
-    insert into unsearched (message) select number from messages;
     """,
 )

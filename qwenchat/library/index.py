@@ -1,0 +1,231 @@
+"""The search index: a file beside the library that can be made again from it at any time.
+
+The library notes in `unsearched` which messages changed, in the transaction that changes them, and nothing is
+indexed while a reply streams. Before a search the index catches up with that list.
+"""
+
+import sqlite3
+import time
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+from qwenchat.chat.messages import Message, Part, Role, ToolCallPart, ToolResultPart
+from qwenchat.library import encoding
+from qwenchat.library.database import JOURNALS, journal_mode, refused
+from qwenchat.library.words import spaced
+
+_VERSION = 1
+_BATCH = 500
+_BATCH_S = 0.03
+"""How many messages are indexed in one transaction, and for how long."""
+_LONGEST = 1_000_000
+"""Characters of a message that are indexed."""
+_PAGES = 500
+"""Pages of the index that are rewritten in one step, about 20 ms."""
+_SCHEMA = """
+create virtual table words using fts5(said, thought, content='', prefix='2 3', tokenize='ascii');
+create table entries (
+  number integer primary key,  -- of the message
+  said blob not null,          -- what is indexed of it, compressed: needed to take it out again
+  thought blob not null
+);
+create table traces (merging integer not null);
+"""
+"""`traces` has a row while words of purged messages are still in the index: 0, or 1 once they are being merged away."""
+
+
+def index_of(library: Path) -> Path:
+    """Where the search index of a library is."""
+    return library.with_name(f"{library.stem}.search.sqlite3")
+
+
+def remove_index(library: Path) -> None:
+    """Let the index be made again, since another library takes the place of the one it was made from."""
+    path = index_of(library)
+    for suffix in ("", *JOURNALS):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def searchable(parts: tuple[Part, ...]) -> tuple[str, str]:
+    """What is said in a message, tools included, and what was thought."""
+    message = Message(Role.ASSISTANT, parts)
+    tools = [
+        f"{part.name} {part.arguments}" if isinstance(part, ToolCallPart) else part.text
+        for part in parts
+        if isinstance(part, ToolCallPart | ToolResultPart)
+    ]
+    return "\n".join(filter(None, (message.text, *tools))), message.reasoning
+
+
+class SearchIndex:
+    """The index of one library, seen from one thread; opened when it is first needed."""
+
+    def __init__(self, library: sqlite3.Connection, path: Path | None) -> None:
+        self._library = library
+        self._path = path
+        self._index: sqlite3.Connection | None = None
+        self._opened_file = 0
+        self.upto = 0
+        """The last change that is indexed; the library may forget it and those before."""
+
+    def find(self, query: str, newest: int) -> list[tuple[int, float]]:
+        """The numbers of messages that match, of these the `newest`, with their ranks (the lower, the better)."""
+        sql = "select rowid, bm25(words, 2.0, 1.0) from words where words match ? order by rowid desc limit ?"
+        try:
+            return self._opened().execute(sql, (query, newest)).fetchall()
+        except sqlite3.Error as error:
+            self._mend(error)
+            return []
+
+    def catch_up(self, seconds: float | None = None) -> bool:
+        """Index what has changed, for about so long; whether nothing is left. What cannot be done now is done later."""
+        until = None if seconds is None else time.monotonic() + seconds
+        mended = False
+        while True:
+            try:
+                index = self._opened()
+                changes = self._library.execute(
+                    "select change, message from unsearched where change > ? order by change limit ?",
+                    (self.upto, _BATCH),
+                ).fetchall()
+                if not changes:
+                    return True
+                index.execute("begin immediate")
+                upto = self._enter(index, changes)
+                index.execute("commit")
+                self.upto = upto
+            except sqlite3.Error as error:
+                if mended or not self._mend(error):
+                    return False
+                mended = True
+            if until is not None and time.monotonic() >= until:
+                return False
+
+    def settle(self) -> None:
+        """Strike from the library's list what is indexed; inside a transaction of the library."""
+        if self.upto:
+            self._library.execute("delete from unsearched where change <= ?", (self.upto,))
+
+    def forget(self, seconds: float) -> bool:
+        """Rewrite the index without the words of messages that are gone, for about so long; whether it is done."""
+        until = time.monotonic() + seconds
+        try:
+            index = self._opened()
+            while trace := index.execute("select merging from traces").fetchone():
+                before = index.total_changes
+                index.execute("insert into words (words, rank) values ('merge', ?)", (_PAGES if trace[0] else -_PAGES,))
+                if index.total_changes - before < 2:
+                    index.execute("delete from traces")
+                elif not trace[0]:
+                    index.execute("update traces set merging = 1")
+                if time.monotonic() >= until:
+                    return False
+        except sqlite3.Error as error:
+            self._mend(error)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._index is not None and self._file() != self._opened_file:
+            self.close()  # another program began a new index
+        if self._index is None:
+            index = sqlite3.connect(self._path or ":memory:", timeout=1, isolation_level=None)
+            try:
+                self._prepare(index)
+            except BaseException:
+                index.close()
+                raise
+            self._index, self._opened_file = index, self._file()
+        return self._index
+
+    def _file(self) -> int:
+        try:
+            return 0 if self._path is None else self._path.stat().st_ino
+        except OSError:
+            return -1
+
+    def _prepare(self, index: sqlite3.Connection) -> None:
+        index.execute(f"pragma journal_mode={journal_mode()}")
+        index.execute("pragma synchronous=normal")
+        index.execute("pragma secure_delete=on")
+        index.execute("pragma cache_spill=off")  # else a long transaction keeps readers out
+        version = index.execute("pragma user_version").fetchone()[0]
+        if version not in (0, _VERSION):
+            raise sqlite3.DatabaseError("an index of another version")
+        if version == 0:
+            self._library.execute("insert into unsearched (message) select number from messages where writer is null")
+            self.upto = 0
+            index.execute("begin immediate")
+            if index.execute("pragma user_version").fetchone()[0] == 0:
+                for statement in filter(str.strip, _SCHEMA.split(";\n")):
+                    index.execute(statement)
+                index.execute(f"pragma user_version={_VERSION}")
+            index.execute("commit")
+            if self._path is not None:
+                self._path.chmod(0o600)
+
+    def _enter(self, index: sqlite3.Connection, changes: list[tuple[int, int]]) -> int:
+        """Index what changed, for as long as a transaction should take, and return the last change that was seen to."""
+        until, done = time.monotonic() + _BATCH_S, set[int]()
+        for change, number in changes:
+            if number not in done:
+                done.add(number)
+                self._replace(index, number)
+            if time.monotonic() >= until:
+                return change
+        return changes[-1][0]
+
+    def _replace(self, index: sqlite3.Connection, number: int) -> None:
+        row = self._library.execute(
+            "select parts from messages where number = ? and writer is null", (number,)
+        ).fetchone()
+        known = index.execute("select said, thought from entries where number = ?", (number,)).fetchone()
+        if known:
+            insert = "insert into words (words, rowid, said, thought) values ('delete', ?, ?, ?)"
+            index.execute(insert, (number, *map(_unpacked, known)))
+            index.execute("delete from entries where number = ?", (number,))
+        if row:
+            texts = _texts(row[0])
+            index.execute("insert into words (rowid, said, thought) values (?, ?, ?)", (number, *texts))
+            packed = [zlib.compress(text.encode(), 1) for text in texts]
+            index.execute("insert into entries values (?, ?, ?)", (number, *packed))
+        elif known:
+            index.execute("delete from traces")
+            index.execute("insert into traces values (0)")
+
+    def _mend(self, error: sqlite3.Error) -> bool:
+        """After an error, begin a new index, unless that would not help; whether it is worth trying again."""
+        if self._index is not None and self._index.in_transaction:
+            with suppress(sqlite3.Error):
+                self._index.execute("rollback")
+        if refused(error) or "no such module" in str(error) or "syntax error" in str(error):
+            return False
+        self.close()
+        if self._path is not None:
+            with suppress(OSError):
+                for suffix in ("", *JOURNALS):
+                    self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        return True
+
+
+def _texts(parts: object) -> tuple[str, str]:
+    """What is indexed of a message; nothing where its row makes no sense."""
+    try:
+        said, thought = searchable(encoding.unpack_parts(parts))  # type: ignore[arg-type]
+    except (ValueError, TypeError, RecursionError, OverflowError):
+        return "", ""
+    return spaced(said[:_LONGEST]), spaced(thought[:_LONGEST])
+
+
+def _unpacked(packed: bytes) -> str:
+    try:
+        return zlib.decompress(packed).decode()
+    except (zlib.error, ValueError, TypeError) as error:
+        raise sqlite3.DatabaseError(f"an entry makes no sense: {error}") from error

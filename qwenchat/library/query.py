@@ -1,0 +1,49 @@
+"""What someone typed to search for, as a query that FTS5 understands and as patterns to mark what was found."""
+
+import re
+from dataclasses import dataclass
+
+from qwenchat.library.words import pattern, stands_alone, tokens
+
+_TERMS = 24
+_WORDS = 64
+"""How many words and how long a phrase are looked at, so that a pasted page is no burden."""
+_PREFIX = 2
+"""Letters from which on a word is a beginning; words that begin with one letter are most of them."""
+_PIECE = re.compile(r'"([^"]*)("?)|([^"\s]+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Words that stand one after the other."""
+
+    words: tuple[str, ...]
+    whole: bool
+    """Whether the last word is all of it, not its beginning."""
+
+    @property
+    def match(self) -> str:
+        """In FTS5's language."""
+        return f'"{" ".join(self.words)}"{"" if self.whole else " *"}'
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What finds it in folded text."""
+        return pattern(list(self.words), whole=self.whole)
+
+
+def terms(typed: str) -> tuple[Term, ...]:
+    """All of these are wanted. Quotes make a phrase of whole words; else words are beginnings of words."""
+    found: list[Term] = []
+    for quoted, closed, plain in _PIECE.findall(typed[: 64 * _WORDS].replace("\0", " ")):
+        words = tokens(quoted or plain)[:_WORDS]
+        if words:
+            last = words[-1]
+            found.append(Term(tuple(words), bool(closed) or stands_alone(last) or len(last) < _PREFIX))
+    return tuple(dict.fromkeys(found[:_TERMS]))
+
+
+def match(wanted: tuple[Term, ...], *, thoughts: bool) -> str:
+    """The query for FTS5."""
+    column = "" if thoughts else "{said} : "
+    return f"{column}({' AND '.join(term.match for term in wanted)})"

@@ -1,0 +1,126 @@
+"""Search in everything that was said, with excerpts that mark what was found."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from qwenchat.chat.messages import Role
+from qwenchat.library import encoding
+from qwenchat.library.conversation import as_date, as_text
+from qwenchat.library.index import SearchIndex, searchable
+from qwenchat.library.query import match, terms
+from qwenchat.library.words import fold
+
+_NEWEST = 2000
+"""Of a word that is everywhere, so many messages are ranked, the newest."""
+_BEFORE, _LENGTH = 40, 200
+"""Characters of an excerpt before the first thing found, and in all."""
+_LOOKED_AT = 300_000
+"""Characters of a message that are looked at for an excerpt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an excerpt, raw text on one line."""
+
+    text: str
+    hit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A message that has what was searched for; its role is as stored."""
+
+    conversation: str
+    title: str
+    message: str
+    role: str
+    created: float
+    excerpt: tuple[Piece, ...]
+
+
+def search(connection: sqlite3.Connection, index: SearchIndex, typed: str, *, thoughts: bool, limit: int) -> list[Hit]:
+    """The best matches first, renamed conversations whose title matches before all."""
+    wanted = terms(typed)
+    if not wanted or limit <= 0:
+        return []
+    patterns = [term.pattern for term in wanted]
+    hits = list(_titles(connection, patterns, limit))
+    ranked = sorted(index.find(match(wanted, thoughts=thoughts), _NEWEST), key=lambda row: (row[1], -row[0]))
+    for number, _ in ranked:
+        if len(hits) >= limit:
+            break
+        row = connection.execute(
+            "select c.id, c.title, m.id, m.role, m.created, m.parts from messages m"
+            " join conversations c on c.id = m.conversation"
+            " where m.number = ? and m.hidden is null and c.deleted is null",
+            (number,),
+        ).fetchone()
+        if row is not None:
+            with suppress(ValueError, TypeError, RecursionError, OverflowError):
+                hits.append(_hit(row, patterns, thoughts))
+    return hits
+
+
+def _titles(connection: sqlite3.Connection, patterns: list[re.Pattern[str]], limit: int) -> Iterator[Hit]:
+    """Renamed conversations whose titles match; other titles are made of what was said."""
+    rows = connection.execute(
+        "select id, title, leaf, updated from conversations c where renamed and deleted is null and exists"
+        " (select 1 from messages where id = c.leaf and hidden is null) order by updated desc"
+    )
+    for id_, title, leaf, updated in rows:
+        text = as_text(title)
+        folded = fold(text)
+        if limit > 0 and all(pattern.search(folded) for pattern in patterns):
+            limit -= 1
+            yield Hit(id_, text, leaf, str(Role.USER), as_date(updated), excerpt(text, patterns))
+
+
+def _hit(row: tuple[Any, ...], patterns: list[re.Pattern[str]], thoughts: bool) -> Hit:
+    conversation, title, message, role, created, parts = row
+    said, thought = searchable(encoding.unpack_parts(parts))
+    pieces = excerpt(said, patterns)
+    if thoughts and thought and not any(piece.hit for piece in pieces):
+        pieces = excerpt(thought, patterns)
+    return Hit(conversation, as_text(title), as_text(message), as_text(role), as_date(created), pieces)
+
+
+def excerpt(text: str, patterns: list[re.Pattern[str]]) -> tuple[Piece, ...]:
+    """The part of `text` around the first thing found, on one line, with all that is found in it marked."""
+    text = text[:_LOOKED_AT]
+    folded = fold(text)
+    firsts = [found.start() for pattern in patterns if (found := pattern.search(folded))]
+    start = _word_begin(text, max(0, min(firsts, default=0) - _BEFORE))
+    end = min(len(text), start + _LENGTH)
+    pieces = [Piece("…", False)] if start else []
+    at = start
+    for begin, stop in _spans(folded, patterns, start, end):
+        pieces += [Piece(_line(text[at:begin]), False), Piece(_line(text[begin:stop]), True)]
+        at = stop
+    pieces += [Piece(_line(text[at:end]), False), Piece("…" if end < len(text) else "", False)]
+    return tuple(piece for piece in pieces if piece.text)
+
+
+def _spans(folded: str, patterns: list[re.Pattern[str]], start: int, end: int) -> list[tuple[int, int]]:
+    """Where something is found, in order and without overlap."""
+    found = sorted(hit.span() for pattern in patterns for hit in pattern.finditer(folded, start, end))
+    spans: list[tuple[int, int]] = []
+    for begin, stop in found:
+        if spans and begin < spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(stop, spans[-1][1]))
+        else:
+            spans.append((begin, stop))
+    return spans
+
+
+def _word_begin(text: str, at: int) -> int:
+    """A place not long after `at` where a word begins, if there is one."""
+    space = text.find(" ", at, at + _BEFORE // 2) if at else -1
+    return space + 1 if space >= 0 else at
+
+
+def _line(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
