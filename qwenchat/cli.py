@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from qwenchat import __version__, exchange, options, process, saved
+from qwenchat import __version__, exchange, options, process, replay_command, saved
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.paths import Paths
 
@@ -45,8 +45,8 @@ def _session(given: dict[str, Any], library: "Library", *, logged: bool = True) 
     from qwenchat.log import keep_log
     from qwenchat.session import Session
 
-    injected: dict[str, Callable[[], Engine]] = click.get_current_context().find_object(dict) or {}
-    worker = Worker(injected.get("make_engine", make_engine))
+    wired: dict[str, Callable[[], Engine]] = click.get_current_context().find_object(dict) or {}
+    worker = Worker(wired["make_engine"])
     overrides = options.overrides(given)
     keep_log(Paths.of_user().log_file if logged else None)
     session = Session(
@@ -84,6 +84,7 @@ def _no_command(context: click.Context, parameter: click.Parameter, value: str |
 @click.pass_context
 def cli(context: click.Context, /, **given: Any) -> None:
     """Chat with Qwen3, in private, in your terminal."""
+    context.ensure_object(dict).setdefault("make_engine", make_engine)
     if context.invoked_subcommand is not None:
         _refuse_stray_flags(context)
         return
@@ -316,6 +317,7 @@ def completion(shell: str) -> None:
 
 cli.add_command(saved.list_command)
 cli.add_command(saved.show)
+cli.add_command(replay_command.replay)
 cli.add_command(exchange.export_command)
 cli.add_command(exchange.import_command)
 

@@ -63,6 +63,8 @@ _MODEL = (
     _option("--quantization", type=click.Choice(["auto", "int8", "int4", "bf16", "float16", "float32"]), default="auto",
             help="Number format of the weights."),
     _option("--context", type=click.IntRange(256), metavar="TOKENS", help="Size of the context window."),
+)  # fmt: skip
+_MODE = (
     _option("--system", default="", metavar="TEXT", help="A system prompt."),
     _option("--think/--no-think", default=True, help="Thinking mode (on by default)."),
     _option("--thinking-budget", type=click.IntRange(1), metavar="TOKENS",
@@ -94,7 +96,8 @@ def _all(options: tuple[Decorator, ...]) -> Decorator:
     return decorate
 
 
-for_turns = _all((*_MODEL, *_SAMPLING))
+for_turns = _all((*_MODEL, *_MODE, *_SAMPLING))
+for_model = _all(_MODEL)
 for_screen = _all(_SCREEN)
 
 
