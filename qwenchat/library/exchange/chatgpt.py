@@ -139,7 +139,9 @@ class _Reader:
         if thought.text:
             self._waiting.pop(way.thought or "", None)
             self._thoughts[id_] = thought
-            self._waiting[id_] = _made(id_, Role.ASSISTANT, (thought,), way.time, self._mapping[id_]["message"])
+            message = self._mapping[id_]["message"]
+            open_ = replace(thought, closed=text_of(message.get("status")) not in _STATUSES)
+            self._waiting[id_] = _made(id_, Role.ASSISTANT, (open_,), way.time, message)
             self._ways[id_] = replace(way, thought=id_)
 
 

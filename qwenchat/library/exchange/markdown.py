@@ -46,6 +46,7 @@ def _message(message: Message, version: str, thoughts: bool) -> Iterator[str]:
         if thoughts or not isinstance(part, ReasoningPart):
             yield from _part(part)
     about = [version, _ending(message), *(_making(made) if made else ())]
+    about = [] if about == ["", "", name] else about
     if any(about):
         yield f"*{' · '.join(_inline(entry) for entry in about if entry)}*"
 
@@ -79,7 +80,8 @@ def _ending(message: Message) -> str:
 def _making(made: Provenance) -> Iterator[str]:
     model, usage, sampling = made.model, made.usage, made.sampling
     yield safe_line(model.name)
-    yield safe_line(" on ".join(word for word in (model.quantization, model.device) if word))
+    if run := safe_line(" on ".join(word for word in (model.quantization, model.device) if word)):
+        yield run
     if tokens := usage.thinking_tokens + usage.answer_tokens:
         yield f"{tokens:,} tokens" + (
             f" at {made.timing.tokens_per_s:.1f} a second" if made.timing.tokens_per_s else ""
