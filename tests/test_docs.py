@@ -24,8 +24,10 @@ from qwenchat.session import Session
 from qwenchat.tui.app import QwenChat
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import bindings_of, key_name
+from qwenchat.tui.screens.search import SearchScreen
 from qwenchat.tui.slash import COMMANDS
 from qwenchat.tui.widgets.composer import Composer
+from qwenchat.tui.widgets.sidebar import Sidebar
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -109,7 +111,14 @@ def test_the_example_of_a_theme_is_the_shipped_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "place"), [("In the chat", ChatScreen), ("Writing", Composer), ("The program", QwenChat)]
+    ("heading", "place"),
+    [
+        ("In the chat", ChatScreen),
+        ("Writing", Composer),
+        ("In the list of conversations", Sidebar),
+        ("In the search", SearchScreen),
+        ("The program", QwenChat),
+    ],
 )
 def test_every_key_is_described(heading: str, place: type) -> None:
     assert {row[0] for row in rows(section(page("keys.md"), heading))} == {

@@ -15,8 +15,10 @@ from qwenchat.session import Session
 from qwenchat.tui import clipboard, themes
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import HelpScreen, bindings_of
+from qwenchat.tui.screens.search import SearchScreen
 from qwenchat.tui.terminal import own_terminal, signals_to_end
 from qwenchat.tui.widgets.composer import Composer
+from qwenchat.tui.widgets.sidebar import Sidebar
 
 SWITCH_S = 0.0001
 """How long the interface may keep the interpreter from the thread of the model that waits for it. Python's own 5 ms,
@@ -93,7 +95,8 @@ class QwenChat(App[None]):
             self.pop_screen()
         else:
             groups = (("Chat", ChatScreen), ("Writing", Composer), ("Program", QwenChat))
-            self.push_screen(HelpScreen(groups))
+            elsewhere = (("In the list of conversations", Sidebar), ("In the search", SearchScreen))
+            self.push_screen(HelpScreen(groups, elsewhere))
 
     async def action_quit(self) -> None:
         """Stop the reply, and leave; `run` saves and closes when the screen is gone."""

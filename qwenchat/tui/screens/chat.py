@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Markdown, TextArea
 
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.errors import LibraryError, QwenchatError
+from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import Role
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import is_web_link, safe, safe_line
@@ -21,6 +21,7 @@ from qwenchat.chat.thinking import budget_in_words, budget_of
 from qwenchat.session import Session
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
+from qwenchat.tui.screens.search import Chosen, SearchScreen
 from qwenchat.tui.slash import COMMANDS, command_of
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.notices import Notices
@@ -31,8 +32,6 @@ from qwenchat.turn import Phase
 
 DRAWS_PER_S = 20
 QUIT_AGAIN_WITHIN_S = 3.0
-LISTED = 500
-"""How many conversations the sidebar lists."""
 
 
 class ChatScreen(Screen[None]):
@@ -48,6 +47,7 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+r", "retry", "Ask again for the last reply", priority=True),
         Binding("ctrl+n", "new", "New conversation", priority=True),
         Binding("ctrl+b", "sidebar", "Saved conversations", priority=True),
+        Binding("ctrl+f", "search", "Search in all conversations", priority=True),
         Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True),
         Binding("ctrl+end", "follow", "Go to the end and follow it", priority=True),
         Binding("ctrl+home", "top", "Go to the beginning; again for earlier messages", priority=True),
@@ -63,7 +63,7 @@ class ChatScreen(Screen[None]):
         self._composer = Composer()
         self._transcript = Transcript()
         self._notices = Notices()
-        self._sidebar = Sidebar()
+        self._sidebar = Sidebar(session.library)
         self._status = StatusLine()
         self._drafts = Drafts(session.library, self._composer, lambda text: self._notices.say("draft", text))
         self.feed = Feed(session, self._transcript, self._notices, self._status)
@@ -137,6 +137,7 @@ class ChatScreen(Screen[None]):
             self._tell(str(error), "warning")
             return
         self._drafts.sent(before)
+        self._sidebar.mark(self.session.conversation)
         self.feed.show_path()
         self._transcript.follow()
 
@@ -286,13 +287,8 @@ class ChatScreen(Screen[None]):
         """Show or hide the saved conversations."""
         if self._sidebar.display:
             self._close_sidebar()
-            return
-        try:
-            saved = self.session.library.conversations(limit=LISTED)
-        except LibraryError as error:
-            self._tell(str(error), "warning")
-            return
-        self._sidebar.show(saved, self.session.conversation)
+        else:
+            self._sidebar.open(self.session.conversation)
 
     @on(Sidebar.Left)
     def _close_sidebar(self) -> None:
@@ -305,6 +301,30 @@ class ChatScreen(Screen[None]):
         if event.conversation != self.session.conversation:
             self.keep_draft()
             self._open(event.conversation)
+
+    @on(Sidebar.Deleted)
+    def _leave_deleted(self, event: Sidebar.Deleted) -> None:
+        if event.conversation == self.session.conversation:
+            self.keep_draft()
+            self.session.new()
+            self._enter()
+
+    @on(Sidebar.Restored)
+    def _back_to_restored(self, event: Sidebar.Restored) -> None:
+        if event.was_open and self.session.conversation is None:
+            self.keep_draft()
+            self._open(event.conversation)
+
+    def action_search(self) -> None:
+        """Search in every word of every conversation."""
+        self.app.push_screen(SearchScreen(self.session.library), self._open_at)
+
+    def _open_at(self, chosen: Chosen | None) -> None:
+        if chosen is None:
+            return
+        if chosen.conversation != self.session.conversation:
+            self.keep_draft()
+            self._open(chosen.conversation)
 
     def _open(self, conversation: str, *, keep_written: bool = False) -> bool:
         """Go on with a saved conversation; says whether that was possible."""
@@ -322,6 +342,7 @@ class ChatScreen(Screen[None]):
         self.feed.show_path()
         self._transcript.follow()
         self._drafts.bring_back(self.session.conversation, replace=not keep_written)
+        self._sidebar.mark(self.session.conversation)
 
     def keep_draft(self) -> None:
         """Save the draft as it stands."""

@@ -14,7 +14,7 @@ from textual.widgets import Static
 from qwenchat.tui.slash import COMMANDS
 from qwenchat.tui.widgets.composer import Composer
 
-_KEYS = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "underscore": "_", "delete": "Del"}
+_KEYS = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "underscore": "_", "delete": "Del", "slash": "/"}
 
 
 def key_name(keys: str) -> str:
@@ -54,9 +54,13 @@ class HelpScreen(ModalScreen[None]):
     CSS_PATH = "help.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q", "dismiss", "Close", show=False)]
 
-    def __init__(self, groups: Iterable[tuple[str, type[DOMNode]]]) -> None:
+    def __init__(
+        self, groups: Iterable[tuple[str, type[DOMNode]]], elsewhere: Iterable[tuple[str, type[DOMNode]]] = ()
+    ) -> None:
         super().__init__()
         self._groups = tuple(groups)
+        self._elsewhere = tuple(elsewhere)
+        """Places with keys of their own, which do not count while one writes."""
 
     def compose(self) -> ComposeResult:
         """One table for each part of the program."""
@@ -64,12 +68,11 @@ class HelpScreen(ModalScreen[None]):
             heading = Content.assemble(("Keys and commands", "bold $primary"), ("   Esc closes", "$foreground 65%"))
             yield Static(heading)
             with VerticalScroll(id="rows"):
-                for title, cls in self._groups:
-                    rows = [(key_name(key), binding.description) for key, binding in bindings_of(cls).items()]
-                    yield from self._table(title, rows)
+                yield from self._tables(self._groups)
                 rows = [(f"/{name}", description) for name, (_, description) in COMMANDS.items()]
                 soft = ("/think, /no_think", "Turn thinking on or off from this message on; part of the message")
                 yield from self._table("Commands, as a message", [*rows, soft])
+                yield from self._tables(self._elsewhere)
                 inherited = inherited_bindings_of(Composer, (place for _, place in self._groups))
                 rows = [(key_name(key), binding.description) for key, binding in inherited.items()]
                 yield from self._table("Editing", rows)
@@ -77,6 +80,11 @@ class HelpScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""
         self.query_one("#rows").focus()
+
+    def _tables(self, groups: Iterable[tuple[str, type[DOMNode]]]) -> ComposeResult:
+        for title, cls in groups:
+            rows = [(key_name(key), binding.description) for key, binding in bindings_of(cls).items()]
+            yield from self._table(title, rows)
 
     def _table(self, title: str, rows: list[tuple[str, str]]) -> ComposeResult:
         yield Static(Content(title), classes="group")

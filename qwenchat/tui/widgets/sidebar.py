@@ -1,7 +1,9 @@
-"""The saved conversations, newest first, to go on with."""
+"""The saved conversations: found, opened, kept at hand, put away, renamed and deleted."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import ClassVar
 
 from textual import on
@@ -9,26 +11,82 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import DescendantBlur, Resize
 from textual.message import Message
-from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
+from textual.timer import Timer
+from textual.widgets import Input, Static
 
-from qwenchat.chat.text import safe_line
-from qwenchat.library.library import Summary
+from qwenchat.chat.errors import LibraryError
+from qwenchat.chat.text import safe, safe_line
+from qwenchat.library.library import Library, Summary
+from qwenchat.tui.when import age, heading
+from qwenchat.tui.widgets.line import Line
+from qwenchat.tui.widgets.long_list import Heading, LongList, Row
+
+PAGE = 1000
+"""How many conversations are read from the library at a time."""
+PAUSE_S = 0.02
+"""Between two of these, so that keys are heard meanwhile."""
+GUTTER = 2
+"""The columns before a title, where the open conversation has its mark."""
+HINTS = "Enter opens   / finds   r renames\np pins   a archives   d deletes"
 
 
-def ago(seconds: float) -> str:
-    """How long ago, in the largest unit that fits."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit} ago"
-    return "just now"
+@dataclass(frozen=True, slots=True)
+class ConversationRow:
+    """A conversation in the list: its title, and a line about it."""
+
+    summary: Summary
+    now: float
+    is_open: bool
+
+    @property
+    def key(self) -> str:
+        """The conversation's id."""
+        return self.summary.id
+
+    @property
+    def height(self) -> int:
+        """Two lines."""
+        return 2
+
+    def line(self, number: int, width: int) -> Content:
+        """The title, or the line about it."""
+        if number == 0:
+            mark = ("● ", "$primary") if self.is_open else " " * GUTTER
+            return Content.assemble(mark, (title_of(self.summary), "bold" if self.is_open else ""))
+        count = f"{self.summary.messages:,} message{'s' * (self.summary.messages != 1)}"
+        model = safe_line(self.summary.model.rpartition("/")[2], 60)
+        about = " · ".join(text for text in (age(self.summary.updated, self.now), count, model) if text)
+        return Content.assemble(" " * GUTTER, (about, "$foreground 60%"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Deleted:
+    summary: Summary
+    was_open: bool
+
+
+def title_of(summary: Summary) -> str:
+    """A conversation's title, safe to be shown."""
+    return safe_line(summary.title) or "Untitled"
 
 
 class Sidebar(Vertical):
-    """A list of conversations; hidden until `show`."""
+    """The list of conversations; hidden until `open`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close the list", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "Open the conversation", show=False),
+        Binding("slash", "filter", "Find one by its title", show=False, key_display="/"),
+        Binding("p", "pin", "Pin it above the others, or no more", show=False),
+        Binding("a", "archive", "Archive it, or bring it back", show=False),
+        Binding("v", "archived", "Show the archived ones, or the others again", show=False),
+        Binding("r", "rename", "Rename it: Enter keeps the new title, Esc the old one", show=False),
+        Binding("d,delete", "delete", "Delete it", show=False),
+        Binding("u", "undo", "Bring back what was deleted last", show=False),
+        Binding("down", "into_list", show=False),
+        Binding("escape", "leave", "Leave the field, the archive, then the list", show=False),
+    ]
 
     class Chosen(Message):
         """A conversation was chosen to go on with."""
@@ -40,40 +98,279 @@ class Sidebar(Vertical):
     class Left(Message):
         """The list was closed without a choice."""
 
-    def __init__(self) -> None:
+    class Deleted(Message):
+        """A conversation was deleted; it may be the one that is open."""
+
+        def __init__(self, conversation: str) -> None:
+            super().__init__()
+            self.conversation = conversation
+
+    class Restored(Message):
+        """A deleted conversation is back; `was_open` if it was open when it was deleted."""
+
+        def __init__(self, conversation: str, was_open: bool) -> None:
+            super().__init__()
+            self.conversation = conversation
+            self.was_open = was_open
+
+    def __init__(self, library: Library) -> None:
         super().__init__(id="sidebar")
         self.display = False
+        self._library = library
+        self._list = LongList()
+        self._filter = Line("part of a title", id="filter")
+        self._rename = Line(id="rename")
+        self._filter.display = self._rename.display = False
+        self._summaries: dict[str, Summary] = {}
+        self._current: str | None = None
+        self._archived = False
+        self._renaming: Summary | None = None
+        self._deleted: list[_Deleted] = []
+        self._more: Timer | None = None
+        """What reads the next page."""
 
     def compose(self) -> ComposeResult:
-        """A title above the list."""
-        yield Static("Conversations", classes="title")
-        yield OptionList(markup=False)
-        yield Static("Nothing saved yet", classes="empty")
+        """A title, the field for a part of one, the list, and what the keys do."""
+        yield Static(classes="title")
+        yield self._filter
+        yield self._list
+        yield Static(Content(HINTS), classes="hints")
+        yield self._rename
 
-    def show(self, conversations: Iterable[Summary], current: str | None) -> None:
-        """List `conversations`, with the one that is open highlighted."""
-        options = self.query_one(OptionList)
-        options.clear_options()
-        now = time.time()
-        for summary in conversations:
-            title = safe_line(summary.title) or "Untitled"
-            count = f"{summary.messages} message{'s' * (summary.messages != 1)}"
-            about = f"{ago(now - summary.updated)} · {count}"
-            prompt = Content.assemble((title, "bold" if summary.id == current else ""), "\n", (about, "dim"))
-            options.add_option(Option(prompt, id=summary.id))
-        self.query_one(".empty").display = options.option_count == 0
-        options.display = options.option_count > 0
-        ids = [option.id for option in options.options]
-        options.highlighted = ids.index(current) if current in ids else (0 if ids else None)
+    def open(self, current: str | None) -> None:
+        """List the conversations, with the one that is open marked and highlighted."""
+        self._current = current
+        self._archived = False
+        self._close_fields()
         self.display = True
-        options.focus()
+        self._list.show(())
+        self._load(current)
+        self._list.focus()
+
+    def mark(self, current: str | None) -> None:
+        """Another conversation is open now, or the one that is has changed."""
+        self._current = current
+        if self.display:
+            row = self._list.highlighted_row
+            self._load(row.key if row else current)
+
+    # The keys
+
+    def action_choose(self) -> None:
+        """Open the highlighted conversation."""
+        self._list.action_choose()
+
+    def action_into_list(self) -> None:
+        """Let the keys of the list count again."""
+        self._list.focus()
 
     def action_leave(self) -> None:
-        """Back to the conversation."""
-        self.post_message(self.Left())
+        """One step back: from renaming, from what is filtered, from the archive, from the list."""
+        if self._renaming:
+            self._close_rename()
+            self._list.focus()
+        elif self._filter.display:
+            self._close_fields()
+            self._relist()
+            self._list.focus()
+        elif self._archived:
+            self.action_archived()
+        else:
+            self.post_message(self.Left())
 
-    @on(OptionList.OptionSelected)
-    def _choose(self, event: OptionList.OptionSelected) -> None:
+    def action_filter(self) -> None:
+        """Type a part of a title."""
+        self._filter.display = True
+        self._filter.focus()
+
+    def action_archived(self) -> None:
+        """The archived conversations in place of the others, or the other way round."""
+        self._archived = not self._archived
+        self._list.show(())
+        self._load(None if self._archived else self._current)
+
+    def action_pin(self) -> None:
+        """Above the others with it, or back to its day."""
+        if summary := self._highlighted:
+            on = not summary.pinned
+            if self._try(lambda: self._library.pin(summary.id, on)):
+                self._summaries[summary.id] = replace(summary, pinned=on)
+                self._relist(summary.id)
+
+    def action_archive(self) -> None:
+        """Out of the way with it, or back."""
+        if summary := self._highlighted:
+            on = not summary.archived
+            if self._try(lambda: self._library.archive(summary.id, on)):
+                self._remove(summary)
+                done = "is archived; v shows the archive" if on else "is back among the others"
+                self._tell(f"“{safe_line(title_of(summary), 40)}” {done}.")
+
+    def action_delete(self) -> None:
+        """Away with it, until u brings it back."""
+        if summary := self._highlighted:
+            if not self._try(lambda: self._library.delete(summary.id)):
+                return
+            self._deleted.append(_Deleted(summary, summary.id == self._current))
+            self._remove(summary)
+            self.post_message(self.Deleted(summary.id))
+            self._tell(f"“{safe_line(title_of(summary), 40)}” is deleted.\nu in this list brings it back.")
+
+    def action_undo(self) -> None:
+        """Bring back what was deleted last."""
+        if not self._deleted:
+            self._tell("Nothing was deleted since the program began.")
+            return
+        deleted = self._deleted[-1]
+        if self._try(lambda: self._library.undelete(deleted.summary.id)):
+            self._deleted.pop()
+            self._archived = deleted.summary.archived
+            self._load(deleted.summary.id)
+            self.post_message(self.Restored(deleted.summary.id, deleted.was_open))
+
+    def action_rename(self) -> None:
+        """Type another title where the old one stands."""
+        summary, number = self._highlighted, self._list.highlighted
+        if summary and number is not None:
+            self._list.watch_highlighted(number)
+            self._renaming = summary
+            self._rename.value = safe_line(summary.title, 400)
+            self._rename.cursor_position = len(self._rename.value)
+            self._rename.styles.offset = (
+                2 + GUTTER,
+                self._list.region.y - self.content_region.y + self._list.top_of(number),
+            )
+            self._rename.display = True
+            self._rename.focus()
+
+    # What the fields say
+
+    @on(LongList.Selected)
+    def _choose(self, event: LongList.Selected) -> None:
         event.stop()
-        if event.option_id is not None:
-            self.post_message(self.Chosen(event.option_id))
+        self.post_message(self.Chosen(event.key))
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._relist()
+
+    @on(Input.Submitted, "#filter")
+    def _filter_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._list.action_choose()
+
+    @on(Input.Submitted, "#rename")
+    def _renamed(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._keep_new_title()
+        self._list.focus()
+
+    def on_descendant_blur(self, event: DescendantBlur) -> None:
+        """Whoever goes on elsewhere has chosen the title that stands there."""
+        if event.widget is self._rename and self.app.app_focus:
+            self._keep_new_title()
+
+    def on_resize(self, event: Resize) -> None:
+        """The row that is renamed is somewhere else now."""
+        self._keep_new_title()
+
+    def on_mount(self) -> None:
+        """The row that is renamed does not scroll."""
+        self.watch(self._list, "scroll_y", self._keep_new_title, init=False)
+
+    def _keep_new_title(self) -> None:
+        if not (summary := self._renaming):
+            return
+        title = " ".join(self._rename.value.split())
+        self._close_rename()
+        changed = title != safe_line(summary.title, 400)
+        if changed and self._try(lambda: self._library.rename(summary.id, title)):
+            self._summaries[summary.id] = replace(summary, title=title)
+            if title:
+                self._relist(summary.id)
+            else:
+                self._load(summary.id)
+
+    def _close_rename(self) -> None:
+        self._renaming = None
+        self._rename.display = False
+
+    def _close_fields(self) -> None:
+        self._close_rename()
+        with self.prevent(Input.Changed):
+            self._filter.value = ""
+        self._filter.display = False
+
+    # The list
+
+    @property
+    def _highlighted(self) -> Summary | None:
+        row = self._list.highlighted_row
+        return row.summary if isinstance(row, ConversationRow) else None
+
+    def _load(self, highlight: str | None) -> None:
+        """Read the list anew: what fills the screen at once, the rest between the keys."""
+        if self._more is not None:
+            self._more.stop()
+        self._summaries = {}
+        self._load_page()
+        self._relist(highlight)
+
+    def _load_page(self) -> None:
+        before = len(self._summaries)
+        try:
+            page = self._library.conversations(PAGE, before, archived=self._archived)
+        except LibraryError as error:
+            self._tell(str(error))
+            return
+        self._summaries.update((summary.id, summary) for summary in page)
+        if len(self._summaries) > before and len(page) == PAGE:
+            self._more = self.set_timer(PAUSE_S, self._load_next)
+
+    def _load_next(self) -> None:
+        row = self._list.highlighted_row
+        self._load_page()
+        self._relist(row.key if row else None)
+
+    def _remove(self, summary: Summary) -> None:
+        del self._summaries[summary.id]
+        self._relist()
+
+    def _relist(self, highlight: str | None = None) -> None:
+        """Show what is to be seen of the conversations; the highlight goes to that one or stays where it is."""
+        rows = list(_grouped(self._found(), self._current))
+        at = next((number for number, row in enumerate(rows) if highlight and row.key == highlight), None)
+        nothing = "Nothing archived" if self._archived else "Nothing saved yet"
+        empty = "No such title" if self._summaries else nothing
+        self._list.show(rows, self._list.highlighted or 0 if at is None else at, empty)
+        self.query_one(".title", Static).update(Content("Archived" if self._archived else "Conversations"))
+
+    def _found(self) -> list[Summary]:
+        words = self._filter.value.casefold().split()
+        found = (s for s in self._summaries.values() if all(word in s.title.casefold() for word in words))
+        return sorted(found, key=lambda summary: (not summary.pinned, -summary.updated))
+
+    def _try(self, what: Callable[[], object]) -> bool:
+        try:
+            what()
+        except LibraryError as error:
+            self._tell(str(error))
+            return False
+        return True
+
+    def _tell(self, text: str) -> None:
+        self.notify(safe(text), markup=False)
+
+
+def _grouped(summaries: Iterable[Summary], current: str | None) -> Iterator[Row]:
+    """The rows of the conversations below the headings of their days."""
+    now = time.time()
+    today = datetime.fromtimestamp(now).date()
+    latest = None
+    for summary in summaries:
+        group = "Pinned" if summary.pinned else heading(summary.updated, today)
+        if group != latest:
+            yield Heading(group, first=latest is None)
+            latest = group
+        yield ConversationRow(summary, now, summary.id == current)

@@ -1,0 +1,222 @@
+"""Search in every word of every conversation, as one types."""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.timer import Timer
+from textual.widgets import Input, Static
+
+from qwenchat.chat.errors import LibraryError
+from qwenchat.chat.messages import Role
+from qwenchat.chat.text import safe, safe_line
+from qwenchat.library.library import Hit, Library, Piece, Summary
+from qwenchat.tui.when import day
+from qwenchat.tui.widgets.line import Line
+from qwenchat.tui.widgets.long_list import LongList, Row
+
+PAUSE_S = 0.08
+"""How long one must not type until what is typed is searched."""
+SHOWN = 50
+"""How many hits are listed."""
+_WHO: dict[str, str] = {Role.USER: "You", Role.ASSISTANT: "Model", Role.SYSTEM: "System", Role.TOOL: "Tool"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The conversation to open, at a message of it or at its end."""
+
+    conversation: str
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HitRow:
+    """A message in which the words were found: its conversation and date, then the words between others."""
+
+    hit: Hit
+    now: float
+
+    @property
+    def key(self) -> str:
+        """The message's id."""
+        return self.hit.message
+
+    @property
+    def height(self) -> int:
+        """Two lines."""
+        return 2
+
+    @property
+    def chosen(self) -> Chosen:
+        """What it stands for."""
+        return Chosen(self.hit.conversation, self.hit.message)
+
+    def line(self, number: int, width: int) -> Content:
+        """The conversation, or the excerpt."""
+        if number == 0:
+            return _first_line(self.hit.title, day(self.hit.created, self.now), width)
+        who = f"  {_WHO.get(self.hit.role, 'Message')}: "
+        return Content.assemble((who, "$foreground 60%"), excerpt(self.hit.excerpt, width - len(who)))
+
+
+@dataclass(frozen=True, slots=True)
+class RecentRow:
+    """A conversation, listed while nothing is searched."""
+
+    summary: Summary
+    now: float
+
+    @property
+    def key(self) -> str:
+        """The conversation's id."""
+        return self.summary.id
+
+    @property
+    def height(self) -> int:
+        """One line."""
+        return 1
+
+    @property
+    def chosen(self) -> Chosen:
+        """What it stands for."""
+        return Chosen(self.summary.id, None)
+
+    def line(self, number: int, width: int) -> Content:
+        """Its title and date."""
+        return _first_line(self.summary.title, day(self.summary.updated, self.now), width)
+
+
+def _first_line(title: str, date: str, width: int) -> Content:
+    """A title, and a date at the right."""
+    name = Content.styled(safe_line(title) or "Untitled", "bold")
+    room = max(0, width - len(date) - 2)
+    return Content.assemble(name.truncate(room, ellipsis=True, pad=True), "  ", (date, "$foreground 60%"))
+
+
+def excerpt(pieces: Sequence[Piece], width: int) -> Content:
+    """An excerpt on one line, its hits marked; cut at the left where the first hit would be out of view."""
+    parts = [(re.sub(r"\s+", " ", safe(piece.text)), "bold $accent" if piece.hit else "") for piece in pieces]
+    content = Content.assemble(*parts)
+    first = next((span for span in content.spans if span.style), None)
+    if first is None:
+        return content
+    before = content[: first.start]
+    room = max(width // 3, width - content[first.start :].cell_length)
+    if before.cell_length <= room:
+        return content
+    kept = len(before)
+    while kept and before[len(before) - kept :].cell_length >= room:
+        kept -= 1
+    return Content.assemble(("…", "$foreground 60%"), before[len(before) - kept :], content[first.start :])
+
+
+class SearchScreen(ModalScreen[Chosen | None]):
+    """A field and what was found, over the chat; gives back what was chosen, or None when it was left."""
+
+    CSS_PATH = "search.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "Open the conversation at the hit", show=False),
+        Binding("up", "move(-1)", "To the hit above", show=False),
+        Binding("down", "move(1)", "To the hit below", show=False),
+        Binding("pageup", "page(-1)", "A page up", show=False),
+        Binding("pagedown", "page(1)", "A page down", show=False),
+        Binding("alt+t", "thoughts", "Search in thoughts too, or no more", show=False),
+        Binding("escape", "dismiss", "Back, with nothing changed", show=False),
+        Binding("ctrl+f", "dismiss", show=False, priority=True),
+    ]
+
+    def __init__(self, library: Library) -> None:
+        super().__init__()
+        self._library = library
+        self._field = Line("Search every word of every conversation", id="words")
+        self._hits = LongList()
+        self._thoughts = False
+        self._due: Timer | None = None
+        self._shown: tuple[str, bool] | None = None
+
+    def compose(self) -> ComposeResult:
+        """The field, the hits, and how many they are."""
+        with Vertical(id="panel"):
+            yield self._field
+            yield self._hits
+            yield Static(id="about")
+
+    def on_mount(self) -> None:
+        """The recent conversations, until something is typed."""
+        self._field.focus()
+        self._search()
+
+    def action_move(self, step: int) -> None:
+        """Up or down in the hits."""
+        self._hits.action_move(step)
+
+    def action_page(self, step: int) -> None:
+        """A page up or down in the hits."""
+        self._hits.action_page(step)
+
+    def action_choose(self) -> None:
+        """Open what is highlighted."""
+        self._hits.action_choose()
+
+    def action_thoughts(self) -> None:
+        """Search in thoughts too, or in what was said alone."""
+        self._thoughts = not self._thoughts
+        self._search()
+
+    @on(Input.Changed)
+    def _typed(self) -> None:
+        if self._due is not None:
+            self._due.stop()
+        self._due = self.set_timer(PAUSE_S, self._search)
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        """Enter means what is typed, also before it was searched."""
+        self._search()
+        self._hits.action_choose()
+
+    @on(LongList.Selected)
+    def _choose(self) -> None:
+        row = self._hits.highlighted_row
+        if isinstance(row, HitRow | RecentRow):
+            self.dismiss(row.chosen)
+
+    def _search(self) -> None:
+        """Put what is found now in place of what was found before."""
+        words = self._field.value.strip()
+        if self._shown == (words, self._thoughts):
+            return
+        self._shown = words, self._thoughts
+        try:
+            rows = self._found(words)
+        except LibraryError as error:
+            self._hits.show(())
+            self.query_one("#about", Static).update(Content(safe_line(str(error), 1000)))
+            return
+        self._hits.show(rows, 0)
+        self.query_one("#about", Static).update(self._about(words, len(rows)))
+
+    def _found(self, words: str) -> list[Row]:
+        now = time.time()
+        if not words:
+            return [RecentRow(summary, now) for summary in self._library.conversations(limit=SHOWN)]
+        return [HitRow(hit, now) for hit in self._library.search(words, thoughts=self._thoughts, limit=SHOWN)]
+
+    def _about(self, words: str, found: int) -> Content:
+        if not words:
+            said = "Recent conversations" if found else "Nothing saved yet"
+        elif found < SHOWN:
+            said = f"{found} hit{'s' * (found != 1)}" if found else "Nothing found"
+        else:
+            said = f"The {SHOWN} best hits"
+        thoughts = f"Alt+T thoughts {'on' if self._thoughts else 'off'}"
+        return Content.assemble(said, (f" · {thoughts} · Enter opens · Esc leaves", "$foreground 60%"))

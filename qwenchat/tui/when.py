@@ -1,0 +1,44 @@
+"""Times for people: how long ago, and under which heading of a list."""
+
+from datetime import date, datetime, timedelta
+
+
+def age(then: float, now: float) -> str:
+    """How long ago, in the largest unit that fits; the date when that is a week or more. Empty for no time at all."""
+    seconds = now - then
+    if seconds >= 7 * 86400 or seconds != seconds:
+        return day(then, now)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"
+
+
+def day(then: float, now: float) -> str:
+    """The date, without the year in the same year. Empty for no time at all."""
+    local = _local(then)
+    if local is None:
+        return ""
+    this_year = datetime.fromtimestamp(now).year
+    return f"{local.day} {local:%b}" if local.year == this_year else f"{local.day} {local:%b} {local.year}"
+
+
+def heading(then: float, today: date) -> str:
+    """Today, Yesterday, This week, else the month; `Undated` for no time at all."""
+    local = _local(then)
+    if local is None:
+        return "Undated"
+    if local >= today:
+        return "Today"
+    if local == today - timedelta(days=1):
+        return "Yesterday"
+    if local >= today - timedelta(days=today.weekday()):
+        return "This week"
+    return f"{local:%B}" if local.year == today.year else f"{local:%B} {local.year}"
+
+
+def _local(then: float) -> date | None:
+    try:
+        return datetime.fromtimestamp(then).date()
+    except (ValueError, OverflowError, OSError):
+        return None
