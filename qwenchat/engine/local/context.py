@@ -1,13 +1,18 @@
 """What the model has read: token ids, their KV cache, and the logits that follow."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from qwenchat.engine.base import StopSignal
-from qwenchat.engine.local.network import Cache, Network
+from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.engine.local.network import Cache, Network, Stepping
+from qwenchat.engine.local.sampler import Sampler
+
+CHUNKS = (16, 256)
+"""How many tokens a network may be given at once at first, and at most."""
 
 
 class Context:
@@ -33,12 +38,44 @@ class Context:
         """Whether `read` looks at the stop signal."""
         return self._network.interruptible
 
+    @property
+    def chunks(self) -> tuple[int, int]:
+        """How many tokens `read` may be given at once at first, and at most."""
+        if self.interruptible:
+            return CHUNKS[1], CHUNKS[1]
+        return self._network.chunks if isinstance(self._network, Stepping) else CHUNKS
+
+    @property
+    def ahead(self) -> bool:
+        """Whether `steps` can be used."""
+        return isinstance(self._network, Stepping) and self._network.ahead
+
     def read(self, ids: Sequence[int], stop: StopSignal) -> None:
         """Continue the sequence by `ids`; raises Stopped, having read none, if the network noticed the signal."""
         self._cache.crop(len(self.ids))
         self.logits = self._network.forward(torch.tensor(ids, dtype=torch.long, device=self.device), self._cache, stop)
         self.ids.extend(ids)
         self._most = max(self._most, len(self.ids))
+
+    def wait(self) -> None:
+        """Return when what was read is done; a GPU goes on by itself for a while."""
+        self.logits[:1].tolist()
+
+    def steps(self, sampler: Sampler, stop: StopSignal, limit: int) -> Iterator[int]:
+        """Up to `limit` tokens; `ids` takes up each when the next is asked for. Raises Stopped between tokens."""
+        if not isinstance(self._network, Stepping):
+            raise TypeError("this network does not work ahead")
+        if stop.is_set():
+            raise Stopped
+        self._cache.crop(len(self.ids))
+        with contextlib.closing(self._network.steps(self._cache, self.logits, sampler, limit)) as steps:
+            for produced, token in enumerate(steps, 1):
+                if stop.is_set():
+                    raise Stopped
+                yield token
+                if produced < limit:
+                    self.ids.append(token)
+                    self._most = max(self._most, len(self.ids))
 
     @property
     def nbytes(self) -> int:

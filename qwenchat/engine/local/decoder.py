@@ -77,7 +77,9 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class Layer:
+    """The weights of one layer; q, k and v are one matrix, and so are gate and up."""
+
     input_norm: Tensor
     qkv: Tensor
     qkv_bias: Tensor | None
@@ -109,13 +111,13 @@ class Decoder:
         self.embedding = need("model.embed_tokens.weight", config.vocab, hidden)
         self.norm = need("model.norm.weight", hidden)
         self.output = self.embedding if config.tied else need("lm_head.weight", config.vocab, hidden)
-        self.layers: list[_Layer] = []
+        self.layers: list[Layer] = []
         for at in range(config.layers):
             here = f"model.layers.{at}."
             attention = here + "self_attn."
             biases = [take(f"{attention}{name}_proj.bias", (size,)) for name, size in (("q", q), ("k", kv), ("v", kv))]
             self.layers.append(
-                _Layer(
+                Layer(
                     input_norm=need(here + "input_layernorm.weight", hidden),
                     qkv=torch.cat(
                         [
@@ -135,14 +137,15 @@ class Decoder:
                 )
             )
         exponents = torch.arange(0, d, 2, dtype=torch.float32) / d
-        self._frequencies = (config.rope_base**-exponents).to(self.embedding.device)
+        self.frequencies = (config.rope_base**-exponents).to(self.embedding.device)
+        """[d/2] float32, radians by which the rotary embedding turns from one position to the next."""
 
     @property
     def tensors(self) -> list[Tensor]:
         """Every weight once."""
         found = [self.embedding, self.norm] + ([] if self.config.tied else [self.output])
         for layer in self.layers:
-            values = (getattr(layer, name) for name in _Layer.__slots__)
+            values = (getattr(layer, name) for name in Layer.__slots__)
             found += [value for value in values if value is not None]
         return found
 
@@ -167,12 +170,10 @@ class Decoder:
         start, end = cache.length, cache.length + len(ids)
         cache.reserve(end)
         positions = torch.arange(start, end, device=ids.device, dtype=torch.float32)
-        angles = positions[:, None] * self._frequencies
+        angles = positions[:, None] * self.frequencies
         dtype = self.embedding.dtype
         cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
-        mask = None
-        if len(ids) > 1:
-            mask = torch.ones(len(ids), end, dtype=torch.bool, device=ids.device).tril(start)
+        mask = self._mask(len(ids), end) if len(ids) > 1 else None
         x = F.embedding(ids, self.embedding)
         for at, layer in enumerate(self.layers):
             x = x + self._attention(at, layer, self._normed(x, layer.input_norm), cache, start, cos, sin, mask)
@@ -181,13 +182,17 @@ class Decoder:
         cache.length = end
         return x
 
+    def _mask(self, count: int, end: int) -> Tensor:
+        """Which of `end` tokens each of the last `count` looks at: itself and those before it, [count, end]."""
+        return torch.ones(count, end, dtype=torch.bool, device=self.embedding.device).tril(end - count)
+
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(x, weight.shape, weight, self.config.norm_eps)
 
     def _attention(
         self,
         at: int,
-        layer: _Layer,
+        layer: Layer,
         x: Tensor,
         cache: KVCache,
         start: int,
@@ -206,15 +211,19 @@ class Decoder:
         cache.values[at, :, start:end] = v.transpose(0, 1)
         keys, values = cache.keys[at, :, :end], cache.values[at, :, :end]
         query = _rotated(q, cos, sin).transpose(0, 1)
-        group = c.heads // c.kv_heads
         if n == 1:
-            query = query.view(c.kv_heads, group, c.head_dim)
+            query = query.view(c.kv_heads, c.heads // c.kv_heads, c.head_dim)
             mixed = F.scaled_dot_product_attention(query[None], keys[None], values[None])[0]
         else:
-            mixed = F.scaled_dot_product_attention(
-                query[None], keys[None], values[None], attn_mask=mask, enable_gqa=group > 1
-            )[0].transpose(0, 1)
+            mixed = self._mixed(query, keys, values, mask).transpose(0, 1)
         return F.linear(mixed.reshape(n, -1), layer.out)
+
+    def _mixed(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """Attention of query [heads, n, d] over keys and values [kv_heads, end, d]; [heads, n, d]."""
+        grouped = len(query) > len(keys)
+        return F.scaled_dot_product_attention(
+            query[None], keys[None], values[None], attn_mask=mask, enable_gqa=grouped
+        )[0]
 
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -4,11 +4,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.context import CHUNKS, Context
 from qwenchat.engine.local.sampler import Sampler
 
-FIRST_CHUNK = 16
-LONGEST_CHUNK = 256
 CHUNK_S = 0.06
 """How long one prefill chunk may take, so that a stop is noticed within 100 ms."""
 
@@ -18,22 +16,29 @@ def prefill(context: Context, ids: Sequence[int], stop: StopSignal) -> Iterator[
 
     Raises Stopped between chunks; what was read by then stays valid.
     """
-    size, at = LONGEST_CHUNK if context.interruptible else FIRST_CHUNK, 0
+    at, (size, most) = 0, context.chunks
     while at < len(ids):
         if stop.is_set():
             raise Stopped
         chunk = ids[at : at + size]
         started = time.perf_counter()
         context.read(chunk, stop)
+        context.wait()
         elapsed = time.perf_counter() - started
         at += len(chunk)
         yield at
         if not context.interruptible:
-            size = max(FIRST_CHUNK, min(LONGEST_CHUNK, int(size * min(2.0, CHUNK_S / max(elapsed, 1e-6)))))
+            size = max(CHUNKS[0], min(most, int(size * min(2.0, CHUNK_S / max(elapsed, 1e-6)))))
 
 
-def decode(context: Context, sampler: Sampler, stop: StopSignal, limit: int) -> Iterator[int]:
-    """Up to `limit` tokens, each drawn, and read only when the next is asked for. Raises Stopped between tokens."""
+def decode(context: Context, sampler: Sampler, stop: StopSignal, limit: int, *, logits: bool = False) -> Iterator[int]:
+    """Up to `limit` tokens, each drawn, and read only when the next is asked for. Raises Stopped between tokens.
+
+    With `logits`, the context shows those that each token was drawn from until the next is asked for.
+    """
+    if context.ahead and not logits:
+        yield from context.steps(sampler, stop, limit)
+        return
     for produced in range(limit):
         if stop.is_set():
             raise Stopped

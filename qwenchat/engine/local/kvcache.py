@@ -3,12 +3,14 @@
 import torch
 from torch import Tensor
 
-STEP = 1024
-"""Tokens by which the memory grows, so that a long window does not cost its memory before it is used."""
+STEP = 512
+"""Tokens by which the memory grows at least, so that a long window does not cost its memory before it is used."""
+GRAIN = 128
+"""The room is a multiple of it."""
 
 
 class KVCache:
-    """Preallocated keys and values, each [layers, kv_heads, capacity, head_dim]."""
+    """Preallocated keys and values, each [layers, kv_heads, capacity, head_dim]; what is not written yet is 0."""
 
     def __init__(
         self, layers: int, kv_heads: int, head_dim: int, window: int, dtype: torch.dtype, device: torch.device | str
@@ -17,9 +19,9 @@ class KVCache:
         """Most tokens it may hold."""
         self.length = 0
         """Tokens it holds."""
-        shape = (layers, kv_heads, min(STEP, window), head_dim)
-        self.keys = torch.empty(shape, dtype=dtype, device=device)
-        self.values = torch.empty(shape, dtype=dtype, device=device)
+        shape = (layers, kv_heads, self._room(1), head_dim)
+        self.keys = torch.zeros(shape, dtype=dtype, device=device)
+        self.values = torch.zeros(shape, dtype=dtype, device=device)
 
     @property
     def device(self) -> torch.device:
@@ -37,17 +39,21 @@ class KVCache:
         self.length = min(self.length, length)
 
     def reserve(self, tokens: int) -> None:
-        """Make room for `tokens` in all, doubling in steps; raises ValueError beyond the window."""
-        capacity = self.keys.shape[2]
-        if tokens <= capacity:
-            return
+        """Make room for `tokens` in all; raises ValueError beyond the window."""
         if tokens > self.window:
             raise ValueError(f"{tokens} tokens do not fit a window of {self.window}")
-        wanted = min(self.window, max(2 * capacity, -(-tokens // STEP) * STEP))
-        self.keys, self.values = self._grown(self.keys, wanted), self._grown(self.values, wanted)
+        if tokens > self.keys.shape[2]:
+            room = self._room(tokens)
+            self.keys = self._grown(self.keys, room)
+            self.values = self._grown(self.values, room)
 
-    def _grown(self, old: Tensor, capacity: int) -> Tensor:
+    def _room(self, tokens: int) -> int:
+        """How much to lay out for `tokens`: up to a quarter more, and no more than the window."""
+        step = max(STEP, (1 << tokens.bit_length()) >> 3)
+        return min(-(-tokens // step) * step, -(-self.window // GRAIN) * GRAIN)
+
+    def _grown(self, old: Tensor, room: int) -> Tensor:
         layers, heads, _, dim = old.shape
-        new = torch.empty((layers, heads, capacity, dim), dtype=old.dtype, device=old.device)
+        new = torch.zeros((layers, heads, room, dim), dtype=old.dtype, device=old.device)
         new[:, :, : self.length] = old[:, :, : self.length]
         return new

@@ -26,6 +26,7 @@ from qwenchat.engine.local.gguf_file import GGUFFile
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.network import Network
 from qwenchat.engine.local.shards import shards
+from qwenchat.engine.local.stepper import Stepper
 from qwenchat.engine.local.stored import StoredWeight, read_safetensors
 from qwenchat.engine.local.tokenizer import ChatTokenizer, read_json
 
@@ -216,7 +217,7 @@ def _reported(source: _Source, progress: Callable[[LoadProgressed], None], stop:
 def _decoder(source: _Source, weights: Iterator[StoredWeight], plan: Plan) -> tuple[Network[Any], _Account]:
     """The model as torch runs it."""
     found = Found({weight.name: weight.floats(plan.dtype).to(plan.device) for weight in weights})
-    decoder = Decoder(source.config, found.take)
+    decoder = (Stepper if plan.device == "cuda" else Decoder)(source.config, found.take)
     found.check_all_taken()
     parameters = sum(tensor.numel() for tensor in decoder.tensors)
     memory = sum(tensor.numel() * tensor.element_size() for tensor in decoder.tensors)

@@ -1,11 +1,13 @@
 """What the decode loop needs of a model, whichever way it is run."""
 
-from typing import Protocol, TypeVar
+from collections.abc import Generator
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from qwenchat.engine.base import StopSignal
+from qwenchat.engine.local.sampler import Sampler
 
 C = TypeVar("C", bound="Cache")
 
@@ -47,4 +49,24 @@ class Network(Protocol[C]):
 
     def close(self) -> None:
         """Give threads back."""
+        ...
+
+
+@runtime_checkable
+class Stepping(Protocol):
+    """A network that can also draw tokens itself, and makes the next while its reader looks at the last."""
+
+    ahead: bool
+    """Whether it can do so here."""
+
+    @property
+    def chunks(self) -> tuple[int, int]:
+        """How many tokens of a prompt it may be given at once at first, and at most."""
+        ...
+
+    def steps(self, cache: Any, logits: Tensor, sampler: Sampler, limit: int) -> Generator[int]:
+        """Up to `limit` tokens, the first drawn from `logits`; all but the last of them are read before they are given.
+
+        When it is closed early, the token that was drawn but not given is as if it had never been drawn.
+        """
         ...

@@ -13,6 +13,7 @@ from qwenchat.engine.local.cpu.packing import PackedMatrix, aligned
 from qwenchat.engine.local.cpu.simd import GROUP, ROWS, Format
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
 from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.stepper import Stepper
 
 _SPREAD = 0.02
 """Standard deviation of the weights, as trained models have it."""
@@ -34,7 +35,8 @@ def random_network(config: DecoderConfig, plan: Plan) -> QuantizedDecoder | Deco
     random = np.random.default_rng(0)
     if not plan.packed:
         block = torch.from_numpy(random.standard_normal(_BLOCK, np.float32) * _SPREAD).to(plan.device, plan.dtype)
-        return Decoder(config, lambda name, shape: _floats(name, shape, block))
+        make = Stepper if plan.device == "cuda" else Decoder
+        return make(config, lambda name, shape: _floats(name, shape, block))
     raw = np.frombuffer(random.bytes(_BLOCK), np.uint8)
     form = Format.U4 if plan.bits == 4 else Format.U8
 

@@ -1,0 +1,83 @@
+"""The draw of one token as work on the device alone, whose sizes and places in memory never change."""
+
+import torch
+from torch import Tensor
+
+from qwenchat.engine.local.sampler import Sampler, choice, penalized, shares, top_k, width
+
+INVALID = -1
+"""Takes the place of a token where the logits are NaN."""
+
+
+class Draw:
+    """Does what `Sampler.draw` does, to the same result, without the host knowing the token."""
+
+    def __init__(self, vocab: int, device: torch.device) -> None:
+        self.logits = torch.zeros(vocab, device=device)
+        """[vocab] float32, what the token is drawn from."""
+        self.token = torch.zeros(1, dtype=torch.long, device=device)
+        """The latest token, or INVALID."""
+        self._prompt = torch.zeros(vocab, dtype=torch.bool, device=device)
+        """Which tokens the repetition penalty knows from the beginning."""
+        self._counts = torch.zeros(vocab, device=device)
+        """How often each was generated in this turn."""
+        self._settings = torch.zeros(6, device=device)
+        self._noise = torch.ones(vocab, device=device)
+        self._one = torch.ones(1, device=device)
+        self._sampler: Sampler | None = None
+        self._before = torch.empty(0)
+        """The state of the sampler's chance before the latest draw."""
+
+    @property
+    def readable(self) -> Tensor:
+        """The latest token [1] as one that the model can read; an invalid one may be read before it is noticed."""
+        return self.token.clamp(min=0)
+
+    @property
+    def width(self) -> int:
+        """How many tokens are drawn among, which the shapes of the work depend on."""
+        return width(self._require().sampling, len(self.logits))
+
+    def take_up(self, sampler: Sampler) -> None:
+        """Draw for `sampler` from now on, and go on where it stands if that is new."""
+        if sampler is self._sampler:
+            return
+        self._sampler = sampler
+        s = sampler.sampling
+        settings = (s.repetition_penalty, s.presence_penalty, s.frequency_penalty, s.temperature, s.top_p, s.min_p)
+        self._settings.copy_(torch.tensor(settings))
+        ids, counts = sampler.seen
+        self._prompt.zero_().index_fill_(0, ids, value=True)
+        self._counts.zero_().index_copy_(0, ids, counts)
+
+    def roll(self) -> None:
+        """Make the chance for the next `run`; never recorded, since a recording would repeat it."""
+        random = self._require().random
+        self._before = random.get_state()
+        self._noise[: self.width].exponential_(generator=random)
+
+    def run(self, width: int) -> None:
+        """Draw `token` from `logits` and remember it for the penalties."""
+        repetition, presence, frequency, temperature, top_p, min_p = self._settings.unbind()
+        weighed = penalized(self.logits, self._counts, repetition, presence, frequency)
+        logits = torch.where(self._prompt | (self._counts > 0), weighed, self.logits)
+        if width == 1:
+            token = logits.argmax(0, keepdim=True)
+            invalid = logits.gather(0, token).isnan()
+        else:
+            values, ids = top_k(logits, width)
+            probabilities = shares(values, temperature, top_p, min_p)
+            token = choice(ids, probabilities, self._noise[:width])
+            invalid = probabilities[:1].isnan()
+        self.token.copy_(token.masked_fill_(invalid, INVALID))
+        self._counts.index_add_(0, self.readable, self._one)
+
+    def take_back(self) -> None:
+        """Undo the latest draw: its token was never seen by anybody."""
+        self._require().random.set_state(self._before)
+        self._counts.index_add_(0, self.readable, self._one, alpha=-1)
+
+    def _require(self) -> Sampler:
+        if self._sampler is None:
+            raise RuntimeError("there is no sampler to draw for")
+        return self._sampler
