@@ -15,6 +15,7 @@ from qwenchat.session import Session
 from qwenchat.tui import clipboard, themes
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import HelpScreen, bindings_of
+from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import SearchScreen
 from qwenchat.tui.terminal import own_terminal, signals_to_end
 from qwenchat.tui.widgets.composer import Composer
@@ -95,7 +96,11 @@ class QwenChat(App[None]):
             self.pop_screen()
         else:
             groups = (("Chat", ChatScreen), ("Writing", Composer), ("Program", QwenChat))
-            elsewhere = (("In the list of conversations", Sidebar), ("In the search", SearchScreen))
+            elsewhere = (
+                ("In the list of conversations", Sidebar),
+                ("In the search", SearchScreen),
+                ("In a replay", ReplayScreen),
+            )
             self.push_screen(HelpScreen(groups, elsewhere))
 
     async def action_quit(self) -> None:

@@ -14,13 +14,15 @@ from textual.widgets import Markdown, TextArea
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
-from qwenchat.chat.messages import Role
+from qwenchat.chat.messages import Role, Status
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import is_web_link, safe, safe_line
 from qwenchat.chat.thinking import budget_in_words, budget_of
+from qwenchat.replay import Replay, timelines_of
 from qwenchat.session import Session
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
+from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import Chosen, SearchScreen
 from qwenchat.tui.slash import COMMANDS, command_of
 from qwenchat.tui.widgets.composer import Composer
@@ -48,6 +50,7 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+n", "new", "New conversation", priority=True),
         Binding("ctrl+b", "sidebar", "Saved conversations", priority=True),
         Binding("ctrl+f", "search", "Search in all conversations", priority=True),
+        Binding("f6", "replay", "Play this conversation back", priority=True),
         Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True),
         Binding("ctrl+end", "follow", "Go to the end and follow it", priority=True),
         Binding("ctrl+home", "top", "Go to the beginning; again for earlier messages", priority=True),
@@ -314,6 +317,14 @@ class ChatScreen(Screen[None]):
         if event.was_open and self.session.conversation is None:
             self.keep_draft()
             self._open(event.conversation)
+
+    def action_replay(self) -> None:
+        """Play back what has been said and answered so far."""
+        path = [message for message in self.session.path if message.status is not Status.STREAMING]
+        if path:
+            self.app.push_screen(ReplayScreen(Replay(path, timelines_of(self.session.library, path))))
+        else:
+            self._tell("There is nothing to play yet.")
 
     def action_search(self) -> None:
         """Search in every word of every conversation."""

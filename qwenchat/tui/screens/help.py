@@ -14,7 +14,16 @@ from textual.widgets import Static
 from qwenchat.tui.slash import COMMANDS
 from qwenchat.tui.widgets.composer import Composer
 
-_KEYS = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "underscore": "_", "delete": "Del", "slash": "/"}
+_KEYS = {
+    "escape": "Esc",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "underscore": "_",
+    "delete": "Del",
+    "slash": "/",
+    "plus": "+",
+    "minus": "-",
+}
 
 
 def key_name(keys: str) -> str:
