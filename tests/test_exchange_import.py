@@ -13,16 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwenchat.chat.errors import ImportFailed, QwenchatError
+from qwenchat.chat.errors import ImportFailed
+from qwenchat.chat.events import Channel
 from qwenchat.chat.messages import ReasoningPart, Role, Status, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import FinishReason
+from qwenchat.chat.timeline import Tick
 from qwenchat.library.exchange import scanner
 from qwenchat.library.exchange.archive import opened
 from qwenchat.library.exchange.export import Format, read_whole, written
 from qwenchat.library.exchange.found import Found, Unusable
 from qwenchat.library.exchange.intake import Fate, Intake
 from qwenchat.library.exchange.markdown import tree_in
-from qwenchat.library.exchange.reading import conversations_in
+from qwenchat.library.exchange.reading import conversations_in, read_own_json
 from qwenchat.library.exchange.scanner import Scanner, decoded
 from qwenchat.library.library import Library
 
@@ -294,22 +296,61 @@ shapes = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=400)
-@given(st.lists(shapes, max_size=3) | shapes)
-def test_arbitrary_json_never_does_more_than_say_what_is_wrong(value: Any) -> None:
+def take_in(data: str) -> None:
+    """Import a file as the command does, and write out all that came of it."""
     library = Library.in_memory()
-    try:
-        for found in found_in(json.dumps(value)):
+    with suppress(ImportFailed):
+        for found in found_in(data):
             if isinstance(found, Found):
                 Intake(library).take(found)
-    except QwenchatError:
-        pass
     for row in library.conversations():
         whole = read_whole(library, row.id)
-        assert found_in("".join(written([whole], Format.JSON)))
-        "".join(written([whole], Format.MARKDOWN)).encode()
-        "".join(written([whole], Format.JSONL)).encode()
+        text = "".join(written([whole], Format.JSON))
+        assert "".join(written([read_own_json(text.encode())], Format.JSON)) == text
+        "".join([*written([whole], Format.MARKDOWN), *written([whole], Format.JSONL)]).encode()
     library.close()
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(shapes, max_size=3) | shapes)
+def test_arbitrary_json_never_does_more_than_say_what_is_wrong(value: Any) -> None:
+    take_in(json.dumps(value))
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every place in a value: what holds it, and its name there."""
+    inside = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
+    return [(value, name) for name, _ in inside] + [place for _, inner in inside for place in places(inner)]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_a_right_file_in_which_something_is_replaced_does_no_harm(data: st.DataObject) -> None:
+    value = json.loads(data.draw(st.sampled_from([CHATGPT.read_text("utf-8"), json.dumps([MESSAGES]), own_json()])))
+    for _ in range(data.draw(st.integers(1, 3))):
+        holder, name = data.draw(st.sampled_from(places(value)))
+        holder[name] = data.draw(near)
+    take_in(json.dumps(value))
+
+
+MESSAGES = {
+    "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "q"}], "created": 1.5e9},
+        {"role": "assistant", "content": "a", "reasoning_content": "hm", "tool_calls": [{"id": "1", "function": {}}]},
+    ],
+    "model": "m",
+}
+
+
+def own_json() -> str:
+    library = Library.in_memory()
+    found = found_in(CHATGPT.read_bytes())[0]
+    assert isinstance(found, Found)
+    reply = found.conversation.messages[1]
+    library.import_conversation(
+        found.conversation, {reply.id: (Tick(5, Channel.THOUGHT, 3), Tick(9, Channel.ANSWER, 2))}
+    )
+    return "".join(written([read_whole(library, found.conversation.id)], Format.JSON))
 
 
 PIECES = [

@@ -9,7 +9,6 @@ from qwenchat.chat.messages import Message, Role
 from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance
 from qwenchat.chat.sampling import Sampling
 from qwenchat.chat.text import safe_line
-from qwenchat.library import encoding
 from qwenchat.library.conversation import Conversation
 from qwenchat.library.exchange.mend import derived_id
 from qwenchat.library.saving import titled
@@ -33,8 +32,8 @@ ROLES = {
 
 
 def text_of(value: Any) -> str:
-    """A text that can be stored; empty for anything else."""
-    return encoding.clean(value) if isinstance(value, str) else ""
+    """A text; empty for anything else."""
+    return value if isinstance(value, str) else ""
 
 
 def object_of(value: Any) -> Mapping[str, Any]:

@@ -129,12 +129,12 @@ def conversation_of(value: Mapping[str, Any]) -> Found:
         raise Unreadable(f"none of its messages can be read; {problems[0]}")
     conversation = Conversation(
         _id(head.id) or derived_id("own", msgspec.json.encode(head).decode(), *(m.text for m in tree.messages)),
-        encoding.clean(head.title)[:_TITLE],
+        head.title[:_TITLE],
         as_date(head.created),
         as_date(head.updated),
         tree.messages,
         tree.places.get(_id(head.leaf or "")),
-        encoding.clean(head.draft),
+        head.draft,
         head.pinned,
         head.archived,
     )
@@ -171,7 +171,7 @@ def _node(entry: Any, where: str, problems: list[str]) -> tuple[Node, tuple[Tick
         id=id_,
         created=as_date(read.created),
         status=read.status,
-        note=encoding.clean(read.note),
+        note=read.note,
         provenance=_provenance(read.provenance, where, problems),
     )
     if message.status is Status.STREAMING:
@@ -187,7 +187,7 @@ def _id(given: str) -> str:
 def _parts(entries: list[Any], where: str, problems: list[str]) -> Iterator[Part]:
     for number, entry in enumerate(entries, 1):
         try:
-            read = encoding.unpack_parts(msgspec.json.encode([_cleaned(entry)]))
+            read = encoding.unpack_parts(msgspec.json.encode([entry]))
         except (ValueError, TypeError, AttributeError) as error:
             problems.append(f"{where}, part {number}: {error}")
             continue
@@ -200,7 +200,7 @@ def _provenance(given: Any, where: str, problems: list[str]) -> Provenance | Non
     if given is None:
         return None
     try:
-        packed = msgspec.json.encode(msgspec.convert(_cleaned(given), Provenance))
+        packed = msgspec.json.encode(msgspec.convert(given, Provenance))
         return encoding.unpack_provenance(packed)
     except (ValueError, ConfigInvalid) as error:
         problems.append(f"{where}: how it was made was left out: {error}")
@@ -220,16 +220,3 @@ def _ticks(given: Any, where: str, problems: list[str]) -> tuple[Tick, ...]:
         problems.append(f"{where}: its timeline was left out: {error}")
         return ()
     return tuple(Tick(*entry) for entry in entries)
-
-
-def _cleaned(value: Any) -> Any:
-    """The objects of JSON with lone surrogates replaced in every text."""
-    match value:
-        case str():
-            return encoding.clean(value)
-        case list():
-            return [_cleaned(entry) for entry in value]
-        case dict():
-            return {_cleaned(name): _cleaned(entry) for name, entry in value.items()}
-        case _:
-            return value

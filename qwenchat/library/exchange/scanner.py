@@ -4,6 +4,7 @@ import json
 import re
 from typing import IO, Any
 
+from qwenchat.library.encoding import clean
 from qwenchat.library.exchange.found import Unreadable
 
 LARGEST = 256 * 2**20
@@ -15,6 +16,9 @@ _CHUNK = 2**20
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _STRUCTURE = re.compile(rb'"|[\[{]++|[\]}]++')
 _IN_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F][0-9a-fA-F])\\u[dD][c-fC-F]", re.DOTALL
+)
 _BARE = re.compile(rb'[^ \t\r\n,:"\[\]{}]*+')
 
 
@@ -132,8 +136,21 @@ def _after(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
 
 
 def decoded(data: bytes) -> Any:
-    """A JSON value as Python's objects, with what is not UTF-8 replaced; raises Unreadable."""
+    """A JSON value as Python's objects, with replacements for what is no text; raises Unreadable."""
     try:
-        return json.loads(data.decode("utf-8", errors="replace"), strict=False)
+        value = json.loads(data.decode("utf-8", errors="replace"), strict=False)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"it is not JSON: {error}") from error
+    return _cleaned(value) if _LONE_SURROGATE.search(data) else value
+
+
+def _cleaned(value: Any) -> Any:
+    match value:
+        case str():
+            return clean(value)
+        case list():
+            return [_cleaned(entry) for entry in value]
+        case dict():
+            return {clean(name): _cleaned(entry) for name, entry in value.items()}
+        case _:
+            return value
