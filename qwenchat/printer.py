@@ -6,6 +6,7 @@ import time
 from typing import TextIO
 
 from qwenchat.chat.events import (
+    BeginningTrimmed,
     Channel,
     Event,
     HistoryTrimmed,
@@ -16,7 +17,6 @@ from qwenchat.chat.events import (
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
-    ThoughtTrimmed,
     TurnEnded,
     TurnFailed,
     TurnFinished,
@@ -115,8 +115,8 @@ class Printer:
                 self._end()
             case HistoryTrimmed():
                 say(f"The {event.messages} oldest messages no longer fit the context and were left out.")
-            case ThoughtTrimmed():
-                say(f"The first {event.tokens} tokens of the thought no longer fit the context and were left out.")
+            case BeginningTrimmed():
+                say(f"The first {event.tokens} tokens of the reply no longer fit the context and were left out.")
             case LoadFailed():
                 self.report.clear()
             case SaveFailed():

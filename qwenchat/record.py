@@ -1,14 +1,27 @@
 """The conversation that is open, in memory and on disk."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from qwenchat.chat.errors import LibraryError
+from qwenchat.chat.errors import LibraryError, QwenchatError
 from qwenchat.chat.events import SaveFailed
 from qwenchat.chat.messages import Message, new_id
 from qwenchat.chat.timeline import Tick
 from qwenchat.chat.tree import MessageTree
 from qwenchat.library.library import Conversation, Library
 from qwenchat.library.pending import Pending
+
+
+class NothingDeleted(QwenchatError):
+    """No deletion can be undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Deletion:
+    conversation: str
+    messages: tuple[str, ...]
+    leaf: str | None
+    """What was being read."""
 
 
 class Record:
@@ -19,6 +32,7 @@ class Record:
         self.conversation: str | None = None
         """The id of the saved conversation; None until the first message."""
         self.tree = MessageTree()
+        self._deleted: list[_Deletion] = []
         self._library = library
         self._unsaved = Pending(library)
         self._report = report
@@ -36,7 +50,7 @@ class Record:
     def open(self, stored: Conversation) -> None:
         """Turn to a saved conversation."""
         self.conversation = stored.id
-        self.tree = MessageTree(stored.messages, stored.leaf)
+        self.tree = MessageTree(stored.messages, stored.leaf, stored.hidden)
 
     def say(self, messages: Sequence[Message], now: float, typed: Sequence[Tick] = ()) -> None:
         """Add what was said, the last of it `typed` so, once it is on disk.
@@ -61,6 +75,30 @@ class Record:
     def select(self, message_id: str) -> None:
         """Read the branch through `message_id`, also when the conversation is opened again."""
         self.tree.select(message_id)
+        self._keep_leaf()
+
+    def delete(self, message_ids: Sequence[str]) -> None:
+        """Take messages away, until `undo_delete` or for good; raises LibraryError, having taken none."""
+        if self.conversation is None:
+            return
+        self._library.hide(message_ids)
+        self._deleted.append(_Deletion(self.conversation, tuple(message_ids), self.tree.leaf))
+        self.tree.hide(message_ids)
+        self._keep_leaf()
+
+    def undo_delete(self) -> None:
+        """Bring back what was deleted last in this conversation; raises NothingDeleted, LibraryError."""
+        last = next((each for each in reversed(self._deleted) if each.conversation == self.conversation), None)
+        if last is None:
+            raise NothingDeleted("There is nothing to bring back in this conversation.")
+        self._library.unhide(last.messages)
+        self._deleted.remove(last)
+        self.tree.unhide(last.messages)
+        if last.leaf is not None:
+            self.tree.select(last.leaf)
+        self._keep_leaf()
+
+    def _keep_leaf(self) -> None:
         if self.conversation and self.tree.leaf:
             self._library.select(self.conversation, self.tree.leaf)
 

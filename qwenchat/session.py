@@ -1,10 +1,9 @@
 """One chat as a state machine: a turn begins, streams, is saved, ends. No interface and no model code."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from qwenchat.chat.commands import AnswerNow, LoadModel, ReadAhead, StartTurn
-from qwenchat.chat.errors import NoThought, PromptEmpty, QwenchatError, TurnInProgress
+from qwenchat.chat.commands import AnswerNow, LoadModel, ReadAhead
+from qwenchat.chat.errors import NoThought, PromptEmpty, QwenchatError
 from qwenchat.chat.events import (
     Event,
     LoadEvent,
@@ -15,148 +14,25 @@ from qwenchat.chat.events import (
     TurnEnded,
     TurnFailed,
 )
-from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart
-from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport
-from qwenchat.chat.reply import GrowingReply
+from qwenchat.chat.messages import Message, Role, TextPart
+from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION, SamplingOverrides
-from qwenchat.chat.thinking import ThinkingSwitch, budget_kept, open_thought, soft_switch_in_force, thinks
+from qwenchat.chat.thinking import budget_kept, soft_switch_in_force
 from qwenchat.chat.timeline import Tick
-from qwenchat.chat.tree import MessageTree
-from qwenchat.engine.worker import Worker
-from qwenchat.library.library import Library
-from qwenchat.loading import Loading
-from qwenchat.record import Record
-from qwenchat.running import Running
+from qwenchat.standing import Standing, repeats
 from qwenchat.turn import Phase, Turn
 
 
-class Session:
+class ReplyComplete(QwenchatError):
+    """There is no reply that could be gone on with."""
+
+
+class Session(Standing):
     """The chat behind the screen, the plain mode and `ask`; used from one thread.
 
     Call `poll` often: it takes the worker's events, records them, and returns those that still matter. What it
     returns as ended is already on disk, unless a `SaveFailed` comes with it.
     """
-
-    def __init__(
-        self,
-        worker: Worker,
-        library: Library,
-        *,
-        system: str = "",
-        thinking: bool = True,
-        thinking_budget: int | None = None,
-        overrides: SamplingOverrides = SamplingOverrides(),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.library = library
-        self.system = system
-        self.overrides = overrides
-        self.thinking_budget = thinking_budget
-        """Most tokens of thought in this conversation from the next turn on; None for no limit."""
-        self._usual_budget = thinking_budget
-        self._out: list[Event] = []
-        self._record = Record(library, self._out.append)
-        self._loading = Loading(worker)
-        self._worker = worker
-        self._clock = clock
-        self._switch = ThinkingSwitch(thinking)
-        self._running = Running(worker, self._record, self._asked, self._out.append, clock)
-        self._turns = 0
-        self._closed = False
-        self._ahead_due = False
-        """Whether there is something new that the model could read ahead."""
-
-    # What the screen shows
-
-    @property
-    def conversation(self) -> str | None:
-        """The id of the saved conversation; None until the first message."""
-        return self._record.conversation
-
-    @property
-    def tree(self) -> MessageTree:
-        """All messages of the conversation."""
-        return self._record.tree
-
-    @property
-    def model(self) -> ModelInfo | None:
-        """The model that answers; None while there is none."""
-        return self._loading.model
-
-    @property
-    def loading(self) -> LoadProgressed | None:
-        """The latest word about the model being loaded; None when none is."""
-        return self._loading.progress
-
-    @property
-    def load_error(self) -> QwenchatError | None:
-        """Why the latest load failed."""
-        return self._loading.error
-
-    @property
-    def _turn(self) -> Turn | None:
-        return self._running.turn
-
-    @property
-    def busy(self) -> bool:
-        """Whether a turn is running."""
-        return self._turn is not None
-
-    @property
-    def phase(self) -> Phase:
-        """What is going on."""
-        return self._turn.phase if self._turn else Phase.IDLE
-
-    @property
-    def path(self) -> tuple[Message, ...]:
-        """The messages being read, from the first to the latest."""
-        return self.tree.path()
-
-    @property
-    def growing(self) -> GrowingReply | None:
-        """The reply that is being written, live."""
-        return self._turn.growing if self._turn else None
-
-    @property
-    def reply_id(self) -> str | None:
-        """The id of the reply that is being written."""
-        return self._turn.reply.id if self._turn else None
-
-    @property
-    def support(self) -> ThinkingSupport:
-        """Which thinking switches the model has; before one is loaded, those of Qwen3."""
-        return self.model.thinking if self.model else ThinkingSupport.SWITCHED
-
-    @property
-    def thinks(self) -> bool:
-        """Whether the model will think about the next message, unless that message switches it."""
-        return self._switch.thinks(self.support, self.path or self._system_message())
-
-    @property
-    def context_tokens(self) -> int:
-        """How many tokens of the context window the latest finished turn took."""
-        for message in reversed(self.path):
-            if message.provenance and message.provenance.usage.prompt_tokens:
-                usage = message.provenance.usage
-                return usage.prompt_tokens + usage.answer_tokens
-        return 0
-
-    @property
-    def unsaved(self) -> int:
-        """How many replies could not be written yet and are only in memory."""
-        return self._record.unsaved
-
-    @property
-    def broken_off(self) -> bool:
-        """Whether the latest reply broke off inside its thought, so that `answer_now` makes it answer from there."""
-        return self._thought_broken_off() is not None
-
-    @property
-    def repeats(self) -> bool:
-        """Whether the latest reply ended because it repeated itself; `retry` then asks with a penalty on that."""
-        return self.tree.leaf is not None and _repeats(self.tree[self.tree.leaf])
-
-    # What the user does
 
     def load(self, command: LoadModel) -> None:
         """Make a model ready; messages may be sent meanwhile and are answered when it is."""
@@ -172,47 +48,55 @@ class Session:
         return self._say(text, self.tree.leaf, typed)
 
     def edit(self, message_id: str, text: str, typed: Sequence[Tick] = ()) -> Message:
-        """Say something else in place of an earlier message; the old branch stays. Raises as `send`."""
+        """Say something else in place of a message of the user's; the old branch stays. Raises as `send`."""
         if not text.strip():
             raise PromptEmpty("There is nothing to send.", "Write a message first.")
+        if self.tree[message_id].role is not Role.USER:
+            raise PromptEmpty("Only your own messages can be changed.", "A reply can be asked for again.")
         return self._say(text, self.tree[message_id].parent, typed)
 
-    def retry(self, message_id: str | None = None) -> None:
-        """Ask again for the reply `message_id`, by default the latest; the old one stays as a branch.
+    def retry(
+        self,
+        message_id: str | None = None,
+        overrides: SamplingOverrides = SamplingOverrides(),
+        thinking: bool | None = None,
+    ) -> None:
+        """Ask again for a reply, by default the latest; the old one stays as a branch.
 
-        One that repeated itself is asked for with presence_penalty 1.5, unless a stronger one is set.
-        Raises TurnInProgress, PromptEmpty when there is nothing to answer, and LibraryError as `send` does.
+        For this one time `overrides` go before the usual settings, and `thinking` before the switch. A reply that
+        repeated itself is asked for with presence_penalty 1.5, unless a stronger one is set. Raises TurnInProgress,
+        PromptEmpty when there is nothing to answer, NoThought when thinking cannot be as it is wanted, and LibraryError
+        as `send` does.
         """
         self._require_idle()
+        asked = self._question_before(message_id or self.tree.leaf)
+        self._require_thinking(thinking, asked)
         at = message_id or self.tree.leaf
-        extra = SamplingOverrides()
-        if at is not None and _repeats(self.tree[at]):
-            extra = SamplingOverrides(presence_penalty=max(PENALTY_ON_REPETITION, self.overrides.presence_penalty or 0))
-        while at is not None and self.tree[at].role is not Role.USER:
-            at = self.tree[at].parent
-        if at is None:
-            raise PromptEmpty("There is no message to answer.", "Write one first.")
-        self._begin_turn(at, extra)
+        if at is not None and repeats(self.tree[at]):
+            penalty = max(PENALTY_ON_REPETITION, self.overrides.presence_penalty or 0)
+            overrides = overrides.over(SamplingOverrides(presence_penalty=penalty))
+        self._begin_turn(asked, overrides, thinking)
+
+    def continue_reply(self) -> None:
+        """Let the model go on with the latest reply from where it broke off. Raises TurnInProgress, ReplyComplete."""
+        self._require_idle()
+        if self.begun is None:
+            raise ReplyComplete("The latest message is no reply that broke off.", "Ctrl+R or /retry asks again for it.")
+        self._go_on(answer_now=False)
 
     def answer_now(self) -> None:
         """Let the model answer from what it has thought: now, or where the latest reply broke off in its thought.
 
         Raises NoThought when there is nothing to answer from.
         """
-        if self._turn is not None:
-            if self._turn.phase is not Phase.THINKING:
-                raise NoThought("The model is not thinking.", "It answers as soon as it can.")
+        if self._turn is None:
+            if not self.broken_off:
+                raise NoThought("No reply broke off inside its thought.", "Ctrl+R or /retry asks again for it.")
+            self._go_on(answer_now=True)
+        elif self._turn.phase is Phase.THINKING:
             self._worker.send(AnswerNow(self._turn.number))
-            return
-        thought = self._thought_broken_off()
-        if thought is None or self.tree.leaf is None:
-            raise NoThought("No reply broke off inside its thought.", "Ctrl+R or /retry asks again for the last one.")
-        reply = self.tree[self.tree.leaf]
-        self._turns += 1
-        timeline = self.library.timeline(reply.id)
-        turn = Turn.going_on(self._turns, reply, thought, timeline, self._clock())
-        self.tree.replace(turn.reply)
-        self._running.begin(turn, ready=self.loading is None)
+        else:
+            raise NoThought("The model is not thinking.", "It answers as soon as it can.")
 
     def stop(self) -> None:
         """End the running turn, keeping what has come; does nothing when none is running."""
@@ -233,21 +117,45 @@ class Session:
         self.thinking_budget = self._usual_budget
         self._switch.forget()
 
-    def resume(self, conversation: str) -> None:
-        """Go on with a saved conversation; raises ConversationNotFound, leaving this one as it is."""
+    def resume(self, conversation: str, message: str | None = None) -> None:
+        """Go on with a saved conversation, on the branch through `message` or the one that was read last.
+
+        Raises ConversationNotFound, leaving this one as it is. A message that is not there is passed over.
+        """
         if conversation == self.conversation:
             self._running.abandon()
         stored = self.library.read(conversation)
         self._running.abandon()
         self._record.open(stored)
+        if message is not None and message in self.tree and message not in self.tree.hidden:
+            self._record.select(message)
         self.thinking_budget = budget_kept(self.path) if self._usual_budget is None else self._usual_budget
         self._switch.forget()
         self._ahead_due = True
 
     def select(self, message_id: str) -> None:
-        """Read the branch through `message_id`. Raises TurnInProgress."""
+        """Read the branch through `message_id`. Raises TurnInProgress, MessageNotFound."""
         self._require_idle()
         self._record.select(message_id)
+        self._ahead_due = True
+
+    def delete_message(self, message_id: str) -> None:
+        """Take one message away; what comes after it stays. Raises TurnInProgress, MessageNotFound, LibraryError."""
+        self._require_idle()
+        self._record.delete([self.tree[message_id].id])
+        self._ahead_due = True
+
+    def delete_branch(self, message_id: str) -> None:
+        """Take a message and all that comes after it away. Raises as `delete_message`."""
+        self._require_idle()
+        self._record.delete(self.tree.below(message_id))
+        self._ahead_due = True
+
+    def undo_delete(self) -> None:
+        """Bring back what was deleted last in this conversation. Raises TurnInProgress, NothingDeleted."""
+        self._require_idle()
+        self._record.undo_delete()
+        self._ahead_due = True
 
     def poll(self) -> list[Event]:
         """Record what the worker reported and return the events that concern the screen, oldest first."""
@@ -275,15 +183,6 @@ class Session:
         self._worker.close()
         self.library.close()
 
-    # Turns
-
-    def _require_idle(self) -> None:
-        if self._turn is not None:
-            raise TurnInProgress("The model is still answering.", "Wait for it or stop it first.")
-
-    def _system_message(self) -> tuple[Message, ...]:
-        return (Message(Role.SYSTEM, (TextPart(self.system),)),) if self.system else ()
-
     def _say(self, text: str, parent: str | None, typed: Sequence[Tick]) -> Message:
         self._require_idle()
         text = self._switch.said_in(text)
@@ -294,33 +193,42 @@ class Session:
         self._begin_turn(user.id)
         return user
 
-    def _thought_broken_off(self) -> ReasoningPart | None:
-        if self._turn is not None or self.tree.leaf is None or self.support is ThinkingSupport.NONE:
-            return None
-        return open_thought(self.tree[self.tree.leaf])
-
-    def _begin_turn(self, parent: str, extra: SamplingOverrides = SamplingOverrides()) -> None:
+    def _begin_turn(
+        self, parent: str, extra: SamplingOverrides = SamplingOverrides(), thinking: bool | None = None
+    ) -> None:
         self._turns += 1
-        turn = Turn(self._turns, parent, self._clock(), extra)
+        turn = Turn(self._turns, parent, self._clock(), extra, thinking)
         self.tree.add(turn.reply)
         self._running.begin(turn, ready=self.loading is None)
 
-    def _asked(self, turn: Turn) -> StartTurn:
-        """The command for a turn. Without a soft switch the model is asked as the hard one says.
+    def _go_on(self, *, answer_now: bool) -> None:
+        """Begin a turn that goes on with the latest reply."""
+        if self.latest is not None and self.begun is not None:
+            self._turns += 1
+            ticks = self.library.timeline(self.latest.id)
+            turn = Turn.going_on(self._turns, self.latest, self.begun, ticks, self._clock(), answer_now)
+            self.tree.replace(turn.reply)
+            self._running.begin(turn, ready=self.loading is None)
 
-        An earlier /no_think holds on, also when the message it stands in does not fit the context any more: the hard
-        switch is off then too.
-        """
-        history = self.tree.path(turn.reply.parent)
-        hard = self._switch.on and soft_switch_in_force(history) is not False
-        return turn.ask(
-            history,
-            self.model,
-            self.overrides,
-            hard=hard,
-            will_think=thinks(self.support, hard, history),
-            budget=self.thinking_budget,
-        )
+    def _question_before(self, message_id: str | None) -> str:
+        """The id of the message of the user's that this one answers, or is."""
+        at = message_id
+        while at is not None and self.tree[at].role is not Role.USER:
+            at = self.tree[at].parent
+        if at is None:
+            raise PromptEmpty("There is no message to answer.", "Write one first.")
+        if at in self.tree.hidden:
+            raise PromptEmpty("The message that this answers was deleted.", "/undo brings back what was deleted last.")
+        return at
+
+    def _require_thinking(self, wanted: bool | None, asked: str) -> None:
+        """Refuse what the model, or a switch in the messages, does not allow."""
+        if wanted is True and self.support is ThinkingSupport.NONE:
+            raise NoThought("This model does not think before it answers.")
+        if wanted is False and self.support is ThinkingSupport.ALWAYS:
+            raise NoThought("This model always thinks.")
+        if wanted is True and soft_switch_in_force(self.tree.path(asked)) is False:
+            raise NoThought("The message, or one before it, says /no_think.", "Edit it to take that out.")
 
     def _take(self, event: Event) -> None:
         match event:
@@ -347,10 +255,6 @@ class Session:
         """Let the model read the conversation while nobody waits for it, so that the next reply begins sooner."""
         if self._ahead_due and self.model is not None and self._turn is None:
             self._ahead_due = False
-            # The thought that `answer_now` would go on from stays in the model's memory.
-            if self.tree.leaf is not None and not self.broken_off:
-                self._worker.send(ReadAhead(self.tree.path(), self._switch.on))
-
-
-def _repeats(message: Message) -> bool:
-    return message.provenance is not None and message.provenance.finish_reason is FinishReason.REPETITION
+            # A thought that could be gone on from stays in the model's memory.
+            if self.path and not self.broken_off:
+                self._worker.send(ReadAhead(self.path, self._switch.on))

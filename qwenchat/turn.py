@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 
+from qwenchat.chat.begun import NOTHING, Begun
 from qwenchat.chat.commands import StartTurn
 from qwenchat.chat.events import (
+    Channel,
     TextProduced,
     ThoughtStarted,
     TurnEnded,
@@ -38,8 +40,15 @@ class Phase(StrEnum):
 class Turn:
     """One reply on its way, from the moment its message was sent until its last word."""
 
-    def __init__(self, number: int, parent: str, now: float, extra: SamplingOverrides = SamplingOverrides()) -> None:
-        """`extra` is set for this turn alone, before what the user set."""
+    def __init__(
+        self,
+        number: int,
+        parent: str | None,
+        now: float,
+        extra: SamplingOverrides = SamplingOverrides(),
+        thinking: bool | None = None,
+    ) -> None:
+        """`extra` and `thinking` are set for this turn alone, before what the user set."""
         self.number = number
         self.reply = Message(Role.ASSISTANT, (), parent=parent, status=Status.STREAMING)
         """The reply as it was last saved."""
@@ -47,22 +56,32 @@ class Turn:
         self.phase = Phase.WAITING
         self.asked = False
         """Whether the model was asked; until it is loaded it cannot be."""
+        self.thinking = thinking
         self._extra = extra
-        self._thought = ""
-        """The thought that the reply goes on from."""
+        self._begun = NOTHING
+        """What the reply goes on from."""
+        self._answer_now = False
         self._saved_at = now
         self._dirty = False
 
     @classmethod
     def going_on(
-        cls, number: int, reply: Message, thought: ReasoningPart, timeline: Sequence[Tick], now: float
+        cls,
+        number: int,
+        reply: Message,
+        begun: Begun,
+        timeline: Sequence[Tick],
+        now: float,
+        answer_now: bool,
     ) -> "Turn":
-        """A turn that goes on with a reply that broke off inside its thought."""
-        turn = cls(number, reply.parent or "", now)
-        turn.reply = replace(reply, status=Status.STREAMING, note="")
-        seconds = reply.provenance.timing.total_s if reply.provenance else 0.0
-        turn.growing = GrowingReply.going_on(thought, timeline, max(seconds, thought.seconds))
-        turn._thought = thought.text
+        """A turn that goes on with a reply that broke off; with `answer_now` its thought, if open, is ended at once."""
+        turn = cls(number, reply.parent, now)
+        made = _completed(reply, timeline)
+        turn.reply = replace(reply, status=Status.STREAMING, note="", provenance=made)
+        seconds = made.timing.total_s if made else _seconds(reply, timeline)
+        turn.growing = GrowingReply.going_on(reply.parts, timeline, seconds, _answer_tokens(reply, timeline))
+        turn.growing.thought_cut = made.thought_cut if made else None
+        turn._begun, turn._answer_now = begun, answer_now
         return turn
 
     def ask(
@@ -76,8 +95,9 @@ class Turn:
         budget: int | None,
     ) -> StartTurn:
         """The command that asks `model`, with everything about it written down in the reply."""
-        if self._thought:
-            hard = will_think = True
+        if self._begun != NOTHING:
+            hard = bool(self._begun.thought)
+            will_think = self.reply.provenance.thinking if self.reply.provenance else hard
         recommended = model.sampling if model else SamplingOverrides()
         sampling = self._extra.over(overrides).over(recommended).applied(will_think)
         if sampling.seed is None:
@@ -89,7 +109,7 @@ class Turn:
             made = replace(made, model=model, sampling=sampling, finish_reason=None)
             self.reply = replace(self.reply, provenance=made)
         self.asked = True
-        return StartTurn(self.number, history, hard, sampling, budget, self._thought)
+        return StartTurn(self.number, history, hard, sampling, budget, self._begun, self._answer_now)
 
     def take(self, event: TurnProgressed) -> None:
         """Take in what happened."""
@@ -141,3 +161,30 @@ def _timing(before: Timing, growing: GrowingReply) -> Timing:
     thought = sum(part.seconds for part in growing.parts() if isinstance(part, ReasoningPart))
     first, rate = before.first_token_s or growing.first_token_s or 0.0, growing.tokens_per_s or before.tokens_per_s
     return Timing(first, thought, growing.at_s, rate)
+
+
+def _completed(reply: Message, timeline: Sequence[Tick]) -> Provenance | None:
+    """The account of a reply that broke off, with the figures that a program which died had no time to write down."""
+    made = reply.provenance
+    if made is None:
+        return None
+    thought = sum(part.tokens for part in reply.parts if isinstance(part, ReasoningPart))
+    usage = replace(
+        made.usage,
+        thinking_tokens=max(made.usage.thinking_tokens, thought),
+        answer_tokens=_answer_tokens(reply, timeline),
+    )
+    return replace(made, usage=usage, timing=replace(made.timing, total_s=_seconds(reply, timeline)))
+
+
+def _answer_tokens(reply: Message, timeline: Sequence[Tick]) -> int:
+    """How many tokens the answer has; where nobody counted them, each of its pieces was one at least."""
+    counted = reply.provenance.usage.answer_tokens if reply.provenance else 0
+    return counted or sum(tick.channel is Channel.ANSWER for tick in timeline)
+
+
+def _seconds(reply: Message, timeline: Sequence[Tick]) -> float:
+    """How long after it began the reply broke off."""
+    thought = max((part.seconds for part in reply.parts if isinstance(part, ReasoningPart)), default=0.0)
+    total = reply.provenance.timing.total_s if reply.provenance else 0.0
+    return max(total, thought, timeline[-1].at_ms / 1000 if timeline else 0.0)

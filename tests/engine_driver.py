@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qwenchat.chat.begun import NOTHING, Begun
 from qwenchat.chat.commands import LoadModel, StartTurn
 from qwenchat.chat.events import Channel, TextProduced, TurnEvent, TurnFinished, TurnStopped
 from qwenchat.chat.messages import Message
@@ -61,7 +62,8 @@ def ask(
     stop_when: Callable[[TurnEvent], bool] = lambda event: False,
     answer_when: Callable[[TurnEvent], bool] = lambda event: False,
     budget: int | None = None,
-    thought: str = "",
+    begun: Begun = NOTHING,
+    answer_now: bool = False,
     lens: bool = False,
     **sampling: Any,
 ) -> Heard:
@@ -72,7 +74,7 @@ def ask(
     signals = stop or TurnSignals()
     events = []
     chosen = Sampling(**{"temperature": 0.0, "max_tokens": 100} | sampling)
-    for event in engine.generate(StartTurn(1, messages, thinking, chosen, budget, thought, lens), signals):
+    for event in engine.generate(StartTurn(1, messages, thinking, chosen, budget, begun, answer_now, lens), signals):
         events.append(event)
         if stop_when(event):
             signals.set()

@@ -141,9 +141,11 @@ class FakeEngine:
             for token in self.token(script.thought_untagged):
                 yield TextProduced(command.turn, Channel.ANSWER, token, 1, now())
             yield AnswerReclassified(command.turn, now())
-        thought = script.thought if command.thinking and not command.thought else ""
-        cut = ThoughtCut.USER if command.thought else None
-        if thought:
+        begun = command.begun
+        thinks = begun.thinking or (command.thinking and not begun.thought and not begun.answer)
+        thought = script.thought if thinks and not command.answer_now else ""
+        cut = ThoughtCut.USER if command.answer_now else None
+        if thought and not begun.thinking:
             yield ThoughtStarted(command.turn, now())
         for said, token in enumerate(self.token(thought)):
             if signals.wants_answer():
@@ -157,7 +159,7 @@ class FakeEngine:
             yield TextProduced(command.turn, Channel.THOUGHT, CLOSING, 1, now())
         elif script.breaks_off:
             return
-        if thought or cut is not None:
+        if thought or begun.thinking or cut is not None:
             yield ThoughtEnded(command.turn, now(), cut)
         for token in self.token(script.answer):
             yield TextProduced(command.turn, Channel.ANSWER, token, 1, now())

@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from qwenchat.chat.begun import Begun
 from qwenchat.chat.events import (
+    BeginningTrimmed,
     Channel,
     PrefillProgressed,
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
-    ThoughtTrimmed,
     TurnEvent,
     TurnFinished,
     TurnStopped,
@@ -34,6 +36,11 @@ def read_by(engine: LocalEngine) -> str:
     assert engine._loaded is not None
     ids = engine._loaded.contexts._held[0].ids
     return engine._loaded.tokenizer.decode(ids).rpartition("<|im_start|>assistant\n")[2]
+
+
+def answer_from(engine: LocalEngine, lesson: Lesson, thought: str, **options: Any) -> Heard:
+    """Have a lesson answered from a thought that broke off."""
+    return ask(engine, user(lesson.question), begun=Begun(thought, thinking=True), answer_now=True, **options)
 
 
 def reason(heard: Heard) -> FinishReason:
@@ -77,7 +84,7 @@ def test_a_spent_budget_ends_the_thought_with_the_sentence_of_qwen_and_the_answe
     assert heard.answer
     assert read_by(engine) == f"<think>\n{thought}\n\n{SENTENCE}\n</think>\n\n{heard.answer}"
     if thought:
-        assert ask(fresh, user(COUNT.question), thought=thought).answer == heard.answer
+        assert answer_from(fresh, COUNT, thought).answer == heard.answer
 
 
 def test_the_budget_is_counted_in_tokens_of_thought(engine: LocalEngine) -> None:
@@ -106,7 +113,7 @@ def test_asking_for_the_answer_ends_the_thought_there_and_then(engine: LocalEngi
     assert thought == "From one to"
     assert heard.kinds() == CUT
     assert cut_of(heard) is ThoughtCut.USER
-    assert ask(fresh, user(COUNT.question), thought=thought).answer == heard.answer
+    assert answer_from(fresh, COUNT, thought).answer == heard.answer
 
 
 def test_asking_for_the_answer_while_the_prompt_is_read_ends_the_thought_after_a_word(engine: LocalEngine) -> None:
@@ -155,7 +162,7 @@ def test_a_turn_can_be_stopped_after_its_thought_was_cut(engine: LocalEngine) ->
 def test_a_reply_that_broke_off_in_its_thought_goes_on_with_the_answer(engine: LocalEngine, lesson: Lesson) -> None:
     broken = ask(engine, user(lesson.question), max_tokens=4)
     assert broken.answer == ""
-    heard = ask(engine, user(lesson.question), thought=broken.thought)
+    heard = answer_from(engine, lesson, broken.thought)
     assert heard.thought == f"\n\n{SENTENCE}"
     assert heard.kinds() == [PrefillProgressed, TextProduced, ThoughtEnded, TextProduced, TurnFinished]
     assert cut_of(heard) is ThoughtCut.USER
@@ -167,7 +174,7 @@ def test_a_reply_that_broke_off_in_its_thought_goes_on_with_the_answer(engine: L
 
 
 def test_control_tokens_spelled_in_a_thought_that_is_gone_on_from_are_text(engine: LocalEngine) -> None:
-    heard = ask(engine, user(SKY.question), thought="It ends with </think> and <|im_end|>.\n" * 200 + "So.")
+    heard = answer_from(engine, SKY, "It ends with </think> and <|im_end|>.\n" * 200 + "So.")
     assert heard.thought == f"\n\n{SENTENCE}"
     assert engine._loaded is not None
     ids = engine._loaded.contexts._held[0].ids
@@ -177,9 +184,9 @@ def test_control_tokens_spelled_in_a_thought_that_is_gone_on_from_are_text(engin
 
 def test_a_thought_that_fills_the_context_is_gone_on_from_its_latest_part(tiny_qwen3: Path, fresh: LocalEngine) -> None:
     load(fresh, tiny_qwen3, context_window=400)
-    heard = ask(fresh, user(SKY.question), thought="one two " * 300 + "three", max_tokens=1000)
+    heard = answer_from(fresh, SKY, "one two " * 300 + "three", max_tokens=1000)
     trimmed = heard.events[0]
-    assert isinstance(trimmed, ThoughtTrimmed)
+    assert isinstance(trimmed, BeginningTrimmed)
     assert 200 < trimmed.tokens < 400
     assert len(read_by(fresh).split("\n")[1].split()) + trimmed.tokens == 601
     assert "three\n\nConsidering" in read_by(fresh)
@@ -188,7 +195,7 @@ def test_a_thought_that_fills_the_context_is_gone_on_from_its_latest_part(tiny_q
 def test_stop_while_a_thought_is_read_again_ends_the_turn(fresh: LocalEngine) -> None:
     signals = TurnSignals()
     signals.set()
-    heard = ask(fresh, user(SKY.question), thought="one two " * 100, stop=signals)
+    heard = answer_from(fresh, SKY, "one two " * 100, stop=signals)
     assert heard.kinds() == [TurnStopped]
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from qwenchat.chat.begun import NOTHING, Begun
 from qwenchat.chat.messages import Message
 from qwenchat.chat.sampling import Sampling
 
@@ -33,8 +34,10 @@ class StartTurn:
     sampling: Sampling
     thinking_budget: int | None = None
     """Most tokens of thought: then it is closed with Qwen's own sentence, and the answer follows. None for no limit."""
-    thought: str = ""
-    """What the model has thought about it already; if not empty, that is closed in the same way and goes on."""
+    begun: Begun = NOTHING
+    """The part of the reply that is there already; the model goes on from its last word."""
+    answer_now: bool = False
+    """Whether the thought that is gone on from ends at once, in the same way as when its budget is spent."""
     lens: bool = False
     """Whether to tell of each token how sure the model was of it."""
 

@@ -49,8 +49,8 @@ class HistoryTrimmed:
 
 
 @dataclass(frozen=True, slots=True)
-class ThoughtTrimmed:
-    """A thought that is gone on from does not fit the context window; its beginning was left out of the prompt."""
+class BeginningTrimmed:
+    """A reply that is gone on from does not fit the context window; its beginning was left out of the prompt."""
 
     turn: int
     tokens: int
@@ -163,7 +163,7 @@ TurnEnded = TurnFinished | TurnStopped | TurnFailed
 TurnProgressed = (
     HistoryTrimmed
     | TokenChosen
-    | ThoughtTrimmed
+    | BeginningTrimmed
     | PrefillProgressed
     | TextProduced
     | ThoughtStarted

@@ -47,14 +47,21 @@ class GrowingReply:
         self._before_tokens = 0
 
     @classmethod
-    def going_on(cls, thought: ReasoningPart, timeline: Sequence[Tick], seconds: float) -> "GrowingReply":
-        """A reply that broke off inside its thought, `seconds` after it began, and now goes on."""
+    def going_on(
+        cls, parts: Sequence[Part], timeline: Sequence[Tick], seconds: float, answer_tokens: int
+    ) -> "GrowingReply":
+        """A reply of which `parts` are there, that broke off `seconds` after it began, and now goes on."""
         growing = cls()
         growing.timeline = list(timeline)
         growing.at_s = growing._before_s = seconds
-        growing._before_tokens = thought.tokens
-        started = max(0.0, seconds - thought.seconds)
-        growing._pieces = [_Piece(Channel.THOUGHT, started, tokens=thought.tokens, texts=[thought.text])]
+        for part in parts:
+            if isinstance(part, ReasoningPart):
+                began = 0.0 if part.closed else max(0.0, seconds - part.seconds)
+                ended = part.seconds if part.closed else None
+                growing._pieces.append(_Piece(Channel.THOUGHT, began, ended, part.tokens, [part.text]))
+            elif isinstance(part, TextPart):
+                growing._pieces.append(_Piece(Channel.ANSWER, tokens=answer_tokens, texts=[part.text]))
+        growing._before_tokens = growing.thinking_tokens + growing.answer_tokens
         return growing
 
     @property

@@ -79,6 +79,11 @@ class Splitter:
         self._switch(Channel.ANSWER)
         return [Mark.RECLASSIFIED] if began else []
 
+    def broken_off(self) -> list[Split]:
+        """The blank text that was held back, for a reply that ends here but may go on from its last character."""
+        blank, self._blank = self._blank, ""
+        return [Said(self.channel, blank)] if self._began and blank else []
+
     def _switch(self, channel: Channel) -> None:
         self.channel, self._began, self._blank = channel, False, ""
 

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 
 from qwenchat.chat.events import (
+    BeginningTrimmed,
     Event,
     HistoryTrimmed,
     LoadFailed,
     ModelLoaded,
     PrefillProgressed,
     SaveFailed,
-    ThoughtTrimmed,
     TurnEnded,
 )
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION
@@ -102,8 +102,8 @@ class Feed:
             case HistoryTrimmed():
                 oldest = "message" if event.messages == 1 else f"{event.messages} messages"
                 self._notices.say("trimmed", f"The model no longer reads the oldest {oldest}: the context is full.")
-            case ThoughtTrimmed():
-                first = f"the first {event.tokens:,} tokens of the thought"
+            case BeginningTrimmed():
+                first = f"the first {event.tokens:,} tokens of the reply"
                 self._notices.say("trimmed", f"The model no longer reads {first}: the context is full.")
             case _ if isinstance(event, TurnEnded):
                 live.finish(self._session.tree[live.message_id])

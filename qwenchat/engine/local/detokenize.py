@@ -1,8 +1,10 @@
 """Token ids to text, released only as whole characters."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
-_INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
+INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
+"""What a part of a character is decoded to."""
 _MOST_HELD = 64
 """Tokens held back at most, so that endless invalid bytes cannot pile up; one character needs four at most."""
 
@@ -20,11 +22,16 @@ class Detokenizer:
         self._said = ""
         """The text of `_ids` that was released already."""
 
+    def begin_after(self, ids: Sequence[int]) -> None:
+        """Take what comes next as the continuation of a text that ends in `ids`."""
+        self._ids = list(ids[-1:])
+        self._said = self._tokenizer.decode(self._ids) if self._ids else ""
+
     def feed(self, token: int) -> str:
         """Take in a token and return the characters that are now whole; may be empty."""
         self._ids.append(token)
         text = self._tokenizer.decode(self._ids)
-        if text.endswith(_INCOMPLETE) and len(self._ids) <= _MOST_HELD:
+        if text.endswith(INCOMPLETE) and len(self._ids) <= _MOST_HELD:
             return ""
         return self._release(text, keep=self._ids[-1:])
 

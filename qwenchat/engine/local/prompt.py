@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 from typing import Any
 
+from qwenchat.chat.begun import Begun
 from qwenchat.chat.errors import ModelUnsupported, PromptTooLong
 from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG
 from qwenchat.engine.local.sandbox import Sandbox
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 
@@ -52,10 +54,19 @@ class ChatTemplate:
         text = self._rendered(list(_as_dicts(messages, mask)), thinking)
         return Prompt(tuple(self._encoded(text, mask)), text.rstrip().endswith("<think>"))
 
-    def encode_text(self, text: str) -> list[int]:
-        """The ids of `text` with no control token among them, whatever it spells."""
+    def encode_begun(self, begun: Begun, opened: bool) -> list[int]:
+        """The ids of the part of a reply that is there; `opened` says whether the prompt opened a thought already.
+
+        Its tags are control tokens; what its text spells is not. A model that cannot think gets the answer alone.
+        """
         mask = _Mask(self._control if self._tokenizer.control_tokens else None)
-        return self._encoded(mask.hide(text), mask)
+        text = mask.hide(begun.answer)
+        if self.thinking is not ThinkingSupport.NONE and (begun.thought or (opened and text)):
+            opening = "" if opened else f"{OPEN_TAG}\n"
+            thought = mask.hide(begun.thought if begun.thinking else begun.thought.rstrip())
+            closing = "" if begun.thinking else f"\n{CLOSE_TAG}\n\n"
+            text = f"{opening}{thought}{closing}{text}"
+        return self._encoded(text, mask)
 
     def fitted(self, messages: Sequence[Message], thinking: bool, window: int, reserve: int) -> Prompt:
         """The prompt with as few of the oldest turns left out as fit `window - reserve` tokens.

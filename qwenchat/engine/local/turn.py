@@ -2,17 +2,21 @@
 
 import time
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
 
+from qwenchat.chat.begun import Begun
 from qwenchat.chat.commands import StartTurn
+from qwenchat.chat.errors import PromptTooLong
 from qwenchat.chat.events import (
     AnswerReclassified,
+    BeginningTrimmed,
     Channel,
     HistoryTrimmed,
     PrefillProgressed,
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
-    ThoughtTrimmed,
     TurnEvent,
     TurnFinished,
     TurnStopped,
@@ -23,7 +27,7 @@ from qwenchat.chat.thinking import CLOSING
 from qwenchat.engine.base import Stopped, TurnSignals
 from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.contexts import Contexts
-from qwenchat.engine.local.detokenize import Detokenizer
+from qwenchat.engine.local.detokenize import INCOMPLETE, Detokenizer
 from qwenchat.engine.local.generate import decode, prefill
 from qwenchat.engine.local.lens import weighed
 from qwenchat.engine.local.prompt import ChatTemplate, Prompt
@@ -82,8 +86,7 @@ class Turn:
                 yield HistoryTrimmed(self._command.turn, prompt.left_out)
             self._prompt_tokens = len(prompt.ids)
             ids = list(prompt.ids)
-            if self._command.thought:
-                ids += yield from self._thought_so_far(prompt)
+            ids += yield from self._begun(prompt)
             for done in self._read(ids):
                 yield PrefillProgressed(self._command.turn, done, len(ids))
             reason = yield from self._reply(prompt, ids)
@@ -95,21 +98,26 @@ class Turn:
             yield TurnFinished(self._command.turn, reason, self._usage(), self._timing())
 
     def _fitted(self) -> Prompt:
-        window = self._contexts.window
-        reserve = reserve_of(window, self._command.sampling.max_tokens)
-        return self._template.fitted(self._command.messages, self._command.thinking, window, reserve)
+        """The prompt, with room for the part of the reply that is there, if the newest message leaves any."""
+        command, window = self._command, self._contexts.window
+        reserve = reserve_of(window, command.sampling.max_tokens)
+        if begun := len(self._template.encode_begun(command.begun, opened=False)):
+            with suppress(PromptTooLong):
+                room = reserve_of(window) + begun
+                return self._template.fitted(command.messages, command.thinking, window, room)
+        return self._template.fitted(command.messages, command.thinking, window, reserve)
 
-    def _thought_so_far(self, prompt: Prompt) -> Generator[TurnEvent, None, list[int]]:
-        """What comes after the prompt when the reply goes on from a thought: as much of it as leaves room to answer."""
-        opening = [] if prompt.opens_thought else self._tokenizer.encode(f"{OPEN_TAG}\n")
-        thought, closing = self._template.encode_text(self._command.thought), self._closing()
-        taken = len(prompt.ids) + len(opening) + len(closing)
-        room = self._contexts.window - taken - reserve_of(self._contexts.window) // 2
-        if len(thought) > room:
-            left_out = len(thought) - max(0, room)
-            yield ThoughtTrimmed(self._command.turn, left_out)
-            thought = thought[left_out:]
-        return opening + thought + closing
+    def _begun(self, prompt: Prompt) -> Generator[TurnEvent, None, list[int]]:
+        """What comes after the prompt when the reply goes on: as much of it as leaves room for more."""
+        ids = self._template.encode_begun(self._command.begun, prompt.opens_thought)
+        closing = self._closing() if self._command.answer_now else []
+        taken = len(prompt.ids) + len(closing) + reserve_of(self._contexts.window) // 2
+        excess = min(len(ids), len(ids) + taken - self._contexts.window)
+        if excess > 0:
+            yield BeginningTrimmed(self._command.turn, excess)
+            opening = [] if prompt.opens_thought else self._tokenizer.encode(f"{OPEN_TAG}\n")
+            ids = _shortened(ids, excess, opening, self._closes)
+        return ids + closing
 
     def _read(self, ids: list[int]) -> Iterator[int]:
         """Prefill what the context does not hold already, telling how much of `ids` is read."""
@@ -121,11 +129,8 @@ class Turn:
 
     def _reply(self, prompt: Prompt, ids: list[int]) -> Generator[TurnEvent, None, FinishReason]:
         """Go on after `ids`, which the model has read, until it ends its turn, a limit is reached, or it is stopped."""
-        if prompt.opens_thought or self._command.thought:
-            self._splitter.open()
-        if self._command.thought:
-            self._splitter.text(self._command.thought)
-            self._thought_began_s = 0.0
+        self._go_on(prompt, ids[len(prompt.ids) :])
+        if self._command.answer_now:
             yield from self._close_thought(ThoughtCut.USER)
         sampler = Sampler(self._command.sampling, prompt.ids, self._context.device, ids[len(prompt.ids) :])
         left = min(self._command.sampling.max_tokens, self._context.window - len(ids))
@@ -133,16 +138,42 @@ class Turn:
             reason = yield from self._decode(ids, sampler, left)
         except Stopped:
             reason = FinishReason.STOPPED
-        yield from self._events(self._splitter.text(self._detokenizer.flush()))
+        yield from self._rest(whole=reason is FinishReason.STOP)
         self._tokens[self._splitter.channel] += self._unreported
         return reason
+
+    def _rest(self, *, whole: bool) -> Iterator[TurnEvent]:
+        """What was held back; a reply that breaks off keeps its last blank, but no part of a character."""
+        rest = self._detokenizer.flush()
+        if whole:
+            yield from self._events(self._splitter.text(rest))
+        else:
+            if rest.endswith(INCOMPLETE):
+                rest = rest.rstrip(INCOMPLETE).rstrip(" ")  # a space may be one token with what follows it
+            yield from self._events(self._splitter.text(rest))
+            yield from self._events(self._splitter.broken_off())
+
+    def _go_on(self, prompt: Prompt, begun_ids: list[int]) -> None:
+        """Be where the reply is that the model goes on with."""
+        begun = self._command.begun
+        thought = "" if self._opens is None else begun.thought
+        if prompt.opens_thought or thought:
+            self._splitter.open()
+        self._splitter.text(thought.rstrip())
+        if thought and begun.thinking:
+            self._thought_began_s = 0.0
+            self._thought = len(self._template.encode_begun(Begun(answer=thought), opened=False))
+        elif thought or begun.answer:
+            self._splitter.close()
+        self._splitter.text(begun.answer.rstrip())
+        self._detokenizer.begin_after(begun_ids)
 
     def _decode(self, ids: list[int], sampler: Sampler, left: int) -> Generator[TurnEvent, None, FinishReason]:
         """At most `left` tokens; where the thought must end, its end is read in the model's place."""
         guard = RepetitionGuard(lambda token: self._tokenizer.decode([token]))
         while True:
             cut = None
-            for token in decode(self._context, sampler, self._signals, left):
+            for token in decode(self._context, sampler, self._signals, left, logits=self._command.lens):
                 if token in self._tokenizer.eos_ids:
                     return FinishReason.STOP
                 ids.append(token)
@@ -243,3 +274,12 @@ class Turn:
         after_first = sum(self._tokens.values()) - self._inserted - 1
         rate = after_first / (now - first) if after_first > 0 and now > first else 0.0
         return Timing(first, self._thought_s, now, rate)
+
+
+def _shortened(ids: list[int], excess: int, opening: list[int], close: int | None) -> list[int]:
+    """`ids` without so many of the first tokens of the thought, then of the answer; the tags stay."""
+    start = len(opening) if ids[: len(opening)] == opening else 0
+    end = ids.index(close) if close in ids else len(ids)
+    tags = {*range(start), end, end + 1}
+    dropped = set(islice((at for at in range(len(ids)) if at not in tags), excess))
+    return [token for at, token in enumerate(ids) if at not in dropped]

@@ -1,0 +1,44 @@
+"""A reply that broke off: what of it is there, for the model to go on from."""
+
+from dataclasses import dataclass
+
+from qwenchat.chat.messages import Message, ReasoningPart, Role, Status, TextPart
+from qwenchat.chat.provenance import FinishReason
+from qwenchat.chat.thinking import open_thought
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The part of a reply that is written already."""
+
+    thought: str = ""
+    answer: str = ""
+    thinking: bool = False
+    """Whether the thought has not ended; then there is no answer."""
+
+
+NOTHING = Begun()
+"""The beginning of a reply of which nothing is there."""
+
+
+def begun_in(message: Message) -> Begun | None:
+    """What the model can go on from; None for a message that is no reply, is complete, or has more than text."""
+    if message.role is not Role.ASSISTANT or not _broke_off(message):
+        return None
+    match message.parts:
+        case ():
+            return NOTHING
+        case (TextPart(answer),):
+            return Begun(answer=answer)
+        case (ReasoningPart(thought, closed=closed),):
+            return Begun(thought, thinking=not closed)
+        case (ReasoningPart(thought), TextPart(answer)):
+            return Begun(thought, answer)
+    return None
+
+
+def _broke_off(message: Message) -> bool:
+    if message.status is not Status.COMPLETE:
+        return message.status is not Status.STREAMING
+    cut = message.provenance is not None and message.provenance.finish_reason is FinishReason.LENGTH
+    return cut or open_thought(message) is not None

@@ -1,0 +1,191 @@
+"""Where a chat stands: its messages, its model, and the turn that runs."""
+
+import time
+from collections.abc import Callable
+
+from qwenchat.chat.begun import Begun, begun_in
+from qwenchat.chat.commands import StartTurn
+from qwenchat.chat.errors import QwenchatError, TurnInProgress
+from qwenchat.chat.events import Event, LoadProgressed
+from qwenchat.chat.messages import Message, Role, TextPart
+from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport
+from qwenchat.chat.reply import GrowingReply
+from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.thinking import ThinkingSwitch, soft_switch_in_force, thinks
+from qwenchat.chat.tree import MessageTree
+from qwenchat.engine.worker import Worker
+from qwenchat.library.library import Library
+from qwenchat.loading import Loading
+from qwenchat.record import Record
+from qwenchat.running import Running
+from qwenchat.turn import Phase, Turn
+
+
+class Standing:
+    """What there is to see of a chat. Nothing here changes it but the settings of the next turn."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        library: Library,
+        *,
+        system: str = "",
+        thinking: bool = True,
+        thinking_budget: int | None = None,
+        overrides: SamplingOverrides = SamplingOverrides(),
+        private: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.library = library
+        self.system = system
+        self.overrides = overrides
+        self.private = private
+        """Whether the library is in memory alone, as the user wants it."""
+        self.thinking_budget = thinking_budget
+        """Most tokens of thought in this conversation from the next turn on; None for no limit."""
+        self._usual_budget = thinking_budget
+        self._out: list[Event] = []
+        self._record = Record(library, self._out.append)
+        self._loading = Loading(worker)
+        self._worker = worker
+        self._clock = clock
+        self._switch = ThinkingSwitch(thinking)
+        self._running = Running(worker, self._record, self._asked, self._out.append, clock)
+        self._turns = 0
+        """How many turns were begun."""
+        self._ahead_due = False
+        """Whether there is something new that the model could read ahead."""
+        self._closed = False
+
+    @property
+    def conversation(self) -> str | None:
+        """The id of the saved conversation; None until the first message."""
+        return self._record.conversation
+
+    @property
+    def tree(self) -> MessageTree:
+        """All messages of the conversation."""
+        return self._record.tree
+
+    @property
+    def path(self) -> tuple[Message, ...]:
+        """The messages being read, from the first to the latest."""
+        return self.tree.path()
+
+    @property
+    def latest(self) -> Message | None:
+        """The last message of those being read."""
+        return self.tree[self.tree.leaf] if self.tree.leaf is not None else None
+
+    @property
+    def unsaved(self) -> int:
+        """How many replies could not be written yet and are only in memory."""
+        return self._record.unsaved
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """The model that answers; None while there is none."""
+        return self._loading.model
+
+    @property
+    def loading(self) -> LoadProgressed | None:
+        """The latest word about the model being loaded; None when none is."""
+        return self._loading.progress
+
+    @property
+    def load_error(self) -> QwenchatError | None:
+        """Why the latest load failed."""
+        return self._loading.error
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn is running."""
+        return self._turn is not None
+
+    @property
+    def phase(self) -> Phase:
+        """What is going on."""
+        return self._turn.phase if self._turn else Phase.IDLE
+
+    @property
+    def growing(self) -> GrowingReply | None:
+        """The reply that is being written, live."""
+        return self._turn.growing if self._turn else None
+
+    @property
+    def reply_id(self) -> str | None:
+        """The id of the reply that is being written."""
+        return self._turn.reply.id if self._turn else None
+
+    @property
+    def support(self) -> ThinkingSupport:
+        """Which thinking switches the model has; before one is loaded, those of Qwen3."""
+        return self.model.thinking if self.model else ThinkingSupport.SWITCHED
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model will think about the next message, unless that message switches it."""
+        return self._switch.thinks(self.support, self.path or self._system_message())
+
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens of the context window the latest finished turn took."""
+        for message in reversed(self.path):
+            if message.provenance and message.provenance.usage.prompt_tokens:
+                usage = message.provenance.usage
+                return usage.prompt_tokens + usage.answer_tokens
+        return 0
+
+    @property
+    def begun(self) -> Begun | None:
+        """What of the latest reply is there, if it broke off and the model can go on with it."""
+        if self._turn is not None or self.latest is None:
+            return None
+        begun = begun_in(self.latest)
+        if begun is not None and begun.thinking and self.support is ThinkingSupport.NONE:
+            return None
+        return begun
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether the latest reply broke off inside its thought, so that `answer_now` makes it answer from there."""
+        return self.begun is not None and self.begun.thinking
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the latest reply ended because it repeated itself; `retry` then asks with a penalty on that."""
+        return self.latest is not None and repeats(self.latest)
+
+    @property
+    def _turn(self) -> Turn | None:
+        return self._running.turn
+
+    def _require_idle(self) -> None:
+        if self._turn is not None:
+            raise TurnInProgress("The model is still answering.", "Wait for it or stop it first.")
+
+    def _system_message(self) -> tuple[Message, ...]:
+        return (Message(Role.SYSTEM, (TextPart(self.system),)),) if self.system else ()
+
+    def _asked(self, turn: Turn) -> StartTurn:
+        """The command for a turn. Without a soft switch the model is asked as the hard one says.
+
+        An earlier /no_think holds on, also when the message it stands in does not fit the context any more: the hard
+        switch is off then too.
+        """
+        history = self.tree.path(turn.reply.parent)
+        switched = self._switch.on if turn.thinking is None else turn.thinking
+        hard = switched and soft_switch_in_force(history) is not False
+        return turn.ask(
+            history,
+            self.model,
+            self.overrides,
+            hard=hard,
+            will_think=thinks(self.support, hard, history),
+            budget=self.thinking_budget,
+        )
+
+
+def repeats(message: Message) -> bool:
+    """Whether the model did nothing but repeat itself."""
+    return message.provenance is not None and message.provenance.finish_reason is FinishReason.REPETITION
