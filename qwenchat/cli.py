@@ -316,7 +316,12 @@ def completion(shell: str) -> None:
 
 
 cli.add_command(saved.list_command)
+cli.add_command(saved.search)
 cli.add_command(saved.show)
+cli.add_command(saved.rename)
+cli.add_command(saved.pin)
+cli.add_command(saved.archive)
+cli.add_command(saved.delete)
 cli.add_command(replay_command.replay)
 cli.add_command(exchange.export_command)
 cli.add_command(exchange.import_command)
