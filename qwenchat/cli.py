@@ -97,6 +97,7 @@ def cli(context: click.Context, /, **given: Any) -> None:
     except QwenchatError:
         library.close()
         raise
+    library.look_after(after_s=3.0)  # once the first picture is drawn
     notices = (*options.problems(context), *options.warnings(given), *notices)
     interactive = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     if given["plain"] or not interactive:
@@ -286,11 +287,21 @@ def bench(
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def doctor(as_json: bool) -> None:
+@click.option(
+    "--restore",
+    metavar="[BACKUP]",
+    is_flag=False,
+    flag_value="",
+    help="Put a backup of the conversations in place, the last sound one or that of this name; nothing is deleted.",
+)
+def doctor(as_json: bool, restore: str | None) -> None:
     """Say what this machine has, what is wrong and how to mend it; exit code 1 when no chat is possible."""
     from qwenchat.chat.text import safe_json
-    from qwenchat.doctor import examine
+    from qwenchat.doctor import examine, go_back
 
+    if restore is not None:
+        click.echo(go_back(Paths.of_user(), restore))
+        return
     report = examine(Paths.of_user())
     click.echo(safe_json(report.as_dict(), indent=2) if as_json else report.as_text())
     sys.exit(1 if report.broken else 0)

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import psutil
 import qwenchat
 from qwenchat import config
 from qwenchat.chat.text import safe_line
-from qwenchat.library.database import last_backup, set_aside_before
+from qwenchat.library.backup import Backup, backups, last_backup, restore, set_aside_before
 from qwenchat.library.migrations import MIGRATIONS
 from qwenchat.paths import Paths
 
@@ -108,6 +107,16 @@ def examine(paths: Paths) -> Report:
     return Report(facts, tuple(sorted(problems, key=lambda problem: not problem.broken)))
 
 
+def go_back(paths: Paths, wanted: str) -> str:
+    """Put the backup of that name or path in the library's place, the last sound one for ''; what was done, in words.
+
+    Raises LibraryError, and then nothing has changed.
+    """
+    backup, aside = restore(paths.database, Path(wanted) if wanted else None)
+    kept = f"What was there is kept as {aside}." if aside else "There was no library before."
+    return safe_line(f"{backup} is now in place as {paths.database}. {kept}", 2000)
+
+
 def _engine(problems: list[Problem]) -> dict[str, Any]:
     """What torch finds, asked in another process, since a broken torch can take its process with it."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (_source(), os.environ.get("PYTHONPATH"))))}
@@ -164,36 +173,45 @@ def _models(paths: Paths, problems: list[Problem], free: int) -> dict[str, Any]:
 
 
 def _library(path: Path, problems: list[Problem]) -> dict[str, Any]:
-    """How many conversations there are; the file is only read."""
-    backup = last_backup(path)
+    """How many conversations there are, and which backups; the files are only read."""
+    found = backups(path)
+    sound = last_backup(path)
     for aside in set_aside_before(path):
-        way_back = f"To go back to it, leave qwenchat and copy it over {path}. " if backup else ""
-        remedy = f"{_described(backup)} {way_back}Remove the damaged file when it is of no more use."
+        remedy = f"{_described(sound)} Remove the damaged file when it is of no more use."
         problems.append(Problem(f"A damaged library was set aside as {aside}.", remedy))
+    return {"conversations": _conversations(path, sound, problems), "backups": [_listed(backup) for backup in found]}
+
+
+def _conversations(path: Path, sound: Backup | None, problems: list[Problem]) -> int | None:
     if not path.exists():
-        return {"conversations": 0}
+        return 0
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             if connection.execute("pragma user_version").fetchone()[0] > len(MIGRATIONS):
                 problems.append(Problem(f"{path} was written by a newer qwenchat.", "Update qwenchat.", broken=True))
-                return {"conversations": None}
-            found = connection.execute("pragma integrity_check(1)").fetchone()[0]
-            if found != "ok":
-                raise sqlite3.DatabaseError(found)
-            return {"conversations": connection.execute("select count(*) from conversations").fetchone()[0]}
+                return None
+            said = connection.execute("pragma integrity_check(1)").fetchone()[0]
+            if said != "ok":
+                raise sqlite3.DatabaseError(said)
+            return int(connection.execute("select count(*) from conversations").fetchone()[0])
     except sqlite3.Error as error:
-        remedy = "At the next start it is set aside, if it is damaged, and a new one is begun."
-        then = " `qwenchat doctor` then says how to go back to it." if backup else ""
-        problems.append(Problem(f"{path} cannot be read: {error}.", f"{remedy} {_described(backup)}{then}"))
-        return {"conversations": None}
+        remedy = "It is never deleted: what takes its place sets it aside."
+        problems.append(Problem(f"{path} cannot be read: {error}.", f"{remedy} {_described(sound)}"))
+        return None
 
 
-def _described(backup: Path | None) -> str:
+def _described(backup: Backup | None) -> str:
     """Which backup of the library there is, in words."""
     if backup is None:
-        return "There is no backup."
-    made = datetime.fromtimestamp(backup.stat().st_mtime)
-    return f"The last backup is {backup}, of {made:%Y-%m-%d %H:%M}; what was saved later is not in it."
+        return "There is no sound backup."
+    return (
+        f"The last sound backup is of {backup.made:%Y-%m-%d %H:%M}; what was saved later is not in it."
+        f" `qwenchat doctor --restore {backup.path.name}` puts it in place."
+    )
+
+
+def _listed(backup: Backup) -> str:
+    return f"{backup.path.name} ({backup.made:%Y-%m-%d %H:%M}, {backup.size / 1e6:.1f} MB)"
 
 
 def _folders(paths: Paths, problems: list[Problem]) -> None:

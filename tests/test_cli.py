@@ -1,7 +1,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -452,27 +451,58 @@ def test_doctor_reads_a_damaged_library_and_leaves_it_where_it_is() -> None:
     assert path.read_bytes().startswith(b"not a database")
 
 
-def test_doctor_offers_the_last_sound_backup_of_a_damaged_library() -> None:
+def test_doctor_lists_backups_and_puts_the_last_sound_one_in_place_of_a_damaged_library() -> None:
     keep("old", Message(Role.USER, (TextPart("From the backup"),)))
     path = Paths.of_user().database
-    backup = path.with_name(f"{path.stem}.before-v2.sqlite3")
+    folder = path.parent / "backups"
+    folder.mkdir()
+    backup, broken = (folder / f"{path.stem}-2026-01-0{day}.sqlite3" for day in (1, 2))
     backup.write_bytes(path.read_bytes())
-    broken_backup = path.with_name(f"{path.stem}.before-v3.sqlite3")
-    broken_backup.write_bytes(b"not a database" * 1000)
+    broken.write_bytes(b"not a database" * 1000)
     path.write_bytes(b"not a database" * 1000)
 
     def said() -> str:
-        problems = json.loads(run("doctor", "--json").stdout)["problems"]
-        return "\n".join(f"{problem['what']} {problem['remedy']}" for problem in problems)
+        report = json.loads(run("doctor", "--json").stdout)
+        assert [line.split()[0] for line in report["backups"]] == [broken.name, backup.name]
+        return "\n".join(f"{problem['what']} {problem['remedy']}" for problem in report["problems"])
 
-    assert f"The last backup is {backup}, of " in said()
+    assert f"qwenchat doctor --restore {backup.name}" in said()
     assert b"set aside" in run("list").stderr
     told = said()
     assert "A damaged library was set aside as " in told
-    assert f"The last backup is {backup}, of " in told
-    assert f"copy it over {path}" in told
-    shutil.copy(backup, path)
-    assert b"From the backup" in run("list").stdout
+    assert f"qwenchat doctor --restore {backup.name}" in told
+    keep("new", Message(Role.USER, (TextPart("Said later"),)))
+    ran = run("doctor", "--restore")
+    assert ran.returncode == 0
+    assert b"What was there is kept as " in ran.stdout
+    (aside,) = path.parent.glob("*.replaced-*")
+    assert b"Said later" in aside.read_bytes()
+    listed = run("list").stdout
+    assert b"From the backup" in listed
+    assert b"Said later" not in listed
+    ran = run("doctor", "--restore", broken.name)
+    assert ran.returncode != 0
+    assert b"not a sound backup" in ran.stderr
+    assert run("list").stdout == listed
+
+
+def test_nothing_is_restored_while_a_chat_is_open() -> None:
+    keep("old", Message(Role.USER, (TextPart("Said before"),)))
+    path = Paths.of_user().database
+    (path.parent / "backups").mkdir()
+    (path.parent / "backups" / f"{path.stem}-2026-01-01.sqlite3").write_bytes(path.read_bytes())
+    before = path.read_bytes()
+    script = f"import sys, sqlite3; c = sqlite3.connect({str(path)!r}); c.execute('select * from drafts'); "
+    script += "print('open', flush=True); sys.stdin.read()"
+    other = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"open\n"
+    ran = run("doctor", "--restore")
+    assert ran.returncode != 0
+    assert str(other.pid).encode() in ran.stderr
+    assert path.read_bytes() == before
+    other.communicate()
+    assert run("doctor", "--restore").returncode == 0
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

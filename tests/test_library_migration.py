@@ -9,7 +9,7 @@ import pytest
 from qwenchat.chat.errors import LibraryNewer
 from qwenchat.chat.messages import Status
 from qwenchat.chat.tree import MessageTree
-from qwenchat.library.database import last_backup
+from qwenchat.library.backup import last_backup
 from qwenchat.library.library import Library
 from qwenchat.library.migrations import MIGRATIONS
 
@@ -54,7 +54,7 @@ def test_the_old_file_is_kept_as_a_backup(tmp_path: Path) -> None:
     Library.open(path).close()
     backup = last_backup(path)
     assert backup is not None
-    with closing(sqlite3.connect(backup)) as connection:
+    with closing(sqlite3.connect(backup.path)) as connection:
         assert connection.execute("pragma user_version").fetchone() == (1,)
         assert connection.execute("select count(*) from messages").fetchone() == (6,)
 

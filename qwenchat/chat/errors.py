@@ -79,6 +79,10 @@ class OutOfMemory(ModelError):
     """The model or the context does not fit the memory of the device."""
 
 
+class DeviceFailed(ModelError):
+    """A GPU failed, or its memory ran out; the CPU can take over."""
+
+
 class EngineFailed(ModelError):
     """The model raised while it was running; the text produced so far is kept."""
 
@@ -97,6 +101,10 @@ class LibraryDamaged(LibraryError):
 
 class LibraryNewer(LibraryError):
     """The database was written by a newer qwenchat; it was left untouched."""
+
+
+class LibraryInUse(LibraryError):
+    """The database cannot be replaced while another program has it open."""
 
 
 class ConversationPresent(LibraryError):

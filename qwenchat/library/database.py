@@ -2,19 +2,20 @@
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from qwenchat.chat.errors import LibraryDamaged, LibraryError, LibraryNewer, LibraryUnwritable
+from qwenchat.library.backup import back_up, missing_tables
 from qwenchat.library.migrations import MIGRATIONS
 
 _WAL_SAFE = (3, 51, 3)
 """Before this version, WAL with several writers can corrupt the file."""
 BUSY_S = 10.0
 """How long another program is waited for that is writing."""
-JOURNALS = ("-wal", "-shm", "-journal")
+_EXAMINED_AT_ONCE = 32_000_000
+"""Bytes of a library that is examined at every start, in some 30 ms. Larger ones are with their daily backup."""
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
@@ -26,23 +27,22 @@ def connect(path: Path | None) -> sqlite3.Connection:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _require_writable(path)
+        examined = path is not None and _is_doubtful(path)
         connection = sqlite3.connect(path or ":memory:", timeout=BUSY_S, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise LibraryUnwritable(f"{path} cannot be opened: {error}.", "Check the folder.") from error
     try:
         version = _version(connection, path)
-        if version and connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
+        if version and examined and connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("the integrity check failed")
-        if version and _missing_tables(connection):
+        if version and missing_tables(connection):
             raise sqlite3.DatabaseError("tables are missing")
-        connection.execute(f"pragma journal_mode={journal_mode()}")
-        connection.execute("pragma synchronous=full")
-        connection.execute("pragma foreign_keys=on")
-        connection.execute("pragma secure_delete=on")
+        _set_up(connection)
         if version < len(MIGRATIONS):
             _migrate(connection, path, version)
         if path is not None:
             path.chmod(0o600)
+            _mark(path).unlink(missing_ok=True)
     except LibraryNewer:
         connection.close()
         raise
@@ -55,6 +55,43 @@ def connect(path: Path | None) -> sqlite3.Connection:
             raise LibraryUnwritable(f"{path} cannot be written: {error}.", "Check the disk and the folder.") from error
         raise LibraryDamaged(f"{path} is damaged: {error}.", "It is set aside, and a new one is begun.") from error
     return connection
+
+
+def join(path: Path) -> sqlite3.Connection:
+    """Another connection to a library that is open already; raises sqlite3.Error."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=BUSY_S, isolation_level=None, uri=True)
+    try:
+        _set_up(connection)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    connection.execute(f"pragma journal_mode={journal_mode()}")
+    connection.execute("pragma synchronous=full")
+    connection.execute("pragma foreign_keys=on")
+    connection.execute("pragma secure_delete=on")
+
+
+def doubt(path: Path) -> None:
+    """Have the library examined at the next start, since something was found wrong with it."""
+    _mark(path).touch(mode=0o600)
+
+
+def _is_doubtful(path: Path) -> bool:
+    """Whether a library is examined before it is used: a small one, one in doubt, one that a crash left behind."""
+    crashed = path.with_name(f"{path.name}-journal")
+    return (
+        _mark(path).exists()
+        or (crashed.exists() and crashed.stat().st_size > 0)
+        or (path.exists() and path.stat().st_size <= _EXAMINED_AT_ONCE)
+    )
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(f"{path.name}.doubtful")
 
 
 def journal_mode() -> str:
@@ -92,11 +129,6 @@ def _require_writable(path: Path) -> None:
             raise LibraryUnwritable(f"{place} cannot be written.", "Set QWENCHAT_HOME to another folder.")
 
 
-def _missing_tables(connection: sqlite3.Connection) -> set[str]:
-    there = {row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")}
-    return {"conversations", "messages", "drafts"} - there
-
-
 def _version(connection: sqlite3.Connection, path: Path | None) -> int:
     version = int(connection.execute("pragma user_version").fetchone()[0])
     if version > len(MIGRATIONS):
@@ -106,8 +138,7 @@ def _version(connection: sqlite3.Connection, path: Path | None) -> int:
 
 def _migrate(connection: sqlite3.Connection, path: Path | None, version: int) -> None:
     if version and path is not None:
-        with sqlite3.connect(path.with_name(f"{path.stem}.before-v{len(MIGRATIONS)}.sqlite3")) as backup:
-            connection.backup(backup)
+        back_up(connection, path, lambda: False, f"-before-v{len(MIGRATIONS)}")
     with _all_or_nothing(connection):
         version = connection.execute("pragma user_version").fetchone()[0]
         for step in MIGRATIONS[version:]:
@@ -169,37 +200,3 @@ def reading() -> Iterator[None]:
         raise LibraryError(
             f"Saved conversations could not be read: {error}.", "`qwenchat doctor` examines them."
         ) from error
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a damaged database and its journals, and return its new name."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
-    number = 1
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
-    for suffix in JOURNALS:
-        journal = path.with_name(path.name + suffix)
-        if journal.exists():
-            journal.rename(aside.with_name(aside.name + suffix))
-    path.rename(aside)
-    return aside
-
-
-def set_aside_before(path: Path) -> list[Path]:
-    """The damaged databases that stood at `path` and were set aside, oldest first."""
-    return sorted(file for file in path.parent.glob(f"{path.name}.corrupt-*") if not file.name.endswith(JOURNALS))
-
-
-def last_backup(path: Path) -> Path | None:
-    """The newest backup of the database at `path` that is sound; None when there is none."""
-    backups = path.parent.glob(f"{path.stem}.before-v*.sqlite3")
-    for backup in sorted(backups, key=lambda file: file.stat().st_mtime, reverse=True):
-        try:
-            with closing(sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-                if connection.execute("pragma quick_check(1)").fetchone()[0] == "ok" and _version(connection, backup):
-                    return backup
-        except (sqlite3.Error, LibraryNewer):
-            continue
-    return None

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from qwenchat.chat.messages import Message, Part, Role, ToolCallPart, ToolResultPart
 from qwenchat.library import encoding
-from qwenchat.library.database import JOURNALS, journal_mode, refused
+from qwenchat.library.backup import JOURNALS
+from qwenchat.library.database import journal_mode, refused
 from qwenchat.library.words import spaced
 
 _VERSION = 1
-_BATCH = 500
-_BATCH_S = 0.03
-"""How many messages are indexed in one transaction, and for how long."""
+_BATCH = 20_000
+_BATCH_S = 0.5
+"""How many changes are seen to in one transaction, and for how long. Small ones would cost several times the work."""
 _LONGEST = 1_000_000
 """Characters of a message that are indexed."""
 _PAGES = 500
@@ -79,33 +80,44 @@ class SearchIndex:
             return []
 
     def catch_up(self, seconds: float | None = None) -> bool:
-        """Index what has changed, for about so long; whether nothing is left. What cannot be done now is done later."""
+        """Index what has changed, for about so long; whether more of it is left that could be done now."""
         until = None if seconds is None else time.monotonic() + seconds
         mended = False
         while True:
             try:
-                index = self._opened()
-                changes = self._library.execute(
-                    "select change, message from unsearched where change > ? order by change limit ?",
-                    (self.upto, _BATCH),
-                ).fetchall()
-                if not changes:
-                    return True
-                index.execute("begin immediate")
-                upto = self._enter(index, changes)
-                index.execute("commit")
-                self.upto = upto
+                if not self._step(until):
+                    return False
             except sqlite3.Error as error:
                 if mended or not self._mend(error):
                     return False
                 mended = True
             if until is not None and time.monotonic() >= until:
-                return False
+                return True
+
+    def _step(self, until: float | None) -> bool:
+        """Index in one transaction; whether there was something to do."""
+        index = self._opened()
+        changes = self._library.execute(
+            "select change, message from unsearched where change > ? order by change limit ?", (self.upto, _BATCH)
+        ).fetchall()
+        if changes:
+            index.execute("begin immediate")
+            enough = time.monotonic() + _BATCH_S
+            upto = self._enter(index, changes, enough if until is None else min(enough, until))
+            index.execute("commit")
+            self.upto = upto
+        return bool(changes)
 
     def settle(self) -> None:
         """Strike from the library's list what is indexed; inside a transaction of the library."""
         if self.upto:
             self._library.execute("delete from unsearched where change <= ?", (self.upto,))
+
+    def purge(self, seconds: float) -> None:
+        """Take out what is gone from the library, if there is an index, for about so long."""
+        if self._index is not None or (self._path is not None and self._path.exists()):
+            self.catch_up(seconds)
+            self.forget(seconds)
 
     def forget(self, seconds: float) -> bool:
         """Rewrite the index without the words of messages that are gone, for about so long; whether it is done."""
@@ -171,9 +183,9 @@ class SearchIndex:
             if self._path is not None:
                 self._path.chmod(0o600)
 
-    def _enter(self, index: sqlite3.Connection, changes: list[tuple[int, int]]) -> int:
-        """Index what changed, for as long as a transaction should take, and return the last change that was seen to."""
-        until, done = time.monotonic() + _BATCH_S, set[int]()
+    def _enter(self, index: sqlite3.Connection, changes: list[tuple[int, int]], until: float) -> int:
+        """Index what changed, until then, and return the last change that was seen to."""
+        done = set[int]()
         for change, number in changes:
             if number not in done:
                 done.add(number)

@@ -9,16 +9,20 @@ from qwenchat.chat.errors import ConversationNotFound, LibraryDamaged, LibraryEr
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.chat.timeline import Tick
 from qwenchat.library import encoding, timeline
+from qwenchat.library.backup import set_aside
 from qwenchat.library.bin import Bin
 from qwenchat.library.conversation import Conversation, Summary, not_found, summaries, whole
-from qwenchat.library.database import connect, copy_in_memory, reading, set_aside, transaction
+from qwenchat.library.database import connect, copy_in_memory, reading, transaction
 from qwenchat.library.index import SearchIndex, index_of, remove_index
 from qwenchat.library.saving import put_conversation, put_draft, put_message, titled
 from qwenchat.library.search import Hit, Piece, search
+from qwenchat.library.upkeep import Upkeep
 from qwenchat.library.writers import Writer
 
 __all__ = ["Conversation", "Hit", "Library", "Piece", "Summary"]
 
+_CATCH_UP_S = 0.05
+"""How long a search may index what was said just before, where the rest is done in the background."""
 _FORGET_S = 0.5
 """How long a purge may go on in the search index; a later start does what is left."""
 
@@ -27,14 +31,16 @@ class Library:
     """The conversations of one user, in SQLite; used from one thread. Several processes may write safely."""
 
     def __init__(
-        self, connection: sqlite3.Connection, writer: Writer, notice: str = "", index: Path | None = None
+        self, connection: sqlite3.Connection, writer: Writer, notice: str = "", path: Path | None = None
     ) -> None:
         self.notice = notice
         """What the reader must know about saving; empty when all is well."""
         self._connection = connection
         self._writer = writer
         self._bin = Bin(connection)
-        self._index = SearchIndex(connection, index)
+        self._path = path
+        self._index = SearchIndex(connection, index_of(path) if path else None)
+        self._upkeep: Upkeep | None = None
         self._mark_interrupted()
         self._purge(own=False)
 
@@ -61,7 +67,7 @@ class Library:
             remove_index(path)
             notice = f"{error.what} It was set aside as {aside.name}, and a new library was begun."
             connection = connect(path)
-        return cls(connection, Writer(path.parent / "writers"), notice, index_of(path))
+        return cls(connection, Writer(path.parent / "writers"), notice, path)
 
     @classmethod
     def in_memory(cls, notice: str = "") -> "Library":
@@ -114,7 +120,8 @@ class Library:
 
         Words are beginnings of words, quotes make a phrase. Archived conversations are searched, deleted ones not.
         """
-        self._index.catch_up()
+        if not self.indexing:
+            self._index.catch_up(_CATCH_UP_S if self._upkeep else None)
         with reading():
             return search(self._connection, self._index, text, thoughts=thoughts, limit=limit)
 
@@ -216,8 +223,20 @@ class Library:
             ).fetchone()
         return str(row[0]) if row else ""
 
+    def look_after(self, after_s: float = 0.0) -> None:
+        """Index, back up and examine the library in the background from `after_s` seconds from now on."""
+        if self._path is not None and self._upkeep is None:
+            self._upkeep = Upkeep(self._path, after_s)
+
+    @property
+    def indexing(self) -> bool:
+        """Whether older messages are being made ready for the search, so that it does not find them all yet."""
+        return self._upkeep is not None and self._upkeep.indexing
+
     def close(self) -> None:
         """Remove what was deleted for good, and close the file."""
+        if self._upkeep is not None:
+            self._upkeep.close()
         self._purge(own=True)
         self._index.close()
         self._connection.close()
@@ -229,8 +248,7 @@ class Library:
             if self._bin.due(own=own):
                 with transaction(self._connection):
                     self._bin.purge(own=own)
-                self._index.catch_up(_FORGET_S)
-                self._index.forget(_FORGET_S)
+                self._index.purge(_FORGET_S)
 
     def _mark_interrupted(self) -> None:
         """Replies whose writer died stay as they are, and are marked so."""
