@@ -1,5 +1,6 @@
 """The quantized decoder's logits against those of the torch decoder that is given the same, dequantized weights."""
 
+import mmap
 import os
 import platform
 import subprocess
@@ -17,7 +18,8 @@ from gguf.quants import quantize
 from numba import njit
 
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local.cpu.decoder import CHUNK, QuantizedCache, QuantizedDecoder
+from qwenchat.engine.local.cpu.cache import QuantizedCache
+from qwenchat.engine.local.cpu.decoder import CHUNK, QuantizedDecoder
 from qwenchat.engine.local.cpu.linear import BLOCK
 from qwenchat.engine.local.cpu.native import address_of
 from qwenchat.engine.local.cpu.packing import PackedMatrix, aligned, pack
@@ -277,6 +279,19 @@ def test_the_window_can_be_filled_and_not_overfilled(decoder: QuantizedDecoder) 
         assert torch.equal(read(decoder, cache, IDS[window - 1 : window]), expected)
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux tells there what memory is taken")
+def test_a_long_window_takes_its_memory_only_as_tokens_come(decoder: QuantizedDecoder) -> None:
+    def taken() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    caches = [decoder.new_cache(2**16) for _ in range(8)]
+    read(decoder, caches[0], IDS[:40])
+    before = taken()
+    for cache in caches[1:]:
+        read(decoder, cache, IDS[:40])
+    assert taken() - before < 7 * cache.capacity * cache.bytes_per_token / 2
+
+
 def test_two_sequences_do_not_mix(decoder: QuantizedDecoder) -> None:
     caches = [decoder.new_cache(WINDOW), decoder.new_cache(64)]
     prompts = [IDS[:50], IDS[300:350]]
@@ -331,7 +346,7 @@ def test_stop_in_the_midst_of_the_layers_is_noticed(decoder: QuantizedDecoder) -
     stop, cache, done = StopSignal(), decoder.new_cache(WINDOW), threading.Event()
 
     def watch() -> None:
-        while not cache.arrays.value_scales[0].any() and not done.is_set():
+        while not cache.arrays.value_scales[0, :2].any() and not done.is_set():
             pass
         stop.set()
 

@@ -14,7 +14,7 @@ from qwenchat.chat.provenance import FinishReason
 from qwenchat.engine.base import TurnSignals
 from qwenchat.engine.local import engine as engine_module
 from qwenchat.engine.local import loader
-from qwenchat.engine.local.cpu.decoder import QuantizedCache
+from qwenchat.engine.local.cpu.cache import QuantizedCache
 from qwenchat.engine.local.cpu.packing import PackedMatrix
 from qwenchat.engine.local.engine import LocalEngine
 from qwenchat.paths import Paths

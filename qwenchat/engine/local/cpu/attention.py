@@ -10,29 +10,25 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from qwenchat.engine.local.cpu.linear import (
-    U8,
-    Vectors,
-    normalize,
-    quantize_group,
-    quantize_row,
-    tile,
-)
+from qwenchat.engine.local.cpu.linear import U8, Vectors, normalize, quantize_group, quantize_row, tile
 from qwenchat.engine.local.cpu.native import FAST, address_of, fetch_add, float_of_bits, half_bits, native
 from qwenchat.engine.local.cpu.simd import GROUP, ROWS, largest, quantize, spread, total_of
 
+SEGMENT = 512
+"""Tokens whose keys and values lie together, so that those to come take no memory yet."""
+
 
 class Cache(NamedTuple):
-    """Keys and values of the tokens read; `capacity` is a multiple of 32."""
+    """Keys and values of the tokens read; `layer * kv_heads + kv_head` says where those of a head lie in a segment."""
 
     keys: np.ndarray
-    """[layers, kv_heads, capacity * head_dim] uint8."""
+    """[segments, heads, SEGMENT * head_dim] uint8."""
     key_scales: np.ndarray
-    """[layers, kv_heads, capacity * head_dim / 32] uint16: halves, one for 32 dimensions of a token."""
+    """[segments, heads, SEGMENT * head_dim / 32] uint16: halves, one for 32 dimensions of a token."""
     values: np.ndarray
-    """[layers, kv_heads, head_dim * capacity] uint8."""
+    """[segments, heads, head_dim * SEGMENT] uint8."""
     value_scales: np.ndarray
-    """[layers, kv_heads, capacity] float32."""
+    """[segments, heads, SEGMENT] float32."""
 
 
 class AttentionScratch(NamedTuple):
@@ -41,17 +37,17 @@ class AttentionScratch(NamedTuple):
     queries: Vectors
     """Blocks of queries, those that share a kv head together."""
     scores: np.ndarray
-    """[threads, BLOCK, capacity] float32, the rows a little longer."""
+    """[threads, BLOCK, tokens] float32, the rows a little longer."""
     mixed: np.ndarray
     """[threads, BLOCK, head_dim] float32."""
     shares_q: np.ndarray
-    """[threads, BLOCK * capacity] int8: probabilities as `Vectors`."""
+    """[threads, BLOCK * tokens] int8: probabilities as `Vectors`."""
     shares_scales: np.ndarray
-    """[threads, BLOCK * capacity / 32] float32."""
+    """[threads, BLOCK * tokens / 32] float32."""
     shares_sums: np.ndarray
-    """[threads, BLOCK * capacity / 32] int32."""
+    """[threads, BLOCK * tokens / 32] int32."""
     ones: np.ndarray
-    """[capacity / 2] uint16, halves: the scales of value tiles, whose own are in the probabilities."""
+    """[SEGMENT / 2] uint16, halves: the scales of value tiles, whose own are in the probabilities."""
     row: np.ndarray
     """[threads, head_dim] float32."""
     bytes: np.ndarray
@@ -85,10 +81,10 @@ def _rotate(row, rope):
 
 
 @native
-def _store_key(row, position, keys, scales):
-    """Put a key, spread in groups of 32 dimensions, into its tile, quantized in these."""
-    d, lane = row.shape[0], position % ROWS
-    tile_at = (position - lane) * d
+def _store_key(row, place, keys, scales):
+    """Put a key, spread in groups of 32 dimensions, into its tile of a segment, quantized in these."""
+    d, lane = row.shape[0], place % ROWS
+    tile_at = (place - lane) * d
     for group in range(d // GROUP):
         source = address_of(row) + 4 * GROUP * group
         spread(source)
@@ -99,9 +95,9 @@ def _store_key(row, position, keys, scales):
 
 
 @native
-def _store_value(row, position, values, scales, bytes_):
-    """Put a value, spread in groups of 32 dimensions, into its tiles, quantized as a whole."""
-    d, capacity = row.shape[0], scales.shape[0]
+def _store_value(row, place, values, bytes_):
+    """Put a value, spread in groups of 32 dimensions, into its tiles of a segment, quantized as a whole; its scale."""
+    d = row.shape[0]
     top = np.float32(0.0)
     for group in range(d // GROUP):
         spread(address_of(row) + 4 * GROUP * group)
@@ -109,11 +105,11 @@ def _store_value(row, position, values, scales, bytes_):
     inverse = np.float32(127.0) / top if top > 0 else np.float32(0.0)
     for group in range(d // GROUP):
         quantize(address_of(row) + 4 * GROUP * group, inverse, address_of(bytes_) + GROUP * group, 4, 128)
-    base = position // 4 * 4 * ROWS + position % 4
+    base = place // 4 * 4 * ROWS + place % 4
     for dims in range(0, d, ROWS):
         for i in range(ROWS):
-            values[dims * capacity + base + 4 * i] = bytes_[dims + i]
-    scales[position] = top / np.float32(127.0)
+            values[dims * SEGMENT + base + 4 * i] = bytes_[dims + i]
+    return top / np.float32(127.0)
 
 
 @native
@@ -126,6 +122,8 @@ def prepare(layer, w, qkv, rope, cache, start, count, per_block, scratch, rank, 
     for token in range(count):
         if count > 1 and token // per_block % threads != rank:
             continue
+        position = start + token
+        segment, place = position // SEGMENT, position % SEGMENT
         for head in range(first, w.heads + 2 * kv_heads, step):
             source = qkv[token, head * d : (head + 1) * d]
             if w.biases.shape[0]:
@@ -133,8 +131,10 @@ def prepare(layer, w, qkv, rope, cache, start, count, per_block, scratch, rank, 
                     source[i] += w.biases[layer, head * d + i]
             if head >= w.heads + kv_heads:
                 kv = head - w.heads - kv_heads
-                _store_value(source, start + token, cache.values[layer, kv], cache.value_scales[layer, kv],
-                             scratch.bytes[rank])  # fmt: skip
+                scale_of_value = _store_value(
+                    source, place, cache.values[segment, layer * kv_heads + kv], scratch.bytes[rank]
+                )
+                cache.value_scales[segment, layer * kv_heads + kv, place] = scale_of_value
                 continue
             is_query = head < w.heads
             if norms:
@@ -151,8 +151,8 @@ def prepare(layer, w, qkv, rope, cache, start, count, per_block, scratch, rank, 
                 at = head // group * padded + token * group + head % group
                 quantize_row(row, scratch.queries, per_block, at)
             else:
-                kv = head - w.heads
-                _store_key(row, start + token, cache.keys[layer, kv], cache.key_scales[layer, kv])
+                at = layer * kv_heads + head - w.heads
+                _store_key(row, place, cache.keys[segment, at], cache.key_scales[segment, at])
 
 
 @njit(nogil=True, error_model="numpy", fastmath=FAST | {"nnan"})
@@ -165,7 +165,7 @@ def _highest(scores, n):
 
 
 @native
-def _shares(scores, n, value_scales, padded, vectors, per_block, at):
+def _shares(scores, n, kv, cache, padded, vectors, per_block, at):
     """Softmax over `n` scores, weighted by the values' scales and quantized; returns what to divide the mix by.
 
     What lies beyond `n`, up to the whole groups of `padded`, changes nothing.
@@ -176,8 +176,10 @@ def _shares(scores, n, value_scales, padded, vectors, per_block, at):
         scores[i] = exp(scores[i] - top)
     scores[n:padded] = np.float32(0.0)
     divisor = total_of(address_of(scores), padded // GROUP)
-    for i in range(n):
-        scores[i] *= value_scales[i]
+    for first in range(0, n, SEGMENT):
+        scales = cache.value_scales[first // SEGMENT, kv]
+        for i in range(min(SEGMENT, n - first)):
+            scores[first + i] *= scales[i]
     quantize_row(scores[:padded], vectors, per_block, at)
     return divisor
 
@@ -185,7 +187,8 @@ def _shares(scores, n, value_scales, padded, vectors, per_block, at):
 @native
 def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, scratch, shared, counter, rank):
     """This thread's share of attention; the mixed values become vectors for the output matrix."""
-    d, capacity, group = w.head_dim, cache.value_scales.shape[2], w.heads // w.kv_heads
+    d, group = w.head_dim, w.heads // w.kv_heads
+    span = cache.keys.shape[1] * SEGMENT * d
     blocks = -(-count * group // per_query_block)
     scores, mixed = scratch.scores[rank], scratch.mixed[rank]
     shares = Vectors(scratch.shares_q[rank], scratch.shares_scales[rank], scratch.shares_sums[rank])
@@ -193,24 +196,29 @@ def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, s
     item = fetch_add(shared, counter, 1)
     while item < w.kv_heads * blocks:
         kv, block = item // blocks, item % blocks
+        head_at = layer * w.kv_heads + kv
         last = min(((block + 1) * per_query_block - 1) // group, count - 1)
         reach = start + last + 1
         padded = -(-reach // GROUP) * GROUP
-        keys, key_scales = address_of(cache.keys[layer, kv]), address_of(cache.key_scales[layer, kv])
+        keys, key_scales = address_of(cache.keys[0, head_at]), address_of(cache.key_scales[0, head_at])
         query = address_of(scratch.queries.q) + item * query_bytes
         figures = item * groups * per_query_block * 4
         q_scales, q_sums = address_of(scratch.queries.scales) + figures, address_of(scratch.queries.sums) + figures
         for at in range(-(-reach // ROWS)):
-            tile(U8, per_query_block, keys + at * ROWS * d, key_scales + at * ROWS * groups * 2, 0, query,
-                 q_scales, q_sums, address_of(scores) + 4 * at * ROWS, scores.shape[1], groups, 0)  # fmt: skip
+            here = at * ROWS // SEGMENT * span + at * ROWS % SEGMENT * d
+            tile(U8, per_query_block, keys + here, key_scales + here // GROUP * 2, 0, query, q_scales, q_sums,
+                 address_of(scores) + 4 * at * ROWS, scores.shape[1], groups, 0)  # fmt: skip
         for place in range(per_query_block):
             token = min((block * per_query_block + place) // group, count - 1)
-            scratch.row[rank, place] = _shares(scores[place], start + token + 1, cache.value_scales[layer, kv], padded,
-                                               shares, per_query_block, place)  # fmt: skip
-        for at in range(d // ROWS):
-            tile(U8, per_query_block, address_of(cache.values[layer, kv]) + at * ROWS * capacity, ones, 0,
-                 address_of(shares.q), address_of(shares.scales), address_of(shares.sums),
-                 address_of(mixed) + 4 * at * ROWS, d, padded // GROUP, 0)  # fmt: skip
+            scratch.row[rank, place] = _shares(scores[place], start + token + 1, head_at, cache, padded, shares,
+                                               per_query_block, place)  # fmt: skip
+        for segment in range(-(-padded // SEGMENT)):
+            share, some = segment * SEGMENT * per_query_block, min(SEGMENT, padded - segment * SEGMENT) // GROUP
+            for at in range(d // ROWS):
+                tile(U8, per_query_block, address_of(cache.values[segment, head_at]) + at * ROWS * SEGMENT, ones, 0,
+                     address_of(shares.q) + share, address_of(shares.scales) + share // GROUP * 4,
+                     address_of(shares.sums) + share // GROUP * 4, address_of(mixed) + 4 * at * ROWS, d, some,
+                     min(segment, 1))  # fmt: skip
         for place in range(per_query_block):
             query_at = block * per_query_block + place
             token, head = query_at // group, kv * group + query_at % group

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local.cpu.attention import AttentionScratch, Cache
+from qwenchat.engine.local.cpu.attention import SEGMENT, AttentionScratch
+from qwenchat.engine.local.cpu.cache import QuantizedCache
 from qwenchat.engine.local.cpu.forward import Scratch, Weights, forward
 from qwenchat.engine.local.cpu.linear import BLOCK, new_vectors
 from qwenchat.engine.local.cpu.native import new_shared
@@ -34,38 +35,6 @@ def can_pack(config: DecoderConfig) -> bool:
     """Whether all sizes are whole groups of 32, as the kernels want them, and this processor can run those."""
     c = config
     return RUNS_HERE and not any(size % GROUP for size in (c.hidden, c.intermediate, c.head_dim))
-
-
-class QuantizedCache:
-    """8-bit keys and values; the memory is reserved for the whole window and taken as it is used."""
-
-    def __init__(self, config: DecoderConfig, window: int) -> None:
-        self.window = window
-        self.length = 0
-        capacity = -(-window // GROUP) * GROUP
-        shape = (config.layers, config.kv_heads)
-        elements = capacity * config.head_dim
-        count = config.layers * config.kv_heads
-        self.arrays = Cache(
-            aligned(count * elements, np.uint8).reshape(*shape, elements),
-            aligned(count * elements // GROUP, np.uint16).reshape(*shape, elements // GROUP),
-            aligned(count * elements, np.uint8).reshape(*shape, elements),
-            aligned(count * capacity, np.float32).reshape(*shape, capacity),
-        )
-
-    @property
-    def device(self) -> torch.device:
-        """Where it lives."""
-        return torch.device("cpu")
-
-    @property
-    def bytes_per_token(self) -> int:
-        """Memory one token costs."""
-        return sum(int(array.nbytes) for array in self.arrays) // int(self.arrays.value_scales.shape[2])
-
-    def crop(self, length: int) -> None:
-        """Forget all but the first `length` tokens; does nothing when there are not more."""
-        self.length = min(self.length, length)
 
 
 class QuantizedDecoder:
@@ -197,9 +166,8 @@ class QuantizedDecoder:
         return torch.from_numpy(logits[:, : self.config.vocab].sum(0))
 
     def _scratch_for(self, cache: QuantizedCache) -> Scratch:
-        capacity = cache.arrays.value_scales.shape[2]
-        if self._scratch is None or self._scratch.attention.scores.shape[2] != capacity + _APART:
-            self._scratch = self._new_scratch(capacity)
+        if self._scratch is None or self._scratch.attention.scores.shape[2] != cache.capacity + _APART:
+            self._scratch = self._new_scratch(cache.capacity)
         return self._scratch
 
     def _new_scratch(self, capacity: int) -> Scratch:
@@ -217,7 +185,7 @@ class QuantizedDecoder:
             shares_q=np.empty((threads, BLOCK * capacity), np.int8),
             shares_scales=np.empty((threads, figures), np.float32),
             shares_sums=np.empty((threads, figures), np.int32),
-            ones=aligned(capacity // 2, np.float16).view(np.uint16),
+            ones=aligned(SEGMENT // 2, np.float16).view(np.uint16),
             row=floats(threads, d),
             bytes=np.zeros((threads, d), np.uint8),
         )
