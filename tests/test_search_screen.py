@@ -112,6 +112,16 @@ class TestFinding:
             await it.press("escape")
             await leaves(it)
 
+    async def test_while_older_messages_are_indexed_it_says_so_and_searches_again_then(self, monkeypatch):
+        indexing = [True]
+        monkeypatch.setattr(Library, "indexing", property(lambda self: indexing[0]))
+        async with chat(library=some()) as it:
+            await search(it, "moon")
+            await it.sees("Nothing found, older messages are still being indexed")
+            indexing[0] = False
+            await it.sees("1 hit", "The moon pulls")
+            assert "indexed" not in it.screen
+
     async def test_a_narrow_screen_still_shows_what_was_found(self):
         library = Library.in_memory()
         put(library, "Long", reply="many words stand here in front of the needle and more words after it")

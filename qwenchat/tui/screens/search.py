@@ -25,6 +25,8 @@ from qwenchat.tui.widgets.long_list import LongList, Row
 
 PAUSE_S = 0.08
 """How long one must not type until what is typed is searched."""
+LOOK_AGAIN_S = 0.5
+"""Between two looks at whether the index is complete."""
 SHOWN = 50
 """How many hits are listed."""
 _WHO: dict[str, str] = {Role.USER: "You", Role.ASSISTANT: "Model", Role.SYSTEM: "System", Role.TOOL: "Tool"}
@@ -142,6 +144,7 @@ class SearchScreen(ModalScreen[Chosen | None]):
         self._thoughts = False
         self._due: Timer | None = None
         self._shown: tuple[str, bool] | None = None
+        self._indexing = library.indexing
 
     def compose(self) -> ComposeResult:
         """The field, the hits, and how many they are."""
@@ -154,6 +157,8 @@ class SearchScreen(ModalScreen[Chosen | None]):
         """The recent conversations, until something is typed."""
         self._field.focus()
         self._search()
+        if self._indexing:
+            self.set_interval(LOOK_AGAIN_S, self._look_again)
 
     def action_move(self, step: int) -> None:
         """Up or down in the hits."""
@@ -190,6 +195,13 @@ class SearchScreen(ModalScreen[Chosen | None]):
         if isinstance(row, HitRow | RecentRow):
             self.dismiss(row.chosen)
 
+    def _look_again(self) -> None:
+        """Search once more when everything is in the index."""
+        if self._indexing and not self._library.indexing:
+            self._indexing = False
+            self._shown = None
+            self._search()
+
     def _search(self) -> None:
         """Put what is found now in place of what was found before."""
         words = self._field.value.strip()
@@ -218,5 +230,7 @@ class SearchScreen(ModalScreen[Chosen | None]):
             said = f"{found} hit{'s' * (found != 1)}" if found else "Nothing found"
         else:
             said = f"The {SHOWN} best hits"
+        if words and self._indexing:
+            said += ", older messages are still being indexed"
         thoughts = f"Alt+T thoughts {'on' if self._thoughts else 'off'}"
         return Content.assemble(said, (f" · {thoughts} · Enter opens · Esc leaves", "$foreground 60%"))

@@ -109,14 +109,22 @@ class LongList(ScrollView, can_focus=True):
 
         The highlight goes to that row or the next that can be chosen.
         """
+        before = self._place()
         self.set_reactive(LongList.highlighted, None)
         self._rows = rows
         self._empty = Content.styled(empty, "$foreground 65%")
         self._tops = [0, *accumulate(row.height for row in rows)]
         self._hovered = None
         self._measure()
-        self.highlighted = None if highlighted is None else self._nearest(highlighted)
+        at = None if highlighted is None else self._nearest(highlighted)
+        self.set_reactive(LongList.highlighted, at)
+        if self._place() != before:
+            self.watch_highlighted(at)
         self.refresh()
+
+    def _place(self) -> tuple[str | None, int] | None:
+        """What is highlighted, and where it stands; as long as that is so, nothing need scroll."""
+        return None if self.highlighted is None else (self._rows[self.highlighted].key, self._tops[self.highlighted])
 
     def index_of(self, key: str | None) -> int | None:
         """The number of the row with that key."""

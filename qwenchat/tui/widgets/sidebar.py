@@ -224,6 +224,7 @@ class Sidebar(Vertical):
         deleted = self._deleted[-1]
         if self._try(lambda: self._library.undelete(deleted.summary.id)):
             self._deleted.pop()
+            self._close_fields()
             self._archived = deleted.summary.archived
             self._load(deleted.summary.id)
             self.post_message(self.Restored(deleted.summary.id, deleted.was_open))
