@@ -67,8 +67,9 @@ async def theatre(
 ) -> AsyncIterator[Theatre]:
     clock = Clock()
     async with chat(size=size, ready=False) as it:
-        it.app.push_screen(ReplayScreen(Replay(messages, timelines, clock=clock)))
-        await it.until(lambda: isinstance(it.app.screen, ReplayScreen), "the replay")
+        replay = Replay(messages, timelines, clock=clock)
+        it.app.push_screen(ReplayScreen(replay))
+        await it.until(lambda: not replay.paused, "the replay")
         yield Theatre(it, clock)
 
 

@@ -24,7 +24,7 @@ class ReplayApp(App[None]):
 
     def __init__(self, replay: Replay, *, theme: str = themes.DEFAULT, theme_folders: Iterable[Path] = ()) -> None:
         super().__init__()
-        self._replay = replay
+        self._replay = ReplayScreen(replay)
         self._signal = 0
         self._running_loop: asyncio.AbstractEventLoop | None = None
         self._told = themes.choose(self, theme, theme_folders)
@@ -39,7 +39,7 @@ class ReplayApp(App[None]):
     def on_mount(self) -> None:
         """Show the replay; when it is left, so is the program."""
         self._running_loop = asyncio.get_running_loop()
-        self.push_screen(ReplayScreen(self._replay), lambda _: self.exit())
+        self.push_screen(self._replay, lambda _: self.exit())
         for text in self._told:
             self.notify(text, severity="warning", markup=False)
 

@@ -11,7 +11,6 @@ from textual.screen import Screen
 from qwenchat.chat.messages import Message, Status
 from qwenchat.chat.scene import Moment, ReplyBegan, ReplyEnded, Sent, Typed
 from qwenchat.replay import Replay
-from qwenchat.tui.feed import Pace
 from qwenchat.tui.widgets.message import Reply
 from qwenchat.tui.widgets.player import Draft, Player
 from qwenchat.tui.widgets.transcript import Transcript
@@ -45,13 +44,14 @@ class ReplayScreen(Screen[None]):
         self._replay = replay
         self._path = [scene.message for scene in replay.scenes]
         self._transcript = Transcript()
+        self._transcript.can_focus_children = False
         self._draft = Draft()
         self._player = Player()
-        self._pace = Pace()
         self._live: Reply | None = None
         """The reply that is being played."""
         self._now_s = 0.0
         """The time of what is being shown, for the seconds of a thought."""
+        replay.pause()
 
     def compose(self) -> ComposeResult:
         """As in the chat, with the draft where the composer is and the player where the status is."""
@@ -62,9 +62,13 @@ class ReplayScreen(Screen[None]):
                 yield self._player
 
     def on_mount(self) -> None:
-        """Begin when the screen is there."""
+        """Begin once the first frame is on the screen, so that nothing is missed."""
         self._replay.seek(self._replay.position_s)
         self._show_anew()
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self._replay.pause(False)
         self.set_interval(1 / DRAWS_PER_S, self._draw)
 
     def action_pause(self) -> None:
@@ -117,7 +121,7 @@ class ReplayScreen(Screen[None]):
         for moment in self._replay.due():
             self._take(moment)
         self._now_s = self._replay.position_s
-        if self._live is not None and self._pace.allows():
+        if self._live is not None:
             self._live.flush()
         self._player.show(self._replay)
 
