@@ -181,6 +181,16 @@ def test_reading_ahead_leaves_only_the_new_message_to_read(engine: LocalEngine, 
     assert heard.end.usage.prompt_tokens - heard.end.usage.cached_tokens <= alone
 
 
+def test_a_draft_that_is_read_while_it_is_written_leaves_only_its_end_to_read(fresh: LocalEngine) -> None:
+    history = (user(FRANCE.question), reply(FRANCE.answer, FRANCE.thought))
+    for draft in ("Why is", "Why is the s"):
+        fresh.read_ahead(ReadAhead(history, True, draft), StopSignal())
+    heard = ask(fresh, *history, user(SKY.question))
+    assert heard.answer == SKY.answer
+    # " sky", " blue", "?", and the four that begin the reply with two line breaks between.
+    assert heard.end.usage.prompt_tokens - heard.end.usage.cached_tokens <= 9
+
+
 def test_going_back_to_an_earlier_conversation_finds_its_cache(fresh: LocalEngine) -> None:
     first, second = (system("a " * 200), user(SKY.question)), (system("b " * 200), user(SKY.question))
     for messages in (first, second):

@@ -52,6 +52,8 @@ class ReadAhead:
     messages: tuple[Message, ...]
     """From the root to the latest reply."""
     thinking: bool
+    draft: str = ""
+    """How the next message begins, as far as it is written."""
 
 
 @dataclass(frozen=True, slots=True)

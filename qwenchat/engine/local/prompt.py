@@ -94,11 +94,13 @@ class ChatTemplate:
             raise PromptTooLong(len(prompt.ids), limit)
         return best
 
-    def shared_ahead(self, messages: Sequence[Message], thinking: bool, window: int, reserve: int) -> tuple[int, ...]:
-        """The beginning of the next turn's prompt, whatever will be asked: what two different questions share."""
+    def shared_ahead(
+        self, messages: Sequence[Message], thinking: bool, window: int, reserve: int, draft: str = ""
+    ) -> tuple[int, ...]:
+        """The beginning of the next turn's prompt, however `draft` will end: what two different endings share."""
         one, other = (
-            self.fitted([*messages, Message(Role.USER, (TextPart(text),))], thinking, window, reserve).ids
-            for text in ("1", "Why?")
+            self.fitted([*messages, Message(Role.USER, (TextPart(draft + end),))], thinking, window, reserve).ids
+            for end in ("1", "Why?")
         )
         return tuple(mine for mine, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
