@@ -215,6 +215,9 @@ def _ask_again(recording: _Recording, library: "Library | None", given: dict[str
     results = []
     with _engine() as rerun:
         model = rerun.load(options.load_command(given), progress.show)
+        progress.clear()
+        if model.reason:
+            process.say(model.reason)
         for number, question in enumerate(asked, 1):
             try:
                 repeated = rerun.ask(question, _counting(progress, f"asking {number} of {len(asked)}"))

@@ -113,8 +113,8 @@ def _said(message: Message) -> dict[str, Any]:
 def _column(title: str, message: Message, place: Place | None) -> Text:
     """A reply under a line that says who gave it; what differs is yellow, and so is all that comes after."""
     made = message.provenance
-    name = safe_line(made.model.name) if made else "unknown model"
-    text = Text.assemble((f"{title}, {name}", "cyan"))
+    who = safe_line(f"{made.model.name} {made.model.quantization}") if made else "a model of unknown name"
+    text = Text.assemble((f"{title}, {who}", "cyan"))
     texts = ((Channel.THOUGHT, message.reasoning, "dim"), (Channel.ANSWER, message.text, ""))
     parted = False
     for channel, raw, style in texts:

@@ -15,6 +15,7 @@ from qwenchat.chat.sampling import Sampling
 from qwenchat.chat.thinking import CLOSING
 from qwenchat.chat.tree import MessageTree
 from qwenchat.cli import cli
+from qwenchat.engine.local.engine import LocalEngine
 from qwenchat.library.conversation import Conversation
 from qwenchat.library.library import Library
 from qwenchat.paths import Paths
@@ -191,6 +192,22 @@ class TestSaving:
         assert CliRunner().invoke(cli, ["replay", str(file), "--rerun"], obj=wired).exit_code == 0
         assert CliRunner().invoke(cli, ["replay", str(file), "--rerun", "--save"], obj=wired).exit_code == 2
         assert CliRunner().invoke(cli, ["replay", ID, "--save"], obj=wired).exit_code == 2
+
+
+class TestTheRealEngine:
+    @pytest.mark.parametrize("budget", ["4", "500"])
+    def test_the_same_seed_gives_the_same_thought_and_answer(self, tiny_qwen3: Path, budget: str) -> None:
+        wired = {"make_engine": lambda: LocalEngine(Paths.of_user())}
+        settings = ("--temperature", "1.2", "--thinking-budget", budget, "--max-tokens", "60")
+        CliRunner().invoke(cli, ["ask", "--model", str(tiny_qwen3), *settings, "What is 2+2?"], obj=wired)
+        library = Library.open(Paths.of_user().database)
+        id_ = library.latest() or ""
+        library.close()
+        again = CliRunner().invoke(cli, ["replay", id_, "--rerun", "--json", "--model", str(tiny_qwen3)], obj=wired)
+        assert again.exit_code == 0, again.output
+        first = json.loads(again.stdout)["replies"][0]
+        assert first["identical"]
+        assert first["new"]["thinking"]
 
 
 class TestFailures:
