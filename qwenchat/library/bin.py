@@ -72,7 +72,7 @@ class Bin:
         before = time.time() - KEPT_S
         mine = (self._conversations if table == "conversations" else self._messages) if own else set()
         rows = self._connection.execute(f"select id, {column} from {table} where {column} is not null")
-        return frozenset(id_ for id_, when in rows if id_ in mine or not isinstance(when, float) or when < before)
+        return frozenset(id_ for id_, when in rows if id_ in mine or (isinstance(when, float) and when < before))
 
     def _remove(self, conversation: str, gone: frozenset[str]) -> None:
         """Delete messages, and hang what answered them on what they answered."""

@@ -48,7 +48,7 @@ class Conversation:
 def summaries(connection: sqlite3.Connection, limit: int | None, offset: int, archived: bool) -> list[Summary]:
     """The conversations that are there, pinned ones first, then the latest; rows without a usable id are left out."""
     rows = connection.execute(
-        "select id, title, created, updated, model,"
+        "select id, substr(title, 1, 1000), created, updated, substr(model, 1, 1000),"
         " (select count(*) from messages where conversation = c.id and role in ('user', 'assistant')"
         "   and hidden is null), pinned, archived"
         " from conversations c where deleted is null and archived = ?"

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from qwenchat.chat.errors import LibraryDamaged, LibraryError, LibraryNewer, LibraryUnwritable
@@ -16,6 +16,16 @@ BUSY_S = 10.0
 """How long another program is waited for that is writing."""
 _EXAMINED_AT_ONCE = 32_000_000
 """Bytes of a library that is examined at every start, in some 30 ms. Larger ones are with their daily backup."""
+
+_LONGEST = 200_000_000
+"""Bytes of the longest value that is read or written."""
+_SCHEMA = {
+    "conversations": "id, title, created, updated, leaf, pinned, archived, renamed, deleted, model",
+    "messages": "number, id, conversation, parent, role, parts, created, status, note, provenance, timeline, writer,"
+    " hidden",
+    "drafts": "conversation, text",
+    "unsearched": "change, message",
+}
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
@@ -31,7 +41,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
         connection = sqlite3.connect(path or ":memory:", timeout=BUSY_S, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise LibraryUnwritable(f"{path} cannot be opened: {error}.", "Check the folder.") from error
-    try:
+    with opening(connection, path):
         version = _version(connection, path)
         if version and examined and connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("the integrity check failed")
@@ -40,13 +50,22 @@ def connect(path: Path | None) -> sqlite3.Connection:
         _set_up(connection)
         if version < len(MIGRATIONS):
             _migrate(connection, path, version)
+        _require_schema(connection)
         if path is not None:
             path.chmod(0o600)
             _mark(path).unlink(missing_ok=True)
-    except LibraryNewer:
+    return connection
+
+
+@contextmanager
+def opening(connection: sqlite3.Connection, path: Path | None) -> Iterator[None]:
+    """Close the connection when something goes wrong, and say whether the system refused or the file is damaged."""
+    try:
+        yield
+    except (LibraryNewer, LibraryDamaged):
         connection.close()
         raise
-    except (LibraryUnwritable, OSError) as error:
+    except (LibraryError, OSError) as error:
         connection.close()
         raise LibraryUnwritable(f"{path} cannot be written: {error}.", "Check the disk and the folder.") from error
     except sqlite3.Error as error:
@@ -54,7 +73,6 @@ def connect(path: Path | None) -> sqlite3.Connection:
         if refused(error):
             raise LibraryUnwritable(f"{path} cannot be written: {error}.", "Check the disk and the folder.") from error
         raise LibraryDamaged(f"{path} is damaged: {error}.", "It is set aside, and a new one is begun.") from error
-    return connection
 
 
 def join(path: Path) -> sqlite3.Connection:
@@ -73,6 +91,8 @@ def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute("pragma synchronous=full")
     connection.execute("pragma foreign_keys=on")
     connection.execute("pragma secure_delete=on")
+    connection.execute("pragma trusted_schema=off")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
 
 
 def doubt(path: Path) -> None:
@@ -117,6 +137,7 @@ def copy_in_memory(path: Path) -> sqlite3.Connection:
                 raise sqlite3.DatabaseError("the integrity check failed")
             if version < len(MIGRATIONS):
                 _migrate(copy, None, version)
+            _require_schema(copy)
     except sqlite3.Error:
         copy.close()
         return connect(None)
@@ -127,6 +148,12 @@ def _require_writable(path: Path) -> None:
     for place in (path.parent, path):
         if place.exists() and not os.access(place, os.W_OK):
             raise LibraryUnwritable(f"{place} cannot be written.", "Set QWENCHAT_HOME to another folder.")
+
+
+def _require_schema(connection: sqlite3.Connection) -> None:
+    """Raise sqlite3.Error unless all tables and columns are there, as somebody else's file may lack."""
+    for table, columns in _SCHEMA.items():
+        connection.execute(f"select {columns} from {table} limit 0")
 
 
 def _version(connection: sqlite3.Connection, path: Path | None) -> int:
@@ -192,11 +219,15 @@ def _is_full(error: Exception) -> bool:
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """Whatever reading may raise, as a LibraryError that names it."""
+def reading(path: Path | None) -> Iterator[None]:
+    """Whatever reading may raise, as a LibraryError that names it; damage has the file examined at the next start."""
     try:
         yield
     except (sqlite3.Error, ValueError, TypeError, RecursionError, OverflowError) as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if path is not None and code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            with suppress(OSError):
+                doubt(path)
         raise LibraryError(
             f"Saved conversations could not be read: {error}.", "`qwenchat doctor` examines them."
         ) from error

@@ -9,6 +9,7 @@ import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from qwenchat.chat.messages import Message, Part, Role, ToolCallPart, ToolResultPart
 from qwenchat.library import encoding
@@ -97,9 +98,9 @@ class SearchIndex:
     def _step(self, until: float | None) -> bool:
         """Index in one transaction; whether there was something to do."""
         index = self._opened()
-        changes = self._library.execute(
-            "select change, message from unsearched where change > ? order by change limit ?", (self.upto, _BATCH)
-        ).fetchall()
+        changes = self._from_library(
+            "select change, message from unsearched where change > ? order by change limit ?", self.upto, _BATCH
+        )
         if changes:
             index.execute("begin immediate")
             enough = time.monotonic() + _BATCH_S
@@ -195,22 +196,30 @@ class SearchIndex:
         return changes[-1][0]
 
     def _replace(self, index: sqlite3.Connection, number: int) -> None:
-        row = self._library.execute(
-            "select parts from messages where number = ? and writer is null", (number,)
-        ).fetchone()
+        there = self._from_library("select 1 from messages where number = ? and writer is null", number)
         known = index.execute("select said, thought from entries where number = ?", (number,)).fetchone()
         if known:
             insert = "insert into words (words, rowid, said, thought) values ('delete', ?, ?, ?)"
             index.execute(insert, (number, *map(_unpacked, known)))
             index.execute("delete from entries where number = ?", (number,))
-        if row:
-            texts = _texts(row[0])
+        if there:
+            rows = self._from_library("select parts from messages where number = ?", number)
+            texts = _texts(rows[0][0]) if rows else ("", "")
             index.execute("insert into words (rowid, said, thought) values (?, ?, ?)", (number, *texts))
             packed = [zlib.compress(text.encode(), 1) for text in texts]
             index.execute("insert into entries values (?, ?, ?)", (number, *packed))
         elif known:
             index.execute("delete from traces")
             index.execute("insert into traces values (0)")
+
+    def _from_library(self, sql: str, *values: int) -> list[Any]:
+        """Rows of the library; none where it is damaged or they are too long, which is no fault of the index."""
+        try:
+            return self._library.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            if refused(error):
+                raise
+            return []
 
     def _mend(self, error: sqlite3.Error) -> bool:
         """After an error, begin a new index, unless that would not help; whether it is worth trying again."""

@@ -12,7 +12,7 @@ from qwenchat.library import encoding, timeline
 from qwenchat.library.backup import set_aside
 from qwenchat.library.bin import Bin
 from qwenchat.library.conversation import Conversation, Summary, not_found, summaries, whole
-from qwenchat.library.database import connect, copy_in_memory, reading, transaction
+from qwenchat.library.database import connect, copy_in_memory, opening, reading, transaction
 from qwenchat.library.index import SearchIndex, index_of, remove_index
 from qwenchat.library.saving import put_conversation, put_draft, put_message, titled
 from qwenchat.library.search import Hit, Piece, search
@@ -59,15 +59,18 @@ class Library:
 
     @classmethod
     def _on_disk(cls, path: Path) -> "Library":
-        notice = ""
         try:
-            connection = connect(path)
+            return cls._connected(path, "")
         except LibraryDamaged as error:
             aside = set_aside(path)
             remove_index(path)
-            notice = f"{error.what} It was set aside as {aside.name}, and a new library was begun."
-            connection = connect(path)
-        return cls(connection, Writer(path.parent / "writers"), notice, path)
+            return cls._connected(path, f"{error.what} It was set aside as {aside.name}, and a new library was begun.")
+
+    @classmethod
+    def _connected(cls, path: Path, notice: str) -> "Library":
+        connection = connect(path)
+        with opening(connection, path):
+            return cls(connection, Writer(path.parent / "writers"), notice, path)
 
     @classmethod
     def in_memory(cls, notice: str = "") -> "Library":
@@ -107,12 +110,12 @@ class Library:
 
         `messages` counts those of the user and the model.
         """
-        with reading():
+        with reading(self._path):
             return summaries(self._connection, limit, offset, archived)
 
     def read(self, conversation: str) -> Conversation:
         """All of a conversation; raises ConversationNotFound, and LibraryError when its rows make no sense."""
-        with reading():
+        with reading(self._path):
             return whole(self._connection, conversation, self.draft(conversation))
 
     def search(self, text: str, *, thoughts: bool = False, limit: int = 50) -> list[Hit]:
@@ -122,12 +125,12 @@ class Library:
         """
         if not self.indexing:
             self._index.catch_up(_CATCH_UP_S if self._upkeep else None)
-        with reading():
+        with reading(self._path):
             return search(self._connection, self._index, text, thoughts=thoughts, limit=limit)
 
     def resolve(self, prefix: str) -> str:
         """The id that begins with `prefix`; raises ConversationNotFound when there is none or more than one."""
-        with reading():
+        with reading(self._path):
             rows = self._connection.execute(
                 "select id from conversations where substr(id, 1, length(?1)) = ?1 and deleted is null"
                 " order by id != ?1 limit 5",
@@ -142,7 +145,7 @@ class Library:
 
     def latest(self) -> str | None:
         """The id of the conversation that changed last, archived ones aside."""
-        with reading():
+        with reading(self._path):
             row = self._connection.execute(
                 "select id from conversations where deleted is null and archived = 0 order by updated desc limit 1"
             ).fetchone()
@@ -150,7 +153,7 @@ class Library:
 
     def timeline(self, message: str) -> tuple[Tick, ...]:
         """When each piece of a reply came; empty when that is not known."""
-        with reading():
+        with reading(self._path):
             row = self._connection.execute("select timeline from messages where id = ?", (message,)).fetchone()
             return timeline.unpack(row[0]) if row and row[0] else ()
 
@@ -217,7 +220,7 @@ class Library:
 
     def draft(self, conversation: str | None) -> str:
         """What was typed in that conversation and not sent."""
-        with reading():
+        with reading(self._path):
             row = self._connection.execute(
                 "select text from drafts where conversation = ?", (conversation or "",)
             ).fetchone()
@@ -244,7 +247,7 @@ class Library:
 
     def _purge(self, *, own: bool) -> None:
         """Remove what was deleted; where that cannot be, a later start does it."""
-        with suppress(LibraryError), reading():
+        with suppress(LibraryError), reading(self._path):
             if self._bin.due(own=own):
                 with transaction(self._connection):
                     self._bin.purge(own=own)
@@ -252,9 +255,8 @@ class Library:
 
     def _mark_interrupted(self) -> None:
         """Replies whose writer died stay as they are, and are marked so."""
-        with reading():
-            rows = self._connection.execute("select distinct writer from messages where writer > ''")
-            tokens = [str(row[0]) for row in rows]
+        rows = self._connection.execute("select distinct writer from messages where writer > ''")
+        tokens = [str(row[0]) for row in rows]
         dead = [token for token in tokens if self._writer.is_dead(token)]
         if dead:
             with transaction(self._connection):

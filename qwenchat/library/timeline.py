@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from qwenchat.chat.events import Channel
 from qwenchat.chat.timeline import Tick
 
+_LONGEST = 10_000_000
+"""Bytes of a timeline that are looked at; a reply of a million tokens has a third of that."""
+
+_BITS = 63
+
 
 def pack(ticks: Sequence[Tick]) -> bytes:
     """The ticks, about two to three bytes each."""
@@ -19,14 +24,19 @@ def pack(ticks: Sequence[Tick]) -> bytes:
 
 def unpack(packed: bytes) -> tuple[Tick, ...]:
     """The ticks of `pack`; raises ValueError for anything else."""
+    unpacking = zlib.decompressobj()
     try:
-        data = zlib.decompress(packed)
+        data = unpacking.decompress(packed, _LONGEST)
     except zlib.error as error:
         raise ValueError(f"not a timeline: {error}") from error
+    if not unpacking.eof:
+        raise ValueError("not a timeline: it does not end")
     numbers, value, shift = [], 0, 0
     for byte in data:
         value |= (byte & 0x7F) << shift
         shift += 7
+        if shift > _BITS:
+            raise ValueError("not a timeline: a number does not end")
         if byte < 0x80:
             numbers.append(value)
             value = shift = 0
