@@ -39,7 +39,7 @@ def make_engine() -> "Engine":
 
 
 @contextmanager
-def _session(given: dict[str, Any], library: "Library", *, logged: bool = True) -> "Iterator[Session]":
+def _session(given: dict[str, Any], library: "Library", *, private: bool) -> "Iterator[Session]":
     """A session over `library`; what it holds is saved and everything is closed at the end."""
     from qwenchat.engine.worker import Worker
     from qwenchat.log import keep_log
@@ -48,7 +48,7 @@ def _session(given: dict[str, Any], library: "Library", *, logged: bool = True) 
     wired: dict[str, Callable[[], Engine]] = click.get_current_context().find_object(dict) or {}
     worker = Worker(wired["make_engine"])
     overrides = options.overrides(given)
-    keep_log(Paths.of_user().log_file if logged else None)
+    keep_log(None if private else Paths.of_user().log_file)
     session = Session(
         worker,
         library,
@@ -56,6 +56,7 @@ def _session(given: dict[str, Any], library: "Library", *, logged: bool = True) 
         thinking=given["think"],
         thinking_budget=given["thinking_budget"],
         overrides=overrides,
+        private=private,
     )
     try:
         yield session
@@ -91,7 +92,9 @@ def cli(context: click.Context, /, **given: Any) -> None:
     from qwenchat.library.library import Library
 
     options.overrides(given)
-    library = Library.open(Paths.of_user().database)
+    if given["private"] and given["resume"] is not None:
+        raise click.UsageError("A private chat goes on with no saved conversation: give --resume or --private.")
+    library = Library.in_memory() if given["private"] else Library.open(Paths.of_user().database)
     try:
         resumed, notices = saved.resumed(library, given["resume"])
     except QwenchatError:
@@ -120,7 +123,7 @@ def _chat_by_line(given: dict[str, Any], library: "Library", resumed: str | None
 
     for notice in notices:
         process.say(notice)
-    with _session(given, library) as session:
+    with _session(given, library, private=given["private"]) as session:
         if resumed is not None:
             session.resume(resumed)
         return PlainChat(session, options.load_command(given)).run()
@@ -131,7 +134,7 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
     from qwenchat.tui.app import QwenChat
 
     paths = Paths.of_user()
-    with _session(given, library) as session:
+    with _session(given, library, private=given["private"]) as session:
         QwenChat(
             session,
             options.load_command(given),
@@ -139,7 +142,7 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
             theme_folders=(shipped_themes(), paths.themes),
             resume=resumed,
             notices=notices,
-            log_file=paths.log_file,
+            log_file=None if given["private"] else paths.log_file,
         ).run()
 
 
@@ -147,9 +150,9 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
 @click.argument("prompt", nargs=-1)
 @options.for_turns
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--no-save", is_flag=True, help="Keep this conversation out of the library.")
+@options.not_saved
 @click.pass_context
-def ask(context: click.Context, /, prompt: tuple[str, ...], as_json: bool, no_save: bool, **given: Any) -> None:
+def ask(context: click.Context, /, prompt: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Ask once; standard input is added to the prompt."""
     given = _with_flags_before(context, given)
     text = _question(prompt)
@@ -161,9 +164,10 @@ def ask(context: click.Context, /, prompt: tuple[str, ...], as_json: bool, no_sa
     from qwenchat.library.library import Library
 
     try:
-        library = Library.in_memory() if no_save else Library.open(Paths.of_user().database)
-        with _session(given, library, logged=not no_save) as session:
-            code = ask_once(session, options.load_command(given), text, as_json=as_json, saved=not no_save)
+        private = given["private"]
+        library = Library.in_memory() if private else Library.open(Paths.of_user().database)
+        with _session(given, library, private=private) as session:
+            code = ask_once(session, options.load_command(given), text, as_json=as_json, saved=not private)
     except QwenchatError as error:
         if as_json:
             click.echo(safe_json(failure(error)))

@@ -32,6 +32,8 @@ class Settings:
     """Thinking mode at the start of a chat."""
     thinking_budget: int | None = None
     """Most tokens of thought; None for no limit."""
+    private: bool = False
+    """Whether chats are kept in memory alone."""
     theme: str = "qwenchat-dark"
     sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     """The table `[sampling]`; what it leaves open is Qwen3's preset of the mode."""

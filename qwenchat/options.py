@@ -82,6 +82,7 @@ _SAMPLING = (
     _option("--seed", type=int, help="The same seed gives the same reply."),
 )
 _SCREEN = (
+    _option("--private/--no-private", default=False, help="Keep the chat in memory alone: nothing of it on disk."),
     _option("--theme", default="qwenchat-dark", help="qwenchat-dark, qwenchat-light, or one of your own."),
     _option("--plain", is_flag=True, help="Line by line, for screen readers and simple terminals."),
 )
@@ -96,6 +97,10 @@ def _all(options: tuple[Decorator, ...]) -> Decorator:
     return decorate
 
 
+not_saved = _option(
+    "--private/--no-private", "--no-save/--save", "private", default=False,
+    help="Keep this conversation out of the library.",
+)  # fmt: skip
 for_turns = _all((*_MODEL, *_MODE, *_SAMPLING))
 for_model = _all(_MODEL)
 for_screen = _all(_SCREEN)

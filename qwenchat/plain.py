@@ -4,8 +4,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
+from qwenchat.chat.again import again_of
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.errors import QwenchatError
+from qwenchat.chat.errors import MessageNotFound, QwenchatError
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import decode_input, safe, safe_line
@@ -34,7 +35,21 @@ class PlainChat:
         self._prompting = sys.stdin.isatty()
         self._commands: dict[str, tuple[Callable[[str], None], str]] = {
             "new": (self._new, "begin a new conversation"),
-            "retry": (self._retry, "ask again for the last reply"),
+            "retry": (
+                self._retry,
+                "ask again for the last reply, or /retry 4 for that; also /retry temperature=0.2 think=off model=NAME",
+            ),
+            "edit": (self._edit, "say something else in place of your last message: /edit TEXT, or /edit 3: TEXT"),
+            "continue": (self._continue, "let the last reply, if it broke off, go on from where it stopped"),
+            "versions": (
+                self._versions,
+                "number the messages and count their versions; /versions 4 2 reads the second version of message 4",
+            ),
+            "delete": (
+                self._delete,
+                "delete the last message, or /delete 4 for that; /delete 4 on for all after it too",
+            ),
+            "undo": (self._undo, "bring back what was deleted last"),
             "answer": (self._answer, "answer from a thought that was stopped or broke off"),
             "think": (lambda _: self._think(True), "think before each answer"),
             "no_think": (lambda _: self._think(False), "answer at once"),
@@ -49,6 +64,8 @@ class PlainChat:
     def run(self) -> int:
         """The exit code."""
         self._session.load(self._load)
+        if self._session.private:
+            say("This chat is private: it is kept in memory alone and gone when you leave.")
         if self._session.library.notice:
             say(self._session.library.notice)
         if self._prompting:
@@ -107,14 +124,74 @@ class PlainChat:
             printer.run(self._session)
         if self._session.broken_off:
             say("The reply ended inside its thought. /answer makes the model answer from there.")
+        elif self._session.begun is not None:
+            say("The reply broke off. /continue lets it go on from there.")
 
     def _new(self, rest: str) -> None:
         self._session.new()
         say("A new conversation.")
 
     def _retry(self, rest: str) -> None:
-        self._session.retry()
+        number, _, settings = rest.partition(" ")
+        if not number.isdecimal():
+            number, settings = "", rest
+        again = again_of(settings)
+        reply = self._numbered(number).id if number else None
+        if again.model is not None:
+            self._model(again.model)
+        self._session.retry(reply, again.overrides, again.thinking)
         self._print_reply()
+
+    def _edit(self, rest: str) -> None:
+        number, colon, text = rest.partition(":")
+        if not (colon and number.isdecimal()):
+            number, text = "", rest
+        mine = [message for message in self._session.path if message.role is Role.USER]
+        if not mine:
+            raise MessageNotFound("There is no message of yours yet.", "Write one first.")
+        self._session.edit((self._numbered(number) if number else mine[-1]).id, text.strip())
+        self._print_reply()
+
+    def _continue(self, rest: str) -> None:
+        self._session.continue_reply()
+        self._print_reply()
+
+    def _versions(self, rest: str) -> None:
+        if not rest:
+            for at, message in enumerate(self._session.path, 1):
+                print(f"{at}. {_who(message)}{self._version(message)}: {safe_line(message.text, 80)}")
+            sys.stdout.flush()
+            return
+        number, _, version = rest.partition(" ")
+        siblings = self._session.tree.siblings(self._numbered(number).id)
+        if not version.strip().isdecimal() or not 1 <= int(version) <= len(siblings):
+            raise MessageNotFound(f"Message {number} has {len(siblings)} versions.", "/versions 4 2 reads the second.")
+        self._session.select(siblings[int(version) - 1])
+        print(as_text(self._session.path[int(number) - 1 :]), flush=True)
+
+    def _delete(self, rest: str) -> None:
+        number, _, on = rest.partition(" ")
+        message = self._numbered(number or str(len(self._session.path)))
+        delete = self._session.delete_branch if on.strip() == "on" else self._session.delete_message
+        delete(message.id)
+        say(f"Deleted. {len(self._session.path)} messages are left. /undo brings back what was deleted.")
+
+    def _undo(self, rest: str) -> None:
+        self._session.undo_delete()
+        say(f"Brought back. There are {len(self._session.path)} messages.")
+
+    def _numbered(self, number: str) -> Message:
+        """The message with the number that `/versions` gives it."""
+        path = self._session.path
+        if not path:
+            raise MessageNotFound("There is no message yet.", "Write one first.")
+        if not number.isdecimal() or not 1 <= int(number) <= len(path):
+            raise MessageNotFound(f"There is no message {number}.", f"/versions numbers them, 1 to {len(path)}.")
+        return path[int(number) - 1]
+
+    def _version(self, message: Message) -> str:
+        siblings = self._session.tree.siblings(message.id)
+        return f", version {siblings.index(message.id) + 1} of {len(siblings)}" if len(siblings) > 1 else ""
 
     def _answer(self, rest: str) -> None:
         self._session.answer_now()
@@ -162,11 +239,14 @@ def as_text(messages: tuple[Message, ...]) -> str:
 
 
 def _message(message: Message) -> str:
-    who = {Role.USER: "You", Role.ASSISTANT: "Model", Role.SYSTEM: "System", Role.TOOL: "Tool"}[message.role]
-    if message.provenance is not None:
-        who = safe_line(message.provenance.model.name)
     mark = "" if message.status is Status.COMPLETE else f" [{message.status}]"
     if message.status is Status.FAILED and message.note:
         mark = f" [failed: {safe_line(message.note, 1000)}]"
     thought = f"<think>\n{safe(message.reasoning)}\n</think>\n\n" if message.reasoning else ""
-    return f"{who}{mark}:\n{thought}{safe(message.text)}".rstrip()
+    return f"{_who(message)}{mark}:\n{thought}{safe(message.text)}".rstrip()
+
+
+def _who(message: Message) -> str:
+    if message.provenance is not None:
+        return safe_line(message.provenance.model.name)
+    return {Role.USER: "You", Role.ASSISTANT: "Model", Role.SYSTEM: "System", Role.TOOL: "Tool"}[message.role]

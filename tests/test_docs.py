@@ -28,6 +28,7 @@ from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import SearchScreen
 from qwenchat.tui.slash import COMMANDS
 from qwenchat.tui.widgets.composer import Composer
+from qwenchat.tui.widgets.said import Said
 from qwenchat.tui.widgets.sidebar import Sidebar
 
 ROOT = Path(__file__).parent.parent
@@ -116,6 +117,7 @@ def test_the_example_of_a_theme_is_the_shipped_one() -> None:
     [
         ("In the chat", ChatScreen),
         ("Writing", Composer),
+        ("On a chosen message", Said),
         ("In the list of conversations", Sidebar),
         ("In the search", SearchScreen),
         ("In a replay", ReplayScreen),

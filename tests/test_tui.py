@@ -181,7 +181,7 @@ class TestReading:
             streamed = it.screen
             conversation = it.session.conversation
             await it.press("ctrl+n")
-            it.app._chat._open(conversation)
+            it.app._chat.opening.open(conversation)
             await it.sees("The end")
             assert it.screen == streamed
             for n in range(1, 60):
@@ -236,7 +236,7 @@ class TestReading:
                     it.session.wait(1)
             conversation = it.session.conversation
             await it.press("ctrl+n")
-            it.app._chat._open(conversation)
+            it.app._chat.opening.open(conversation)
             await it.sees("Question 69")
             assert len(it.transcript._widgets) == 50
             await it.press("ctrl+home")
@@ -532,7 +532,7 @@ class TestConversations:
             conversation = it.session.conversation
             await it.press("ctrl+n")
             await it.no_longer_sees("The question")
-            it.app._chat._open(conversation)
+            it.app._chat.opening.open(conversation)
             await it.sees("The question", "The answer.", "▸ thought for 0 s, 3 tokens")
 
     async def test_a_conversation_named_at_the_start_is_resumed(self, tmp_path):
@@ -649,7 +649,7 @@ class TestCommands:
             for row in it.app.screen.query_one("#rows").children:
                 if row.has_class("group"):
                     group = str(row.render())
-                elif not group.startswith("In the "):
+                elif not group.startswith(("In the ", "In a ", "On a ")):
                     listed += str(row.query_one(".keys", Static).render()).split(", ")
             assert len(listed) > 20
             assert sorted(set(listed)) == sorted(listed)

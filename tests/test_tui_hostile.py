@@ -33,7 +33,7 @@ class TestHostileText:
         async with chat(size=(120, 40)) as it:
             message = Message(Role.USER, (TextPart(hostile),))
             it.session.library.save("c", message)
-            it.app._chat._open("c")
+            it.app._chat.opening.open("c")
             await it.sees(shown)
             await _clean(it)
 
@@ -42,7 +42,7 @@ class TestHostileText:
             it.session.library.save("c", Message(Role.USER, (TextPart(hostile),)))
             it.session.library.rename("c", hostile)
             it.session.library.save_draft("c", hostile)
-            it.app._chat._open("c")
+            it.app._chat.opening.open("c")
             await it.until(lambda: it.draft == shown, "the draft")
             await it.press("ctrl+b")
             await it.sees("Conversations", shown[:20])

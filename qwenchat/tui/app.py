@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import SearchScreen
 from qwenchat.tui.terminal import own_terminal, signals_to_end
 from qwenchat.tui.widgets.composer import Composer
+from qwenchat.tui.widgets.said import ACTS, Said
 from qwenchat.tui.widgets.sidebar import Sidebar
 
 SWITCH_S = 0.0001
@@ -89,6 +91,12 @@ class QwenChat(App[None]):
         for binding in bindings_of(ChatScreen).values():
             if binding.action.isidentifier() and hasattr(self._chat, f"action_{binding.action}"):
                 yield SystemCommand(binding.description, "", getattr(self._chat, f"action_{binding.action}"))
+        for name, (_, description) in ACTS.items():
+            yield SystemCommand(description, "The chosen message, or the latest", partial(self._chat.action_act, name))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Ctrl+Z on a chosen message brings back what was deleted; elsewhere it leads back to the shell."""
+        return action != "suspend_process" or not isinstance(self.focused, Said)
 
     def action_help(self) -> None:
         """Show or close the help."""
@@ -97,6 +105,7 @@ class QwenChat(App[None]):
         else:
             groups = (("Chat", ChatScreen), ("Writing", Composer), ("Program", QwenChat))
             elsewhere = (
+                ("On a chosen message", Said),
                 ("In the list of conversations", Sidebar),
                 ("In the search", SearchScreen),
                 ("In a replay", ReplayScreen),

@@ -1,4 +1,4 @@
-"""The draft of each conversation, kept on disk while it is written."""
+"""What stands in the composer, kept on disk while it is written."""
 
 import time
 from collections.abc import Callable
@@ -7,57 +7,63 @@ from qwenchat.chat.errors import LibraryError
 from qwenchat.library.library import Library
 from qwenchat.tui.widgets.composer import Composer
 
-SAVED_AFTER_S = 0.5
+SAVED_AFTER_S = 0.3
+"""How long what was written may be in memory alone, however fast the writing goes on."""
 
 
 class Drafts:
-    """Saves what stands in the composer and brings it back; `say` is told what went wrong, or "" when it works again.
+    """Saves the draft and brings it back; `say` is told what went wrong, or "" when it works again.
 
-    A conversation that has not begun is None.
+    A draft belongs to its place: a conversation, None for one that has not begun, or a message that is being changed.
     """
 
     def __init__(self, library: Library, composer: Composer, say: Callable[[str], None]) -> None:
         self._library = library
         self._composer = composer
         self._say = say
+        self._place: str | None = None
         self._saved = ""
-        self._changed_at: float | None = None
+        self._unsaved_since: float | None = None
 
     def changed(self) -> None:
         """Something was written; it is saved a moment later."""
-        self._changed_at = time.monotonic()
+        if self._unsaved_since is None:
+            self._unsaved_since = time.monotonic()
 
-    def keep_if_due(self, conversation: str | None) -> None:
+    def keep_if_due(self) -> None:
         """Save the draft if it has not been for a while; called often."""
-        if self._changed_at is not None and time.monotonic() - self._changed_at >= SAVED_AFTER_S:
-            self.keep(conversation)
+        if self._unsaved_since is not None and time.monotonic() - self._unsaved_since >= SAVED_AFTER_S:
+            self.keep()
 
-    def keep(self, conversation: str | None) -> None:
+    def keep(self) -> None:
         """Save the draft as it stands."""
-        self._save(conversation, self._composer.text)
+        self._save(self._composer.text)
 
-    def sent(self, conversation: str | None) -> None:
-        """The draft that was begun in `conversation` has become a message."""
+    def drop(self) -> None:
+        """What stands in the composer is no draft any more: it was sent, or is not wanted."""
         self._composer.write("")
-        self._save(conversation, "")
+        self._save("")
 
-    def bring_back(self, conversation: str | None, *, replace: bool) -> None:
-        """Put the draft of `conversation` into the composer; without `replace` only if that is empty."""
+    def enter(self, place: str | None, *, otherwise: str = "", keep_written: bool = False) -> None:
+        """Turn to another place, whose draft comes into the composer, `otherwise` if there is none.
+
+        With `keep_written` it only does so if the composer is empty.
+        """
         try:
-            saved = self._library.draft(conversation)
+            saved = self._library.draft(place)
         except LibraryError as error:
             self._say(str(error))
-            return
-        self._saved = saved
-        if replace or not self._composer.text:
-            self._composer.write(saved)
+            saved = ""
+        self._place, self._saved = place, saved
+        if not (keep_written and self._composer.text):
+            self._composer.write(saved or otherwise)
 
-    def _save(self, conversation: str | None, text: str) -> None:
-        self._changed_at = None
+    def _save(self, text: str) -> None:
+        self._unsaved_since = None
         if text == self._saved:
             return
         try:
-            self._library.save_draft(conversation, text)
+            self._library.save_draft(self._place, text)
         except LibraryError as error:
             self._say(f"The draft could not be saved. {error}")
         else:

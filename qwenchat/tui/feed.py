@@ -78,10 +78,23 @@ class Feed:
         self._make_offer()
         self._status.show(self._session, self._prefill.total if self._prefill else 0)
 
+    def hint(self) -> str:
+        """The key that matters just now."""
+        if chosen := self._transcript.chosen:
+            return chosen.hint
+        if not self._transcript.following:
+            return "Ctrl+End follows"
+        if self._session.busy:
+            return "Ctrl+G answers now, Esc stops" if self._session.phase is Phase.THINKING else "Esc stops"
+        return "F1 help"
+
     def show_path(self) -> None:
         """Bring the transcript in line with the conversation, and follow its running turn."""
-        self._transcript.show(self._session.path)
+        self._transcript.show(self._session.path, self._session.tree.siblings)
         self.live = self._transcript.reply(self._session.reply_id)
+        growing = self._session.growing
+        if self.live is not None and growing is not None and growing.parts():
+            self.live.go_on()
         self._prefill = None
 
     def _take(self, event: Event) -> None:
@@ -121,6 +134,8 @@ class Feed:
             offers = ["Ctrl+G makes it answer"] if self._session.broken_off else []
             if self._session.repeats:
                 offers.append(f"Ctrl+R asks again with presence penalty {PENALTY_ON_REPETITION}")
+            if self._session.begun is not None:
+                offers.append("/continue goes on with it")
             latest.offer(" · ".join(offers))
 
     def _why_waiting(self) -> str:

@@ -6,7 +6,11 @@ from qwenchat.chat.errors import QwenchatError
 
 COMMANDS = {
     "new": ("new", "Begin a new conversation"),
-    "retry": ("retry", "Ask again for the last reply"),
+    "retry": ("retry", "Ask again, as it is or as in /retry temperature=0.2 think=off model=NAME"),
+    "edit": ("act('edit')", "Change your last message and send it again"),
+    "continue": ("act('continue')", "Let the last reply, if it broke off, go on from where it stopped"),
+    "delete": ("act('delete')", "Delete the last message"),
+    "undo": ("act('undo')", "Bring back what was deleted last"),
     "stop": ("stop", "Stop the reply"),
     "answer": ("answer", "Answer now, from what was thought so far"),
     "budget": ("budget", "Limit thoughts, /budget TOKENS, or lift the limit, /budget off"),

@@ -1,8 +1,7 @@
 """The chat: hands the user's keys to the session and the session's events to the widgets."""
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 from textual import on
@@ -13,24 +12,24 @@ from textual.screen import Screen
 from textual.widgets import Markdown, TextArea
 
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.errors import QwenchatError
-from qwenchat.chat.messages import Role, Status
-from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.messages import Status
 from qwenchat.chat.text import is_web_link, safe, safe_line
-from qwenchat.chat.thinking import budget_in_words, budget_of
 from qwenchat.replay import Replay, timelines_of
 from qwenchat.session import Session
+from qwenchat.tui.branches import Branches
+from qwenchat.tui.commands import Commands
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
+from qwenchat.tui.opening import Opening
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import Chosen, SearchScreen
-from qwenchat.tui.slash import COMMANDS, command_of
+from qwenchat.tui.slash import command_of
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.notices import Notices
+from qwenchat.tui.widgets.said import Said
 from qwenchat.tui.widgets.sidebar import Sidebar
 from qwenchat.tui.widgets.status import StatusLine
 from qwenchat.tui.widgets.transcript import Transcript
-from qwenchat.turn import Phase
 
 DRAWS_PER_S = 20
 QUIT_AGAIN_WITHIN_S = 3.0
@@ -47,6 +46,7 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+g", "answer", "Answer now, from what was thought so far", priority=True),
         Binding("escape", "stop", "Stop the reply, or put notices away"),
         Binding("ctrl+r", "retry", "Ask again for the last reply", priority=True),
+        Binding("ctrl+up,alt+up", "choose", "Choose a message, from the last one up"),
         Binding("ctrl+n", "new", "New conversation", priority=True),
         Binding("ctrl+b", "sidebar", "Saved conversations", priority=True),
         Binding("ctrl+f", "search", "Search in all conversations", priority=True),
@@ -60,16 +60,23 @@ class ChatScreen(Screen[None]):
     def __init__(self, session: Session, load: LoadModel, resume: str | None, notices: Iterable[str] = ()) -> None:
         super().__init__()
         self.session = session
-        self._load = load
         self._resume = resume
         self._told = tuple(notices)
         self._composer = Composer()
-        self._transcript = Transcript()
+        self._transcript = Transcript(choosable=True)
         self._notices = Notices()
         self._sidebar = Sidebar(session.library)
         self._status = StatusLine()
         self._drafts = Drafts(session.library, self._composer, lambda text: self._notices.say("draft", text))
         self.feed = Feed(session, self._transcript, self._notices, self._status)
+        self._commands = Commands(session, load, self._notices, self._tell, self._run)
+        self._branches = Branches(
+            session, self._transcript, self._composer, self._drafts, self.feed,
+            self._tell, lambda text: self.app.copy_to_clipboard(text), self._commands.load,
+        )  # fmt: skip
+        self.opening = Opening(
+            session, self._transcript, self._drafts, self.feed, self._branches, self._notices, self._sidebar
+        )
         self._asked_to_quit_at = 0.0
         self._begun = False
 
@@ -91,32 +98,27 @@ class ChatScreen(Screen[None]):
     def _tell(self, text: str, severity: Literal["information", "warning"] = "information") -> None:
         self.notify(safe(text), severity=severity, markup=False)
 
+    def _run(self, action: str) -> None:
+        self.call_later(self.run_action, action)
+
     # From the session
 
     def _begin(self) -> None:
         if self._begun:
             return
         self._begun = True
-        self.session.load(self._load)
+        self._commands.load()
         self._notices.say("library", self.session.library.notice)
         for number, text in enumerate(self._told):
             self._notices.say(f"start {number}", text)
-        if self._resume is None or not self._open(self._resume, keep_written=True):
-            self._enter(keep_written=True)
+        self.opening.begin(self._resume)
         self.set_interval(1 / DRAWS_PER_S, self._draw)
 
     def _draw(self) -> None:
         """Show what has happened since the last time."""
         self.feed.draw()
-        self._composer.hint(self._hint())
-        self._drafts.keep_if_due(self.session.conversation)
-
-    def _hint(self) -> str:
-        if not self._transcript.following:
-            return "Ctrl+End follows"
-        if self.session.busy:
-            return "Ctrl+G answers now, Esc stops" if self.session.phase is Phase.THINKING else "Esc stops"
-        return "F1 help"
+        self._composer.hint(self.feed.hint())
+        self._drafts.keep_if_due()
 
     # From the user
 
@@ -126,56 +128,26 @@ class ChatScreen(Screen[None]):
         text = self._composer.text
         if not text.strip():
             return
-        try:
-            if command := command_of(text):
-                self._composer.write("")
-                self._heed(*command)
-                return
-            if self.session.busy:
-                self._tell("The model is still answering; the draft is kept. Esc stops the reply.")
-                return
-            before = self.session.conversation
-            self.session.send(text, self._composer.typed())
-        except QwenchatError as error:
-            self._tell(str(error), "warning")
-            return
-        self._drafts.sent(before)
-        self._sidebar.mark(self.session.conversation)
-        self.feed.show_path()
-        self._transcript.follow()
+        if self._branches.attempt(lambda: self._say(text)):
+            self._sidebar.mark(self.session.conversation)
 
-    def _heed(self, command: str, rest: str) -> None:
-        if command == "model":
-            self._load_model(rest)
-        elif command == "budget":
-            self._set_budget(rest)
+    def _say(self, text: str) -> None:
+        """Send what is written as a message, or heed the command that it is."""
+        if self._branches.editing is None and (command := command_of(text)):
+            self._composer.write("")
+            self._commands.heed(*command, self._branches)
+        elif self.session.busy:
+            self._tell("The model is still answering; the draft is kept. Esc stops the reply.")
+        elif self._branches.editing is not None:
+            self._branches.send_edit()
         else:
-            self.call_later(self.run_action, COMMANDS[command][0])
-
-    def _load_model(self, name: str) -> None:
-        """Load another model, or the last one again; the conversation goes on with it."""
-        if not name and self.session.model is not None:
-            self._tell(f"{self.session.model.name} answers. /model NAME loads another.")
-            return
-        self._load = replace(self._load, name=name or self._load.name)
-        self._notices.say("load", "")
-        self.session.load(self._load)
-
-    def _set_budget(self, typed: str) -> None:
-        """Say how long thoughts may be, or change that for this conversation."""
-        try:
-            if typed:
-                self.session.thinking_budget = budget_of(typed)
-        except QwenchatError as error:
-            self._tell(str(error), "warning")
-            return
-        self._tell(budget_in_words(self.session.thinking_budget))
+            self._branches.begin_turn(lambda: self.session.send(text, self._composer.typed()))
+            self._drafts.drop()
+            self._drafts.enter(self.session.conversation)
 
     @on(Composer.Recalled)
     def _recall(self) -> None:
-        said = [message.text for message in self.session.path if message.role is Role.USER]
-        if said:
-            self._composer.write(said[-1])
+        self._branches.recall()
 
     @on(Composer.Paged)
     def _page(self, event: Composer.Paged) -> None:
@@ -198,13 +170,7 @@ class ChatScreen(Screen[None]):
 
     def action_thinking(self) -> None:
         """Turn thinking on or off for the next message."""
-        match self.session.support:
-            case ThinkingSupport.NONE:
-                self._tell("This model does not think before it answers.")
-            case ThinkingSupport.ALWAYS:
-                self._tell("This model always thinks; it has no switch.")
-            case _:
-                self.session.toggle_thinking()
+        self._commands.switch_thinking()
 
     def action_reasoning(self) -> None:
         """Open or fold the latest thought there is."""
@@ -214,49 +180,52 @@ class ChatScreen(Screen[None]):
 
     def action_stop(self) -> None:
         """Stop the reply; with none, put the notices away."""
-        if self.session.busy:
+        if self._branches.editing is not None:
+            self._branches.leave_edit()
+        elif self.session.busy:
             self.session.stop()
         else:
             self._notices.put_away()
 
     def action_retry(self) -> None:
         """Ask again; the old reply stays as a branch."""
-        self._begin_turn(self.session.retry)
+        self._branches.act("retry")
 
     def action_answer(self) -> None:
         """End the thought that is running and answer, or go on with a reply that broke off inside its thought."""
-        if self.session.busy:
-            self._try(self.session.answer_now)
-        else:
-            self._begin_turn(self.session.answer_now)
+        self._branches.answer()
 
-    def _begin_turn(self, begin: Callable[[], None]) -> None:
-        if self._try(begin):
-            self.feed.show_path()
-            self._transcript.follow()
+    def action_choose(self) -> None:
+        """Choose the last message, or the one before the chosen one."""
+        chosen = self._transcript.chosen
+        self._transcript.choose_beside(chosen.message_id if chosen else None, -1)
 
-    def _try(self, what: Callable[[], None]) -> bool:
-        try:
-            what()
-        except QwenchatError as error:
-            self._tell(str(error), "warning")
-            return False
-        return True
+    def action_act(self, name: str) -> None:
+        """Do one of `ACTS` to the chosen message, or to the latest that it can be done to."""
+        self._branches.act(name)
+
+    @on(Said.Acted)
+    def _act(self, event: Said.Acted) -> None:
+        self._branches.act(event.act, event.message_id)
+
+    @on(Said.Turned)
+    def _turn(self, event: Said.Turned) -> None:
+        self._branches.turn(event.said, event.by)
+
+    @on(Said.Left)
+    def _write_again(self, event: Said.Left) -> None:
+        self._composer.focus()
+        if event.typed:
+            self._composer.insert(event.typed)
 
     def action_new(self) -> None:
         """Leave this conversation, saved with its draft, for an empty one."""
-        self.keep_draft()
-        self.session.new()
-        self._enter()
+        self.opening.new()
         self._composer.focus()
 
     def action_copy_reply(self) -> None:
         """Copy the last reply, as the model wrote it."""
-        said = [message.text for message in self.session.path if message.role is Role.ASSISTANT and message.text]
-        if said:
-            self.app.copy_to_clipboard(said[-1])
-        else:
-            self._tell("There is no reply to copy yet.")
+        self._branches.copy_reply()
 
     def action_follow(self) -> None:
         """To the end, and on with it as text comes."""
@@ -301,22 +270,15 @@ class ChatScreen(Screen[None]):
     @on(Sidebar.Chosen)
     def _choose(self, event: Sidebar.Chosen) -> None:
         self._close_sidebar()
-        if event.conversation != self.session.conversation:
-            self.keep_draft()
-            self._open(event.conversation)
+        self.opening.open(event.conversation)
 
     @on(Sidebar.Deleted)
     def _leave_deleted(self, event: Sidebar.Deleted) -> None:
-        if event.conversation == self.session.conversation:
-            self.keep_draft()
-            self.session.new()
-            self._enter()
+        self.opening.leave_deleted(event.conversation)
 
     @on(Sidebar.Restored)
     def _back_to_restored(self, event: Sidebar.Restored) -> None:
-        if event.was_open and self.session.conversation is None:
-            self.keep_draft()
-            self._open(event.conversation)
+        self.opening.back_to_restored(event.conversation, event.was_open)
 
     def action_replay(self) -> None:
         """Play back what has been said and answered so far."""
@@ -328,33 +290,12 @@ class ChatScreen(Screen[None]):
 
     def action_search(self) -> None:
         """Search in every word of every conversation."""
-        self.app.push_screen(SearchScreen(self.session.library), self._open_at)
+        self.app.push_screen(SearchScreen(self.session.library), self._open_found)
 
-    def _open_at(self, chosen: Chosen | None) -> None:
-        if chosen is None:
-            return
-        if chosen.conversation != self.session.conversation:
-            self.keep_draft()
-            self._open(chosen.conversation)
-
-    def _open(self, conversation: str, *, keep_written: bool = False) -> bool:
-        """Go on with a saved conversation; says whether that was possible."""
-        try:
-            self.session.resume(conversation)
-        except QwenchatError as error:
-            self._tell(str(error), "warning")
-            return False
-        self._enter(keep_written=keep_written)
-        return True
-
-    def _enter(self, *, keep_written: bool = False) -> None:
-        """Show the conversation that the session has turned to, from its end; its draft, too, or what is written."""
-        self._notices.say("trimmed", "")
-        self.feed.show_path()
-        self._transcript.follow()
-        self._drafts.bring_back(self.session.conversation, replace=not keep_written)
-        self._sidebar.mark(self.session.conversation)
+    def _open_found(self, chosen: Chosen | None) -> None:
+        if chosen is not None:
+            self.opening.open(chosen.conversation, chosen.message)
 
     def keep_draft(self) -> None:
         """Save the draft as it stands."""
-        self._drafts.keep(self.session.conversation)
+        self._drafts.keep()

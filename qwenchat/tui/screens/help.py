@@ -28,8 +28,9 @@ _KEYS = {
 
 def key_name(keys: str) -> str:
     """A binding's keys for people: "ctrl+j,alt+enter" is "Ctrl+J, Alt+Enter"."""
-    alternatives = (key.strip().split("+") for key in keys.split(","))
-    return ", ".join("+".join(_KEYS.get(part, part.capitalize()) for part in parts) for parts in alternatives)
+    alternatives = (key.strip() for key in keys.split(","))
+    spelled = (f"shift+{key}" if len(key) == 1 and key.isupper() else key for key in alternatives)
+    return ", ".join("+".join(_KEYS.get(part, part.capitalize()) for part in key.split("+")) for key in spelled)
 
 
 def bindings_of(cls: type[DOMNode]) -> dict[str, Binding]:

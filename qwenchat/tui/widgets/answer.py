@@ -46,6 +46,11 @@ class Answer(Vertical):
         self.text += text
         self._unshown += text
 
+    def go_on(self) -> None:
+        """More will be added to a text that was settled: all of it is cut and drawn as if it came now."""
+        self._unshown = self.text
+        self._draw_later(self._clear)
+
     def flush(self) -> None:
         """Show what was added, unless the screen is still busy with what came before."""
         if self._unshown and not self._steps:
@@ -61,9 +66,7 @@ class Answer(Vertical):
         text, self._unshown = self.text, ""
         whole = refers_elsewhere(text)
         if whole or not text.startswith(self._shown):
-            await self.remove_children()
-            self._cutter, self._shown = Cutter(), ""
-            self._begin_piece()
+            await self._clear()
         parts = [text] if whole else self._cutter.feed(text[len(self._shown) :])
         parts[-1] += self._cutter.finish()
         self._shown = text
@@ -95,6 +98,11 @@ class Answer(Vertical):
                 self._begin_piece()
             self._piece += part
             await self._extend()
+
+    async def _clear(self) -> None:
+        await self.remove_children()
+        self._cutter, self._shown = Cutter(), ""
+        self._begin_piece()
 
     def _begin_piece(self) -> None:
         self._piece, self._parsed, self._markdown, self._rest = "", 0, None, None

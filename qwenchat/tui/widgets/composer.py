@@ -53,6 +53,11 @@ class Composer(TextArea):
             self._hint = text
             self.border_subtitle = text
 
+    def show_as_editing(self, on: bool) -> None:
+        """Say whether what is written stands for a message that was sent already."""
+        self.set_class(on, "-editing")
+        self.border_title = "changing your message · Enter sends it anew, Esc leaves it" if on else ""
+
     def typed(self) -> tuple[Tick, ...]:
         """How the draft was written, for replay; asked for when it is sent."""
         self._typing.changed(self.text)

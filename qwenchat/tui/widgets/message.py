@@ -1,7 +1,7 @@
 """What one speaker said, as widgets: the words of system and user, and the model's reply while it grows and after."""
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
@@ -12,30 +12,39 @@ from qwenchat.chat.text import SafeStream, safe, safe_line
 from qwenchat.chat.thinking import open_thought
 from qwenchat.tui.widgets.answer import Answer
 from qwenchat.tui.widgets.reasoning import Reasoning
+from qwenchat.tui.widgets.said import Said
 
 LONGEST_SHOWN = 20_000
 """Characters of a user's message that are drawn; a whole pasted book would make every redraw slow."""
 
 
-class Prompt(Static):
+class Prompt(Said):
     """What the user, or the system prompt, said."""
 
+    HINT = "e change"
+
     def __init__(self, message: Message) -> None:
+        super().__init__(message.id, classes=message.role.value)
         text = safe(message.text)
         shown = Content(text[:LONGEST_SHOWN])
         if len(text) > LONGEST_SHOWN:
             rest = f"\n… and {len(text) - LONGEST_SHOWN:,} more characters, which the model reads too"
             shown += Content.styled(rest, "$foreground 65%")
-        super().__init__(shown, classes=message.role.value)
-        self.message_id = message.id
+        self._body = Static(shown, classes="body")
+
+    def compose(self) -> ComposeResult:
+        """The words, and which version of them this is."""
+        yield self._body
+        yield self.versions
 
 
-class Reply(Vertical):
+class Reply(Said):
     """What the model said: its thought, its answer as Markdown, and a line about how it was made."""
 
+    HINT = "r again · c go on"
+
     def __init__(self, message: Message) -> None:
-        super().__init__()
-        self.message_id = message.id
+        super().__init__(message.id)
         self.reasoning = Reasoning()
         self.answer = Answer()
         self._footer = Static(classes="footer")
@@ -48,10 +57,12 @@ class Reply(Vertical):
         self._stored = message if message.status is not Status.STREAMING else None
 
     def compose(self) -> ComposeResult:
-        """The thought, the answer, the footer."""
+        """The thought, the answer, and below them the versions and the footer."""
         yield self.reasoning
         yield self.answer
-        yield self._footer
+        with Horizontal(classes="below"):
+            yield self.versions
+            yield self._footer
 
     async def on_mount(self) -> None:
         """A reply that is already complete is shown as one, and counts as mounted when it is."""
@@ -59,6 +70,13 @@ class Reply(Vertical):
             self._settle(self._stored)
             self.answer.text = safe(self._stored.text)
             await self.answer.finish()
+
+    def go_on(self) -> None:
+        """Grow again, after what is there already."""
+        self._account = self._offer = ""
+        self._footer.remove_class("-failed")
+        self._say("")
+        self.answer.go_on()
 
     def wait(self, why: str) -> None:
         """Say why nothing has come yet."""

@@ -7,6 +7,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Click
 from textual.message import Message
 from textual.widgets import Static
 
@@ -25,8 +26,9 @@ class Heading(Static):
     class Clicked(Message):
         """The reader wants the thought opened or folded."""
 
-    def on_click(self) -> None:
+    def on_click(self, event: Click) -> None:
         """A click anywhere on the line."""
+        event.stop()
         self.post_message(self.Clicked())
 
 

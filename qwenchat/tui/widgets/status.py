@@ -81,7 +81,8 @@ class StatusLine(Widget):
 
     def show(self, session: Session, prompt_tokens: int) -> None:
         """Read the session; `prompt_tokens` is the size of the prompt of a running turn."""
-        pieces = [*self._model(session), self._thinking(session), *self._speed(session)]
+        pieces = [Piece(Content.styled("private", "bold $accent"), 0)] if session.private else []
+        pieces += [*self._model(session), self._thinking(session), *self._speed(session)]
         pieces += self._context_gauge(session, prompt_tokens)
         if pieces != self._pieces:
             self._pieces = pieces

@@ -1,6 +1,6 @@
 """The conversation on screen: its latest messages, following the end while the reader is there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from textual import on
 from textual.app import ComposeResult
@@ -10,8 +10,9 @@ from textual.message import Message
 from textual.widgets import Static
 
 from qwenchat.chat import messages
-from qwenchat.tui.widgets.message import Prompt, Reply, widget_of
+from qwenchat.tui.widgets.message import Reply, widget_of
 from qwenchat.tui.widgets.reasoning import Reasoning
+from qwenchat.tui.widgets.said import Said
 
 WINDOW = 50
 """How many messages are mounted at first, and how many more each time the reader asks for earlier ones."""
@@ -25,6 +26,7 @@ class Welcome(Vertical):
         ("Ctrl+J", "break the line"),
         ("Ctrl+T", "thinking on or off"),
         ("Ctrl+B", "saved conversations"),
+        ("Ctrl+Up", "choose a message"),
         ("Ctrl+P", "all commands"),
         ("F1", "help"),
     )
@@ -49,12 +51,14 @@ class Earlier(Static):
 
 
 class Transcript(VerticalScroll, can_focus=False):
-    """The messages being read; the keys stay with the composer, also after a click here."""
+    """The messages being read; the keys stay with the composer, until a message is chosen."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, choosable: bool = False) -> None:
         super().__init__(id="transcript")
+        self._choosable = choosable
         self._path: list[messages.Message] = []
-        self._widgets: dict[str, Prompt | Reply] = {}
+        self._widgets: dict[str, Said] = {}
+        self._siblings: Callable[[str], Sequence[str]] = lambda message_id: ()
 
     def compose(self) -> ComposeResult:
         """The welcome, until there is a message."""
@@ -76,6 +80,12 @@ class Transcript(VerticalScroll, can_focus=False):
         """The mounted replies, oldest first."""
         return [widget for widget in self._widgets.values() if isinstance(widget, Reply)]
 
+    @property
+    def chosen(self) -> Said | None:
+        """The message that takes the keys."""
+        focused = self.screen.focused
+        return focused if isinstance(focused, Said) else None
+
     def reply(self, message_id: str | None) -> Reply | None:
         """The mounted reply with that id."""
         widget = self._widgets.get(message_id or "")
@@ -90,20 +100,84 @@ class Transcript(VerticalScroll, can_focus=False):
         """Go to the end and stay there as text comes."""
         self.anchor()
 
-    def show(self, path: Sequence[messages.Message]) -> None:
-        """Show the messages of `path`: those no longer in it go, new ones come at the end, the others stay."""
+    def show(self, path: Sequence[messages.Message], siblings: Callable[[str], Sequence[str]] | None = None) -> None:
+        """Show the messages of `path`: those no longer in it go, new ones come to their places, the others stay.
+
+        `siblings` gives the ids of all versions of a message.
+        """
+        self._siblings = siblings or self._siblings
+        from_start = self._first() == 0
         self._path = list(path)
         wanted = {message.id for message in path}
         for message_id in [key for key in self._widgets if key not in wanted]:
             self._widgets.pop(message_id).remove()
-        at = next((i for i in reversed(range(len(self._path))) if self._path[i].id in self._widgets), None)
-        missing = self._path[-WINDOW:] if at is None else self._path[at + 1 :]
-        self.mount_all(self._made(missing))
+        first = self._first() if self._widgets else max(0, len(path) - WINDOW)
+        self._fill(0 if from_start and len(path) <= 2 * WINDOW and self._widgets else first)
         if len(self._widgets) > 2 * WINDOW and self.following:
             for message_id in list(self._widgets)[:-WINDOW]:
                 self._widgets.pop(message_id).remove()
+        for message_id, widget in self._widgets.items():
+            widget.show_versions(self._siblings(message_id))
         self.query_one(Welcome).display = not self._widgets
         self._count_earlier()
+
+    def _fill(self, start: int) -> None:
+        """Mount what is missing of the path from `start` on, each before the next message that is there."""
+        there = self._widgets
+        self._widgets = {}
+        missing: list[messages.Message] = []
+        for message in self._path[start:]:
+            if message.id not in there:
+                missing.append(message)
+                continue
+            if missing:
+                self.mount_all(self._made(missing), before=there[message.id])
+                missing = []
+            self._widgets[message.id] = there[message.id]
+        if missing:
+            self.mount_all(self._made(missing))
+
+    async def go_to(self, message_id: str) -> None:
+        """Choose that message and bring it into view, from earlier ones if it must be; another is passed over."""
+        if all(message.id != message_id for message in self._path):
+            return
+        while message_id not in self._widgets and self._first() > 0:
+            await self.show_earlier()
+        self.call_after_refresh(self.choose, message_id)
+
+    def choose(self, message_id: str) -> None:
+        """Let a mounted message take the keys, in view."""
+        widget = self._widgets.get(message_id)
+        if widget is None:
+            return
+        widget.choose()
+        self.call_after_refresh(self._bring_into_view, widget)
+
+    def _bring_into_view(self, widget: Said) -> None:
+        if widget.is_attached:
+            self.release_anchor()
+            self.scroll_to_widget(widget, animate=False, origin_visible=True)
+            self._follow_if_at_end()
+
+    @on(Said.Walked)
+    def _walk(self, event: Said.Walked) -> None:
+        event.stop()
+        if not self.choose_beside(event.said.message_id, event.by):
+            self.post_message(Said.Left())
+
+    def choose_beside(self, message_id: str | None, by: int) -> bool:
+        """Choose the message before (-1) or after (1), without one the last; False where there is none after it."""
+        shown = list(self._widgets)
+        if not shown:
+            return False
+        at = shown.index(message_id) + by if message_id in shown else len(shown) - 1
+        if at < 0 and self._first() > 0:
+            self.call_later(self.go_to, self._path[self._first() - 1].id)
+            return True
+        if at >= len(shown):
+            return False
+        self.choose(shown[max(0, at)])
+        return True
 
     @on(Reasoning.Toggled)
     def _thought_toggled(self, event: Reasoning.Toggled) -> None:
@@ -143,9 +217,12 @@ class Transcript(VerticalScroll, can_focus=False):
         self._count_earlier()
         self.call_after_refresh(lambda: self.scroll_to(y=self.max_scroll_y - below, animate=False))
 
-    def _made(self, some: Sequence[messages.Message]) -> list[Prompt | Reply]:
-        made = [widget for message in some if (widget := widget_of(message)) is not None]
-        self._widgets.update((widget.message_id, widget) for widget in made)
+    def _made(self, some: Sequence[messages.Message]) -> list[Said]:
+        made: list[Said] = [widget for widget in map(widget_of, some) if widget is not None]
+        for widget in made:
+            widget.choosable = self._choosable
+            widget.show_versions(self._siblings(widget.message_id))
+            self._widgets[widget.message_id] = widget
         return made
 
     def _first(self) -> int:

@@ -1,0 +1,184 @@
+"""What a reader does to the messages: change one, ask again, go on, delete, bring back, walk between versions."""
+
+from collections.abc import Callable
+
+from qwenchat.chat.again import again_of
+from qwenchat.chat.errors import MessageNotFound, PromptEmpty, QwenchatError
+from qwenchat.chat.messages import Message, Role
+from qwenchat.session import Session
+from qwenchat.tui.drafts import Drafts
+from qwenchat.tui.feed import Feed
+from qwenchat.tui.widgets.composer import Composer
+from qwenchat.tui.widgets.said import Said
+from qwenchat.tui.widgets.transcript import Transcript
+
+
+class Branches:
+    """Carries the reader's wishes to the session and shows what became of them."""
+
+    def __init__(
+        self, session: Session, transcript: Transcript, composer: Composer, drafts: Drafts, feed: Feed,
+        tell: Callable[..., None], copy: Callable[[str], None], load: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._session = session
+        self._transcript = transcript
+        self._composer = composer
+        self._drafts = drafts
+        self._feed = feed
+        self._tell = tell
+        self._copy = copy
+        self._load = load
+        self.editing: str | None = None
+        """The id of the message that is being changed in the composer."""
+
+    def act(self, name: str, message_id: str | None = None) -> None:
+        """One of `ACTS`, on a message: by default the chosen one, or else the latest that it can be done to."""
+        if message_id is None and (chosen := self._transcript.chosen):
+            message_id = chosen.message_id
+        acts: dict[str, Callable[[str | None], None]] = {
+            "edit": self._begin_edit,
+            "retry": self.retry,
+            "continue": self._go_on,
+            "copy": self._copy_message,
+            "delete": lambda at: self._delete(at, self._session.delete_message),
+            "delete_branch": lambda at: self._delete(at, self._session.delete_branch),
+            "undo": lambda at: self._undo(),
+        }
+        self.attempt(lambda: acts[name](message_id))
+
+    def attempt(self, what: Callable[[], object]) -> bool:
+        """Do something, or tell why it cannot be done."""
+        try:
+            what()
+        except QwenchatError as error:
+            self._tell(str(error), "warning")
+            return False
+        return True
+
+    def begin_turn(self, begin: Callable[[], object]) -> None:
+        """Begin a turn and follow it; raises what `begin` raises."""
+        begin()
+        self._feed.show_path()
+        self._composer.focus()
+        self._transcript.follow()
+
+    def retry(self, message_id: str | None, typed: str = "") -> None:
+        """Ask again for a reply, with the settings that were typed."""
+        again = again_of(typed)
+        if again.model is not None:
+            self._load(again.model)
+        self.begin_turn(lambda: self._session.retry(message_id, again.overrides, again.thinking))
+
+    def turn(self, said: Said, by: int) -> None:
+        """Read the version of a message before or after this one."""
+        at = said.variants.index(said.message_id) + by
+        if 0 <= at < len(said.variants) and self.attempt(lambda: self._session.select(said.variants[at])):
+            self._show_and_choose(said.variants[at])
+
+    def answer(self) -> None:
+        """End the thought that is running and answer, or go on with a reply that broke off inside its thought."""
+        answer = self._session.answer_now
+        self.attempt(answer if self._session.busy else lambda: self.begin_turn(answer))
+
+    def copy_reply(self) -> None:
+        """Copy the last reply that has words, as the model wrote it."""
+        said = [message.text for message in self._session.path if message.role is Role.ASSISTANT and message.text]
+        if said:
+            self._copy(said[-1])
+        else:
+            self._tell("There is no reply to copy yet.")
+
+    def recall(self) -> None:
+        """Bring the user's last message back into the composer."""
+        said = [message.text for message in self._session.path if message.role is Role.USER]
+        if said:
+            self._composer.write(said[-1])
+
+    # Changing a message
+
+    def send_edit(self) -> None:
+        """Say what stands in the composer in place of the message that is being changed. Raises as `Session.edit`."""
+        changed = self.editing
+        if changed is None:
+            return
+        text, typed = self._composer.text, self._composer.typed()
+        self.begin_turn(lambda: self._session.edit(changed, text, typed))
+        self._drafts.drop()
+        self.forget_edit()
+        self._drafts.enter(self._session.conversation)
+
+    def leave_edit(self) -> None:
+        """Leave the message as it is. What was changed in it is kept, and comes back when it is changed again."""
+        if self.editing is None:
+            return
+        if self._composer.text == self._session.tree[self.editing].text:
+            self._drafts.drop()
+        self.forget_edit()
+        self._drafts.enter(self._session.conversation)
+
+    def forget_edit(self) -> None:
+        """Turn away from the message that is being changed, as when another conversation is opened."""
+        if self.editing is not None:
+            self._drafts.keep()
+            self.editing = None
+            self._composer.show_as_editing(False)
+
+    def _begin_edit(self, message_id: str | None) -> None:
+        message = self._message(message_id, Role.USER)
+        if message.role is not Role.USER:
+            raise PromptEmpty("Only your own messages can be changed.", "R asks again for a reply.")
+        if self.editing is not None:
+            self.leave_edit()
+        self._drafts.keep()
+        self.editing = message.id
+        self._drafts.enter(message.id, otherwise=message.text)
+        self._composer.show_as_editing(True)
+        self._composer.focus()
+
+    # The other acts
+
+    def _go_on(self, message_id: str | None) -> None:
+        if message_id not in (None, self._session.tree.leaf):
+            raise PromptEmpty("Only the latest reply can go on.", "R asks again for this one.")
+        self.begin_turn(self._session.continue_reply)
+
+    def _copy_message(self, message_id: str | None) -> None:
+        self._copy(self._message(message_id, Role.ASSISTANT).text)
+
+    def _delete(self, message_id: str | None, delete: Callable[[str], None]) -> None:
+        message = self._message(message_id, None)
+        if self.editing is not None and self.editing in self._session.tree.below(message.id):
+            self.leave_edit()
+        before = [shown.id for shown in self._session.path]
+        delete(message.id)
+        left = [shown.id for shown in self._session.path]
+        choosing = self._transcript.chosen is not None and bool(left)
+        if choosing:
+            self._show_and_choose(left[min(before.index(message.id), len(left) - 1)])
+        else:
+            self._feed.show_path()
+        count = len(set(before) - set(left))
+        what = "One message" if count == 1 else f"{count} messages"
+        self._tell(f"{what} deleted. {'Ctrl+Z' if choosing else '/undo'} undoes that.")
+
+    def _undo(self) -> None:
+        before = {message.id for message in self._session.path}
+        self._session.undo_delete()
+        back = next((message.id for message in self._session.path if message.id not in before), None)
+        if self._transcript.chosen is not None and back is not None:
+            self._show_and_choose(back)
+        else:
+            self._feed.show_path()
+
+    def _message(self, message_id: str | None, role: Role | None) -> Message:
+        """The message with that id; without one, the latest of that role."""
+        if message_id is not None:
+            return self._session.tree[message_id]
+        found = next((said for said in reversed(self._session.path) if role in (None, said.role)), None)
+        if found is None:
+            raise MessageNotFound("There is no message yet.", "Write one first.")
+        return found
+
+    def _show_and_choose(self, message_id: str) -> None:
+        self._feed.show_path()
+        self._transcript.choose(message_id)

@@ -1,0 +1,159 @@
+"""A message on the screen that can be chosen, and then heeds single keys."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.events import Blur, Click, Key
+from textual.message import Message
+from textual.widgets import Static
+
+ACTS = {
+    "edit": ("e", "Change your message and send it again, as a new version"),
+    "retry": ("r", "Ask again for the reply; the old one is kept as a version"),
+    "continue": ("c", "Let a reply that broke off go on from where it stopped"),
+    "copy": ("y", "Copy the message as it was written"),
+    "delete": ("d,delete", "Delete the message; what comes after it stays"),
+    "delete_branch": ("D", "Delete the message and all that comes after it"),
+    "undo": ("u,ctrl+z", "Bring back what was deleted last"),
+}
+"""What can be done to a chosen message: keys and description."""
+
+
+class Versions(Static):
+    """The switcher between the versions of a message: `‹ 2/3 ›`, at the left the one before, at the right the next."""
+
+    class Turned(Message):
+        """The reader wants the version before or after."""
+
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
+
+    def __init__(self) -> None:
+        super().__init__(classes="versions")
+        self.display = False
+
+    def show(self, number: int, count: int) -> None:
+        """Say which version of how many this is; nothing for an only one."""
+        self.display = count > 1
+        before, after = ("$primary" if there else "$foreground 30%" for there in (number > 1, number < count))
+        self.update(Content.assemble(("‹ ", before), (f"{number}/{count}", "$foreground 75%"), (" ›", after)))
+
+    def on_click(self, event: Click) -> None:
+        """A click on the left or the right half."""
+        event.stop()
+        self.post_message(self.Turned(-1 if event.x < self.size.width / 2 else 1))
+
+
+class Said(Vertical):
+    """What one speaker said. It takes the keys only while it is chosen."""
+
+    FOCUS_ON_CLICK = False
+    HINT = ""
+    """Keys that matter for one kind of message, for `hint`."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,ctrl+up,alt+up", "choose(-1)", "Choose the message before", show=False),
+        Binding("down,ctrl+down,alt+down", "choose(1)", "Choose the message after; from the last, write", show=False),
+        Binding("left", "turn(-1)", "The version before", show=False),
+        Binding("right", "turn(1)", "The version after", show=False),
+        *(Binding(keys, f"act('{name}')", description, show=False) for name, (keys, description) in ACTS.items()),
+        Binding("escape", "leave", "Back to the draft", show=False),
+    ]
+
+    class Acted(Message):
+        """The reader wants something done to a message, one of `ACTS`."""
+
+        def __init__(self, act: str, message_id: str) -> None:
+            super().__init__()
+            self.act = act
+            self.message_id = message_id
+
+    class Walked(Message):
+        """The reader wants the message before or after."""
+
+        def __init__(self, said: "Said", by: int) -> None:
+            super().__init__()
+            self.said = said
+            self.by = by
+
+    class Left(Message):
+        """The reader wants to write again; `typed` is what was pressed already."""
+
+        def __init__(self, typed: str = "") -> None:
+            super().__init__()
+            self.typed = typed
+
+    class Turned(Message):
+        """The reader wants another version of a message."""
+
+        def __init__(self, said: "Said", by: int) -> None:
+            super().__init__()
+            self.said = said
+            self.by = by
+
+    def __init__(self, message_id: str, classes: str = "") -> None:
+        super().__init__(classes=classes)
+        self.message_id = message_id
+        self.choosable = False
+        """Whether a click chooses it."""
+        self.variants: tuple[str, ...] = (message_id,)
+        """The ids of all of its versions."""
+        self.versions = Versions()
+
+    @property
+    def hint(self) -> str:
+        """The keys that matter for it."""
+        turn = " · ←→ versions" if len(self.variants) > 1 else ""
+        return f"{self.HINT} · y copy · d delete{turn} · Esc"
+
+    def show_versions(self, siblings: Sequence[str]) -> None:
+        """Say which of its versions this is."""
+        if siblings:
+            self.variants = tuple(siblings)
+            self.versions.show(self.variants.index(self.message_id) + 1, len(self.variants))
+
+    def choose(self) -> None:
+        """Take the keys."""
+        self.can_focus = True
+        self.focus(scroll_visible=False)
+
+    def on_blur(self, event: Blur) -> None:
+        """Another widget has the keys; Tab does not come here."""
+        if self.screen.focused is not self:
+            self.can_focus = False
+
+    def on_click(self, event: Click) -> None:
+        """A click chooses the message, unless it ends a selection of text."""
+        if self.choosable and not self.screen.get_selected_text():
+            event.stop()
+            self.choose()
+
+    def on_key(self, event: Key) -> None:
+        """What is no key of a chosen message is the beginning of another one."""
+        if event.is_printable and event.character and event.key not in self._bindings.key_to_bindings:
+            event.stop()
+            self.post_message(self.Left(event.character))
+
+    def on_versions_turned(self, event: Versions.Turned) -> None:
+        """A click on the switcher."""
+        event.stop()
+        self.action_turn(event.by)
+
+    def action_act(self, name: str) -> None:
+        """One of `ACTS`."""
+        self.post_message(self.Acted(name, self.message_id))
+
+    def action_choose(self, by: int) -> None:
+        """To the message before or after."""
+        self.post_message(self.Walked(self, by))
+
+    def action_turn(self, by: int) -> None:
+        """To the version before or after."""
+        self.post_message(self.Turned(self, by))
+
+    def action_leave(self) -> None:
+        """Esc."""
+        self.post_message(self.Left())
