@@ -14,7 +14,9 @@ DEEPEST = 100
 _CHUNK = 2**20
 
 _SPACE = re.compile(rb"[ \t\r\n]*+")
-_STRUCTURE = re.compile(rb'"|[\[{]++|[\]}]++')
+_BETWEEN = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
+"""Everything from one bracket to the next, with whole strings."""
+_BRACKETS = re.compile(rb"[\[{]++|[\]}]++")
 _IN_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _LONE_SURROGATE = re.compile(
     rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F][0-9a-fA-F])\\u[dD][c-fC-F]", re.DOTALL
@@ -112,20 +114,21 @@ class _Extent:
                 elif self._depth == 0:
                     return at
                 continue
-            found = _STRUCTURE.search(chunk, at)
-            if found is None:
-                return None
-            at, size = found.end(), found.end() - found.start()
-            match chunk[found.start() : found.start() + 1]:
-                case b'"':
-                    self._in_string = True
-                case b"[" | b"{":
-                    self._depth += size
-                    self.deepest = max(self.deepest, self._depth)
-                case _ if size < self._depth:
-                    self._depth -= size
-                case _:
-                    return found.start() + self._depth
+            at = _after(_BETWEEN, chunk, at) if self._depth else at
+            brackets = _BRACKETS.match(chunk, at)
+            if brackets is None:
+                self._in_string = chunk[at : at + 1] == b'"'
+                at += 1
+                continue
+            size = brackets.end() - at
+            if chunk[at] in b"[{":
+                self._depth += size
+                self.deepest = max(self.deepest, self._depth)
+            elif size < self._depth:
+                self._depth -= size
+            else:
+                return at + self._depth
+            at = brackets.end()
         return None
 
 
