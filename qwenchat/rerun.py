@@ -134,7 +134,7 @@ class Rerun:
         Where the old reply is only partial, the new one is stopped as soon as it has come as far.
         """
         self._turns += 1
-        turn, said = Turn(self._turns, "", time.monotonic()), _Said()
+        turn, said = Turn(self._turns, question.reply.parent, time.monotonic()), _Said()
         recorded = Recorded.of(question.reply)
         self._worker.send(self._command(turn, question))
         while True:
@@ -144,7 +144,7 @@ class Rerun:
                         raise error
                     case TurnFinished() | TurnStopped():
                         turn.end(event)
-                        new = replace(turn.saved(time.monotonic()), parent=question.reply.parent)
+                        new = turn.saved(time.monotonic())
                         parts_at = said.parts_from(recorded, new)
                         return Repeated(question.reply, new, tuple(turn.growing.timeline), parts_at)
                     case LoadProgressed() | ModelLoaded() | LoadFailed() | SaveFailed():

@@ -1,6 +1,7 @@
 """A turn that is running: the reply that grows in it, and how it ends."""
 
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -95,7 +96,9 @@ class Turn:
         budget: int | None,
     ) -> StartTurn:
         """The command that asks `model`, with everything about it written down in the reply."""
-        if self._begun != NOTHING:
+        if self._begun == NOTHING:  # what came before, the loading of the model, is a pause in the conversation
+            self.reply = replace(self.reply, created=time.time())
+        else:
             hard = bool(self._begun.thought)
             will_think = self.reply.provenance.thinking if self.reply.provenance else hard
         recommended = model.sampling if model else SamplingOverrides()
