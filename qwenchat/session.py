@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from qwenchat.chat.commands import AnswerNow, LoadModel, ReadAhead
-from qwenchat.chat.errors import NoThought, PromptEmpty, QwenchatError
+from qwenchat.chat.errors import DeviceFailed, NoThought, PromptEmpty, QwenchatError
 from qwenchat.chat.events import (
     Event,
     LoadEvent,
@@ -77,6 +77,11 @@ class Session(Standing):
             overrides = overrides.over(SamplingOverrides(presence_penalty=penalty))
         self._begin_turn(asked, overrides, thinking)
 
+    def drafted(self, draft: str) -> None:
+        """Let the model read the next message as far as it is written, so that the reply to it begins sooner."""
+        if draft != self._draft:
+            self._draft, self._ahead_due = draft, True
+
     def continue_reply(self) -> None:
         """Let the model go on with the latest reply from where it broke off. Raises TurnInProgress, ReplyComplete."""
         self._require_idle()
@@ -113,6 +118,7 @@ class Session(Standing):
     def new(self) -> None:
         """Leave this conversation, saved as it is, and begin an empty one."""
         self._running.abandon()
+        self._draft = ""
         self._record.begin()
         self.thinking_budget = self._usual_budget
         self._switch.forget()
@@ -126,6 +132,7 @@ class Session(Standing):
             self._running.abandon()
         stored = self.library.read(conversation)
         self._running.abandon()
+        self._draft = ""
         self._record.open(stored)
         if message is not None and message in self.tree and message not in self.tree.hidden:
             self._record.select(message)
@@ -197,6 +204,7 @@ class Session(Standing):
         self, parent: str, extra: SamplingOverrides = SamplingOverrides(), thinking: bool | None = None
     ) -> None:
         self._turns += 1
+        self._draft = ""
         turn = Turn(self._turns, parent, self._clock(), extra, thinking)
         self.tree.add(turn.reply)
         self._running.begin(turn, ready=self.loading is None)
@@ -241,6 +249,8 @@ class Session(Standing):
             case _:
                 self._running.take(event)
                 self._ahead_due |= isinstance(event, TurnEnded)
+                if isinstance(event, TurnFailed) and isinstance(event.error, DeviceFailed):
+                    self._loading.begin_on_cpu()
 
     def _go_on_after_load(self, event: LoadEvent) -> None:
         """Let the turn that waits for the model begin, or fail with the load."""

@@ -176,7 +176,7 @@ def _as_damage(what: str) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:
-        if hardware.is_out_of_memory(error):
+        if hardware.is_out_of_memory(error) or hardware.is_device_failure(error):
             raise
         said = " ".join(str(error).split()) or type(error).__name__
         raise ModelDamaged(f"The model is damaged: {what} ({said[:300]}).", "Download it again.") from error

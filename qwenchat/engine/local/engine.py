@@ -1,15 +1,16 @@
 """The local engine: a model in this process, behind the `Engine` protocol."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
-from qwenchat.chat.errors import EngineFailed, OutOfMemory, PromptTooLong
+from qwenchat.chat.errors import DeviceFailed, EngineFailed, OutOfMemory, PromptTooLong
 from qwenchat.chat.events import LoadProgressed, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.sampling import SamplingOverrides
@@ -18,6 +19,7 @@ from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.catalog import KnownModel
 from qwenchat.engine.local.contexts import Contexts
 from qwenchat.engine.local.generate import prefill
+from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.loader import load, quantization_of
 from qwenchat.engine.local.locate import locate
 from qwenchat.engine.local.network import Network
@@ -26,8 +28,12 @@ from qwenchat.engine.local.tokenizer import ChatTokenizer
 from qwenchat.engine.local.turn import Turn, reserve_of
 from qwenchat.paths import Paths
 
+log = logging.getLogger(__name__)
+
 SMOLLM2 = SamplingOverrides(temperature=0.2, top_p=0.9, top_k=50, max_tokens=1024)
 """What SmolLM2's model card recommends; it says nothing that takes longer, but may not find the end."""
+
+TAKES_OVER = "What came is kept, and the CPU can go on (--device cpu)."
 
 KEPT_SHARE = 8
 """The share of free memory that the caches of earlier conversations may take: one of so many parts."""
@@ -39,6 +45,7 @@ class _Loaded:
     contexts: Contexts
     template: ChatTemplate
     tokenizer: ChatTokenizer
+    device: str
 
 
 class LocalEngine:
@@ -51,16 +58,31 @@ class LocalEngine:
     def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
         """See `Engine.load`."""
         self.close()
-        started = time.perf_counter()
         plan = hardware.choose(command.device, command.quantization)
+        try:
+            return self._load(command, plan, progress, stop)
+        except (OutOfMemory, DeviceFailed) as error:
+            if command.device != "auto" or plan.device == "cpu":
+                raise
+            log.warning("the CPU takes over: %s", error)
+            model = self._load(command, hardware.choose("cpu", command.quantization), progress, stop)
+            return replace(model, reason=f"{model.reason} It runs on the CPU. {error.what}".strip())
+
+    def _load(
+        self, command: LoadModel, plan: Plan, progress: Callable[[LoadProgressed], None], stop: StopSignal
+    ) -> ModelInfo:
+        """Load for one device; raises OutOfMemory or DeviceFailed when it is that which fails."""
+        started = time.perf_counter()
         asked = command.context_window
 
         def check(known: KnownModel) -> None:
             fit.check(known, quantization_of(plan), memory.of(plan.device), asked)
 
-        located = locate(command.name, paths=self._paths, progress=progress, stop=stop, check=check)
         tokenizers = self._paths.cache / "tokenizers"
-        model = load(located.path, plan=plan, cache_folder=tokenizers, progress=progress, stop=stop, context=asked)
+        with _typed_device_failures():
+            located = locate(command.name, paths=self._paths, progress=progress, stop=stop, check=check)
+            model = load(located.path, plan=plan, cache_folder=tokenizers, progress=progress, stop=stop, context=asked)
+            kept = memory.of(plan.device).free // KEPT_SHARE
         hardware.give_torch_threads(model.network.interruptible)
         try:
             template = ChatTemplate(model.tokenizer)
@@ -68,8 +90,8 @@ class LocalEngine:
             model.network.close()
             raise
         window = model.window
-        kept = memory.of(plan.device).free // KEPT_SHARE
-        self._loaded = _Loaded(model.network, Contexts(model.network, window.tokens, kept), template, model.tokenizer)
+        contexts = Contexts(model.network, window.tokens, kept)
+        self._loaded = _Loaded(model.network, contexts, template, model.tokenizer, plan.device)
         return ModelInfo(
             name=located.name,
             revision=located.revision,
@@ -89,9 +111,9 @@ class LocalEngine:
         loaded = self._require_loaded()
         turn = Turn(loaded.contexts, loaded.template, loaded.tokenizer, command, signals)
         try:
-            with _typed_errors(), torch.inference_mode():
+            with _typed_errors(loaded.device), torch.inference_mode():
                 yield from turn.run()
-        except (EngineFailed, OutOfMemory):
+        except (EngineFailed, OutOfMemory, DeviceFailed):
             loaded.contexts.forget()
             raise
 
@@ -99,8 +121,9 @@ class LocalEngine:
         """See `Engine.read_ahead`."""
         loaded = self._require_loaded()
         window = loaded.contexts.window
-        with contextlib.suppress(Stopped, PromptTooLong), _typed_errors(), torch.inference_mode():
-            ids = loaded.template.shared_ahead(command.messages, command.thinking, window, reserve_of(window))
+        with contextlib.suppress(Stopped, PromptTooLong), _typed_errors(loaded.device), torch.inference_mode():
+            reserve = reserve_of(window)
+            ids = loaded.template.shared_ahead(command.messages, command.thinking, window, reserve, command.draft)
             context = loaded.contexts.nearest(ids)
             for _ in prefill(context, ids[context.rewind(ids) :], stop):
                 pass
@@ -118,10 +141,25 @@ class LocalEngine:
 
 
 @contextlib.contextmanager
-def _typed_errors() -> Iterator[None]:
+def _typed_errors(device: str) -> Iterator[None]:
+    """Errors of a turn that runs on `device`."""
     try:
-        yield
+        with _typed_device_failures():
+            yield
     except (MemoryError, RuntimeError) as error:
         if hardware.is_out_of_memory(error):
-            raise OutOfMemory("The context does not fit the device's memory.", "Start a new chat.") from error
+            if device == "cpu":
+                raise OutOfMemory("The context does not fit the device's memory.", "Start a new chat.") from error
+            raise DeviceFailed("The context does not fit the GPU's memory.", TAKES_OVER) from error
         raise EngineFailed(f"The model failed during the reply: {error}.", "Try again.") from error
+
+
+@contextlib.contextmanager
+def _typed_device_failures() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if hardware.is_out_of_memory(error) or not hardware.is_device_failure(error):
+            raise
+        said = str(error).strip().splitlines()[0].rstrip(".")
+        raise DeviceFailed(f"The GPU failed: {said}.", TAKES_OVER) from error

@@ -11,6 +11,8 @@ from qwenchat.chat.errors import ConfigInvalid
 
 _DTYPES = {"bf16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 _BITS = {"int8": 8, "int4": 4}
+_FAILURES = ("CUDA error", "CUDA driver error", "CUBLAS_STATUS", "CUDNN_STATUS", "Metal error", "MPS backend")
+"""How torch names the failures of a GPU that have no type of their own."""
 
 
 def devices() -> tuple[str, ...]:
@@ -65,7 +67,8 @@ def choose(device: str, quantization: str) -> Plan:
         known = ", ".join(("auto", *_BITS, *_DTYPES))
         raise ConfigInvalid(f"The quantization {quantization} is not known.", f"Known: {known}.")
     if chosen == "cuda":
-        return Plan(chosen, torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return Plan(chosen, torch.bfloat16 if native else torch.float16)
     if chosen == "mps":
         return Plan(chosen, torch.bfloat16)
     fast_bf16 = {"avx512_bf16", "amx_bf16", "bf16"} & set(cpu_features())
@@ -84,8 +87,15 @@ def give_torch_threads(network_has_its_own: bool) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out; on the CPU, torch says so in a plain RuntimeError."""
+    """Whether memory ran out; often torch says so in a plain RuntimeError."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    said = str(error)
-    return isinstance(error, RuntimeError) and ("allocate memory" in said or "not enough memory" in said)
+    words = ("allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
+def is_device_failure(error: BaseException) -> bool:
+    """Whether a GPU gave up; what it holds is lost then, and often it does nothing more for this process."""
+    return isinstance(error, torch.AcceleratorError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in _FAILURES)
+    )
