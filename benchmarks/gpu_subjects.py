@@ -1,0 +1,110 @@
+"""What `benchmarks/gpu.py` measures: one model with random weights, run by qwenchat and by transformers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+
+from benchmarks.protocol import Stopwatch
+from benchmarks.shape import QWEN3_06B
+from benchmarks.transformers_worker import Listener
+from qwenchat.chat.sampling import THINKING
+from qwenchat.engine.base import StopSignal
+from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.decoder import DecoderConfig
+from qwenchat.engine.local.generate import decode, prefill
+from qwenchat.engine.local.graph import Cuda, Direct, Runner, Work
+from qwenchat.engine.local.sampler import Sampler
+from qwenchat.engine.local.stepper import Stepper
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "qwen3-0.6b": QWEN3_06B,
+    "tiny": QWEN3_06B
+    | {
+        "vocab_size": 1280,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 32,
+        "eos_token_id": 1,
+        "pad_token_id": 0,
+    },
+}
+SAMPLING = {"do_sample": True, "temperature": 0.6, "top_p": 0.95, "top_k": 20}
+"""`THINKING` in transformers' words."""
+
+
+class TimedCuda(Cuda):
+    """Notes how long each recording took, in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.captures: list[float] = []
+
+    def _capture(self, work: Work) -> Work:
+        watch = Stopwatch()
+        replay = super()._capture(work)
+        watch.token()
+        self.captures.append(watch.arrivals[0] - watch.started)
+        return replay
+
+
+def random_model(shape: str, device: str, dtype: torch.dtype) -> PreTrainedModel:
+    """The same weights for the same shape, but for the rounding."""
+    torch.manual_seed(0)
+    with torch.device(device):
+        model = Qwen3ForCausalLM(Qwen3Config(**SHAPES[shape], attn_implementation="sdpa"))
+    return model.to(dtype).eval().requires_grad_(requires_grad=False)
+
+
+def stepper(model: PreTrainedModel, runner: Runner | None = None) -> Stepper:
+    """qwenchat's decoder with the weights of `model`; on a CPU it works ahead too, without recording."""
+    told = model.config.to_dict() | {"architectures": ["Qwen3ForCausalLM"]}
+    usual = Direct() if model.device.type == "cpu" else TimedCuda()
+    return Stepper(DecoderConfig.from_json(told), lambda name, shape: model.state_dict().get(name), runner or usual)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something that reads a prompt and answers it, telling the stopwatch of each token."""
+
+    name: str
+    run: Callable[[list[int], int, Stopwatch], None]
+
+
+def qwenchat(network: Stepper) -> Subject:
+    """Each length of prompt has a context of its own, as each conversation has."""
+    contexts: dict[int, Context] = {}
+
+    def run(ids: list[int], tokens: int, watch: Stopwatch) -> None:
+        context = contexts.setdefault(len(ids), Context(network, len(ids) + tokens))
+        with torch.inference_mode():
+            for _ in prefill(context, ids[context.rewind(ids) :], StopSignal()):
+                pass
+            sampler = Sampler(THINKING, ids, context.device)
+            for _ in decode(context, sampler, StopSignal(), tokens):
+                watch.token()
+
+    return Subject("qwenchat", run)
+
+
+def transformers(model: PreTrainedModel, cache: str) -> Subject:
+    """`generate` with the cache that is named: dynamic or static."""
+
+    def run(ids: list[int], tokens: int, watch: Stopwatch) -> None:
+        prompt = torch.tensor([ids], device=model.device)
+        model.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            min_new_tokens=tokens,
+            max_new_tokens=tokens,
+            cache_implementation=cache,
+            streamer=Listener(watch),
+            **SAMPLING,
+        )
+
+    return Subject(f"transformers, {cache} cache", run)
