@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from qwenchat.library.library import Library
 
 _FORMATS = ("md", "json", "jsonl")
+_SHOWN_EVERY_S = 0.2
 _TOLD = 50
 """How many problems of one file are listed."""
 
@@ -195,9 +197,12 @@ def _import(name: str, intake: "Intake", dry_run: bool) -> bool:
     tally = _Tally("standard input" if name == "-" else name)
     try:
         with _open(name) as file, opened(file) as parts:
+            size = os.fstat(file.fileno()).st_size if name != "-" else 0
             for part in parts:
                 for found in conversations_in(part):
                     tally.add(found, intake)
+                    if size:
+                        tally.show(file.tell(), size)
     except ImportFailed as error:
         tally.problem(str(error))
     except OSError as error:
@@ -215,9 +220,13 @@ class _Tally:
     """What became of the conversations of one file."""
 
     def __init__(self, name: str) -> None:
+        from qwenchat.printer import LoadReport
+
         self.problems = 0
         self._name = name
         self._fates: Counter[str] = Counter()
+        self._report = LoadReport()
+        self._shown_at = 0.0
 
     def add(self, found: "Found | Unusable", intake: "Intake") -> None:
         """Take in what was found, and say what of it could not be."""
@@ -236,13 +245,23 @@ class _Tally:
     def problem(self, what: str) -> None:
         """Say what could not be read; when there are very many, no more than a number of them."""
         self.problems += 1
+        self._report.clear()
         if self.problems <= _TOLD:
             process.say(f"{self._name}: {what}")
+
+    def show(self, done: int, size: int) -> None:
+        """Show on a terminal how far it is."""
+        from qwenchat.chat.events import LoadProgressed
+
+        if time.monotonic() - self._shown_at >= _SHOWN_EVERY_S:
+            self._shown_at = time.monotonic()
+            self._report.show(LoadProgressed(f"reading {self._name}", done, size))
 
     def say(self, dry_run: bool) -> None:
         """Say how many of each there were."""
         from qwenchat.chat.text import safe_line
 
+        self._report.clear()
         if self.problems > _TOLD:
             process.say(f"{self._name}: and {self.problems - _TOLD:,} more like these.")
         names = {"imported": "would be imported"} if dry_run else {}

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
-from qwenchat.chat.errors import ExportFailed
+from qwenchat.chat.errors import ExportFailed, LibraryError
 from qwenchat.chat.messages import new_id
 from qwenchat.library.conversation import Conversation
 from qwenchat.library.exchange import markdown, openai, own
@@ -33,7 +34,10 @@ class Format(StrEnum):
 def read_whole(library: Library, id_: str) -> tuple[Conversation, Timelines]:
     """A conversation and when the pieces of its messages came; raises LibraryError."""
     conversation = library.read(id_)
-    timelines = {message.id: library.timeline(message.id) for message in conversation.messages}
+    timelines = {}
+    for message in conversation.messages:
+        with suppress(LibraryError):  # what was said can be read without knowing when
+            timelines[message.id] = library.timeline(message.id)
     return conversation, {id_: ticks for id_, ticks in timelines.items() if ticks}
 
 

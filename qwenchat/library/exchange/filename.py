@@ -9,21 +9,25 @@ from pathlib import Path
 from qwenchat.chat.text import safe_line
 
 _LONGEST = 80
-_LONGEST_BYTES = 160
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\.|$)", re.IGNORECASE)
 
 
 def file_name(title: str, suffix: str, addition: str = "") -> str:
     """A name made of a title, with `addition` before the suffix: no folder, no hidden file, no option, not too long."""
-    name = unicodedata.normalize("NFC", safe_line(title, 4 * _LONGEST))
-    name = " ".join(_FORBIDDEN.sub(" ", name).split())[:_LONGEST]
-    while len(name.encode("utf-8", errors="replace")) > _LONGEST_BYTES:
-        name = name[:-1]
+    name = _plain(title, _LONGEST)
     name = name.lstrip(".-~ ").rstrip(". ") or "conversation"
     if _RESERVED.match(name):
         name = f"_{name}"
-    return f"{name}{addition}{suffix}"
+    return f"{name} {_plain(addition, _LONGEST // 4)}".rstrip(". ") + suffix
+
+
+def _plain(text: str, longest: int) -> str:
+    text = unicodedata.normalize("NFC", safe_line(text, 4 * longest))
+    text = " ".join(_FORBIDDEN.sub(" ", text).split())[:longest]
+    while len(text.encode("utf-8", errors="replace")) > 2 * longest:
+        text = text[:-1]
+    return text
 
 
 def free_path(folder: Path, title: str, suffix: str) -> Path:
@@ -32,7 +36,7 @@ def free_path(folder: Path, title: str, suffix: str) -> Path:
     number = 1
     while path.exists() or path.is_symlink():
         number += 1
-        path = folder / file_name(title, suffix, f" {number}")
+        path = folder / file_name(title, suffix, str(number))
     return path
 
 
@@ -41,6 +45,6 @@ def names_for(titles: Mapping[str, str], suffix: str) -> dict[str, str]:
     plain = {id_: file_name(title, suffix) for id_, title in titles.items()}
     counts = Counter(name.casefold() for name in plain.values())
     return {
-        id_: name if counts[name.casefold()] == 1 else file_name(titles[id_], suffix, f" {id_}")
+        id_: name if counts[name.casefold()] == 1 else file_name(titles[id_], suffix, id_)
         for id_, name in plain.items()
     }

@@ -13,7 +13,7 @@ from qwenchat.chat.messages import Message, Part, Role, Status
 from qwenchat.chat.provenance import Provenance
 from qwenchat.chat.text import safe_json
 from qwenchat.chat.timeline import Tick
-from qwenchat.library import encoding
+from qwenchat.library import encoding, timeline
 from qwenchat.library.bin import nearest, without
 from qwenchat.library.conversation import Conversation, as_date
 from qwenchat.library.exchange.found import Found, Unreadable
@@ -23,9 +23,6 @@ FORMAT, VERSION = "qwenchat", 1
 KINDS = ("text", "reasoning", "tool_call", "tool_result")
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _TITLE = 200
-_LONGEST_MS = 10**12
-_LARGEST = 2**53
-"""Numbers up to here mean the same to every reader of JSON."""
 
 Timelines = Mapping[str, tuple[Tick, ...]]
 
@@ -210,13 +207,10 @@ def _provenance(given: Any, where: str, problems: list[str]) -> Provenance | Non
 def _ticks(given: Any, where: str, problems: list[str]) -> tuple[Tick, ...]:
     """The timeline; none of it where a part makes no sense, since what follows hangs on it."""
     try:
-        entries = msgspec.convert(given, list[tuple[int, Channel, int]])
-        last = 0
-        for at_ms, _, characters in entries:
-            if not (last <= at_ms <= _LONGEST_MS and 0 <= characters <= _LARGEST):
-                raise ValueError("its times must go forwards, and its numbers of characters make sense")
-            last = at_ms
+        ticks = tuple(Tick(*entry) for entry in msgspec.convert(given, list[tuple[int, Channel, int]]))
+        if timeline.unpack(timeline.pack(ticks)) != ticks:
+            raise ValueError("its times do not go forwards")
     except ValueError as error:
         problems.append(f"{where}: its timeline was left out: {error}")
         return ()
-    return tuple(Tick(*entry) for entry in entries)
+    return ticks

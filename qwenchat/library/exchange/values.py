@@ -89,24 +89,12 @@ def _elements(scanner: Scanner) -> Iterator[Value]:
 
 def _object(scanner: Scanner, where: str) -> Iterator[Value]:
     """An object as a conversation, or the conversations that it holds as a list of that name."""
-    scanner.skip()
     members: list[bytes] = []
     size = 0
     wrong: Unreadable | None = None
     is_list = False
-    while (first := scanner.next_byte()) != b"}":
-        if not first:
-            raise CutOff
-        if first == b",":
-            scanner.skip()
-            continue
-        if first != b'"':
-            raise Unreadable("it is not JSON")
+    for name in _names(scanner):
         try:
-            name = scanner.value()
-            if scanner.next_byte() != b":":
-                raise Unreadable("it is not JSON")
-            scanner.skip()
             if decoded(name) == "conversations" and scanner.next_byte() == b"[" and not is_list:
                 _require_known(decoded(b"{" + b",".join(members) + b"}"))
                 is_list = True
@@ -119,15 +107,33 @@ def _object(scanner: Scanner, where: str) -> Iterator[Value]:
         size += len(name) + len(value)
         if size <= LARGEST:
             members.append(name + b":" + value)
-    scanner.skip()
-    if is_list:
-        return
     if size > LARGEST:
         wrong = Unreadable(f"it is larger than {LARGEST >> 20} MB")
+    if is_list:
+        return
     try:
         yield where, wrong or decoded(b"{" + b",".join(members) + b"}")
     except Unreadable as error:
         yield where, error
+
+
+def _names(scanner: Scanner) -> Iterator[bytes]:
+    """The names in an object; whoever asks takes the value before asking for the next."""
+    scanner.skip()
+    while (first := scanner.next_byte()) != b"}":
+        if not first:
+            raise CutOff
+        if first == b",":
+            scanner.skip()
+            continue
+        if first != b'"':
+            raise Unreadable("it is not JSON")
+        name = scanner.value()
+        if scanner.next_byte() != b":":
+            raise Unreadable("it is not JSON")
+        scanner.skip()
+        yield name
+    scanner.skip()
 
 
 def _require_known(head: Mapping[str, Any]) -> None:
