@@ -88,6 +88,6 @@ def test_a_reply_that_was_stopped_ends_where_it_was_stopped() -> None:
 
     moments = recorded(FakeEngine([Script("one two three four", hold_at=2)]), talk)
     assert texts(moments)["answer"] == "one two "
-    ended = moments[-1].what
-    assert isinstance(ended, ReplyEnded)
-    assert ended.message.status is Status.STOPPED
+    last = moments[-1].what
+    assert isinstance(last, ReplyEnded)
+    assert last.message.status is Status.STOPPED
