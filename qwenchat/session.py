@@ -266,5 +266,5 @@ class Session(Standing):
         if self._ahead_due and self.model is not None and self._turn is None:
             self._ahead_due = False
             # A thought that could be gone on from stays in the model's memory.
-            if self.path and not self.broken_off:
-                self._worker.send(ReadAhead(self.path, self._switch.on))
+            if (self.path or self._draft) and not self.broken_off:
+                self._worker.send(ReadAhead(self.path or self._system_message(), self._switch.on, self._draft))

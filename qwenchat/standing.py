@@ -55,6 +55,8 @@ class Standing:
         """How many turns were begun."""
         self._ahead_due = False
         """Whether there is something new that the model could read ahead."""
+        self._draft = ""
+        """The next message, as far as the model may read it."""
         self._closed = False
 
     @property

@@ -427,6 +427,21 @@ def test_the_model_reads_the_conversation_ahead_once_a_reply_has_ended() -> None
         assert [message.role for message in engine.ahead[-1].messages] == [Role.USER, Role.ASSISTANT]
 
 
+def test_the_model_reads_the_next_message_while_it_is_written() -> None:
+    engine = FakeEngine()
+    with chatting(engine, system="Be brief.") as session:
+        session.drafted("Hel")
+        until(session, lambda events: bool(engine.ahead))
+        assert [message.role for message in engine.ahead[-1].messages] == [Role.SYSTEM]
+        assert engine.ahead[-1].draft == "Hel"
+        session.send("Hello")
+        until(session, ended)
+        until(session, lambda events: engine.ahead[-1].draft == "")
+        session.drafted("Go")
+        until(session, lambda events: engine.ahead[-1].draft == "Go")
+        assert [message.role for message in engine.ahead[-1].messages] == [Role.SYSTEM, Role.USER, Role.ASSISTANT]
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Send, stop, hurry, leave, resume, retry, edit and load in any order: no dead-lock, and nothing said is lost.
 

@@ -44,6 +44,11 @@ class TestWriting:
             await it.sees("Paris is the capital of France.")
             assert "waiting for the model" not in it.screen
 
+    async def test_the_model_reads_what_is_written_before_it_is_sent(self):
+        async with chat() as it:
+            await it.press("h", "i")
+            await it.until(lambda: it.engine.ahead and it.engine.ahead[-1].draft == "hi", "the draft read ahead")
+
     async def test_the_composer_takes_text_while_the_model_answers(self):
         async with chat(Script(WORDS, hold_at=3)) as it:
             await it.send("Go")

@@ -11,6 +11,10 @@ SAVED_AFTER_S = 0.3
 """How long what was written may be in memory alone, however fast the writing goes on."""
 
 
+RESTS_AFTER_S = 0.6
+"""How long nobody must have written for the draft to be at rest."""
+
+
 class Drafts:
     """Saves the draft and brings it back; `say` is told what went wrong, or "" when it works again.
 
@@ -24,11 +28,21 @@ class Drafts:
         self._place: str | None = None
         self._saved = ""
         self._unsaved_since: float | None = None
+        self._changed_at: float | None = None
+        """When something was written last; None once the draft was told to be at rest."""
 
     def changed(self) -> None:
         """Something was written; it is saved a moment later."""
+        self._changed_at = time.monotonic()
         if self._unsaved_since is None:
-            self._unsaved_since = time.monotonic()
+            self._unsaved_since = self._changed_at
+
+    def comes_to_rest(self) -> bool:
+        """Whether the writing has paused; says so once for each pause."""
+        rests = self._changed_at is not None and time.monotonic() - self._changed_at >= RESTS_AFTER_S
+        if rests:
+            self._changed_at = None
+        return rests
 
     def keep_if_due(self) -> None:
         """Save the draft if it has not been for a while; called often."""

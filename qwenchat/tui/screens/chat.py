@@ -119,6 +119,9 @@ class ChatScreen(Screen[None]):
         self.feed.draw()
         self._composer.hint(self.feed.hint())
         self._drafts.keep_if_due()
+        if self._drafts.comes_to_rest() and self._branches.editing is None:
+            text = self._composer.text
+            self.session.drafted("" if command_of(text) else text)
 
     # From the user
 
