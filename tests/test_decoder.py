@@ -20,6 +20,7 @@ from qwenchat.chat.errors import ModelUnsupported
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.kvcache import KVCache
 from qwenchat.engine.local.loader import LoadedModel, load
 
 VOCAB, WINDOW = 200, 256
@@ -203,3 +204,13 @@ def test_weights_that_the_decoder_would_ignore_are_refused(
     with pytest.raises(ModelUnsupported, match="bias") as caught:
         loaded(folder, tmp_path)
     assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("tokens", [1, 512, 513, 2049, 5000, 20_000, 32_768])
+def test_a_cache_takes_little_more_memory_than_its_tokens_need(tokens: int) -> None:
+    cache = KVCache(1, 1, 1, 32_768, torch.float32, "cpu")
+    cache.reserve(tokens)
+    room = cache.keys.shape[2]
+    assert tokens <= room <= min(max(512, 1.25 * tokens + 512), 32_768)
+    assert not cache.keys.any()
+    assert not cache.values.any()
