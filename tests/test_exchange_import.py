@@ -385,6 +385,30 @@ def test_a_conversation_that_is_too_large_is_skipped_unread(monkeypatch: pytest.
     assert [type(found).__name__ for found in found_in([right, large, right])] == ["Found", "Unusable", "Found"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"messages": [' + "1," * 1_100_000 + '1], "leaf": null, "draft": ""}',
+        '{"mapping": {' + ",".join(f'"{at}": 1' for at in range(1_100_000)) + "}}",
+        '{"messages": [{"role": "user", "parts": [' + "1," * 200_000 + "1]}]}",
+        '{"messages": [' + '{"role": "user", "parent": "x", "parts": []},' * 5_000 + "1]}",
+    ],
+    ids=["messages", "nodes", "parts", "problems"],
+)
+def test_very_many_mistakes_take_bounded_memory(value: str) -> None:
+    found, right = found_in(f'[{value}, {{"messages": [{{"role": "user", "content": "q"}}]}}]')
+    assert isinstance(right, Found)
+    assert isinstance(found, Unusable) or len(found.problems) <= 1002
+
+
+def test_very_many_small_values_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanner, "MOST", 1000)
+    bomb, right = found_in('[{"messages": [' + "[]," * 1000 + '1]}, {"messages": [{"role": "user", "content": "q"}]}]')
+    assert isinstance(bomb, Unusable)
+    assert "values" in bomb.why
+    assert isinstance(right, Found)
+
+
 def test_a_file_that_breaks_off_gives_what_came_before() -> None:
     data = CHATGPT.read_bytes()[:-200]
     first, cut = found_in(data)

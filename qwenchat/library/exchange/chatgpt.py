@@ -9,7 +9,7 @@ from qwenchat.chat.provenance import FinishReason
 from qwenchat.library.exchange import foreign
 from qwenchat.library.exchange.chatgpt_content import parts_of, thoughts_of
 from qwenchat.library.exchange.foreign import ROLES, date_of, list_of, object_of, seconds_of, text_of
-from qwenchat.library.exchange.found import Found, Unreadable
+from qwenchat.library.exchange.found import Found, Problems, Unreadable
 from qwenchat.library.exchange.mend import Node, derived_id, tree_of
 
 _UNSEEN = ("model_editable_context", "user_editable_context")
@@ -31,10 +31,9 @@ def conversation_of(value: Mapping[str, Any], now: float) -> Found:
     """The conversation; where dates are missing it is of `now`. Raises Unreadable when nothing in it is for reading."""
     created = date_of(value.get("create_time"), now)
     reader = _Reader(object_of(value["mapping"]), created)
-    tree = tree_of(reader.nodes())
-    problems = (*reader.problems, *tree.problems)
+    tree = tree_of(reader.nodes(), reader.problems)
     if not tree.messages:
-        raise Unreadable(problems[0] if problems else "it holds no messages")
+        raise Unreadable(reader.problems.first("it holds no messages"))
     leaf = value.get("current_node")
     conversation = foreign.conversation_of(
         f"chatgpt {text_of(value.get('conversation_id') or value.get('id'))}",
@@ -44,7 +43,8 @@ def conversation_of(value: Mapping[str, Any], now: float) -> Found:
         (created, date_of(value.get("update_time"), created)),
     )
     starred = value.get("is_starred") is True or date_of(value.get("pinned_time"), 0.0) > 0
-    return Found(replace(conversation, pinned=starred, archived=value.get("is_archived") is True), problems=problems)
+    conversation = replace(conversation, pinned=starred, archived=value.get("is_archived") is True)
+    return Found(conversation, problems=reader.problems.all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class _Reader:
     """
 
     def __init__(self, mapping: Mapping[str, Any], created: float) -> None:
-        self.problems: list[str] = []
+        self.problems = Problems()
         self._mapping = {id_: object_of(node) for id_, node in mapping.items()}
         self._start = _Way(created)
         self._ways: dict[str, _Way] = {}
@@ -115,7 +115,7 @@ class _Reader:
         kind = text_of(content.get("content_type"))
         role = ROLES.get(text_of(object_of(message.get("author")).get("role")))
         if role is None:
-            self.problems.append(f"{where}: its author is none of {', '.join(ROLES)}")
+            self.problems.add(f"{where}: its author is none of {', '.join(ROLES)}")
             return None
         way = self._ways[id_] = replace(way, time=date_of(message.get("create_time"), way.time))
         if kind in ("thoughts", "reasoning_recap"):

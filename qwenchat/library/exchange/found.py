@@ -27,6 +27,31 @@ class Unusable:
     why: str
 
 
+class Problems:
+    """What is wrong with a conversation: the first of it in words, the rest counted."""
+
+    _TOLD = 1000
+
+    def __init__(self) -> None:
+        self._told: list[str] = []
+        self._more = 0
+
+    def add(self, what: str) -> None:
+        """Take in a sentence."""
+        if len(self._told) < self._TOLD:
+            self._told.append(what)
+        else:
+            self._more += 1
+
+    def all(self) -> tuple[str, ...]:
+        """The sentences."""
+        return (*self._told, f"{self._more:,} more like these") if self._more else tuple(self._told)
+
+    def first(self, default: str = "") -> str:
+        """The first sentence, or `default`."""
+        return self._told[0] if self._told else default
+
+
 class Unreadable(Exception):
     """A value that is not what it should be; raised and caught inside this package."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from qwenchat.chat.messages import Message
-from qwenchat.library.exchange.found import shown
+from qwenchat.library.exchange.found import Problems, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Messages, each after the one it answers, and what had to be mended."""
+    """Messages, each after the one it answers."""
 
     messages: tuple[Message, ...]
     places: dict[str, str | None]
     """For each node, the message that stands there or nearest above."""
-    problems: tuple[str, ...]
 
 
 def derived_id(*of: str) -> str:
@@ -38,13 +37,15 @@ def derived_id(*of: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def tree_of(nodes: Sequence[Node]) -> Tree:
-    """The messages of `nodes`, each below its nearest ancestor that has one; in the order given where that can be."""
-    problems: list[str] = []
+def tree_of(nodes: Sequence[Node], problems: Problems) -> Tree:
+    """The messages of `nodes`, each below its nearest ancestor that has one; in the order given where that can be.
+
+    What has to be mended is added to `problems`.
+    """
     known: dict[str, Node] = {}
     for node in nodes:
         if node.id in known:
-            problems.append(f"{node.where}: its id {shown(node.id)} is used before")
+            problems.add(f"{node.where}: its id {shown(node.id)} is used before")
             node = replace(node, id=_free(node, known))
             if node.message is not None:
                 node = replace(node, message=replace(node.message, id=node.id))
@@ -58,7 +59,7 @@ def tree_of(nodes: Sequence[Node]) -> Tree:
         if node.message is not None:
             message, parent = node.message, above[id_]
             messages.append(message if message.parent == parent else replace(message, parent=parent))
-    return Tree(tuple(messages), places, tuple(problems))
+    return Tree(tuple(messages), places)
 
 
 def _free(node: Node, known: dict[str, Node]) -> str:
@@ -68,14 +69,14 @@ def _free(node: Node, known: dict[str, Node]) -> str:
     return id_
 
 
-def _parent(node: Node, known: dict[str, Node], problems: list[str]) -> str | None:
+def _parent(node: Node, known: dict[str, Node], problems: Problems) -> str | None:
     if node.parent is None or node.parent in known:
         return node.parent
-    problems.append(f"{node.where}: what it answers, {shown(node.parent)}, is missing")
+    problems.add(f"{node.where}: what it answers, {shown(node.parent)}, is missing")
     return None
 
 
-def _places(known: dict[str, Node], parents: dict[str, str | None], problems: list[str]) -> dict[str, str | None]:
+def _places(known: dict[str, Node], parents: dict[str, str | None], problems: Problems) -> dict[str, str | None]:
     places: dict[str, str | None] = {id_: id_ for id_, node in known.items() if node.message is not None}
     for start in known:
         passed: dict[str, None] = {}
@@ -84,13 +85,13 @@ def _places(known: dict[str, Node], parents: dict[str, str | None], problems: li
             passed[at] = None
             at = parents[at]
         if at in passed:
-            problems.append(f"{known[at or start].where}: it answers itself, by way of others")
+            problems.add(f"{known[at or start].where}: it answers itself, by way of others")
         end = None if at is None or at in passed else places[at]
         places |= dict.fromkeys(passed, end)
     return places
 
 
-def _in_order(above: dict[str, str | None], known: dict[str, Node], problems: list[str]) -> list[str]:
+def _in_order(above: dict[str, str | None], known: dict[str, Node], problems: Problems) -> list[str]:
     """Every message after the one above it; what goes round in a circle is cut above the first of it in the file."""
     done: dict[str, None] = {}
     for start in list(above):
@@ -98,7 +99,7 @@ def _in_order(above: dict[str, str | None], known: dict[str, Node], problems: li
         at: str | None = start
         while at is not None and at not in done:
             if at in chain:
-                problems.append(f"{known[at].where}: it answers itself, by way of others")
+                problems.add(f"{known[at].where}: it answers itself, by way of others")
                 above[at], at, chain = None, start, {}
                 continue
             chain[at] = None

@@ -19,7 +19,7 @@ from qwenchat.chat.splitter import Said, TagSplitter
 from qwenchat.chat.text import safe_json, safe_line
 from qwenchat.library.exchange import foreign
 from qwenchat.library.exchange.foreign import ROLES, date_of, list_of, object_of, text_of
-from qwenchat.library.exchange.found import Found, Unreadable, shown
+from qwenchat.library.exchange.found import Found, Problems, Unreadable, shown
 from qwenchat.library.exchange.mend import derived_id
 
 _TEXTS = ("text", "refusal", "content")
@@ -61,7 +61,7 @@ def _entries(message: Message, thoughts: bool) -> Iterator[dict[str, Any]]:
 
 def conversation_of(value: Mapping[str, Any], now: float) -> Found:
     """The conversation; without a date it is of `now`. Raises Unreadable when none of it is a message."""
-    problems: list[str] = []
+    problems = Problems()
     created = date_of(value.get("created") or value.get("create_time"), now)
     model = text_of(value.get("model"))
     messages: list[Message] = []
@@ -70,11 +70,11 @@ def conversation_of(value: Mapping[str, Any], now: float) -> Found:
             parent = messages[-1].id if messages else None
             messages.append(_message(entry, f"message {number}", parent, created, model))
         except Unreadable as error:
-            problems.append(f"message {number}: {error}")
+            problems.add(f"message {number}: {error}")
     if not messages:
-        raise Unreadable(problems[0] if problems else "it holds no messages")
+        raise Unreadable(problems.first("it holds no messages"))
     conversation = foreign.conversation_of("openai", value.get("title"), messages, None, (created, created))
-    return Found(conversation, problems=tuple(problems))
+    return Found(conversation, problems=problems.all())
 
 
 def _message(entry: Any, id_: str, parent: str | None, created: float, model: str) -> Message:

@@ -16,13 +16,14 @@ from qwenchat.chat.timeline import Tick
 from qwenchat.library import encoding, timeline
 from qwenchat.library.bin import nearest, without
 from qwenchat.library.conversation import Conversation, as_date
-from qwenchat.library.exchange.found import Found, Unreadable
+from qwenchat.library.exchange.found import Found, Problems, Unreadable
 from qwenchat.library.exchange.mend import Node, derived_id, tree_of
 
 FORMAT, VERSION = "qwenchat", 1
 KINDS = ("text", "reasoning", "tool_call", "tool_result")
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _TITLE = 200
+_MOST_PARTS = 100_000
 
 Timelines = Mapping[str, tuple[Tick, ...]]
 
@@ -108,7 +109,7 @@ def is_own(value: Mapping[str, Any]) -> bool:
 
 def conversation_of(value: Mapping[str, Any]) -> Found:
     """The conversation of `record_of`, as much of it as makes sense; raises Unreadable when nothing does."""
-    problems: list[str] = []
+    problems = Problems()
     head = _head(value, problems)
     entries = value.get("messages")
     if not isinstance(entries, list):
@@ -121,9 +122,9 @@ def conversation_of(value: Mapping[str, Any]) -> Found:
         nodes.append(node)
         if ticks:
             timelines[node.id] = ticks
-    tree = tree_of(nodes)
+    tree = tree_of(nodes, problems)
     if entries and not tree.messages:
-        raise Unreadable(f"none of its messages can be read; {problems[0]}")
+        raise Unreadable(f"none of its messages can be read; {problems.first()}")
     conversation = Conversation(
         _id(head.id) or derived_id("own", msgspec.json.encode(head).decode(), *(m.text for m in tree.messages)),
         head.title[:_TITLE],
@@ -135,10 +136,10 @@ def conversation_of(value: Mapping[str, Any]) -> Found:
         head.pinned,
         head.archived,
     )
-    return Found(conversation, timelines, (*problems, *tree.problems))
+    return Found(conversation, timelines, problems.all())
 
 
-def _head(value: Mapping[str, Any], problems: list[str]) -> _Head:
+def _head(value: Mapping[str, Any], problems: Problems) -> _Head:
     """What is beside the messages; what makes no sense there keeps its default."""
     head = _Head()
     for name in _Head.__dataclass_fields__:
@@ -146,16 +147,16 @@ def _head(value: Mapping[str, Any], problems: list[str]) -> _Head:
             try:
                 head = msgspec.convert({**msgspec.to_builtins(head), name: value[name]}, _Head)
             except msgspec.ValidationError as error:
-                problems.append(str(error))
+                problems.add(str(error))
     return head
 
 
-def _node(entry: Any, where: str, problems: list[str]) -> tuple[Node, tuple[Tick, ...]]:
+def _node(entry: Any, where: str, problems: Problems) -> tuple[Node, tuple[Tick, ...]]:
     """The place of a message in the tree, and when its pieces came; without the message where it makes no sense."""
     try:
         read = msgspec.convert(entry, _Entry)
     except msgspec.ValidationError as error:
-        problems.append(f"{where}: {error}")
+        problems.add(f"{where}: {error}")
         lost = entry if isinstance(entry, dict) else {}
         id_, parent = lost.get("id"), lost.get("parent")
         id_ = _id(id_) if isinstance(id_, str) else ""
@@ -181,36 +182,38 @@ def _id(given: str) -> str:
     return given if not given or _ID.fullmatch(given) else derived_id(given)
 
 
-def _parts(entries: list[Any], where: str, problems: list[str]) -> Iterator[Part]:
-    for number, entry in enumerate(entries, 1):
+def _parts(entries: list[Any], where: str, problems: Problems) -> Iterator[Part]:
+    if len(entries) > _MOST_PARTS:
+        problems.add(f"{where}: only the first {_MOST_PARTS:,} of its parts were read")
+    for number, entry in enumerate(entries[:_MOST_PARTS], 1):
         try:
             read = encoding.unpack_parts(msgspec.json.encode([entry]))
         except (ValueError, TypeError, AttributeError) as error:
-            problems.append(f"{where}, part {number}: {error}")
+            problems.add(f"{where}, part {number}: {error}")
             continue
         if not read:
-            problems.append(f"{where}, part {number}: its kind is none of {', '.join(KINDS)}")
+            problems.add(f"{where}, part {number}: its kind is none of {', '.join(KINDS)}")
         yield from read
 
 
-def _provenance(given: Any, where: str, problems: list[str]) -> Provenance | None:
+def _provenance(given: Any, where: str, problems: Problems) -> Provenance | None:
     if given is None:
         return None
     try:
         packed = msgspec.json.encode(msgspec.convert(given, Provenance))
         return encoding.unpack_provenance(packed)
     except (ValueError, ConfigInvalid) as error:
-        problems.append(f"{where}: how it was made was left out: {error}")
+        problems.add(f"{where}: how it was made was left out: {error}")
         return None
 
 
-def _ticks(given: Any, where: str, problems: list[str]) -> tuple[Tick, ...]:
+def _ticks(given: Any, where: str, problems: Problems) -> tuple[Tick, ...]:
     """The timeline; none of it where a part makes no sense, since what follows hangs on it."""
     try:
         ticks = tuple(Tick(*entry) for entry in msgspec.convert(given, list[tuple[int, Channel, int]]))
         if timeline.unpack(timeline.pack(ticks)) != ticks:
             raise ValueError("its times do not go forwards")
     except ValueError as error:
-        problems.append(f"{where}: its timeline was left out: {error}")
+        problems.add(f"{where}: its timeline was left out: {error}")
         return ()
     return ticks

@@ -16,6 +16,7 @@ from qwenchat.library.exchange.scanner import Scanner
 from qwenchat.library.exchange.stream import Joined
 from qwenchat.library.exchange.values import by_line, is_lines, values
 
+_MOST_MESSAGES = 1_000_000
 _START = 2**20
 """How far into a file is looked for what kind it is."""
 
@@ -51,6 +52,9 @@ def _conversation(value: Any, now: float) -> Found:
         raise value
     if not isinstance(value, dict):
         raise Unreadable("it is no object")
+    for name in ("mapping", "messages"):
+        if isinstance(value.get(name), dict | list) and len(value[name]) > _MOST_MESSAGES:
+            raise Unreadable(f"it has more than {_MOST_MESSAGES:,} messages")
     if own.is_own(value):
         return own.conversation_of(value)
     if chatgpt.is_chatgpt(value):

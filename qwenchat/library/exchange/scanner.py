@@ -11,6 +11,8 @@ LARGEST = 256 * 2**20
 """Bytes of the largest value that is read; what is larger is skipped."""
 DEEPEST = 100
 """How far values may be nested."""
+MOST = 32_000_000
+"""How many values may be inside one: small ones take twenty times the memory that they take in the file."""
 _CHUNK = 2**20
 
 _SPACE = re.compile(rb"[ \t\r\n]*+")
@@ -72,7 +74,10 @@ class Scanner:
             raise Unreadable(f"it is larger than {LARGEST >> 20} MB")
         if extent.deepest > DEEPEST:
             raise Unreadable(f"it is nested more than {DEEPEST} deep")
-        return b"".join(pieces)
+        data = b"".join(pieces)
+        if sum(map(data.count, (b",", b"[", b"{"))) > MOST:
+            raise Unreadable(f"it holds more than {MOST:,} values")
+        return data
 
     def _read(self) -> bool:
         self._chunk, self._at = self._file.read(_CHUNK), 0
