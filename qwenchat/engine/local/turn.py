@@ -149,7 +149,7 @@ class Turn:
             yield from self._events(self._splitter.text(rest))
         else:
             if rest.endswith(INCOMPLETE):
-                rest = rest.rstrip(INCOMPLETE).rstrip(" ")  # a space may be one token with what follows it
+                rest = rest.removesuffix(INCOMPLETE).rstrip(" ")  # a space may be one token with what follows it
             yield from self._events(self._splitter.text(rest))
             yield from self._events(self._splitter.broken_off())
 
