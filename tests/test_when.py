@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 import pytest
 
-from qwenchat.tui.when import age, day, heading
+from qwenchat.tui.when import age, day, period
 
 WEDNESDAY = date(2025, 9, 17)
 
@@ -24,13 +24,17 @@ WEDNESDAY = date(2025, 9, 17)
     ],
 )
 def test_a_conversation_stands_below_the_heading_of_its_day(when: datetime, said: str) -> None:
-    assert heading(when.timestamp(), WEDNESDAY) == said
+    found = period(when.timestamp(), WEDNESDAY)
+    assert found.name == said
+    assert found.since <= when.timestamp()
+    assert period(found.since, WEDNESDAY) == found
+    assert period(found.since - 1, WEDNESDAY).name != said
 
 
 def test_on_a_monday_the_day_before_is_yesterday_and_the_week_is_new() -> None:
     monday = date(2025, 9, 15)
-    assert heading(datetime(2025, 9, 14, 12).timestamp(), monday) == "Yesterday"
-    assert heading(datetime(2025, 9, 13, 12).timestamp(), monday) == "September"
+    assert period(datetime(2025, 9, 14, 12).timestamp(), monday).name == "Yesterday"
+    assert period(datetime(2025, 9, 13, 12).timestamp(), monday).name == "September"
 
 
 @pytest.mark.parametrize(
@@ -52,6 +56,6 @@ def test_what_is_older_than_a_week_has_a_date() -> None:
 @pytest.mark.parametrize("when", [math.nan, math.inf, -math.inf, 1e30, -1e30])
 def test_a_time_that_makes_no_sense_is_none(when: float) -> None:
     now = datetime(2025, 9, 17, 12).timestamp()
-    assert heading(when, WEDNESDAY) == "Undated"
+    assert period(when, WEDNESDAY).name == "Undated"
     assert day(when, now) == ""
     assert age(when, now) in ("", "just now")

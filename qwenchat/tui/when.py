@@ -1,6 +1,8 @@
 """Times for people: how long ago, and under which heading of a list."""
 
-from datetime import date, datetime, timedelta
+import math
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 
 
 def age(then: float, now: float) -> str:
@@ -23,18 +25,32 @@ def day(then: float, now: float) -> str:
     return f"{local.day} {local:%b}" if local.year == this_year else f"{local.day} {local:%b} {local.year}"
 
 
-def heading(then: float, today: date) -> str:
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A heading of a list, and the time from which on it holds, in Unix seconds."""
+
+    name: str
+    since: float
+
+
+def period(then: float, today: date) -> Period:
     """Today, Yesterday, This week, else the month; `Undated` for no time at all."""
     local = _local(then)
     if local is None:
-        return "Undated"
-    if local >= today:
-        return "Today"
-    if local == today - timedelta(days=1):
-        return "Yesterday"
-    if local >= today - timedelta(days=today.weekday()):
-        return "This week"
-    return f"{local:%B}" if local.year == today.year else f"{local:%B} {local.year}"
+        return Period("Undated", -math.inf)
+    monday = today - timedelta(days=today.weekday())
+    for name, start in (("Today", today), ("Yesterday", today - timedelta(days=1)), ("This week", monday)):
+        if local >= start:
+            return Period(name, _start(start))
+    name = f"{local:%B}" if local.year == today.year else f"{local:%B} {local.year}"
+    return Period(name, _start(local.replace(day=1)))
+
+
+def _start(day: date) -> float:
+    try:
+        return datetime.combine(day, time()).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return -math.inf
 
 
 def _local(then: float) -> date | None:

@@ -1,5 +1,6 @@
 """The saved conversations: found, opened, kept at hand, put away, renamed and deleted."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -19,14 +20,14 @@ from textual.widgets import Input, Static
 from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.library.library import Library, Summary
-from qwenchat.tui.when import age, heading
+from qwenchat.tui.when import age, period
 from qwenchat.tui.widgets.line import Line
 from qwenchat.tui.widgets.long_list import Heading, LongList, Row
 
-PAGE = 1000
-"""How many conversations are read from the library at a time."""
-PAUSE_S = 0.02
-"""Between two of these, so that keys are heard meanwhile."""
+FIRST, PAGE = 100, 1000
+"""How many conversations are read from the library before the list is drawn, and at a time afterwards."""
+PAUSE_S = 0.03
+"""Before each of these, so that keys are heard meanwhile."""
 GUTTER = 2
 """The columns before a title, where the open conversation has its mark."""
 HINTS = "Enter opens   / finds   r renames\np pins   a archives   d deletes"
@@ -225,8 +226,12 @@ class Sidebar(Vertical):
         if self._try(lambda: self._library.undelete(deleted.summary.id)):
             self._deleted.pop()
             self._close_fields()
-            self._archived = deleted.summary.archived
-            self._load(deleted.summary.id)
+            if deleted.summary.archived == self._archived:
+                self._summaries[deleted.summary.id] = deleted.summary
+                self._relist(deleted.summary.id)
+            else:
+                self._archived = not self._archived
+                self._load(deleted.summary.id)
             self.post_message(self.Restored(deleted.summary.id, deleted.was_open))
 
     def action_rename(self) -> None:
@@ -320,13 +325,14 @@ class Sidebar(Vertical):
 
     def _load_page(self) -> None:
         before = len(self._summaries)
+        limit = PAGE if before else FIRST
         try:
-            page = self._library.conversations(PAGE, before, archived=self._archived)
+            page = self._library.conversations(limit, before, archived=self._archived)
         except LibraryError as error:
             self._tell(str(error))
             return
         self._summaries.update((summary.id, summary) for summary in page)
-        if len(self._summaries) > before and len(page) == PAGE:
+        if len(self._summaries) > before and len(page) == limit:
             self._more = self.set_timer(PAUSE_S, self._load_next)
 
     def _load_next(self) -> None:
@@ -368,10 +374,16 @@ def _grouped(summaries: Iterable[Summary], current: str | None) -> Iterator[Row]
     """The rows of the conversations below the headings of their days."""
     now = time.time()
     today = datetime.fromtimestamp(now).date()
-    latest = None
+    group, since = "", math.inf
     for summary in summaries:
-        group = "Pinned" if summary.pinned else heading(summary.updated, today)
-        if group != latest:
-            yield Heading(group, first=latest is None)
-            latest = group
+        if summary.pinned:
+            named = "Pinned"
+        elif since <= summary.updated < math.inf:
+            named = group
+        else:
+            found = period(summary.updated, today)
+            named, since = found.name, found.since
+        if named != group:
+            yield Heading(named, first=not group)
+            group = named
         yield ConversationRow(summary, now, summary.id == current)
