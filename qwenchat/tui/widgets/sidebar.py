@@ -1,10 +1,7 @@
 """The saved conversations: found, opened, kept at hand, put away, renamed and deleted."""
 
-import math
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import ClassVar
 
 from textual import on
@@ -20,57 +17,21 @@ from textual.widgets import Input, Static
 from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.library.library import Library, Summary
-from qwenchat.tui.when import age, period
+from qwenchat.tui.widgets.conversation_row import GUTTER, ConversationRow, grouped, title_of
 from qwenchat.tui.widgets.line import Line
-from qwenchat.tui.widgets.long_list import Heading, LongList, Row
+from qwenchat.tui.widgets.long_list import LongList
 
 FIRST, PAGE = 100, 1000
 """How many conversations are read from the library before the list is drawn, and at a time afterwards."""
 PAUSE_S = 0.03
 """Before each of these, so that keys are heard meanwhile."""
-GUTTER = 2
-"""The columns before a title, where the open conversation has its mark."""
 HINTS = "Enter opens   / finds   r renames\np pins   a archives   d deletes"
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationRow:
-    """A conversation in the list: its title, and a line about it."""
-
-    summary: Summary
-    now: float
-    is_open: bool
-
-    @property
-    def key(self) -> str:
-        """The conversation's id."""
-        return self.summary.id
-
-    @property
-    def height(self) -> int:
-        """Two lines."""
-        return 2
-
-    def line(self, number: int, width: int) -> Content:
-        """The title, or the line about it."""
-        if number == 0:
-            mark = ("● ", "$primary") if self.is_open else " " * GUTTER
-            return Content.assemble(mark, (title_of(self.summary), "bold" if self.is_open else ""))
-        count = f"{self.summary.messages:,} message{'s' * (self.summary.messages != 1)}"
-        model = safe_line(self.summary.model.rpartition("/")[2], 60)
-        about = " · ".join(text for text in (age(self.summary.updated, self.now), count, model) if text)
-        return Content.assemble(" " * GUTTER, (about, "$foreground 60%"))
 
 
 @dataclass(frozen=True, slots=True)
 class _Deleted:
     summary: Summary
     was_open: bool
-
-
-def title_of(summary: Summary) -> str:
-    """A conversation's title, safe to be shown."""
-    return safe_line(summary.title) or "Untitled"
 
 
 class Sidebar(Vertical):
@@ -346,7 +307,7 @@ class Sidebar(Vertical):
 
     def _relist(self, highlight: str | None = None) -> None:
         """Show what is to be seen of the conversations; the highlight goes to that one or stays where it is."""
-        rows = list(_grouped(self._found(), self._current))
+        rows = list(grouped(self._found(), self._current))
         at = next((number for number, row in enumerate(rows) if highlight and row.key == highlight), None)
         nothing = "Nothing archived" if self._archived else "Nothing saved yet"
         empty = "No such title" if self._summaries else nothing
@@ -368,22 +329,3 @@ class Sidebar(Vertical):
 
     def _tell(self, text: str) -> None:
         self.notify(safe(text), markup=False)
-
-
-def _grouped(summaries: Iterable[Summary], current: str | None) -> Iterator[Row]:
-    """The rows of the conversations below the headings of their days."""
-    now = time.time()
-    today = datetime.fromtimestamp(now).date()
-    group, since = "", math.inf
-    for summary in summaries:
-        if summary.pinned:
-            named = "Pinned"
-        elif since <= summary.updated < math.inf:
-            named = group
-        else:
-            found = period(summary.updated, today)
-            named, since = found.name, found.since
-        if named != group:
-            yield Heading(named, first=not group)
-            group = named
-        yield ConversationRow(summary, now, summary.id == current)

@@ -1,0 +1,70 @@
+"""A conversation in the list, below the heading of its day."""
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from textual.content import Content
+
+from qwenchat.chat.text import safe_line
+from qwenchat.library.library import Summary
+from qwenchat.tui.when import age, period
+from qwenchat.tui.widgets.long_list import Heading, Row
+
+GUTTER = 2
+"""The columns before a title, where the open conversation has its mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRow:
+    """A conversation in the list: its title, and a line about it."""
+
+    summary: Summary
+    now: float
+    is_open: bool
+
+    @property
+    def key(self) -> str:
+        """The conversation's id."""
+        return self.summary.id
+
+    @property
+    def height(self) -> int:
+        """Two lines."""
+        return 2
+
+    def line(self, number: int, width: int) -> Content:
+        """The title, or the line about it."""
+        if number == 0:
+            mark = ("● ", "$primary") if self.is_open else " " * GUTTER
+            return Content.assemble(mark, (title_of(self.summary), "bold" if self.is_open else ""))
+        count = f"{self.summary.messages:,} message{'s' * (self.summary.messages != 1)}"
+        model = safe_line(self.summary.model.rpartition("/")[2], 60)
+        about = " · ".join(text for text in (age(self.summary.updated, self.now), count, model) if text)
+        return Content.assemble(" " * GUTTER, (about, "$foreground 60%"))
+
+
+def title_of(summary: Summary) -> str:
+    """A conversation's title, safe to be shown."""
+    return safe_line(summary.title) or "Untitled"
+
+
+def grouped(summaries: Iterable[Summary], current: str | None) -> Iterator[Row]:
+    """The rows of the conversations below the headings of their days."""
+    now = time.time()
+    today = datetime.fromtimestamp(now).date()
+    group, since = "", math.inf
+    for summary in summaries:
+        if summary.pinned:
+            named = "Pinned"
+        elif since <= summary.updated < math.inf:
+            named = group
+        else:
+            found = period(summary.updated, today)
+            named, since = found.name, found.since
+        if named != group:
+            yield Heading(named, first=not group)
+            group = named
+        yield ConversationRow(summary, now, summary.id == current)
