@@ -83,13 +83,16 @@ class Bin:
                 self._connection.execute(
                     "update messages set parent = ? where id = ?", (nearest(parent, parents, gone), id_)
                 )
-        leaf = self._connection.execute("select leaf from conversations where id = ?", (conversation,)).fetchone()
-        if leaf and leaf[0] in gone:
-            left = nearest(leaf[0], parents, gone)
-            self._connection.execute("update conversations set leaf = ? where id = ?", (left, conversation))
         for id_ in gone & parents.keys():
             self._unsearch("id", id_)
             self._connection.execute("delete from messages where id = ?", (id_,))
+        row = self._connection.execute("select leaf from conversations where id = ?", (conversation,)).fetchone()
+        if row and row[0] in gone:
+            self._connection.execute(
+                "update conversations set leaf = coalesce(?1,"
+                " (select id from messages where conversation = ?2 order by number desc limit 1)) where id = ?2",
+                (nearest(row[0], parents, gone), conversation),
+            )
         self._connection.execute(
             "delete from conversations where id = ?1 and not exists (select 1 from messages where conversation = ?1)"
             " and not exists (select 1 from drafts where conversation = ?1 and text != '')",
