@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -222,6 +222,11 @@ PIECES = [
 
 @settings(deadline=None, max_examples=400)
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+@example("```py\ncut off")
+@example("- a list\n  ```")
+@example("setext\n- \n  ```")
+@example("- +```\nlazy\n  ```")
+@example("<div>\n```\n")
 def test_no_text_swallows_what_comes_after_it(text: str) -> None:
     tokens = MarkdownIt("commonmark").parse(f"{contained(text)}\n\n## After\n\n{fenced(text)}\n\n## End\n")
     headings = [tokens[at + 1].content for at, t in enumerate(tokens) if t.type == "heading_open" and t.level == 0]

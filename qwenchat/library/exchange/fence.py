@@ -1,6 +1,7 @@
 """Markdown that stays within its bounds: fences around code, and texts that swallow nothing that comes after them."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _BACKTICKS = re.compile("`+")
@@ -23,6 +24,7 @@ def fenced(code: str, language: str = "") -> str:
 def contained(text: str) -> str:
     """A Markdown text after which the document goes on as before: an open fence is closed, HTML is spelled out."""
     fence: _Fence | None = None
+    unsure = False
     items: list[int] = []
     lines = []
     for line in text.split("\n"):
@@ -30,7 +32,7 @@ def contained(text: str) -> str:
         indent = len(bare) - len(bare.lstrip(" "))
         if bare.strip():
             if fence is not None and indent < fence.inside:
-                fence = None
+                fence, unsure = None, True
             if fence is None:
                 while items and indent < items[-1]:
                     items.pop()
@@ -45,9 +47,24 @@ def contained(text: str) -> str:
         else:
             at = len(line) - len(line.lstrip(" \t"))
             lines.append(line[:at] + _FOLD.sub(r"\\<", _spelled_out(line[at:])))
-    if fence is not None and not fence.inside:
+    if unsure or (fence is not None and not fence.at_margin):
+        lines += _closed_in_any_case(text)
+    elif fence is not None:
         lines.append(fence.mark)
     return "\n".join(lines)
+
+
+def _closed_in_any_case(text: str) -> Iterator[str]:
+    """Lines after which no fence is open, whether one was or not.
+
+    A fence with a word after it cannot end another: it is text inside that, or else begins one, and the next line ends
+    either.
+    """
+    for kind in "`~":
+        longest = max((len(row) for row in re.findall(f"{kind}{{3,}}", text)), default=0)
+        if longest:
+            yield f"{kind * longest} text"
+            yield kind * longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +72,8 @@ class _Fence:
     mark: str
     inside: int
     """How far the list item that it stands in is indented; a line that is less so ends both."""
+    at_margin: bool
+    """Whether it stands at the very beginning of its line, where it is one beyond doubt."""
 
     def ends_with(self, line: str) -> bool:
         indent = len(line) - len(line.lstrip(" "))
@@ -76,7 +95,7 @@ def _past_items(line: str, indent: int, items: list[int]) -> tuple[str, int]:
 
 def _fence_at(rest: str, indent: int, inside: int) -> _Fence | None:
     found = _FENCE.match(rest) if indent - inside < 4 else None
-    return _Fence(found[1] or found[2], inside) if found else None
+    return _Fence(found[1] or found[2], inside, indent == 0) if found else None
 
 
 def _spelled_out(line: str) -> str:
