@@ -1,7 +1,8 @@
 """What several test files share; heavy things are made once a run, whichever worker comes first."""
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,3 +81,12 @@ def _engine_with(model: Path, paths: Paths) -> "LocalEngine":
     engine = LocalEngine(paths)
     load(engine, model)
     return engine
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+    """What a test makes of the program's log, the next one does not find."""
+    logger = logging.getLogger("qwenchat")
+    before = logger.propagate, logger.level, logger.handlers, logging.raiseExceptions
+    yield
+    logger.propagate, logger.level, logger.handlers, logging.raiseExceptions = before

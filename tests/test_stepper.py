@@ -159,8 +159,7 @@ def test_numbers_that_become_invalid_end_the_reply_in_an_error_after_the_last_go
     monkeypatch.setattr(network._step, "logits", broken)
     context, tokens = begun(network), []
     with pytest.raises(EngineFailed, match="NaN"):
-        for token in decode(context, Sampler(GREEDY, PROMPT, "cpu"), StopSignal(), 30):
-            tokens.append(token)
+        tokens.extend(decode(context, Sampler(GREEDY, PROMPT, "cpu"), StopSignal(), 30))
     assert tokens == said(begun(made()), GREEDY, 5)
 
 

@@ -18,8 +18,9 @@ class QuantizedCache:
         segments = -(-window // SEGMENT)
         self.capacity = segments * SEGMENT
         """The window in whole segments."""
+        self._heads = config.layers * config.kv_heads
         # An odd number, so that the segments of a head do not compete for the same lines of the processor's cache.
-        heads = config.layers * config.kv_heads | 1
+        heads = self._heads | 1
         tokens, d, shape = self.capacity * heads, config.head_dim, (segments, heads, -1)
         self.arrays = Cache(
             keys=aligned(tokens * d, np.uint8).reshape(shape),
@@ -36,7 +37,8 @@ class QuantizedCache:
     @property
     def bytes_per_token(self) -> int:
         """Memory one token costs."""
-        return sum(int(array.nbytes) for array in self.arrays) // self.capacity
+        spare = self.arrays.keys.shape[1] - self._heads
+        return sum(array[:, spare:].size * array.itemsize for array in self.arrays) // self.capacity
 
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens; does nothing when there are not more."""
