@@ -37,3 +37,15 @@ def bare(title: str, number: int) -> Conversation:
     at = LONG_AGO.timestamp() + number
     asked = Message(Role.USER, (TextPart(title),), created=at)
     return Conversation(new_id(), title, at, at, (asked,), asked.id, "")
+
+
+def long(library: Library, title: str, turns: int) -> str:
+    """Put a conversation of many turns into `library`, the second version of the last question its end."""
+    messages: list[Message] = []
+    for turn in range(turns):
+        parent = messages[-1].id if messages else None
+        messages.append(Message(Role.USER, (TextPart(f"Question number{turn:02}"),), parent))
+        messages.append(Message(Role.ASSISTANT, (TextPart(f"Answer number{turn:02}"),), messages[-1].id))
+    other = Message(Role.USER, (TextPart("Another ending"),), messages[-2].parent)
+    at = NOW.timestamp()
+    return library.import_conversation(Conversation(new_id(), title, at, at, (*messages, other), other.id, ""))

@@ -6,7 +6,7 @@ from qwenchat.tui.screens.search import SearchScreen
 
 from .chat_driver import Chat, chat
 from .fake_engine import Script
-from .saved_conversations import LONG_AGO, NOW, YESTERDAY, put
+from .saved_conversations import LONG_AGO, NOW, YESTERDAY, long, put
 
 WORDS = " ".join(f"word{n}" for n in range(40))
 
@@ -147,6 +147,28 @@ class TestChoosing:
             await it.sees("A plum cake needs butter.")
             await it.press("o", "k")
             assert it.draft == "ok"
+
+    async def test_a_hit_far_above_the_end_is_brought_into_view(self):
+        library = some()
+        long(library, "Many questions", 80)
+        async with chat(library=library, size=(80, 24)) as it:
+            await search(it, "number03 answer")
+            await it.sees("Answer number03")
+            await it.press("enter")
+            await leaves(it)
+            await it.sees("Answer number03")
+
+    async def test_a_hit_on_another_branch_opens_that_branch(self):
+        library = some()
+        conversation = long(library, "Many questions", 3)
+        async with chat(library=library, resume=conversation) as it:
+            await it.sees("Another ending")
+            await search(it, "answer number02")
+            await it.sees("1 hit")
+            await it.press("enter")
+            await leaves(it)
+            await it.sees("Question number02", "Answer number02")
+            assert "Another ending" not in it.screen
 
     async def test_the_arrow_keys_move_in_the_hits_while_one_types(self):
         async with chat(library=some()) as it:
