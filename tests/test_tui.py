@@ -49,6 +49,15 @@ class TestWriting:
             await it.press("h", "i")
             await it.until(lambda: it.engine.ahead and it.engine.ahead[-1].draft == "hi", "the draft read ahead")
 
+    async def test_what_may_become_a_command_is_not_read_by_the_model(self):
+        async with chat() as it:
+            for key in ("slash", "f", "o"):
+                await it.press(key)
+            await it.pilot.pause(0.8)
+            assert it.engine.ahead == []
+            await it.press("ctrl+c")
+            assert it.draft == ""
+
     async def test_the_composer_takes_text_while_the_model_answers(self):
         async with chat(Script(WORDS, hold_at=3)) as it:
             await it.send("Go")

@@ -121,7 +121,7 @@ class ChatScreen(Screen[None]):
         self._drafts.keep_if_due()
         if self._drafts.comes_to_rest() and self._branches.editing is None:
             text = self._composer.text
-            self.session.drafted("" if command_of(text) else text)
+            self.session.drafted("" if text.startswith("/") else text)
 
     # From the user
 
