@@ -371,7 +371,7 @@ def test_programs_that_save_search_delete_and_look_after_at_once_lose_nothing(tm
 
 LOOSE = """
 pragma user_version=2;
-create table conversations (id, title, created, updated, leaf, pinned, archived, renamed, deleted, model);
+create table conversations (id, title, created, updated, leaf, pinned, archived, renamed, deleted, model, said);
 create table messages (number integer primary key, id, conversation, parent, role, parts, created, status, note,
   provenance, timeline, writer, hidden);
 create table drafts (conversation text primary key, text);
@@ -397,7 +397,7 @@ def hostile(path: Path) -> Path:
         dates = [1e300, -1e300, "yesterday", None, b"\0", 10**18, -5, 0.0]
         for at, (title, date) in enumerate(zip(titles, dates, strict=True)):
             connection.execute(
-                "insert into conversations values (?, ?, ?, ?, ?, 0, 0, 0, null, ?)",
+                "insert into conversations values (?, ?, ?, ?, ?, 0, 0, 0, null, ?, 'many')",
                 (f"h{at}", title, date, date, b"leaf", title),
             )
             connection.execute(
@@ -415,10 +415,12 @@ def hostile(path: Path) -> Path:
                 " values (?, 'loop', ?, 'assistant', ?, 1, 'complete', '')",
                 (id_, parent, GOOD),
             )
-        connection.execute("insert into conversations values ('loop', 'loop', 1, 1, 'b', 0, 0, 0, null, '')")
+        connection.execute("insert into conversations values ('loop', 'loop', 1, 1, 'b', 0, 0, 0, null, '', 1)")
         bad = ["[" * 100_000, '{"kind":"text"}', '[{"kind":[1]}]', '[{"kind":"text","text":5}]', None, 3, b"\xff", ""]
         for at, parts in enumerate(bad):
-            connection.execute("insert into conversations values (?, 'bad', 1, 1, null, 0, 0, 0, 'x', '')", (f"b{at}",))
+            connection.execute(
+                "insert into conversations values (?, 'bad', 1, 1, null, 0, 0, 0, 'x', '', null)", (f"b{at}",)
+            )
             connection.execute("update conversations set deleted = null where id = ?", (f"b{at}",))
             connection.execute(
                 "insert into messages (id, conversation, role, parts, created, status, note, provenance, timeline,"

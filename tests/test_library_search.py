@@ -183,6 +183,17 @@ def test_a_reply_is_searched_when_it_has_ended_and_as_it_ended() -> None:
     assert library.search("second") == []
 
 
+def test_what_is_indexed_once_is_not_indexed_again_at_the_next_start(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    library = Library.open(path)
+    library.save("a", message("first"))
+    library.search("first")
+    library.close()
+    before = index_of(path).read_bytes()
+    assert found(Library.open(path), "first") == ["a"]
+    assert index_of(path).read_bytes() == before
+
+
 def test_a_checkpoint_leaves_the_index_alone(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite3"
     library = Library.open(path)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from qwenchat.chat.messages import Message
+from qwenchat.library.conversation import recount
 
 KEPT_S = 3600.0
 """How long what a program that died had deleted can still be brought back."""
@@ -33,12 +34,14 @@ class Bin:
         """Hide messages."""
         ids = set(messages)
         self._mark("messages", "hidden", ids, time.time())
+        self._recount(ids)
         self._messages |= ids
 
     def unhide(self, messages: Iterable[str]) -> None:
         """Bring messages back."""
         ids = set(messages)
         self._mark("messages", "hidden", ids, None)
+        self._recount(ids)
         self._messages -= ids
 
     def _mark(self, table: str, column: str, ids: set[str], when: float | None) -> None:
@@ -56,12 +59,7 @@ class Bin:
             self._connection.execute("delete from drafts where conversation = ?", (id_,))
             self._connection.execute("delete from conversations where id = ?", (id_,))
         gone = self._due("messages", "hidden", own)
-        touched = {
-            row[0]
-            for id_ in gone
-            for row in self._connection.execute("select conversation from messages where id = ?", (id_,))
-        }
-        for conversation in touched:
+        for conversation in self._touched(gone):
             self._remove(conversation, gone)
         if own:
             self._conversations.clear()
@@ -98,6 +96,15 @@ class Bin:
             " and not exists (select 1 from drafts where conversation = ?1 and text != '')",
             (conversation,),
         )
+
+    def _recount(self, messages: Iterable[str]) -> None:
+        for conversation in self._touched(messages):
+            recount(self._connection, conversation)
+
+    def _touched(self, messages: Iterable[str]) -> set[str]:
+        """The conversations that these messages belong to."""
+        find = "select conversation from messages where id = ?"
+        return {row[0] for id_ in messages for row in self._connection.execute(find, (id_,))}
 
     def _unsearch(self, column: str, id_: str) -> None:
         self._connection.execute(

@@ -48,20 +48,34 @@ class Conversation:
 def summaries(connection: sqlite3.Connection, limit: int | None, offset: int, archived: bool) -> list[Summary]:
     """The conversations that are there, pinned ones first, then the latest; rows without a usable id are left out."""
     rows = connection.execute(
-        "select id, substr(title, 1, 1000), created, updated, substr(model, 1, 1000),"
-        " (select count(*) from messages where conversation = c.id and role in ('user', 'assistant')"
-        "   and hidden is null), pinned, archived"
-        " from conversations c where deleted is null and archived = ?"
+        "select id, substr(title, 1, 1000), created, updated, substr(model, 1, 1000), said, pinned, archived"
+        " from conversations where deleted is null and archived = ?"
         " order by pinned desc, updated desc limit ? offset ?",
         (archived, -1 if limit is None else limit, offset),
     )
     return [
         Summary(
-            id_, as_text(title), as_date(created), as_date(updated), as_text(model), count, bool(pinned), bool(archived)
+            id_,
+            as_text(title),
+            as_date(created),
+            as_date(updated),
+            as_text(model),
+            said if isinstance(said, int) else 0,
+            bool(pinned),
+            bool(archived),
         )
-        for id_, title, created, updated, model, count, pinned, archived in rows
+        for id_, title, created, updated, model, said, pinned, archived in rows
         if isinstance(id_, str)
     ]
+
+
+def recount(connection: sqlite3.Connection, conversation: str) -> None:
+    """Note how many messages the list is to show, after some came or went."""
+    connection.execute(
+        "update conversations set said = (select count(*) from messages where conversation = ?1"
+        " and role in ('user', 'assistant') and hidden is null) where id = ?1",
+        (conversation,),
+    )
 
 
 def whole(connection: sqlite3.Connection, conversation: str, draft: str) -> Conversation:

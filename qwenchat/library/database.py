@@ -20,7 +20,7 @@ _EXAMINED_AT_ONCE = 32_000_000
 _LONGEST = 200_000_000
 """Bytes of the longest value that is read or written."""
 _SCHEMA = {
-    "conversations": "id, title, created, updated, leaf, pinned, archived, renamed, deleted, model",
+    "conversations": "id, title, created, updated, leaf, pinned, archived, renamed, deleted, model, said",
     "messages": "number, id, conversation, parent, role, parts, created, status, note, provenance, timeline, writer,"
     " hidden",
     "drafts": "conversation, text",

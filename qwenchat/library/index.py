@@ -173,7 +173,10 @@ class SearchIndex:
         if version not in (0, _VERSION):
             raise sqlite3.DatabaseError("an index of another version")
         if version == 0:
-            self._library.execute("insert into unsearched (message) select number from messages where writer is null")
+            self._library.execute(
+                "insert into unsearched (message)"
+                " select number from messages where writer is null except select message from unsearched"
+            )
             self.upto = 0
             index.execute("begin immediate")
             if index.execute("pragma user_version").fetchone()[0] == 0:

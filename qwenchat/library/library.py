@@ -241,6 +241,10 @@ class Library:
         if self._upkeep is not None:
             self._upkeep.close()
         self._purge(own=True)
+        with suppress(LibraryError):
+            if self._index.upto:
+                with transaction(self._connection):
+                    self._index.settle()
         self._index.close()
         self._connection.close()
         self._writer.close()

@@ -36,6 +36,7 @@ MIGRATIONS = (
     alter table conversations add column renamed integer not null default 0;   -- 1: a person chose the title
     alter table conversations add column deleted real;                         -- Unix time, null while it is there
     alter table conversations add column model text not null default '';       -- of the latest reply, for lists
+    alter table conversations add column said integer not null default 0;      -- messages of the user and the model
     update conversations set model = coalesce(
       (select json_extract(cast(provenance as text), '$.model.name') from messages
         where conversation = conversations.id and json_valid(cast(provenance as text))
@@ -66,6 +67,8 @@ MIGRATIONS = (
     alter table numbered rename to messages;
     create index messages_by_conversation on messages (conversation, number);
     create index messages_said on messages (conversation) where role in ('user', 'assistant') and hidden is null;
+    update conversations set said =
+      (select count(*) from messages where conversation = conversations.id and role in ('user', 'assistant'));
     create index messages_hidden on messages (hidden) where hidden is not null;
     create index messages_streaming on messages (writer) where writer is not null;
     create table unsearched (

@@ -12,7 +12,7 @@ from qwenchat.chat.timeline import Tick
 from qwenchat.chat.title import title_after
 from qwenchat.library import encoding, timeline
 from qwenchat.library.bin import without
-from qwenchat.library.conversation import Conversation, as_date, as_text, in_order, whole
+from qwenchat.library.conversation import Conversation, as_date, as_text, in_order, recount, whole
 
 _READ_FOR_TITLE = 20_000
 """Characters of a message that are looked at to name a conversation."""
@@ -36,6 +36,7 @@ def put_message(
             (encoding.clean(message.provenance.model.name), conversation),
         )
     _put(connection, conversation, message, ticks, writer)
+    recount(connection, conversation)
 
 
 def _put(
@@ -116,6 +117,7 @@ def put_conversation(
         if message.provenance is not None:
             model = encoding.clean(message.provenance.model.name)
             connection.execute("update conversations set model = ? where id = ?", (model, id_))
+    recount(connection, id_)
     if given.draft:
         put_draft(connection, id_, given.draft)
     return id_
