@@ -29,6 +29,23 @@ def _all_text(widget) -> str:
     return "\n".join(str(static.render()) for static in widget.query(Static))
 
 
+class TestExport:
+    async def test_the_conversation_is_written_into_a_file_here(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        async with chat() as it:
+            await it.send("/export")
+            await it.sees("nothing to export")
+            await it.send("What is the capital of France?")
+            await it.sees("Paris is the capital of France.")
+            await it.until(lambda: not it.session.busy)
+            await it.send("/export txt")
+            await it.sees("Formats are md, json, jsonl")
+            await it.send("/export")
+            await it.sees("Written to")
+        (file,) = tmp_path.glob("*.md")
+        assert "Paris is the capital of France." in file.read_text("utf-8")
+
+
 class TestWriting:
     async def test_the_composer_takes_text_while_the_model_loads(self):
         async with chat(engine=FakeEngine(loading_holds=True), ready=False) as it:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.thinking import budget_in_words, budget_of
+from qwenchat.library.exchange.export import Format, export_to_folder
 from qwenchat.session import Session
 from qwenchat.tui.branches import Branches
 from qwenchat.tui.slash import COMMANDS
@@ -32,6 +34,8 @@ class Commands:
                 self._model(rest)
             case "budget":
                 self._budget(rest)
+            case "export":
+                self._export(rest)
             case "retry":
                 branches.retry(None, rest)
             case _:
@@ -58,6 +62,17 @@ class Commands:
             self._tell(f"{self._session.model.name} answers. /model NAME loads another.")
         else:
             self.load(name)
+
+    def _export(self, typed: str) -> None:
+        """Write the open conversation into the folder that the program was started in."""
+        if self._session.conversation is None:
+            self._tell("There is nothing to export yet.")
+        elif typed and typed not in list(Format):
+            self._tell(f"Formats are {', '.join(Format)}.")
+        else:
+            form = Format(typed or Format.MARKDOWN)
+            path = export_to_folder(self._session.library, self._session.conversation, form, Path.cwd())
+            self._tell(f"Written to {path}")
 
     def _budget(self, typed: str) -> None:
         """Say how long thoughts may be, or change that for this conversation."""

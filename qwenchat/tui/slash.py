@@ -15,6 +15,7 @@ COMMANDS = {
     "answer": ("answer", "Answer now, from what was thought so far"),
     "budget": ("budget", "Limit thoughts, /budget TOKENS, or lift the limit, /budget off"),
     "model": ("model", "Load another model, /model NAME, or try the last one again"),
+    "export": ("export", "Write this conversation into a file here, /export md, json or jsonl"),
     "copy": ("copy_reply", "Copy the last reply"),
     "help": ("app.help", "Show all keys and commands"),
     "quit": ("app.quit", "Quit; everything is saved"),
