@@ -36,6 +36,10 @@ def test_what_is_shown_first_waits_for_no_torch(module: str) -> None:
     assert loaded(f"import {module}", *HEAVY) == ""
 
 
+def test_the_first_frame_waits_for_nothing_that_is_seldom_wanted() -> None:
+    assert loaded("import qwenchat.tui.app", "qwenchat.library.exchange", "qwenchat.rerun") == ""
+
+
 def test_the_look_at_loaded_modules_would_see_one() -> None:
     assert loaded("import msgspec", "msgspec", "torch") == "msgspec"
 

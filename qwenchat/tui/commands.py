@@ -7,7 +7,6 @@ from pathlib import Path
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.thinking import budget_in_words, budget_of
-from qwenchat.library.exchange.export import Format, export_to_folder
 from qwenchat.session import Session
 from qwenchat.tui.branches import Branches
 from qwenchat.tui.slash import COMMANDS
@@ -65,6 +64,9 @@ class Commands:
 
     def _export(self, typed: str) -> None:
         """Write the open conversation into the folder that the program was started in."""
+        # Half of what the first frame takes to import, and seldom wanted.
+        from qwenchat.library.exchange.export import Format, export_to_folder
+
         if self._session.conversation is None:
             self._tell("There is nothing to export yet.")
         elif typed and typed not in list(Format):
