@@ -81,9 +81,11 @@ class Record:
         """Take messages away, until `undo_delete` or for good; raises LibraryError, having taken none."""
         if self.conversation is None:
             return
-        self._library.hide(message_ids)
-        self._deleted.append(_Deletion(self.conversation, tuple(message_ids), self.tree.leaf))
-        self.tree.hide(message_ids)
+        # What was deleted before comes back only with that deletion.
+        new = tuple(at for at in message_ids if at not in self.tree.hidden)
+        self._library.hide(new)
+        self._deleted.append(_Deletion(self.conversation, new, self.tree.leaf))
+        self.tree.hide(new)
         self._keep_leaf()
 
     def undo_delete(self) -> None:

@@ -14,7 +14,7 @@ from qwenchat.chat.events import (
     TurnEnded,
     TurnFailed,
 )
-from qwenchat.chat.messages import Message, Role, TextPart
+from qwenchat.chat.messages import Message, Role, TextPart, ToolCallPart
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION, SamplingOverrides
 from qwenchat.chat.thinking import budget_kept, soft_switch_in_force
@@ -221,9 +221,11 @@ class Session(Standing):
     def _question_before(self, message_id: str | None) -> str:
         """The id of the message of the user's that this one answers, or is."""
         at = message_id
-        while at is not None and self.tree[at].role is not Role.USER:
+        if at is not None and self.tree[at].role is Role.ASSISTANT:
             at = self.tree[at].parent
-        if at is None:
+        while at is not None and _belongs_to_a_reply(self.tree[at]):
+            at = self.tree[at].parent
+        if at is None or self.tree[at].role is not Role.USER:
             raise PromptEmpty("There is no message to answer.", "Write one first.")
         if at in self.tree.hidden:
             raise PromptEmpty("The message that this answers was deleted.", "/undo brings back what was deleted last.")
@@ -268,3 +270,8 @@ class Session(Standing):
             # A thought that could be gone on from stays in the model's memory.
             if (self.path or self._draft) and not self.broken_off:
                 self._worker.send(ReadAhead(self.path or self._system_message(), self._switch.on, self._draft))
+
+
+def _belongs_to_a_reply(message: Message) -> bool:
+    """Whether a message is a step on the way to a reply: a call of a tool, or what that gave."""
+    return message.role is Role.TOOL or any(isinstance(part, ToolCallPart) for part in message.parts)

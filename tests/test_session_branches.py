@@ -117,6 +117,18 @@ class TestRetry:
             with pytest.raises(PromptEmpty, match="deleted"):
                 session.retry()
 
+    def test_nor_when_the_question_is_gone_for_good(self, tmp_path: Path) -> None:
+        file = tmp_path / "conversations.db"
+        with chatting(FakeEngine(), Library.open(file)) as session:
+            ask(session, "one")
+            ask(session, "two")
+            session.delete_message(session.path[2].id)
+            name = str(session.conversation)
+        with chatting(FakeEngine(), Library.open(file)) as session:
+            session.resume(name)
+            with pytest.raises(PromptEmpty, match="no message to answer"):
+                session.retry()
+
     def test_only_a_message_of_the_users_is_changed(self) -> None:
         with chatting(FakeEngine()) as session:
             reply = ask(session)
@@ -282,6 +294,17 @@ class TestDelete:
             assert said(session) == ["one", "first"]
             session.undo_delete()
             assert said(session) == ["one", "second"]
+
+    def test_bringing_a_branch_back_leaves_deleted_what_was_deleted_in_it_before(self) -> None:
+        with chatting(FakeEngine([Script("first"), Script("second")])) as session:
+            ask(session, "one")
+            ask(session, "two")
+            session.delete_message(session.path[1].id)
+            session.delete_branch(session.path[0].id)
+            session.undo_delete()
+            assert said(session) == ["one", "two", "second"]
+            session.undo_delete()
+            assert said(session) == ["one", "first", "two", "second"]
 
     def test_what_was_deleted_is_gone_for_good_when_the_program_has_ended(self, tmp_path: Path) -> None:
         file = tmp_path / "conversations.db"

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from textual.events import Key
 from textual.geometry import Offset
 
 from qwenchat.chat.messages import Message, Role, Status, TextPart
@@ -63,6 +64,19 @@ class TestChoosing:
             await it.press("W", "h", "y", "question_mark")
             assert it.draft == "Why?"
 
+    async def test_what_is_typed_right_after_e_deletes_nothing(self):
+        async with chat(Script("First."), Script("Second.")) as it:
+            await it.ask("One")
+            await it.ask("Two")
+            it.app.post_message(Key(KEY, None))
+            it.app.post_message(Key(KEY, None))
+            await it.until(lambda: chosen(it) == "Two", "the message")
+            for character in "edD":
+                it.app.post_message(Key(character, character))
+            await it.until(lambda: it.draft.startswith("Two"), "the message to be changed")
+            await it.pilot.pause()
+            assert len(it.session.path) == 4
+
     async def test_a_click_chooses_and_a_selection_with_the_mouse_does_not(self):
         async with chat(Script("First answer.")) as it:
             await it.ask("One question")
@@ -93,9 +107,9 @@ class TestChoosing:
         async with chat(size=(60, 24)) as it:
             await it.ask("One")
             await it.press(KEY)
-            await it.sees("r again · c go on · y copy · d delete · Esc")
+            await it.sees("r again  c go on  y copy  d delete  Esc")
             await it.press(KEY)
-            await it.sees("e change · y copy · d delete · Esc")
+            await it.sees("e change  y copy  d delete  Esc")
 
     async def test_messages_that_are_not_mounted_are_come_to(self):
         library = Library.in_memory()

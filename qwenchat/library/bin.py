@@ -55,6 +55,9 @@ class Bin:
         """Remove for good what was deleted long ago, with `own` also what was deleted through this bin."""
         for id_ in self._due("conversations", "deleted", own):
             self._unsearch("conversation", id_)
+            self._connection.execute(
+                "delete from drafts where conversation in (select id from messages where conversation = ?)", (id_,)
+            )
             self._connection.execute("delete from messages where conversation = ?", (id_,))
             self._connection.execute("delete from drafts where conversation = ?", (id_,))
             self._connection.execute("delete from conversations where id = ?", (id_,))
@@ -83,6 +86,7 @@ class Bin:
                 )
         for id_ in gone & parents.keys():
             self._unsearch("id", id_)
+            self._connection.execute("delete from drafts where conversation = ?", (id_,))
             self._connection.execute("delete from messages where id = ?", (id_,))
         row = self._connection.execute("select leaf from conversations where id = ?", (conversation,)).fetchone()
         if row and row[0] in gone:

@@ -31,10 +31,10 @@ class Branches:
         self.editing: str | None = None
         """The id of the message that is being changed in the composer."""
 
-    def act(self, name: str, message_id: str | None = None) -> None:
-        """One of `ACTS`, on a message: by default the chosen one, or else the latest that it can be done to."""
-        if message_id is None and (chosen := self._transcript.chosen):
-            message_id = chosen.message_id
+    def act(self, name: str) -> None:
+        """One of `ACTS`, on the chosen message, or else the latest that it can be done to."""
+        chosen = self._transcript.chosen
+        message_id = chosen.message_id if chosen else None
         acts: dict[str, Callable[[str | None], None]] = {
             "edit": self._begin_edit,
             "retry": self.retry,
@@ -59,7 +59,7 @@ class Branches:
         """Begin a turn and follow it; raises what `begin` raises."""
         begin()
         self._feed.show_path()
-        self._composer.focus()
+        self._composer.screen.set_focus(self._composer)
         self._transcript.follow()
 
     def retry(self, message_id: str | None, typed: str = "") -> None:
@@ -133,7 +133,7 @@ class Branches:
         self.editing = message.id
         self._drafts.enter(message.id, otherwise=message.text)
         self._composer.show_as_editing(True)
-        self._composer.focus()
+        self._composer.screen.set_focus(self._composer)
 
     # The other acts
 

@@ -198,18 +198,23 @@ class ChatScreen(Screen[None]):
         """End the thought that is running and answer, or go on with a reply that broke off inside its thought."""
         self._branches.answer()
 
-    def action_choose(self) -> None:
-        """Choose the last message, or the one before the chosen one."""
-        chosen = self._transcript.chosen
-        self._transcript.choose_beside(chosen.message_id if chosen else None, -1)
+    def action_choose(self, by: int = -1) -> None:
+        """Choose the message before or after the chosen one, or the last; after that one, write again."""
+        if not self._transcript.choose_beside(by):
+            self.action_write()
+
+    def action_turn(self, by: int) -> None:
+        """Read the version of the chosen message before or after this one."""
+        if chosen := self._transcript.chosen:
+            self._branches.turn(chosen, by)
+
+    def action_write(self) -> None:
+        """Back to the draft."""
+        self.set_focus(self._composer)
 
     def action_act(self, name: str) -> None:
         """Do one of `ACTS` to the chosen message, or to the latest that it can be done to."""
         self._branches.act(name)
-
-    @on(Said.Acted)
-    def _act(self, event: Said.Acted) -> None:
-        self._branches.act(event.act, event.message_id)
 
     @on(Said.Turned)
     def _turn(self, event: Said.Turned) -> None:
@@ -217,9 +222,8 @@ class ChatScreen(Screen[None]):
 
     @on(Said.Left)
     def _write_again(self, event: Said.Left) -> None:
-        self._composer.focus()
-        if event.typed:
-            self._composer.insert(event.typed)
+        self.action_write()
+        self._composer.insert(event.typed)
 
     def action_new(self) -> None:
         """Leave this conversation, saved with its draft, for an empty one."""

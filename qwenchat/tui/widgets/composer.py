@@ -56,7 +56,7 @@ class Composer(TextArea):
     def show_as_editing(self, on: bool) -> None:
         """Say whether what is written stands for a message that was sent already."""
         self.set_class(on, "-editing")
-        self.border_title = "changing your message · Enter sends it anew, Esc leaves it" if on else ""
+        self.border_title = "changing your message: Enter sends, Esc leaves" if on else ""
 
     def typed(self) -> tuple[Tick, ...]:
         """How the draft was written, for replay; asked for when it is sent."""

@@ -41,7 +41,7 @@ class Prompt(Said):
 class Reply(Said):
     """What the model said: its thought, its answer as Markdown, and a line about how it was made."""
 
-    HINT = "r again · c go on"
+    HINT = "r again  c go on"
 
     def __init__(self, message: Message) -> None:
         super().__init__(message.id)

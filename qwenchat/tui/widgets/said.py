@@ -49,40 +49,29 @@ class Versions(Static):
 
 
 class Said(Vertical):
-    """What one speaker said. It takes the keys only while it is chosen."""
+    """What one speaker said. While it is chosen it takes the keys, which act through the screen."""
 
     FOCUS_ON_CLICK = False
     HINT = ""
     """Keys that matter for one kind of message, for `hint`."""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,ctrl+up,alt+up", "choose(-1)", "Choose the message before", show=False),
-        Binding("down,ctrl+down,alt+down", "choose(1)", "Choose the message after; from the last, write", show=False),
-        Binding("left", "turn(-1)", "The version before", show=False),
-        Binding("right", "turn(1)", "The version after", show=False),
-        *(Binding(keys, f"act('{name}')", description, show=False) for name, (keys, description) in ACTS.items()),
-        Binding("escape", "leave", "Back to the draft", show=False),
+        Binding("up,ctrl+up,alt+up", "screen.choose(-1)", "Choose the message before", show=False),
+        Binding(
+            "down,ctrl+down,alt+down", "screen.choose(1)", "Choose the message after; from the last, write", show=False
+        ),
+        Binding("left", "screen.turn(-1)", "The version before", show=False),
+        Binding("right", "screen.turn(1)", "The version after", show=False),
+        *(
+            Binding(keys, f"screen.act('{name}')", description, show=False)
+            for name, (keys, description) in ACTS.items()
+        ),
+        Binding("escape", "screen.write", "Back to the draft", show=False),
     ]
 
-    class Acted(Message):
-        """The reader wants something done to a message, one of `ACTS`."""
-
-        def __init__(self, act: str, message_id: str) -> None:
-            super().__init__()
-            self.act = act
-            self.message_id = message_id
-
-    class Walked(Message):
-        """The reader wants the message before or after."""
-
-        def __init__(self, said: "Said", by: int) -> None:
-            super().__init__()
-            self.said = said
-            self.by = by
-
     class Left(Message):
-        """The reader wants to write again; `typed` is what was pressed already."""
+        """The reader writes again and has typed something already."""
 
-        def __init__(self, typed: str = "") -> None:
+        def __init__(self, typed: str) -> None:
             super().__init__()
             self.typed = typed
 
@@ -106,8 +95,8 @@ class Said(Vertical):
     @property
     def hint(self) -> str:
         """The keys that matter for it."""
-        turn = " · ←→ versions" if len(self.variants) > 1 else ""
-        return f"{self.HINT} · y copy · d delete{turn} · Esc"
+        turn = "  ←→" if len(self.variants) > 1 else ""
+        return f"{self.HINT}  y copy  d delete{turn}  Esc"
 
     def show_versions(self, siblings: Sequence[str]) -> None:
         """Say which of its versions this is."""
@@ -116,9 +105,9 @@ class Said(Vertical):
             self.versions.show(self.variants.index(self.message_id) + 1, len(self.variants))
 
     def choose(self) -> None:
-        """Take the keys."""
+        """Take the keys, at once: the next one may be waiting already."""
         self.can_focus = True
-        self.focus(scroll_visible=False)
+        self.screen.set_focus(self, scroll_visible=False)
 
     def on_blur(self, event: Blur) -> None:
         """Another widget has the keys; Tab does not come here."""
@@ -132,28 +121,13 @@ class Said(Vertical):
             self.choose()
 
     def on_key(self, event: Key) -> None:
-        """What is no key of a chosen message is the beginning of another one."""
-        if event.is_printable and event.character and event.key not in self._bindings.key_to_bindings:
+        """What is no key of a chosen message, or comes when it is chosen no more, belongs into the draft."""
+        bound = event.key in self._bindings.key_to_bindings and self.has_focus
+        if event.is_printable and event.character and not bound:
             event.stop()
             self.post_message(self.Left(event.character))
 
     def on_versions_turned(self, event: Versions.Turned) -> None:
         """A click on the switcher."""
         event.stop()
-        self.action_turn(event.by)
-
-    def action_act(self, name: str) -> None:
-        """One of `ACTS`."""
-        self.post_message(self.Acted(name, self.message_id))
-
-    def action_choose(self, by: int) -> None:
-        """To the message before or after."""
-        self.post_message(self.Walked(self, by))
-
-    def action_turn(self, by: int) -> None:
-        """To the version before or after."""
-        self.post_message(self.Turned(self, by))
-
-    def action_leave(self) -> None:
-        """Esc."""
-        self.post_message(self.Left())
+        self.post_message(self.Turned(self, event.by))

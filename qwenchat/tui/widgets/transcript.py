@@ -159,18 +159,12 @@ class Transcript(VerticalScroll, can_focus=False):
             self.scroll_to_widget(widget, animate=False, origin_visible=True)
             self._follow_if_at_end()
 
-    @on(Said.Walked)
-    def _walk(self, event: Said.Walked) -> None:
-        event.stop()
-        if not self.choose_beside(event.said.message_id, event.by):
-            self.post_message(Said.Left())
-
-    def choose_beside(self, message_id: str | None, by: int) -> bool:
-        """Choose the message before (-1) or after (1), without one the last; False where there is none after it."""
-        shown = list(self._widgets)
+    def choose_beside(self, by: int) -> bool:
+        """Choose the message before (-1) or after (1) the chosen one, or the last; False where there is none after."""
+        shown, chosen = list(self._widgets), self.chosen
         if not shown:
             return False
-        at = shown.index(message_id) + by if message_id in shown else len(shown) - 1
+        at = shown.index(chosen.message_id) + by if chosen and chosen.message_id in shown else len(shown) - 1
         if at < 0 and self._first() > 0:
             self.call_later(self.go_to, self._path[self._first() - 1].id)
             return True
