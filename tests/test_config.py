@@ -1,3 +1,4 @@
+import math
 import re
 from pathlib import Path
 from typing import get_args
@@ -7,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwenchat import config
-from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.sampling import Sampling, SamplingOverrides
 from qwenchat.cli import cli
 from qwenchat.config import Settings, read
 
@@ -119,3 +121,9 @@ def test_the_command_line_offers_what_the_file_allows() -> None:
     choices = {parameter.name: getattr(parameter.type, "choices", None) for parameter in cli.params}
     assert set(choices["device"] or ()) == set(get_args(config.Device))
     assert set(choices["quantization"] or ()) == set(get_args(config.Quantization))
+
+
+@pytest.mark.parametrize("value", [10**400, 10**5000, math.inf, math.nan, -1])
+def test_a_number_out_of_range_is_refused_however_large(value: float) -> None:
+    with pytest.raises(ConfigInvalid, match="must lie between 0 and 10"):
+        Sampling(temperature=value)

@@ -1,6 +1,5 @@
 """Sampling parameters and Qwen3's presets."""
 
-import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -45,8 +44,9 @@ class Sampling:
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
-    if not (math.isfinite(value) and low <= value <= high):
-        raise ConfigInvalid(f"{name} is {value}.", f"It must lie between {low:g} and {high:g}.")
+    if not low <= value <= high:
+        shown = value if abs(value) < 1e100 or isinstance(value, float) else "a number of over 100 digits"
+        raise ConfigInvalid(f"{name} is {shown}.", f"It must lie between {low:g} and {high:g}.")
 
 
 THINKING = Sampling(temperature=0.6, top_p=0.95, top_k=20, min_p=0.0, max_tokens=32_768)
