@@ -40,6 +40,10 @@ def test_the_first_frame_waits_for_nothing_that_is_seldom_wanted() -> None:
     assert loaded("import qwenchat.tui.app", "qwenchat.library.exchange", "qwenchat.rerun") == ""
 
 
+def test_the_engine_loads_no_compiler_of_torch() -> None:
+    assert loaded("import qwenchat.engine.local.engine", "torch._dynamo", "torch") == "torch"
+
+
 def test_the_look_at_loaded_modules_would_see_one() -> None:
     assert loaded("import msgspec", "msgspec", "torch") == "msgspec"
 

@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary, ref
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention.bias import causal_lower_right
 
 from qwenchat.chat.errors import EngineFailed
 from qwenchat.chat.sampling import Sampling
@@ -143,6 +142,9 @@ class Stepper(Decoder):
 
     def _mask(self, count: int, end: int) -> Any:
         """A mask that is no matrix, so that the kernels need not read one."""
+        # It takes a second to import, with torch's compiler, and only this way of reading has use for it.
+        from torch.nn.attention.bias import causal_lower_right
+
         return causal_lower_right(count, end)
 
     def _mixed(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
