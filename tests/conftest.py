@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 # Small matrices gain nothing from threads, and threads that wait for a busy core cost ten times the work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Who starts the tests in the background may have them ignore these, and the programs that they start would do so too.
+for _kind, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_kind) is signal.SIG_IGN:
+        signal.signal(_kind, _usual)
 
 
 def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
