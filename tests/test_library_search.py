@@ -87,6 +87,14 @@ def test_what_was_not_said_is_not_found(typed: str) -> None:
     assert library_of(**SAID).search(typed) == []
 
 
+def test_a_letter_that_is_only_begun_takes_no_hit_away_and_lifts_its_own() -> None:
+    library = library_of(a="vitamin c in a lemon", b="vitamin d in an egg", c="a vitamin for all")
+    assert sorted(found(library, "vitamin q")) == ["a", "b", "c"]
+    assert found(library, "vitamin d")[0] == "b"
+    assert found(library, "vitamin d ") == ["b"]
+    assert found(library, 'vitamin "d"') == ["b"]
+
+
 @settings(deadline=None, max_examples=300)
 @given(st.text() | st.text("\"*()-+:^{}AND OR NOT NEAR,\0\\' ab"))
 def test_whatever_is_typed_is_only_searched_for(typed: str) -> None:

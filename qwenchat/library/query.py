@@ -1,7 +1,7 @@
 """What someone typed to search for, as a query that FTS5 understands and as patterns to mark what was found."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qwenchat.library.words import pattern, stands_alone, tokens
 
@@ -20,6 +20,8 @@ class Term:
     words: tuple[str, ...]
     whole: bool
     """Whether the last word is all of it, not its beginning."""
+    begun: bool = False
+    """Whether it is a single letter at the end: a word of its own, or the next one's beginning. It lifts a hit, and is not required."""
 
     @property
     def match(self) -> str:
@@ -40,10 +42,20 @@ def terms(typed: str) -> tuple[Term, ...]:
         if words:
             last = words[-1]
             found.append(Term(tuple(words), bool(closed) or stands_alone(last) or len(last) < _PREFIX))
-    return tuple(dict.fromkeys(found[:_TERMS]))
+    found = list(dict.fromkeys(found[:_TERMS]))
+    if len(found) > 1 and typed[-1:].isalnum() and _is_letter(found[-1]):
+        found[-1] = replace(found[-1], begun=True)
+    return tuple(found)
+
+
+def _is_letter(term: Term) -> bool:
+    word = term.words[0]
+    return len(term.words) == 1 and len(word) == 1 and not stands_alone(word)
 
 
 def match(wanted: tuple[Term, ...], *, thoughts: bool) -> str:
     """The query for FTS5."""
     column = "" if thoughts else "{said} : "
-    return f"{column}({' AND '.join(term.match for term in wanted)})"
+    required = " AND ".join(term.match for term in wanted if not term.begun)
+    lifting = "".join(f" AND ({term.match} OR ({required}))" for term in wanted if term.begun)
+    return f"{column}({required}{lifting})"

@@ -48,7 +48,7 @@ def search(connection: sqlite3.Connection, index: SearchIndex, typed: str, *, th
     if not wanted or limit <= 0:
         return []
     patterns = [term.pattern for term in wanted]
-    hits = list(_titles(connection, patterns, limit))
+    hits = list(_titles(connection, [term.pattern for term in wanted if not term.begun], limit))
     ranked = sorted(index.find(match(wanted, thoughts=thoughts), _NEWEST), key=lambda row: (row[1], -row[0]))
     for number, _ in ranked:
         if len(hits) >= limit:
