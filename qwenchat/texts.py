@@ -1,0 +1,47 @@
+"""What the program says, in the user's language. The English text in the code is the name of a text.
+
+`catalogue.toml` has all of them with their translations; a test holds it complete.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+LANGUAGES = ("en", "zh")
+_translations: dict[str, str] = {}
+
+
+def speak(language: str) -> None:
+    """Say everything in `language` from now on: one of LANGUAGES, else English."""
+    _translations.clear()
+    if language == "zh":
+        _translations.update(catalogue())
+
+
+def catalogue() -> dict[str, str]:
+    """Every text with its translation into Simplified Chinese."""
+    import tomllib  # not needed in English
+
+    return tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text("utf-8"))
+
+
+def language_of(environment: Mapping[str, str]) -> str:
+    """The language that the environment asks for, as POSIX reads it."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if wanted := environment.get(name):
+            return "zh" if wanted.lower().startswith("zh") else "en"
+    return "en"
+
+
+def say(text: str, /, **values: Any) -> str:
+    """`text` in the user's language, with `values` in place of its `{names}` (as `str.format`).
+
+    Only texts of this program are given here; what others wrote comes in `values`.
+    """
+    said = _translations.get(text, text)
+    return said.format(**values) if values else said
+
+
+def count(one: str, several: str, number: int, /, **values: Any) -> str:
+    """The text for one or for several, with `{number}` of them. Other languages have one form, that of `several`."""
+    return say(one if number == 1 and not _translations else several, number=number, **values)

@@ -1,0 +1,75 @@
+"""Every text of the program is in the catalogue with its translation, and nothing else is."""
+
+import ast
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import qwenchat
+from qwenchat import texts
+
+PACKAGE = Path(qwenchat.__file__).parent
+
+
+def _constants(node: ast.expr) -> Iterator[str]:
+    match node:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.IfExp(body=one, orelse=other):
+            yield from _constants(one)
+            yield from _constants(other)
+
+
+def texts_in_code() -> set[str]:
+    """What is said through `say` and `count`, and the descriptions of key bindings."""
+    found: set[str] = set()
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            at = {"say": 0, "count": 1, "Binding": 2}.get(name)
+            if at is not None and len(node.args) > at and (name != "Binding" or isinstance(node.func, ast.Name)):
+                found.update(_constants(node.args[at]))
+    return found
+
+
+def fields_of(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+@pytest.fixture
+def chinese() -> Iterator[None]:
+    texts.speak("zh")
+    yield
+    texts.speak("en")
+
+
+def test_a_translation_says_the_same_things() -> None:
+    for english, translated in texts.catalogue().items():
+        assert fields_of(translated) == fields_of(english), english
+        assert translated.strip()
+
+
+def test_english_tells_one_from_several() -> None:
+    assert texts.count("{number} hit", "{number} hits", 1) == "1 hit"
+    assert texts.count("{number} hit", "{number} hits", 1200) == "1200 hits"
+
+
+def test_a_text_without_translation_is_said_in_english(chinese: None) -> None:
+    assert texts.say("Never {translated}", translated="done") == "Never done"
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "de_DE", "LC_MESSAGES": "zh_TW"}, "zh"),
+    ],
+)
+def test_the_environment_tells_the_language(environment: dict[str, str], language: str) -> None:
+    assert texts.language_of(environment) == language
