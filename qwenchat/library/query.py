@@ -21,7 +21,7 @@ class Term:
     whole: bool
     """Whether the last word is all of it, not its beginning."""
     begun: bool = False
-    """Whether it is a single letter at the end: a word of its own, or the next one's beginning. It lifts a hit, and is not required."""
+    """Whether it is a single letter at the end, perhaps of the next word: it lifts a hit and is not required."""
 
     @property
     def match(self) -> str:
