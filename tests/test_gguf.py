@@ -406,7 +406,7 @@ def test_mutated_header_loads_or_is_refused(
     try:
         loaded(path, tmp_path / "cache", plan).network.close()
     except ModelError as error:
-        assert str(path) in str(error)
+        assert path.name in str(error)
 
 
 def test_folder_named_like_a_file_is_refused(tmp_path: Path) -> None:
