@@ -1,10 +1,10 @@
-"""Which model is loaded, and how far the next one is."""
+"""Which model is loaded, and how far the next one is. Where a load fails, the model before it comes back."""
 
 from dataclasses import replace
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
-from qwenchat.chat.events import LoadEvent, LoadFailed, LoadProgressed, ModelLoaded
+from qwenchat.chat.events import LoadEvent, LoadProgressed, ModelLoaded
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.engine.worker import Worker
 
@@ -18,24 +18,25 @@ class Loading:
         self.progress: LoadProgressed | None = None
         """The latest word about the model being loaded; None when none is."""
         self.error: QwenchatError | None = None
-        """Why the latest load failed."""
+        """Why the latest load that was asked for failed; None once another is asked for."""
+        self.command: LoadModel | None = None
+        """What is loaded or being loaded."""
+        self._former: LoadModel | None = None
+        """What was loaded before, and can be again."""
         self._worker = worker
-        self._command: LoadModel | None = None
         self._waiting = 0
         """How many loads have not ended."""
 
     def begin(self, command: LoadModel) -> None:
         """Ask for a model."""
-        self._command = command
-        self.progress = LoadProgressed("starting")
         self.error = None
-        self._waiting += 1
-        self._worker.send(command)
+        self._send(command)
 
     def begin_on_cpu(self) -> None:
         """Ask for the same model on the CPU, since its device failed; does nothing while another is loaded anyway."""
-        if self._command is not None and self.progress is None:
-            self.begin(replace(self._command, device="cpu"))
+        if self.command is not None and self.progress is None:
+            self._former = None
+            self.begin(replace(self.command, device="cpu"))
 
     def take(self, event: LoadEvent) -> bool:
         """Take in what happened, and say whether it concerns anyone: the end of a load that was replaced does not."""
@@ -46,6 +47,21 @@ class Loading:
         if self._waiting:
             return False
         self.progress = None
-        self.model = event.model if isinstance(event, ModelLoaded) else None
-        self.error = event.error if isinstance(event, LoadFailed) else None
+        if isinstance(event, ModelLoaded):
+            self.model, self._former = event.model, self.command
+        else:
+            self._failed(event.error)
         return True
+
+    def _failed(self, error: QwenchatError) -> None:
+        """Go back, once, to the model that was there before."""
+        former, self._former = self._former, None
+        self.model, self.error = None, error
+        if former is not None:
+            self._send(former, back=True)
+
+    def _send(self, command: LoadModel, *, back: bool = False) -> None:
+        self.command = command
+        self.progress = LoadProgressed("starting")
+        self._waiting += 1
+        self._worker.send(replace(command, back=back))

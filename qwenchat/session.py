@@ -115,12 +115,28 @@ class Session(Standing):
         self._switch.toggle(self.support, self.path or self._system_message())
         return self.thinks
 
+    def change_system(self, text: str) -> bool:
+        """Give the model another system prompt, and say whether it counts from the next message on.
+
+        Else it counts from the next conversation on: nothing can be put in place of a system prompt that was said, and
+        some models read none in mid-conversation.
+        """
+        self._system_due = False
+        unchanged = text == self.system_in_force
+        self.system = text
+        if not self.path or unchanged:
+            return True
+        self._system_due = bool(text) and (self.model is None or self.model.system_changes)
+        self._ahead_due = True
+        return self._system_due
+
     def new(self) -> None:
         """Leave this conversation, saved as it is, and begin an empty one."""
         self._running.abandon()
         self._draft = ""
         self._record.begin()
-        self.thinking_budget = self._usual_budget
+        self._system_due = False
+        self.thinking_budget = self.usual_budget
         self._switch.forget()
 
     def resume(self, conversation: str, message: str | None = None) -> None:
@@ -134,9 +150,10 @@ class Session(Standing):
         self._running.abandon()
         self._draft = ""
         self._record.open(stored)
+        self._system_due = False
         if message is not None and message in self.tree and message not in self.tree.hidden:
             self._record.select(message)
-        self.thinking_budget = budget_kept(self.path) if self._usual_budget is None else self._usual_budget
+        self.thinking_budget = budget_kept(self.path) if self.usual_budget is None else self.usual_budget
         self._switch.forget()
         self._ahead_due = True
 
@@ -193,9 +210,10 @@ class Session(Standing):
     def _say(self, text: str, parent: str | None, typed: Sequence[Tick]) -> Message:
         self._require_idle()
         text = self._switch.said_in(text)
-        before = self._system_message() if parent is None else ()
+        before = self._system_before(parent)
         user = Message(Role.USER, (TextPart(text),), parent=before[0].id if before else parent)
         self._record.say((*before, user), self._clock(), typed)
+        self._system_due = False
         self._switch.forget()
         self._begin_turn(user.id)
         return user
@@ -269,7 +287,8 @@ class Session(Standing):
             self._ahead_due = False
             # A thought that could be gone on from stays in the model's memory.
             if (self.path or self._draft) and not self.broken_off:
-                self._worker.send(ReadAhead(self.path or self._system_message(), self._switch.on, self._draft))
+                path = (*self.path, *self._system_before(self.tree.leaf))
+                self._worker.send(ReadAhead(path, self._switch.on, self._draft))
 
 
 def _belongs_to_a_reply(message: Message) -> bool:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from qwenchat.chat.begun import Begun, begun_in
-from qwenchat.chat.commands import StartTurn
+from qwenchat.chat.commands import LoadModel, StartTurn
 from qwenchat.chat.errors import QwenchatError, TurnInProgress
 from qwenchat.chat.events import Event, LoadProgressed
 from qwenchat.chat.messages import Message, Role, TextPart
@@ -43,7 +43,8 @@ class Standing:
         """Whether the library is in memory alone, as the user wants it."""
         self.thinking_budget = thinking_budget
         """Most tokens of thought in this conversation from the next turn on; None for no limit."""
-        self._usual_budget = thinking_budget
+        self.usual_budget = thinking_budget
+        """What the budget is at the start of a conversation."""
         self._out: list[Event] = []
         self._record = Record(library, self._out.append)
         self._loading = Loading(worker)
@@ -55,6 +56,8 @@ class Standing:
         """How many turns were begun."""
         self._ahead_due = False
         """Whether there is something new that the model could read ahead."""
+        self._system_due = False
+        """Whether the system prompt was changed in mid-conversation, so that it goes before the next message."""
         self._draft = ""
         """The next message, as far as the model may read it."""
         self._closed = False
@@ -96,8 +99,13 @@ class Standing:
 
     @property
     def load_error(self) -> QwenchatError | None:
-        """Why the latest load failed."""
+        """Why the latest load that was asked for failed, also when the model before it is back."""
         return self._loading.error
+
+    @property
+    def load_command(self) -> LoadModel | None:
+        """What is loaded or being loaded; None until a model was asked for."""
+        return self._loading.command
 
     @property
     def busy(self) -> bool:
@@ -166,8 +174,26 @@ class Standing:
         if self._turn is not None:
             raise TurnInProgress("The model is still answering.", "Wait for it or stop it first.")
 
-    def _system_message(self) -> tuple[Message, ...]:
-        return (Message(Role.SYSTEM, (TextPart(self.system),)),) if self.system else ()
+    @property
+    def system_in_force(self) -> str:
+        """The system prompt that the next message will be answered under."""
+        if self._system_due or not self.path:
+            return self.system
+        return next((message.text for message in reversed(self.path) if message.role is Role.SYSTEM), "")
+
+    def _system_message(self, parent: str | None = None) -> tuple[Message, ...]:
+        return (Message(Role.SYSTEM, (TextPart(self.system),), parent=parent),) if self.system else ()
+
+    def _system_before(self, parent: str | None) -> tuple[Message, ...]:
+        """The system message that goes before one that is said after `parent`: at the start, and once it was changed.
+
+        A message that is changed may stand right below a system message; then the new one is a version of that.
+        """
+        if parent is None:
+            return self._system_message()
+        if not self._system_due:
+            return ()
+        return self._system_message(self.tree[parent].parent if self.tree[parent].role is Role.SYSTEM else parent)
 
     def _asked(self, turn: Turn) -> StartTurn:
         """The command for a turn. Without a soft switch the model is asked as the hard one says.

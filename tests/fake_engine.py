@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
-from qwenchat.chat.errors import QwenchatError
+from qwenchat.chat.errors import ModelNotFound, QwenchatError
 from qwenchat.chat.events import (
     AnswerReclassified,
     Channel,
@@ -63,6 +63,8 @@ class FakeEngine:
     scripts: list[Script] = field(default_factory=lambda: [Script()])
     model: ModelInfo = MODEL
     load_error: QwenchatError | None = None
+    missing: tuple[str, ...] = ()
+    """Models that cannot be loaded."""
     progress: tuple[LoadProgressed, ...] = ()
     loading_holds: bool = False
     """Loading waits until `release`."""
@@ -92,6 +94,8 @@ class FakeEngine:
             self._hold(stop)
         if self.load_error is not None:
             raise self.load_error
+        if command.name in self.missing:
+            raise ModelNotFound(f"There is no model {command.name}.", "Choose another.")
         return replace(self.model, name=command.name or self.model.name)
 
     def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:

@@ -74,6 +74,14 @@ def test_thinking_turn_shows_its_thought_then_its_answer(engine: LocalEngine, le
     assert heard.end.reason is FinishReason.STOP
 
 
+def test_a_model_that_is_not_there_leaves_the_loaded_one_where_it_is(fresh: LocalEngine, tiny_qwen3: Path) -> None:
+    before = load(fresh, tiny_qwen3)
+    with pytest.raises(ModelNotFound):
+        load(fresh, tiny_qwen3 / "nowhere")
+    assert load(fresh, tiny_qwen3, back=True) is before
+    assert load(fresh, tiny_qwen3) is not before
+
+
 def test_token_counts_add_up(engine: LocalEngine) -> None:
     heard = ask(engine, user(FRANCE.question))
     usage = heard.end.usage

@@ -304,3 +304,27 @@ def test_missing_template_is_said(tokenizer: ChatTokenizer) -> None:
 def test_template_may_ask_for_the_date(tokenizer: ChatTokenizer) -> None:
     dated = with_template(tokenizer, "{{ strftime_now('%Y') }}")
     assert tokenizer.decode(dated.render([user("Hi")], True).ids).startswith("20")
+
+
+def test_a_later_system_message_reaches_the_model(tokenizer: ChatTokenizer, template: ChatTemplate) -> None:
+    messages = [system("Be brief."), user("Hi"), reply("Hello!"), system("Speak French."), user("Why?")]
+    text = tokenizer.tokenizer.decode(list(template.render(messages, False).ids), skip_special_tokens=False)
+    assert "<|im_end|>\n<|im_start|>system\nSpeak French.<|im_end|>\n<|im_start|>user\nWhy?" in text
+    assert template.system_changes
+
+
+REFUSES = "{% for m in messages %}{% if m.role == 'system' and not loop.first %}{{ raise_exception('no') }}{% endif %}"
+PASSES_OVER = "{% for m in messages %}{% if m.role != 'system' %}{{ m.content }}{% endif %}{% endfor %}"
+
+
+@pytest.mark.parametrize("source", [REFUSES + "{{ m.content }}{% endfor %}", PASSES_OVER])
+def test_a_template_that_knows_no_later_system_message_is_noticed(tokenizer: ChatTokenizer, source: str) -> None:
+    assert not with_template(tokenizer, source).system_changes
+
+
+def test_what_is_left_out_takes_no_system_message_in_force_with_it(template: ChatTemplate) -> None:
+    long = [user("word " * 100), reply("word " * 100)]
+    messages = [system("Be brief."), *long, system("Speak French."), *long, user("Why?")]
+    kept = template.fitted(messages, False, 200, 100)
+    assert kept.left_out == 5
+    assert kept.ids == template.render([messages[3], messages[-1]], False).ids

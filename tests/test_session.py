@@ -18,6 +18,7 @@ from qwenchat.chat.errors import (
     LibraryUnwritable,
     ModelNotFound,
     NoThought,
+    OutOfMemory,
     PromptEmpty,
     TurnInProgress,
 )
@@ -148,6 +149,61 @@ def test_a_failed_turn_keeps_what_came_and_the_next_one_works(error_at: int) -> 
         assert session.path[-1].text == "fine"
 
 
+def said(session: Session) -> list[tuple[str, str]]:
+    return [(message.role.value, message.text) for message in session.path]
+
+
+def test_a_system_prompt_that_is_changed_in_mid_conversation_goes_before_the_next_message_and_is_saved() -> None:
+    engine = FakeEngine([Script("A.")])
+    with chatting(engine, system="Be brief.") as session:
+        session.send("a")
+        until(session, ended)
+        assert session.change_system("Speak French.")
+        assert session.system_in_force == "Speak French."
+        session.send("b")
+        until(session, ended)
+        session.send("c")
+        until(session, ended)
+        start = [("system", "Be brief."), ("user", "a"), ("assistant", "A.")]
+        then = [("system", "Speak French."), ("user", "b"), ("assistant", "A."), ("user", "c"), ("assistant", "A.")]
+        assert said(session) == [*start, *then]
+        assert [message.text for message in engine.turns[1].messages] == ["Be brief.", "a", "A.", "Speak French.", "b"]
+        kept = session.library.read(str(session.conversation))
+        assert [(message.role.value, message.text) for message in kept.messages] == said(session)
+        session.new()
+        session.send("d")
+        assert said(session)[:2] == [("system", "Speak French."), ("user", "d")]
+
+
+def test_a_message_that_is_changed_after_its_system_prompt_is_a_version_below_the_new_one() -> None:
+    engine = FakeEngine([Script("A.")])
+    with chatting(engine, system="Be brief.") as session:
+        asked = session.send("a")
+        until(session, ended)
+        session.change_system("Speak French.")
+        session.edit(asked.id, "b")
+        until(session, ended)
+        assert said(session) == [("system", "Speak French."), ("user", "b"), ("assistant", "A.")]
+        assert len(session.tree.siblings(session.path[0].id)) == 2
+
+
+def test_a_system_prompt_that_cannot_be_changed_now_counts_from_the_next_conversation_on() -> None:
+    engine = FakeEngine([Script("A.")], model=replace(MODEL, system_changes=False))
+    with chatting(engine, system="Be brief.") as session:
+        session.send("a")
+        until(session, ended)
+        assert not session.change_system("Speak French.")
+        assert session.system_in_force == "Be brief."
+        session.send("b")
+        until(session, ended)
+        assert [role for role, _ in said(session)].count("system") == 1
+        session.new()
+        assert session.system_in_force == "Speak French."
+        assert session.change_system("")
+        session.send("c")
+        assert said(session)[0] == ("user", "c")
+
+
 def test_a_load_that_fails_fails_the_waiting_turn_and_later_ones_and_another_model_helps() -> None:
     engine = FakeEngine(load_error=ModelNotFound("No nix.", "Try y."))
     with chatting(engine) as session:
@@ -162,6 +218,40 @@ def test_a_load_that_fails_fails_the_waiting_turn_and_later_ones_and_another_mod
         session.retry()
         assert isinstance(until(session, ended)[-1], TurnFinished)
         assert session.load_error is None
+
+
+def test_the_model_before_one_that_cannot_be_loaded_goes_on() -> None:
+    engine = FakeEngine(missing=("nix",))
+    with chatting(engine) as session:
+        until(session, lambda seen: any(isinstance(event, ModelLoaded) for event in seen))
+        session.load(LoadModel("nix"))
+        until(session, lambda seen: any(isinstance(event, ModelLoaded) for event in seen))
+        assert session.model is not None and session.model.name == MODEL.name
+        assert "no model nix" in str(session.load_error)
+        session.send("a")
+        assert isinstance(until(session, ended)[-1], TurnFinished)
+
+
+def test_a_turn_that_waits_for_a_model_that_fails_is_not_answered_by_the_one_before() -> None:
+    engine = FakeEngine(missing=("nix",))
+    with chatting(engine) as session:
+        until(session, lambda seen: any(isinstance(event, ModelLoaded) for event in seen))
+        session.load(LoadModel("nix"))
+        session.send("a")
+        assert isinstance(until(session, ended)[-1], TurnFailed)
+        session.retry()
+        assert isinstance(until(session, ended)[-1], TurnFinished)
+
+
+def test_where_the_model_before_fails_too_none_is_left() -> None:
+    engine = FakeEngine(missing=("nix",))
+    with chatting(engine) as session:
+        until(session, lambda seen: any(isinstance(event, ModelLoaded) for event in seen))
+        engine.load_error = OutOfMemory("There is no room.", "Close other programs.")
+        session.load(LoadModel("nix"))
+        until(session, lambda seen: sum(isinstance(event, LoadFailed) for event in seen) == 2)
+        assert session.model is None
+        assert session.loading is None
 
 
 def test_a_load_that_is_replaced_by_another_fails_nothing() -> None:

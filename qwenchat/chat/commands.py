@@ -19,6 +19,8 @@ class LoadModel:
     """auto, bf16, float32."""
     context_window: int | None = None
     """Tokens; None for as much as the model supports, within 32,768."""
+    back: bool = False
+    """Whether this is the model before one that failed: if it is still loaded, it stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)

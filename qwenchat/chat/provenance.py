@@ -62,6 +62,8 @@ class ModelInfo:
     """What the model's makers recommend; empty for Qwen3, whose presets depend on the mode."""
     reason: str = ""
     """Why this model, or why a shorter context than usual, in words for the reader; empty when all is as asked."""
+    system_changes: bool = True
+    """Whether a system message in the middle of a conversation reaches the model."""
 
 
 @dataclass(frozen=True, slots=True)

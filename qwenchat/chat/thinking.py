@@ -50,6 +50,15 @@ def budget_of(typed: str) -> int | None:
     return int(digits)
 
 
+BUDGETS = (256, 1024, 4096)
+"""The thinking budgets that a key steps through, after no limit."""
+
+
+def next_budget(budget: int | None) -> int | None:
+    """The next larger of BUDGETS; no limit after the largest."""
+    return next((step for step in BUDGETS if budget is None or step > budget), None)
+
+
 def budget_in_words(budget: int | None) -> str:
     """The thinking budget as a sentence."""
     return "Thoughts have no limit." if budget is None else f"Thoughts end after {budget:,} tokens."

@@ -48,9 +48,10 @@ class Engine(Protocol):
     """Runs or reaches one model at a time. All calls come from one thread; only signals cross threads."""
 
     def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
-        """Make a model ready in place of the current one, which is given up first.
+        """Make a model ready in place of the current one.
 
-        Raises `ModelError` when that is impossible and `Stopped` when the signal was set.
+        Raises `ModelError` when that is impossible and `Stopped` when the signal was set. The model before is then
+        there again once the command that loaded it is given with `back`.
         """
         ...
 

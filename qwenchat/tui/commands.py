@@ -6,7 +6,7 @@ from pathlib import Path
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.provenance import ThinkingSupport
-from qwenchat.chat.thinking import budget_in_words, budget_of
+from qwenchat.chat.thinking import budget_in_words, budget_of, next_budget
 from qwenchat.session import Session
 from qwenchat.tui.branches import Branches
 from qwenchat.tui.slash import COMMANDS
@@ -55,6 +55,13 @@ class Commands:
                 self._tell("This model always thinks; it has no switch.")
             case _:
                 self._session.toggle_thinking()
+
+    def step_budget(self) -> None:
+        """Let thoughts be longer, in steps, then again without a limit."""
+        if self._session.support is ThinkingSupport.NONE:
+            self.switch_thinking()
+        else:
+            self._session.thinking_budget = next_budget(self._session.thinking_budget)
 
     def _model(self, name: str) -> None:
         if not name and self._session.model is not None:

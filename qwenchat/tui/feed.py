@@ -15,6 +15,7 @@ from qwenchat.chat.events import (
 )
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION
 from qwenchat.session import Session
+from qwenchat.texts import say
 from qwenchat.tui.widgets.message import Reply
 from qwenchat.tui.widgets.notices import Notices
 from qwenchat.tui.widgets.status import StatusLine
@@ -101,10 +102,14 @@ class Feed:
         live = self.live
         match event:
             case ModelLoaded():
-                self._notices.say("load", "")
+                if self._session.load_error is None:
+                    self._notices.say("load", "")
                 self._notices.say("model", event.model.reason)
             case LoadFailed():
-                way_out = "/model tries again, /model NAME loads another; Ctrl+R then asks again."
+                if self._session.loading is not None:
+                    way_out = say("The model before it goes on.")
+                else:
+                    way_out = say("/model tries again, /model NAME loads another; Ctrl+R then asks again.")
                 self._notices.say("load", f"{event.error} {way_out}")
             case SaveFailed():
                 self._notices.say("save", f"The reply is not saved yet, only kept on the screen. {event.error}")

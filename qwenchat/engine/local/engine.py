@@ -22,6 +22,7 @@ from qwenchat.engine.local.generate import prefill
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.loader import load, quantization_of
 from qwenchat.engine.local.locate import locate
+from qwenchat.engine.local.memory import Memory
 from qwenchat.engine.local.network import Network
 from qwenchat.engine.local.prompt import ChatTemplate
 from qwenchat.engine.local.tokenizer import ChatTokenizer
@@ -45,7 +46,8 @@ class _Loaded:
     contexts: Contexts
     template: ChatTemplate
     tokenizer: ChatTokenizer
-    device: str
+    info: ModelInfo
+    command: LoadModel
 
 
 class LocalEngine:
@@ -56,8 +58,9 @@ class LocalEngine:
         self._loaded: _Loaded | None = None
 
     def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
-        """See `Engine.load`."""
-        self.close()
+        """See `Engine.load`. The current model is given up only once the next one is on this machine."""
+        if command.back and self._loaded is not None and self._loaded.command == replace(command, back=False):
+            return self._loaded.info
         plan = hardware.choose(command.device, command.quantization)
         try:
             return self._load(command, plan, progress, stop)
@@ -66,7 +69,7 @@ class LocalEngine:
                 raise
             log.warning("the CPU takes over: %s", error)
             model = self._load(command, hardware.choose("cpu", command.quantization), progress, stop)
-            return replace(model, reason=f"{model.reason} It runs on the CPU. {error.what}".strip())
+            return self._with_reason(f"{model.reason} It runs on the CPU. {error.what}".strip())
 
     def _load(
         self, command: LoadModel, plan: Plan, progress: Callable[[LoadProgressed], None], stop: StopSignal
@@ -76,11 +79,12 @@ class LocalEngine:
         asked = command.context_window
 
         def check(known: KnownModel) -> None:
-            fit.check(known, quantization_of(plan), memory.of(plan.device), asked)
+            fit.check(known, quantization_of(plan), self._room(plan.device), asked)
 
         tokenizers = self._paths.cache / "tokenizers"
         with _typed_device_failures():
             located = locate(command.name, paths=self._paths, progress=progress, stop=stop, check=check)
+            self.close()
             model = load(located.path, plan=plan, cache_folder=tokenizers, progress=progress, stop=stop, context=asked)
             kept = memory.of(plan.device).free // KEPT_SHARE
         hardware.give_torch_threads(model.network.interruptible)
@@ -91,27 +95,29 @@ class LocalEngine:
             raise
         window = model.window
         contexts = Contexts(model.network, window.tokens, kept)
-        self._loaded = _Loaded(model.network, contexts, template, model.tokenizer, plan.device)
-        return ModelInfo(
+        info = ModelInfo(
             name=located.name,
             revision=located.revision,
             quantization=model.quantization,
             device=plan.device,
             context_window=window.tokens,
             thinking=template.thinking,
+            system_changes=template.system_changes,
             parameters=model.parameters,
             memory_bytes=model.memory_bytes,
             sampling=SMOLLM2 if "smollm2" in located.name.lower() else SamplingOverrides(),
             load_s=time.perf_counter() - started,
             reason=f"{located.reason} {window.notice}".strip(),
         )
+        self._loaded = _Loaded(model.network, contexts, template, model.tokenizer, info, replace(command, back=False))
+        return info
 
     def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         """See `Engine.generate`."""
         loaded = self._require_loaded()
         turn = Turn(loaded.contexts, loaded.template, loaded.tokenizer, command, signals)
         try:
-            with _typed_errors(loaded.device), torch.inference_mode():
+            with _typed_errors(loaded.info.device), torch.inference_mode():
                 yield from turn.run()
         except (EngineFailed, OutOfMemory, DeviceFailed):
             loaded.contexts.forget()
@@ -121,7 +127,7 @@ class LocalEngine:
         """See `Engine.read_ahead`."""
         loaded = self._require_loaded()
         window = loaded.contexts.window
-        with contextlib.suppress(Stopped, PromptTooLong), _typed_errors(loaded.device), torch.inference_mode():
+        with contextlib.suppress(Stopped, PromptTooLong), _typed_errors(loaded.info.device), torch.inference_mode():
             reserve = reserve_of(window)
             ids = loaded.template.shared_ahead(command.messages, command.thinking, window, reserve, command.draft)
             context = loaded.contexts.nearest(ids)
@@ -133,6 +139,18 @@ class LocalEngine:
         if self._loaded is not None:
             self._loaded.network.close()
         self._loaded = None
+
+    def _with_reason(self, reason: str) -> ModelInfo:
+        """The account of the loaded model, which from now on says why it is that one."""
+        loaded = self._require_loaded()
+        self._loaded = replace(loaded, info=replace(loaded.info, reason=reason))
+        return self._loaded.info
+
+    def _room(self, device: str) -> Memory:
+        """What can be had once the current model is given up."""
+        room = memory.of(device)
+        held = self._loaded.info.memory_bytes if self._loaded is not None and self._loaded.info.device == device else 0
+        return replace(room, free=min(room.total, room.free + held))
 
     def _require_loaded(self) -> _Loaded:
         if self._loaded is None:

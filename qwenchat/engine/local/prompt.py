@@ -43,6 +43,8 @@ class ChatTemplate:
         except Exception as error:
             raise ModelUnsupported(f"The model's chat template is broken: {error}.", "Use another file.") from error
         self.thinking = self._thinking_support(tokenizer.chat_template)
+        self.system_changes = self._renders_later_system()
+        """Whether a system message after the first message comes through."""
 
     def render(self, messages: Sequence[Message], thinking: bool) -> Prompt:
         """The prompt that asks for a reply to the last of `messages`.
@@ -71,19 +73,19 @@ class ChatTemplate:
     def fitted(self, messages: Sequence[Message], thinking: bool, window: int, reserve: int) -> Prompt:
         """The prompt with as few of the oldest turns left out as fit `window - reserve` tokens.
 
-        The system message and the newest user message always stay; raises PromptTooLong when these are too much.
+        The system message in force and the newest user message always stay; raises PromptTooLong when these are too
+        much.
         """
         limit = window - reserve
         prompt = self.render(messages, thinking)
         if len(prompt.ids) <= limit:
             return prompt
-        system = [message for message in messages[:1] if message.role is Role.SYSTEM]
         starts = [at for at, message in enumerate(messages) if message.role is Role.USER]
         low, high = 1, len(starts) - 1
         best: Prompt | None = None
         while low <= high:
             middle = (low + high) // 2
-            kept = [*system, *messages[starts[middle] :]]
+            kept = _from(messages, starts[middle])
             prompt = self.render(kept, thinking)
             if len(prompt.ids) <= limit:
                 best = Prompt(prompt.ids, prompt.opens_thought, len(messages) - len(kept))
@@ -125,6 +127,14 @@ class ChatTemplate:
                 f"The model's chat template refused this conversation: {error}.", "Start a new chat or another model."
             ) from error
 
+    def _renders_later_system(self) -> bool:
+        said = [("user", "1"), ("assistant", "2"), ("system", "later-system"), ("user", "3")]
+        try:
+            text = self._rendered([{"role": role, "content": content} for role, content in said], False)
+        except ModelUnsupported:
+            return False
+        return "later-system" in text
+
     def _thinking_support(self, source: str) -> ThinkingSupport:
         if "enable_thinking" in source:
             return ThinkingSupport.SWITCHED
@@ -157,6 +167,12 @@ class _Mask:
     def _mark(self, match: re.Match[str]) -> str:
         self._spelled.append(match.group())
         return f"\ue000{self._secret}:{len(self._spelled) - 1}\ue001"
+
+
+def _from(messages: Sequence[Message], start: int) -> list[Message]:
+    """The messages from `start` on, below the last system message before it."""
+    system = next((message for message in reversed(messages[:start]) if message.role is Role.SYSTEM), None)
+    return [*([system] if system else ()), *messages[start:]]
 
 
 def _as_dicts(messages: Sequence[Message], mask: _Mask) -> Iterator[dict[str, Any]]:

@@ -42,6 +42,9 @@ class ChatScreen(Screen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-middle"), (32, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+t", "thinking", "Thinking on or off", priority=True),
+        Binding(
+            "alt+b", "budget", "Longest thought: no limit, 256, 1,024 or 4,096 tokens", id="chat.budget", priority=True
+        ),
         Binding("ctrl+o", "reasoning", "Open or fold the latest reasoning", priority=True),
         Binding("ctrl+g", "answer", "Answer now, from what was thought so far", priority=True),
         Binding("escape", "stop", "Stop the reply, or put notices away"),
@@ -174,6 +177,10 @@ class ChatScreen(Screen[None]):
     def action_thinking(self) -> None:
         """Turn thinking on or off for the next message."""
         self._commands.switch_thinking()
+
+    def action_budget(self) -> None:
+        """Step through the lengths that thoughts may have."""
+        self._commands.step_budget()
 
     def action_reasoning(self) -> None:
         """Open or fold the latest thought there is."""
