@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from qwenchat.chat.begun import NOTHING, Begun
 from qwenchat.chat.messages import Message
 from qwenchat.chat.sampling import Sampling
+from qwenchat.chat.server import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class LoadModel:
     """Tokens; None for as much as the model supports, within 32,768."""
     back: bool = False
     """Whether this is the model before one that failed: if it is still loaded, it stays as it is."""
+    server: Server | None = None
+    """Where the model is; None for this machine."""
 
 
 @dataclass(frozen=True, slots=True)

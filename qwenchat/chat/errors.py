@@ -121,3 +121,27 @@ class ImportFailed(QwenchatError):
 
 class ExportFailed(QwenchatError):
     """An export that cannot be written; what was there before is untouched."""
+
+
+class ServerError(ModelError):
+    """A server could not be reached, refused, or answered with something that is no reply; what came before is kept."""
+
+
+class ServerUnreachable(ServerError):
+    """Nothing answers at the address."""
+
+
+class ServerRefused(ServerError):
+    """The server wants a key, or does not accept the one it got."""
+
+
+class ServerBusy(ServerError):
+    """The server has too much to do, or too much was asked of it."""
+
+
+class ServerSilent(ServerError):
+    """The server sent nothing for too long."""
+
+
+class ServerFaulty(ServerError):
+    """The server answered with an error, or with what is no chat completion."""

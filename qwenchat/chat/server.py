@@ -1,0 +1,44 @@
+"""A server with an OpenAI-compatible address: where it is and how to speak to it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Dialect(StrEnum):
+    """The program that serves the model. They differ in how thinking is switched and where the thought arrives."""
+
+    AUTO = "auto"
+    """Found out by asking the server."""
+    OPENAI = "openai"
+    """None of those below: only what the OpenAI API itself has."""
+    VLLM = "vllm"
+    SGLANG = "sglang"
+    LLAMA_CPP = "llama.cpp"
+    OLLAMA = "ollama"
+    LM_STUDIO = "lmstudio"
+    TRANSFORMERS = "transformers"
+    MLX_LM = "mlx-lm"
+    KTRANSFORMERS = "ktransformers"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A profile of the config, or an address that was typed. It never holds the key itself."""
+
+    address: str
+    """As in "http://localhost:8000/v1"."""
+    name: str = ""
+    """What the user calls it; empty for a typed address."""
+    model: str | None = None
+    """The model to ask for; None for the first that the server lists."""
+    dialect: Dialect = Dialect.AUTO
+    key_env: str | None = None
+    """The environment variable that has the key."""
+    key_file: str | None = None
+    """The file that has the key; nobody but its owner may read it."""
+    ca_file: str | None = None
+    """Certificates to trust beside the usual ones, for a server with a certificate of its own."""
+    context: int | None = None
+    """The context window in tokens, where the server does not tell."""
+    patience_s: float = 300.0
+    """How long the server may be silent before a turn fails."""

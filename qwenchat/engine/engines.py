@@ -1,0 +1,48 @@
+"""The engines there are, as one: the local one, or a server, whichever is asked for."""
+
+from collections.abc import Callable, Iterator
+
+from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
+from qwenchat.chat.errors import EngineFailed
+from qwenchat.chat.events import LoadProgressed, TurnEvent
+from qwenchat.chat.provenance import ModelInfo
+from qwenchat.engine.base import Engine, StopSignal, TurnSignals
+from qwenchat.texts import say
+
+
+class Engines:
+    """Makes each engine when it is first asked for; one of them has a model at a time."""
+
+    def __init__(self, make_local: Callable[[], Engine], make_remote: Callable[[], Engine]) -> None:
+        self._makers = {"local": make_local, "remote": make_remote}
+        self._made: dict[str, Engine] = {}
+        self._current: Engine | None = None
+
+    def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
+        """See `Engine.load`."""
+        kind = "local" if command.server is None else "remote"
+        if kind not in self._made:
+            progress(LoadProgressed(say("starting the engine")))
+            self._made[kind] = self._makers[kind]()
+        engine = self._made[kind]
+        if self._current not in (None, engine):
+            self.close()
+        self._current = engine
+        return engine.load(command, progress, stop)
+
+    def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
+        """See `Engine.generate`."""
+        if self._current is None:
+            raise EngineFailed(say("No model is loaded."), say("Choose one."))
+        return self._current.generate(command, signals)
+
+    def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+        """See `Engine.read_ahead`."""
+        if self._current is not None:
+            self._current.read_ahead(command, stop)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        if self._current is not None:
+            self._current.close()
+        self._current = None

@@ -1,0 +1,79 @@
+"""The way to one server: a client that sends the key to its address alone."""
+
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import openai
+
+from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.server import Server
+from qwenchat.chat.text import safe_line
+from qwenchat.engine.remote.address import address_of
+from qwenchat.engine.remote.failure import typed
+from qwenchat.engine.remote.key import key_of
+from qwenchat.engine.remote.waiting import Waiting
+from qwenchat.texts import say
+
+CONNECT_S = 10.0
+"""How long a server may take to accept a connection."""
+QUESTION_S = 5.0
+"""How long it may take to answer a question about itself."""
+RETRIES = 2
+"""How often a request is sent again that the server did not begin to answer; OpenAI's client heeds Retry-After."""
+
+
+class Connection:
+    """A client for one server, used from one thread."""
+
+    def __init__(self, server: Server) -> None:
+        """Raises ConfigInvalid for an address, key or certificate that cannot be used."""
+        self.address = address_of(server.address)
+        self.server = server
+        self._key = key_of(server)
+        self.waiting = Waiting()
+        timeout = openai.Timeout(None, connect=CONNECT_S)
+        # Neither a redirect nor a proxy of the environment shall see the key or the conversation.
+        http = openai.DefaultAsyncHttpxClient(
+            follow_redirects=False, trust_env=False, timeout=timeout, verify=_certificates(server)
+        )
+        self.client = openai.AsyncOpenAI(
+            api_key=self._key, base_url=self.address.base, timeout=timeout, max_retries=RETRIES, http_client=http,
+            organization="", project="",
+        )  # fmt: skip
+
+    def question(self, url: str, unwanted: Callable[[], bool], body: dict[str, Any] | None = None) -> Any:
+        """The JSON that the server has at `url`, None where it has none. Raises Stopped."""
+
+        async def asked() -> Any:
+            options: Any = {"timeout": QUESTION_S, "max_retries": 0}
+            if body is None:
+                return await self.client.get(url, cast_to=object, options=options)
+            return await self.client.post(url, cast_to=object, body=body, options=options)
+
+        try:
+            return self.waiting.until_done(asked(), unwanted)
+        except (openai.OpenAIError, ValueError):
+            return None
+
+    def typed(self, error: Exception, model: str = "") -> Exception:
+        """`error` in words, without the key."""
+        return typed(error, self.address.host, model, self._key)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.waiting.until_done(self.client.close(), lambda: False)
+        self.waiting.close()
+
+
+def _certificates(server: Server) -> ssl.SSLContext | bool:
+    if server.ca_file is None:
+        return True
+    try:
+        context = ssl.create_default_context()
+        context.load_verify_locations(server.ca_file)
+    except OSError as error:
+        raise ConfigInvalid(
+            say("The certificates in {file} cannot be used: {error}.", file=safe_line(server.ca_file), error=error)
+        ) from error
+    return context

@@ -1,0 +1,213 @@
+"""The remote engine: a model behind an OpenAI-compatible address, behind the `Engine` protocol."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import openai
+
+from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
+from qwenchat.chat.errors import EngineFailed, PromptTooLong, ServerError
+from qwenchat.chat.events import HistoryTrimmed, LoadProgressed, TurnEvent
+from qwenchat.chat.messages import Message, Role
+from qwenchat.chat.provenance import ModelInfo, ThinkingSupport
+from qwenchat.chat.server import Dialect
+from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
+from qwenchat.engine.remote import probe
+from qwenchat.engine.remote.connection import RETRIES, Connection
+from qwenchat.engine.remote.dialect import Speech, speech_of
+from qwenchat.engine.remote.failure import BrokenOff, broken_off, garbled
+from qwenchat.engine.remote.reply import Reply
+from qwenchat.engine.remote.request import Request, request_of, tokens_at_least
+from qwenchat.texts import say
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Served:
+    connection: Connection
+    model: ModelInfo
+    speech: Speech
+    refused: set[str] = field(default_factory=set)
+    """Parameters that this server was asked for once and did not take."""
+
+
+class RemoteEngine:
+    """Asks one server for one model."""
+
+    def __init__(self) -> None:
+        self._served: _Served | None = None
+
+    def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
+        """Find out what the server is and has. See `Engine.load`."""
+        self.close()
+        if command.server is None:
+            raise EngineFailed("No server was named.", "Choose one.")
+        started = time.perf_counter()
+        connection = Connection(command.server)
+        host = command.server.name or connection.address.host
+        progress(LoadProgressed(say("asking {server}", server=host)))
+        try:
+            offered, said = probe.offers(connection, stop.is_set)
+            offer = probe.chosen(offered, command.name or command.server.model, host)
+            dialect = probe.dialect_of(connection, said, stop.is_set)
+            window = probe.window_of(connection, offer, dialect, stop.is_set)
+            thinking = probe.thinking_of(connection, offer, dialect, stop.is_set)
+        except BaseException:
+            connection.close()
+            raise
+        window = min(window, command.context_window or window)
+        model = ModelInfo(
+            name=offer.name,
+            device=host,
+            context_window=window,
+            thinking=thinking,
+            load_s=time.perf_counter() - started,
+            reason=_notice(dialect, window, connection),
+        )
+        log.info("%s speaks %s", connection.address.host, dialect)
+        self._served = _Served(connection, model, speech_of(dialect))
+        return model
+
+    def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
+        """See `Engine.generate`."""
+        served = self._served
+        if served is None:
+            raise EngineFailed(say("No model is loaded."), say("Choose one."))
+        if command.begun.thought or (command.begun.answer and served.speech.continues is None):
+            raise ServerError(say("This server cannot go on with a reply."), say("Ctrl+R or /retry asks again for it."))
+        messages, left_out = fitted(command.messages, served.model.context_window)
+        if left_out:
+            yield HistoryTrimmed(command.turn, left_out)
+        command = replace(command, messages=messages)
+        reply = Reply(command.turn, thinks=command.thinking and served.model.thinking is not ThinkingSupport.NONE)
+        try:
+            yield from self._stream(served, command, reply, signals)
+            if reply.tally.thinking and signals.wants_answer():
+                yield from reply.answer_instead()
+                yield from self._stream(served, replace(command, thinking=False), reply, signals)
+        except Stopped:
+            yield from reply.end(stopped=True)
+        else:
+            yield from reply.end(stopped=False)
+
+    def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+        """A server reads when it is asked, and keeps what it read by itself."""
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        if self._served is not None:
+            self._served.connection.close()
+        self._served = None
+
+    def _stream(self, served: _Served, command: StartTurn, reply: Reply, signals: TurnSignals) -> Iterator[TurnEvent]:
+        """The events of one request; sent again while the connection breaks off before a token came. Raises Stopped."""
+        for attempt in range(RETRIES + 1):
+            try:
+                yield from self._streamed(served, command, reply, signals)
+                return
+            except Stopped:
+                raise
+            except Exception as error:
+                failure = served.connection.typed(error, served.model.name)
+                if reply.tally.begun or attempt == RETRIES or not isinstance(failure, BrokenOff):
+                    raise failure from error
+                log.warning("asking %s again: %s", served.connection.address.host, failure)
+
+    def _streamed(self, served: _Served, command: StartTurn, reply: Reply, signals: TurnSignals) -> Iterator[TurnEvent]:
+        """One request, until its stream ends or the user wants the answer to begin."""
+        waiting, host = served.connection.waiting, served.model.device
+
+        def unwanted() -> bool:
+            return signals.is_set() or (reply.tally.thinking and signals.wants_answer())
+
+        chunks = waiting.until_done(self._asked(served, command), signals.is_set)
+        try:
+            while (chunk := waiting.until_done(_next(chunks, served), unwanted)) is not None:
+                yield from reply.take(chunk)
+        except Stopped:
+            if signals.is_set():
+                raise
+            return
+        finally:
+            waiting.until_done(_closed(chunks), lambda: False)
+        if reply.reason is None:
+            raise broken_off(host) if reply.tally.begun else garbled(host)
+
+    async def _asked(self, served: _Served, command: StartTurn) -> Any:
+        """The stream of a reply; a parameter that the server refuses is left out from then on."""
+        request = request_of(command, served.speech, served.model.thinking)
+        while True:
+            extra = {name: value for name, value in request.extra.items() if name not in served.refused}
+            try:
+                return await _completion(served, request, extra)
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                refused = {name for name in extra if name in str(error)}
+                if not refused:
+                    raise
+                log.warning("%s does not take %s", served.connection.address.host, ", ".join(sorted(refused)))
+                served.refused |= refused
+
+
+async def _completion(served: _Served, request: Request, extra: dict[str, Any]) -> Any:
+    body: dict[str, Any] = {"model": served.model.name, "messages": request.messages, **request.sampling}
+    options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}, "extra_body": extra}
+    async with asyncio.timeout(served.connection.server.patience_s):
+        raw = await served.connection.client.chat.completions.with_raw_response.create(**body, **options)
+    if "html" in raw.headers.get("content-type", ""):
+        raise garbled(served.connection.address.host)
+    return raw.parse()
+
+
+async def _next(chunks: AsyncIterator[Any], served: _Served) -> Any:
+    async with asyncio.timeout(served.connection.server.patience_s):
+        return await anext(chunks, None)
+
+
+async def _closed(chunks: Any) -> None:
+    with suppress(Exception):
+        await chunks.close()
+
+
+def fitted(messages: tuple[Message, ...], window: int) -> tuple[tuple[Message, ...], int]:
+    """The messages that fit a window with a quarter of it left for the reply, and how many were left out.
+
+    The count is an estimate below the server's own, so only what surely does not fit is left out. The system prompt and
+    the newest message stay. Raises PromptTooLong when these alone do not fit.
+    """
+    if not window:
+        return messages, 0
+    system = tuple(message for message in messages[:1] if message.role is Role.SYSTEM)
+    rest = list(messages[len(system) :])
+    room = window - min(window // 4, 4096)
+    left_out = 0
+    while len(rest) > 1 and tokens_at_least((*system, *rest)) > room:
+        rest.pop(0)
+        left_out += 1
+        while len(rest) > 1 and rest[0].role is not Role.USER:
+            rest.pop(0)
+            left_out += 1
+    if (tokens := tokens_at_least((*system, *rest))) > window:
+        raise PromptTooLong(tokens, window)
+    return (*system, *rest), left_out
+
+
+def _notice(dialect: Dialect, window: int, connection: Connection) -> str:
+    """What the reader should know about this server."""
+    notices = []
+    if dialect is Dialect.OLLAMA and window <= probe.OLLAMA_WINDOW:
+        notices.append(
+            say(
+                "Ollama gives this model a context of {window:,} tokens and cuts what is longer;"
+                " OLLAMA_CONTEXT_LENGTH=32768 in its environment gives it more.",
+                window=window,
+            )
+        )
+    if not connection.address.private:
+        notices.append(say("The way to {host} is not encrypted.", host=connection.address.host))
+    return " ".join(notices)

@@ -1,0 +1,140 @@
+"""What went wrong with a server, for a person."""
+
+import json
+import re
+import ssl
+from collections.abc import Iterator
+
+import openai
+
+from qwenchat.chat.errors import (
+    ModelNotFound,
+    PromptTooLong,
+    QwenchatError,
+    ServerBusy,
+    ServerError,
+    ServerFaulty,
+    ServerRefused,
+    ServerSilent,
+    ServerUnreachable,
+)
+from qwenchat.chat.text import safe_line
+from qwenchat.texts import say
+
+LONGEST = 300
+"""Characters of a server's own words that are shown."""
+_TOO_LONG = re.compile(r"context (?:length|size|window)|too many tokens|maximum.{0,20}(?:length|tokens)", re.IGNORECASE)
+
+
+class BrokenOff(ServerUnreachable):
+    """The connection broke off; before the first token one may ask again."""
+
+
+def typed(error: Exception, host: str, model: str, key: str) -> Exception:
+    """`error` as one of ours, if a server can cause it. The key is in none of its words, whatever the server sent."""
+    match error:
+        case QwenchatError():
+            return error
+        case openai.APITimeoutError() | TimeoutError():
+            return silent(host)
+        case openai.APIConnectionError():
+            return _connection(error, host)
+        case openai.APIStatusError():
+            return _status(error, host, model, key)
+        case openai.APIError():
+            said = safe_line(error.message.replace(key, "***"), LONGEST)
+            return ServerFaulty(say("{host} reports: {error}", host=host, error=said), say("Try again."))
+        case json.JSONDecodeError() | UnicodeDecodeError() | openai.OpenAIError() | TypeError() | AttributeError():
+            return garbled(host)
+        case OSError():
+            return broken_off(host)
+    # OpenAI's client lets through what its HTTP library raises while a reply streams.
+    return broken_off(host) if type(error).__module__.startswith("http") else error
+
+
+def broken_off(host: str) -> BrokenOff:
+    """The connection ended in the middle of a reply."""
+    return BrokenOff(
+        say("The connection to {host} broke off.", host=host), say("What came is kept; Ctrl+R or /retry asks again.")
+    )
+
+
+def silent(host: str) -> ServerError:
+    """The server said nothing for longer than the user has patience."""
+    return ServerSilent(
+        say("{host} sent nothing for too long.", host=host),
+        say("What came is kept; patience_s in [servers.NAME] allows more time."),
+    )
+
+
+def garbled(host: str) -> ServerError:
+    """What came is no chat completion."""
+    return ServerFaulty(
+        say("{host} sent something that is no chat completion.", host=host),
+        say("Check the address: it usually ends in /v1."),
+    )
+
+
+def _connection(error: Exception, host: str) -> ServerError:
+    causes = list(_causes(error))
+    if any(isinstance(cause, ssl.SSLError) or "CERTIFICATE" in str(cause) for cause in causes):
+        return ServerUnreachable(
+            say("The certificate of {host} is not trusted.", host=host),
+            say("If it is yours, name its authority: ca_file in [servers.NAME]."),
+        )
+    return BrokenOff(say("Nothing answers at {host}.", host=host), say("Is the server running, and the address right?"))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _status(error: openai.APIStatusError, host: str, model: str, key: str) -> QwenchatError:
+    said = safe_line(_words(error).replace(key, "***"), LONGEST)
+    match error.status_code:
+        case 401 | 403:
+            return ServerRefused(
+                say("{host} does not accept the key, or wants one.", host=host),
+                say("Set key_env or key_file in [servers.NAME]."),
+            )
+        case 404:
+            return ModelNotFound(
+                say("{host} has no model {model}, or no chat at this address.", host=host, model=safe_line(model)),
+                say("`qwenchat models --server` lists what it has."),
+            )
+        case 429:
+            return ServerBusy(say("{host} has too much to do: {error}", host=host, error=said), say("Try again later."))
+        case code if 300 <= code < 400:
+            return ServerFaulty(
+                say("{host} sends on to another address; nothing was sent there.", host=host),
+                say("Use that address itself, if you trust it."),
+            )
+        case 400 | 413 if _TOO_LONG.search(said):
+            return _TooLongForServer(host, said)
+        case code:
+            return ServerFaulty(
+                say("{host} answered with error {code}: {error}", host=host, code=code, error=said), say("Try again.")
+            )
+
+
+class _TooLongForServer(ServerFaulty, PromptTooLong):
+    """The server says that the conversation does not fit its context window."""
+
+    def __init__(self, host: str, said: str) -> None:
+        ServerFaulty.__init__(
+            self,
+            say("The conversation is too long for {host}: {error}", host=host, error=said),
+            say("Begin a new one, or let the server have a larger context window."),
+        )
+
+
+def _words(error: openai.APIStatusError) -> str:
+    """The server's own words about it, if it has any that are not a page of HTML."""
+    body = error.body
+    if isinstance(body, dict):
+        inner = body.get("error", body)
+        message = inner.get("message", "") if isinstance(inner, dict) else inner
+        return str(message)
+    return "" if isinstance(body, str) and "<" in body[:200] else str(body or "")

@@ -1,0 +1,155 @@
+"""Asks a server which program it is, which models it has, and how long its context window is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from qwenchat.chat.errors import ModelNotFound
+from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.server import Dialect
+from qwenchat.chat.text import safe_line
+from qwenchat.engine.remote.connection import Connection
+from qwenchat.texts import say
+
+Unwanted = Callable[[], bool]
+_OWNERS = {
+    "vllm": Dialect.VLLM,
+    "sglang": Dialect.SGLANG,
+    "llamacpp": Dialect.LLAMA_CPP,
+    "library": Dialect.OLLAMA,
+    "organization_owner": Dialect.LM_STUDIO,
+}
+"""What servers say of themselves in `owned_by` of their models."""
+_SIGNS = (
+    ("/api/version", Dialect.OLLAMA),
+    ("/props", Dialect.LLAMA_CPP),
+    ("/api/v0/models", Dialect.LM_STUDIO),
+    ("/get_model_info", Dialect.SGLANG),
+    ("/version", Dialect.VLLM),
+)
+"""Where only one kind of server has something."""
+OLLAMA_WINDOW = 4096
+"""The context that Ollama gives a model when nobody says otherwise; what is beyond it is cut without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One model of a server."""
+
+    name: str
+    context_window: int = 0
+    """Tokens; 0 when the server does not say."""
+
+
+def offers(connection: Connection, unwanted: Unwanted) -> tuple[tuple[Offer, ...], Dialect]:
+    """The models that the server lists, and what it says it is. Raises what the connection does, and Stopped."""
+
+    async def listed() -> Any:
+        return await connection.client.get("/models", cast_to=object)
+
+    try:
+        answer = connection.waiting.until_done(listed(), unwanted)
+    except Exception as error:
+        raise connection.typed(error) from error
+    rows = [row for row in _list(_get(answer, "data")) if isinstance(_get(row, "id"), str)]
+    if not isinstance(answer, dict) or "data" not in answer:
+        raise connection.typed(TypeError())
+    owner = str(_get(rows[0], "owned_by")) if rows else ""
+    found = tuple(Offer(row["id"], _number(_get(row, "max_model_len"))) for row in rows)
+    return found, _OWNERS.get(owner, Dialect.AUTO)
+
+
+def dialect_of(connection: Connection, said: Dialect, unwanted: Unwanted) -> Dialect:
+    """Which program the server is: as the profile says, as it says itself, or as what it has gives away."""
+    if connection.server.dialect is not Dialect.AUTO:
+        return connection.server.dialect
+    if said is not Dialect.AUTO:
+        return said
+    root = connection.address.root
+    for path, dialect in _SIGNS:
+        if isinstance(connection.question(root + path, unwanted), dict):
+            return dialect
+    return Dialect.OPENAI
+
+
+def chosen(offered: tuple[Offer, ...], asked: str | None, host: str) -> Offer:
+    """The model that was asked for, by name or the beginning of one, or the first. Raises ModelNotFound."""
+    if not offered and asked is None:
+        raise ModelNotFound(say("{host} offers no model.", host=host), say("Load one there, or name one: --model."))
+    if asked is None:
+        return offered[0]
+    for fits in (lambda name: name == asked, lambda name: name.split(":")[0] == asked, lambda name: asked in name):
+        if found := [offer for offer in offered if fits(offer.name)]:
+            return found[0]
+    if not offered:  # a server that lists nothing may have it all the same
+        return Offer(asked)
+    raise ModelNotFound(
+        say("{host} has no model {model}.", host=host, model=safe_line(asked)),
+        say("It has {models}.", models=safe_line(", ".join(offer.name for offer in offered), 400)),
+    )
+
+
+def window_of(connection: Connection, offer: Offer, dialect: Dialect, unwanted: Unwanted) -> int:
+    """The context window in tokens; 0 when the server does not say and the profile neither."""
+    if connection.server.context is not None:
+        return connection.server.context
+    root = connection.address.root
+    match dialect:
+        case Dialect.LLAMA_CPP:
+            settings = _get(connection.question(f"{root}/props", unwanted), "default_generation_settings")
+            return _number(_get(settings, "n_ctx"))
+        case Dialect.OLLAMA:
+            return _ollama_window(connection, offer, unwanted)
+        case Dialect.LM_STUDIO:
+            about = connection.question(f"{root}/api/v0/models/{offer.name}", unwanted)
+            return _number(_get(about, "loaded_context_length")) or _number(_get(about, "max_context_length"))
+        case _:
+            return offer.context_window
+
+
+def _ollama_window(connection: Connection, offer: Offer, unwanted: Unwanted) -> int:
+    """What the running model has, else what its parameters say, else Ollama's default."""
+    root = connection.address.root
+    for row in _list(_get(connection.question(f"{root}/api/ps", unwanted), "models")):
+        if _get(row, "model") == offer.name and _number(_get(row, "context_length")):
+            return _number(_get(row, "context_length"))
+    about = connection.question(f"{root}/api/show", unwanted, {"model": offer.name})
+    for line in str(_get(about, "parameters") or "").splitlines():
+        name, _, value = line.strip().partition(" ")
+        if name == "num_ctx" and value.strip().isdigit():
+            return int(value)
+    return OLLAMA_WINDOW
+
+
+def thinking_of(connection: Connection, offer: Offer, dialect: Dialect, unwanted: Unwanted) -> ThinkingSupport:
+    """Which switches the model has: as its template or its capabilities say, else as its name does."""
+    name, root = offer.name.lower(), connection.address.root
+    if dialect is Dialect.LLAMA_CPP:
+        template = str(_get(connection.question(f"{root}/props", unwanted), "chat_template") or "")
+        if template:
+            return _by_template(template)
+    if dialect is Dialect.OLLAMA:
+        can = _list(_get(connection.question(f"{root}/api/show", unwanted, {"model": offer.name}), "capabilities"))
+        if can and "thinking" not in can:
+            return ThinkingSupport.NONE
+    if "qwen3" not in name or "instruct" in name or "coder" in name:
+        return ThinkingSupport.NONE
+    return ThinkingSupport.ALWAYS if "thinking" in name else ThinkingSupport.SWITCHED
+
+
+def _by_template(template: str) -> ThinkingSupport:
+    if "enable_thinking" in template:
+        return ThinkingSupport.SWITCHED
+    return ThinkingSupport.ALWAYS if "<think>" in template else ThinkingSupport.NONE
+
+
+def _get(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

@@ -1,0 +1,121 @@
+"""A reply as it comes from a server: chunks in, events out."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from qwenchat.chat.events import TurnEvent, TurnFinished, TurnStopped
+from qwenchat.chat.provenance import FinishReason, ThoughtCut, Usage
+from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, TagSplitter
+from qwenchat.engine.tally import Tally
+
+_REASONING = ("reasoning_content", "reasoning")
+"""Where servers with a parser of their own put the thought."""
+_REASONS = {
+    "stop": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.STOP,
+}
+
+
+class Reply:
+    """What came of one turn so far, over all requests that were made for it."""
+
+    def __init__(self, turn: int, *, thinks: bool) -> None:
+        self._turn = turn
+        self.tally = Tally(turn)
+        self._splitter = TagSplitter(expected=thinks)
+        self._in_field = False
+        """Whether the thought comes in a field of its own and has not ended."""
+        self._closed = False
+        """Whether there was a thought in a field of its own; what comes there later belongs to the answer."""
+        self._usage: Usage | None = None
+        self._rate = 0.0
+        self.reason: FinishReason | None = None
+
+    def take(self, chunk: Any) -> Iterator[TurnEvent]:
+        """What a chunk of the stream says. Its fields may be missing or odd; those are passed over."""
+        self._heed_figures(chunk)
+        for choice in (getattr(chunk, "choices", None) or ())[:1]:
+            delta = getattr(choice, "delta", None)
+            thought = next((text for name in _REASONING if (text := _text(delta, name))), "")
+            if thought:
+                yield from self._thought(thought)
+            if said := _text(delta, "content"):
+                yield from self._said(said)
+            if isinstance(reason := getattr(choice, "finish_reason", None), str):
+                self.reason = _REASONS.get(reason, FinishReason.STOP)
+
+    def answer_instead(self) -> Iterator[TurnEvent]:
+        """The thought that runs is ended by the user; what comes next is the answer."""
+        yield from self.tally.events(self._close(), ThoughtCut.USER)
+        self._splitter, self._closed = TagSplitter(expected=False), False
+        self.reason = self._usage = None
+
+    def end(self, *, stopped: bool) -> Iterator[TurnEvent]:
+        """The rest, and the end of the turn."""
+        yield from self.tally.events(self._splitter.finish())
+        usage, timing = self._counted(), self.tally.timing(self._total())
+        if self._rate:
+            timing = replace(timing, tokens_per_s=self._rate)
+        if stopped:
+            yield TurnStopped(self._turn, usage, timing)
+        else:
+            yield TurnFinished(self._turn, self.reason or FinishReason.STOP, usage, timing)
+
+    def _thought(self, text: str) -> Iterator[TurnEvent]:
+        self.tally.count()
+        splits = []
+        if not self._in_field and not self._closed:
+            self._in_field = True
+            splits += self._splitter.feed(OPEN_TAG)
+        # Whatever tags a parser of the server left in there are not to end the thought.
+        splits += self._splitter.feed(text.replace(CLOSE_TAG, ""))
+        yield from self.tally.events(splits)
+
+    def _said(self, text: str) -> Iterator[TurnEvent]:
+        self.tally.count()
+        yield from self.tally.events([*self._close(), *self._splitter.feed(text)])
+
+    def _close(self) -> list[Any]:
+        if not self._in_field and not self.tally.thinking:
+            return []
+        self._in_field, self._closed = False, True
+        return self._splitter.feed(CLOSE_TAG)
+
+    def _heed_figures(self, chunk: Any) -> None:
+        usage = getattr(chunk, "usage", None)
+        if usage is not None:
+            details = getattr(usage, "completion_tokens_details", None)
+            cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
+            total, thought = _number(usage, "completion_tokens"), _number(details, "reasoning_tokens")
+            prompt = _number(usage, "prompt_tokens")
+            self._usage = Usage(prompt, cached if isinstance(cached, int) else 0, thought, max(0, total - thought))
+        timings = getattr(chunk, "timings", None)
+        if isinstance(timings, dict) and isinstance(rate := timings.get("predicted_per_second"), int | float):
+            self._rate = float(rate)
+
+    def _total(self) -> int | None:
+        return self._usage.thinking_tokens + self._usage.answer_tokens if self._usage else None
+
+    def _counted(self) -> Usage:
+        """The server's own counts; where it does not tell thought from answer, in the shares of what came."""
+        seen = self.tally.usage()
+        if self._usage is None or not self._total():
+            return replace(seen, prompt_tokens=self._usage.prompt_tokens if self._usage else 0)
+        if self._usage.thinking_tokens or not seen.thinking_tokens:
+            return self._usage
+        total = self._usage.answer_tokens
+        thought = round(total * seen.thinking_tokens / (seen.thinking_tokens + seen.answer_tokens))
+        return replace(self._usage, thinking_tokens=thought, answer_tokens=total - thought)
+
+
+def _text(value: Any, name: str) -> str:
+    text = getattr(value, name, None)
+    return text if isinstance(text, str) else ""
+
+
+def _number(value: Any, name: str) -> int:
+    number = getattr(value, name, None)
+    return number if isinstance(number, int) and number > 0 else 0
