@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 class _Served:
     connection: Connection
     model: ModelInfo
+    asked_for: str
+    """The server's own name of the model."""
     speech: Speech
     refused: set[str] = field(default_factory=set)
     """Parameters that this server was asked for once and did not take."""
@@ -63,7 +65,7 @@ class RemoteEngine:
             raise
         window = min(window, command.context_window or window)
         model = ModelInfo(
-            name=offer.name,
+            name=_short(offer.name),
             device=host,
             context_window=window,
             thinking=thinking,
@@ -71,7 +73,7 @@ class RemoteEngine:
             reason=_notice(dialect, window, connection),
         )
         log.info("%s speaks %s", connection.address.host, dialect)
-        self._served = _Served(connection, model, speech_of(dialect))
+        self._served = _Served(connection, model, offer.name, speech_of(dialect))
         return model
 
     def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
@@ -114,7 +116,7 @@ class RemoteEngine:
             except Stopped:
                 raise
             except Exception as error:
-                failure = served.connection.typed(error, served.model.name)
+                failure = served.connection.typed(error, served.asked_for)
                 if reply.tally.begun or attempt == RETRIES or not isinstance(failure, BrokenOff):
                     raise failure from error
                 log.warning("asking %s again: %s", served.connection.address.host, failure)
@@ -155,7 +157,7 @@ class RemoteEngine:
 
 
 async def _completion(served: _Served, request: Request, extra: dict[str, Any]) -> Any:
-    body: dict[str, Any] = {"model": served.model.name, "messages": request.messages, **request.sampling}
+    body: dict[str, Any] = {"model": served.asked_for, "messages": request.messages, **request.sampling}
     options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}, "extra_body": extra}
     async with asyncio.timeout(served.connection.server.patience_s):
         raw = await served.connection.client.chat.completions.with_raw_response.create(**body, **options)
@@ -195,6 +197,11 @@ def fitted(messages: tuple[Message, ...], window: int) -> tuple[tuple[Message, .
     if (tokens := tokens_at_least((*system, *rest))) > window:
         raise PromptTooLong(tokens, window)
     return (*system, *rest), left_out
+
+
+def _short(name: str) -> str:
+    """A name for people: llama.cpp's server calls a model by the path of its file."""
+    return name.replace("\\", "/").rsplit("/", 1)[-1] if name.endswith(".gguf") else name
 
 
 def _notice(dialect: Dialect, window: int, connection: Connection) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from qwenchat.chat.events import TurnEvent, TurnFinished, TurnStopped
 from qwenchat.chat.provenance import FinishReason, ThoughtCut, Usage
-from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, TagSplitter
+from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Split, TagSplitter
 from qwenchat.engine.tally import Tally
 
 _REASONING = ("reasoning_content", "reasoning")
@@ -66,7 +66,7 @@ class Reply:
 
     def _thought(self, text: str) -> Iterator[TurnEvent]:
         self.tally.count()
-        splits = []
+        splits: list[Split] = []
         if not self._in_field and not self._closed:
             self._in_field = True
             splits += self._splitter.feed(OPEN_TAG)
@@ -76,11 +76,10 @@ class Reply:
 
     def _said(self, text: str) -> Iterator[TurnEvent]:
         self.tally.count()
-        yield from self.tally.events([*self._close(), *self._splitter.feed(text)])
+        closed = self._close() if self._in_field else []
+        yield from self.tally.events([*closed, *self._splitter.feed(text)])
 
-    def _close(self) -> list[Any]:
-        if not self._in_field and not self.tally.thinking:
-            return []
+    def _close(self) -> list[Split]:
         self._in_field, self._closed = False, True
         return self._splitter.feed(CLOSE_TAG)
 

@@ -23,9 +23,9 @@ class Waiting:
         task = self._loop.create_task(work)
         try:
             while not task.done():
-                self._loop.run_until_complete(asyncio.wait({task}, timeout=LOOK_S))
-                if unwanted() and not task.done():
+                if unwanted():
                     raise Stopped
+                self._loop.run_until_complete(asyncio.wait({task}, timeout=LOOK_S))
         except BaseException:
             task.cancel()
             with suppress(asyncio.CancelledError, Exception):
