@@ -19,8 +19,14 @@ class Address:
     """The same without "/v1", where servers have what is theirs alone."""
     host: str
     """Host and port, for people."""
-    private: bool
-    """Whether what is sent stays on this machine or is encrypted."""
+    here: bool
+    """Whether it is this machine."""
+    encrypted: bool
+
+    @property
+    def private(self) -> bool:
+        """Whether nobody on the way can read what is sent."""
+        return self.here or self.encrypted
 
 
 def address_of(typed: str) -> Address:
@@ -45,7 +51,7 @@ def address_of(typed: str) -> Address:
     place = shown if port is None else f"{shown}:{port}"
     path = url.path.rstrip("/")
     root = f"{url.scheme}://{place}{path.removesuffix('/v1')}"
-    return Address(f"{root}/v1", root, place, url.scheme == "https" or _is_here(host))
+    return Address(f"{root}/v1", root, place, _is_here(host), url.scheme == "https")
 
 
 def _is_here(host: str) -> bool:

@@ -33,9 +33,9 @@ class Connection:
         self._key = key_of(server)
         self.waiting = Waiting()
         timeout = openai.Timeout(None, connect=CONNECT_S)
-        # Neither a redirect nor a proxy of the environment shall see the key or the conversation.
+        # No redirect shall see the key or the conversation, and no proxy what stays on this machine.
         http = openai.DefaultAsyncHttpxClient(
-            follow_redirects=False, trust_env=False, timeout=timeout, verify=_certificates(server)
+            follow_redirects=False, trust_env=not self.address.here, timeout=timeout, verify=_certificates(server)
         )
         self.client = openai.AsyncOpenAI(
             api_key=self._key, base_url=self.address.base, timeout=timeout, max_retries=RETRIES, http_client=http,
