@@ -664,7 +664,7 @@ class TestCommands:
             for key in (
                 "Enter", "Ctrl+J", "Shift+Enter", "Ctrl+T", "Ctrl+O", "Esc", "Ctrl+R", "Ctrl+N", "Ctrl+B", "Ctrl+Y",
                 "Ctrl+End", "Ctrl+Home", "Ctrl+C", "PgUp", "F1", "Ctrl+P", "Ctrl+Z", "Ctrl+Q", "/new", "/retry",
-                "/no_think", "Up", "Ctrl+G",
+                "/no_think", "Up", "Ctrl+G", "Ctrl+S",
             ):  # fmt: skip
                 assert key in it.screen, key
             await it.press("f1")

@@ -17,11 +17,11 @@ class TestAnswerNow:
     async def test_the_key_is_named_while_the_model_thinks_and_ends_the_thought(self):
         async with chat(Script("Paris it is.", thought=THOUGHT, hold_at=2)) as it:
             await it.send("Go")
-            await it.sees("Hm, let", "Ctrl+G answers now, Esc stops")
-            await it.press("ctrl+g")
+            await it.sees("Hm, let", "Ctrl+S answers now, Esc stops")
+            await it.press("ctrl+s")
             await it.idle()
             await it.sees("Paris it is.", "thought ended by you")
-            assert "Ctrl+G" not in it.screen
+            assert "Ctrl+S" not in it.screen
             reply = it.session.path[-1]
             assert reply.provenance is not None
             assert reply.provenance.thought_cut is ThoughtCut.USER
@@ -41,8 +41,8 @@ class TestAnswerNow:
         async with chat(Script("one two three", thought="Hm. ", hold_at=2)) as it:
             await it.send("Go")
             await it.sees("one", "Esc stops")
-            assert "Ctrl+G" not in it.screen
-            await it.press("d", "ctrl+g")
+            assert "Ctrl+S" not in it.screen
+            await it.press("d", "ctrl+s")
             await it.sees("The model is not thinking.")
             assert it.draft == "d"
 
@@ -51,11 +51,11 @@ class TestForcingTheAnswer:
     async def test_a_reply_that_broke_off_in_its_thought_offers_the_answer_and_goes_on_with_it(self):
         async with chat(BROKEN, Script("Paris it is.")) as it:
             await it.ask("Go")
-            await it.sees("broken off", "cut off at the length limit", "Ctrl+G makes it answer")
-            await it.press("ctrl+g")
+            await it.sees("broken off", "cut off at the length limit", "Ctrl+S makes it answer")
+            await it.press("ctrl+s")
             await it.idle()
             await it.sees("Paris it is.")
-            assert "Ctrl+G" not in it.screen
+            assert "Ctrl+S" not in it.screen
             assert "broken off" not in it.screen
             assert len(it.replies) == 1
             assert it.replies[0].reasoning.text.startswith(f"{THOUGHT}\n\n{SENTENCE}")
@@ -64,7 +64,7 @@ class TestForcingTheAnswer:
     async def test_the_thought_grows_on_the_screen_while_it_goes_on(self):
         async with chat(BROKEN, Script("one two three", hold_at=1)) as it:
             reply = await it.ask("Go")
-            await it.press("ctrl+g")
+            await it.press("ctrl+s")
             await it.until(lambda: SENTENCE in reply.reasoning.text, "the sentence")
             await it.sees("Esc stops")
             assert reply.reasoning.text.count(THOUGHT) == 1
@@ -76,8 +76,8 @@ class TestForcingTheAnswer:
             await it.sees("Hm, let")
             await it.press("escape")
             await it.idle()
-            await it.sees("stopped", "Ctrl+G makes it answer")
-            await it.press("ctrl+g")
+            await it.sees("stopped", "Ctrl+S makes it answer")
+            await it.press("ctrl+s")
             await it.sees("Paris it is.")
 
     async def test_it_is_offered_again_when_the_conversation_is_opened_again_and_only_below_the_latest_reply(
@@ -90,24 +90,24 @@ class TestForcingTheAnswer:
         async with chat(
             Script("Berlin."), Script("Paris it is."), library=Library.open(file), resume=conversation
         ) as it:
-            await it.sees("Ctrl+G makes it answer")
+            await it.sees("Ctrl+S makes it answer")
             await it.ask("And Germany?")
             await it.sees("Berlin.")
-            assert "Ctrl+G" not in it.screen
+            assert "Ctrl+S" not in it.screen
 
     async def test_a_failure_while_it_goes_on_keeps_the_thought_and_the_offer(self):
         async with chat(BROKEN, Script("x", error=EngineFailed("It broke.", "Again.")), Script("Paris it is.")) as it:
             await it.ask("Go")
-            await it.press("ctrl+g")
-            await it.sees("failed: It broke. Again.", "Ctrl+G makes it answer")
+            await it.press("ctrl+s")
+            await it.sees("failed: It broke. Again.", "Ctrl+S makes it answer")
             assert it.replies[0].reasoning.text.strip() == THOUGHT.strip()
-            await it.press("ctrl+g")
+            await it.press("ctrl+s")
             await it.sees("Paris it is.")
 
     async def test_without_a_thought_the_key_says_so(self):
         async with chat() as it:
             await it.ask("Go")
-            await it.press("ctrl+g")
+            await it.press("ctrl+s")
             await it.sees("No reply broke off inside its thought.")
 
 
@@ -147,6 +147,6 @@ class TestRepetition:
         looping = Script(thought=THOUGHT, answer="", breaks_off=True, finish=FinishReason.REPETITION)
         async with chat(looping, Script("Paris it is.")) as it:
             await it.ask("Go")
-            await it.sees("repeated itself", "Ctrl+G makes it answer · Ctrl+R asks again with presence penalty 1.5")
-            await it.press("ctrl+g")
+            await it.sees("repeated itself", "Ctrl+S makes it answer · Ctrl+R asks again with presence penalty 1.5")
+            await it.press("ctrl+s")
             await it.sees("Paris it is.")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Event, Key
 from textual.screen import Screen
 
 from qwenchat.chat.commands import LoadModel
@@ -77,6 +78,13 @@ class QwenChat(App[None]):
         """From here on a signal leads to an orderly end, and coming back from the shell draws everything anew."""
         self._running_loop = asyncio.get_running_loop()
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
+
+    async def on_event(self, event: Event) -> None:
+        """Leave every key to the composer while that has the focus: it heeds them in the order in which they came."""
+        if isinstance(event, Key) and not event.is_forwarded and isinstance(self.focused, Composer):
+            self.focused._forward_event(event)
+        else:
+            await super().on_event(event)
 
     def get_default_screen(self) -> Screen[None]:
         """The chat is the only screen that is always there."""

@@ -38,7 +38,7 @@ class Commands:
             case "retry":
                 branches.retry(None, rest)
             case _:
-                self._run(COMMANDS[name][0])
+                self._run(COMMANDS[name].action)
 
     def load(self, name: str | None = None) -> None:
         """Load another model, or the last one again; the conversation goes on with it."""

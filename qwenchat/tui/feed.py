@@ -86,7 +86,7 @@ class Feed:
         if not self._transcript.following:
             return "Ctrl+End follows"
         if self._session.busy:
-            return "Ctrl+G answers now, Esc stops" if self._session.phase is Phase.THINKING else "Esc stops"
+            return "Ctrl+S answers now, Esc stops" if self._session.phase is Phase.THINKING else "Esc stops"
         return "F1 help"
 
     def show_path(self) -> None:
@@ -136,7 +136,7 @@ class Feed:
             self._offering.offer("")
         self._offering = latest
         if latest is not None and latest is not self.live:
-            offers = ["Ctrl+G makes it answer"] if self._session.broken_off else []
+            offers = ["Ctrl+S makes it answer"] if self._session.broken_off else []
             if self._session.repeats:
                 offers.append(f"Ctrl+R asks again with presence penalty {PENALTY_ON_REPETITION}")
             if self._session.begun is not None:

@@ -1,28 +1,47 @@
 """The program's own commands in a message, as against Qwen's soft switches, which stay in it."""
 
 import re
+from dataclasses import dataclass
 
 from qwenchat.chat.errors import QwenchatError
 
-COMMANDS = {
-    "new": ("new", "Begin a new conversation"),
-    "retry": ("retry", "Ask again, as it is or as in /retry temperature=0.2 think=off model=NAME"),
-    "edit": ("act('edit')", "Change your last message and send it again"),
-    "continue": ("act('continue')", "Let the last reply, if it broke off, go on from where it stopped"),
-    "delete": ("act('delete')", "Delete the last message"),
-    "undo": ("act('undo')", "Bring back what was deleted last"),
-    "stop": ("stop", "Stop the reply"),
-    "answer": ("answer", "Answer now, from what was thought so far"),
-    "budget": ("budget", "Limit thoughts, /budget TOKENS, or lift the limit, /budget off"),
-    "model": ("model", "Load another model, /model NAME, or try the last one again"),
-    "export": ("export", "Write this conversation into a file here, /export md, json or jsonl"),
-    "copy": ("copy_reply", "Copy the last reply"),
-    "help": ("app.help", "Show all keys and commands"),
-    "quit": ("app.quit", "Quit; everything is saved"),
-}
-"""Name to action and description."""
 
-_SOFT_SWITCHES = frozenset({"think", "no_think", "nothink"})
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What can be written as a message and is heeded by the program."""
+
+    action: str
+    """The screen's action that it stands for, unless `Commands` heeds it itself."""
+    description: str
+    argument: str = ""
+    """What may follow it, for the reader."""
+
+
+COMMANDS = {
+    "new": Command("new", "Begin a new conversation"),
+    "retry": Command("retry", "Ask again, for this one time with other settings", "SETTING=VALUE ..."),
+    "edit": Command("act('edit')", "Change your last message and send it again"),
+    "continue": Command("act('continue')", "Let the last reply, if it broke off, go on from where it stopped"),
+    "delete": Command("act('delete')", "Delete the last message"),
+    "undo": Command("act('undo')", "Bring back what was deleted last"),
+    "stop": Command("stop", "Stop the reply"),
+    "answer": Command("answer", "Answer now, from what was thought so far"),
+    "budget": Command("budget", "Limit thoughts, or lift the limit", "TOKENS or off"),
+    "model": Command("model", "Load another model, or try the last one again", "NAME"),
+    "export": Command("export", "Write this conversation into a file here", "md, json or jsonl"),
+    "copy": Command("copy_reply", "Copy the last reply"),
+    "help": Command("app.help", "Show all keys and commands"),
+    "quit": Command("app.quit", "Quit; everything is saved"),
+}
+"""The commands by their names; completion, help and documentation go by this table."""
+
+SOFT_SWITCHES = {
+    "think": "Let the model think from this message on",
+    "no_think": "Let it answer without thinking from this message on",
+}
+"""What Qwen itself heeds, anywhere in a message."""
+
+_SOFT_SWITCHES = frozenset({*SOFT_SWITCHES, "nothink"})
 _COMMAND = re.compile(r"/([A-Za-z_-]+)(?=\s|$)")
 
 

@@ -19,6 +19,7 @@ from qwenchat.session import Session
 from qwenchat.tui.branches import Branches
 from qwenchat.tui.commands import Commands
 from qwenchat.tui.drafts import Drafts
+from qwenchat.tui.editor import edited
 from qwenchat.tui.feed import Feed
 from qwenchat.tui.opening import Opening
 from qwenchat.tui.screens.replay import ReplayScreen
@@ -46,7 +47,8 @@ class ChatScreen(Screen[None]):
             "alt+b", "budget", "Longest thought: no limit, 256, 1,024 or 4,096 tokens", id="chat.budget", priority=True
         ),
         Binding("ctrl+o", "reasoning", "Open or fold the latest reasoning", priority=True),
-        Binding("ctrl+g", "answer", "Answer now, from what was thought so far", priority=True),
+        Binding("ctrl+s", "answer", "Answer now, from what was thought so far", priority=True, id="chat.answer"),
+        Binding("ctrl+g", "editor", "Write in your own editor", priority=True, id="chat.editor"),
         Binding("escape", "stop", "Stop the reply, or put notices away"),
         Binding("ctrl+r", "retry", "Ask again for the last reply", priority=True),
         Binding("ctrl+up,alt+up", "choose", "Choose a message, from the last one up"),
@@ -82,6 +84,8 @@ class ChatScreen(Screen[None]):
         )
         self._asked_to_quit_at = 0.0
         self._begun = False
+        self._due = ""
+        """The action that a command in a message asks for."""
 
     def compose(self) -> ComposeResult:
         """The sidebar beside the conversation, the draft and the status."""
@@ -102,7 +106,7 @@ class ChatScreen(Screen[None]):
         self.notify(safe(text), severity=severity, markup=False)
 
     def _run(self, action: str) -> None:
-        self.call_later(self.run_action, action)
+        self._due = action
 
     # From the session
 
@@ -128,14 +132,17 @@ class ChatScreen(Screen[None]):
 
     # From the user
 
-    @on(Composer.Sent)
-    def _send(self) -> None:
+    async def action_send(self) -> None:
+        """Send what is written, or heed the command that it is, before the next key is."""
         self._begin()
         text = self._composer.text
         if not text.strip():
             return
         if self._branches.attempt(lambda: self._say(text)):
             self._sidebar.mark(self.session.conversation)
+        action, self._due = self._due, ""
+        if action:
+            await self.run_action(action)
 
     def _say(self, text: str) -> None:
         """Send what is written as a message, or heed the command that it is."""
@@ -151,8 +158,8 @@ class ChatScreen(Screen[None]):
             self._drafts.drop()
             self._drafts.enter(self.session.conversation)
 
-    @on(Composer.Recalled)
-    def _recall(self) -> None:
+    def action_recall(self) -> None:
+        """Bring the last message back into the empty composer."""
         self._branches.recall()
 
     @on(Composer.Paged)
@@ -204,6 +211,10 @@ class ChatScreen(Screen[None]):
     def action_answer(self) -> None:
         """End the thought that is running and answer, or go on with a reply that broke off inside its thought."""
         self._branches.answer()
+
+    def action_editor(self) -> None:
+        """Go on writing in the user's editor."""
+        self._branches.attempt(lambda: self._composer.write(edited(self.app, self._composer.text)))
 
     def action_choose(self, by: int = -1) -> None:
         """Choose the message before or after the chosen one, or the last; after that one, write again."""

@@ -11,7 +11,7 @@ from textual.dom import DOMNode
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from qwenchat.tui.slash import COMMANDS
+from qwenchat.tui.slash import COMMANDS, SOFT_SWITCHES
 from qwenchat.tui.widgets.composer import Composer
 
 _KEYS = {
@@ -79,9 +79,9 @@ class HelpScreen(ModalScreen[None]):
             yield Static(heading)
             with VerticalScroll(id="rows"):
                 yield from self._tables(self._groups)
-                rows = [(f"/{name}", description) for name, (_, description) in COMMANDS.items()]
-                soft = ("/think, /no_think", "Turn thinking on or off from this message on; part of the message")
-                yield from self._table("Commands, as a message", [*rows, soft])
+                rows = [(f"/{name} {command.argument}".rstrip(), command.description) for name, command in COMMANDS.items()]
+                rows += [(f"/{name}", description) for name, description in SOFT_SWITCHES.items()]
+                yield from self._table("Commands, as a message", rows)
                 yield from self._tables(self._elsewhere)
                 inherited = inherited_bindings_of(Composer, (place for _, place in self._groups))
                 rows = [(key_name(key), binding.description) for key, binding in inherited.items()]

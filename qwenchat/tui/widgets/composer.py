@@ -2,33 +2,33 @@
 
 from typing import ClassVar
 
+from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.events import Paste
+from textual.document._document import Selection
+from textual.events import Key, Paste
 from textual.message import Message
 from textual.widgets import TextArea
 
 from qwenchat.chat.text import safe
 from qwenchat.chat.timeline import Tick, Typing
+from qwenchat.texts import say
+from qwenchat.tui import caret
+
+Location = tuple[int, int]
 
 
 class Composer(TextArea):
     """The draft of the next message. It can always be written in; whether it can be sent is the screen's business."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "Send the message", show=False, priority=True),
-        Binding("ctrl+j,alt+enter,shift+enter", "break_line", "Break the line", show=False, priority=True),
-        Binding("ctrl+underscore,super+z", "undo", "Undo", show=False),
-        Binding("ctrl+shift+z,super+y", "redo", "Redo", show=False),
-        Binding("up", "up", "Bring back the last message, when empty", show=False),
-        Binding("pageup", "page('up')", "Read further up", show=False),
-        Binding("pagedown", "page('down')", "Read further down", show=False),
+        Binding("enter", "screen.send", "Send the message", show=False, id="composer.send"),
+        Binding("ctrl+j,alt+enter,shift+enter", "break_line", "Break the line", show=False, id="composer.break_line"),
+        Binding("ctrl+underscore,super+z", "undo", "Undo", show=False, id="composer.undo"),
+        Binding("ctrl+shift+z,super+y", "redo", "Redo", show=False, id="composer.redo"),
+        Binding("up", "up", "Bring back the last message, when empty", show=False, id="composer.up"),
+        Binding("pageup", "page('up')", "Read further up", show=False, id="composer.page_up"),
+        Binding("pagedown", "page('down')", "Read further down", show=False, id="composer.page_down"),
     ]
-
-    class Sent(Message):
-        """The user wants the draft sent."""
-
-    class Recalled(Message):
-        """The user wants the last message back in the empty composer."""
 
     class Paged(Message):
         """The user wants to read on, `up` or down."""
@@ -42,7 +42,7 @@ class Composer(TextArea):
         """The text, its width and that of its tabs, when it was last wrapped as a whole."""
         super().__init__(
             id="composer", soft_wrap=True, show_line_numbers=False, highlight_cursor_line=False, tab_behavior="focus",
-            placeholder="Write a message",
+            placeholder=say("Write a message"),
         )  # fmt: skip
         self._hint = ""
         self._typing = Typing()
@@ -56,7 +56,7 @@ class Composer(TextArea):
     def show_as_editing(self, on: bool) -> None:
         """Say whether what is written stands for a message that was sent already."""
         self.set_class(on, "-editing")
-        self.border_title = "changing your message: Enter sends, Esc leaves" if on else ""
+        self.border_title = say("changing your message: Enter sends, Esc leaves") if on else ""
 
     def typed(self) -> tuple[Tick, ...]:
         """How the draft was written, for replay; asked for when it is sent."""
@@ -67,20 +67,16 @@ class Composer(TextArea):
         """A character more or less."""
         self._typing.changed(self.text)
 
-    def action_send(self) -> None:
-        """Enter."""
-        self.post_message(self.Sent())
-
     def action_break_line(self) -> None:
         """A new line at the cursor."""
-        self._insert("\n")
+        self.put("\n")
 
-    def action_up(self) -> None:
+    async def action_up(self) -> None:
         """One line up, or the last message when nothing is written."""
         if self.text:
             self.action_cursor_up()
         else:
-            self.post_message(self.Recalled())
+            await self.run_action("screen.recall")
 
     def action_page(self, way: str) -> None:
         """Scroll what is being read; the composer itself is short."""
@@ -91,12 +87,79 @@ class Composer(TextArea):
         self.load_text(safe(text))
         self.move_cursor(self.document.end)
 
+    def put(self, text: str) -> None:
+        """Insert `text` at the cursor, in place of what is selected."""
+        start, end = self.selection
+        self.move_cursor(self.replace(text, start, end, maintain_selection_offset=False).end_location)
+
+    # Keys and pastes, in the order in which they came
+
+    async def _on_key(self, event: Key) -> None:
+        """Do at once what the key is for: one that bubbled up would be heeded after the next ones."""
+        if not self.has_focus:
+            event.stop()
+            event.prevent_default()
+            self.app.post_message(Key(event.key, event.character))
+        elif await self._heeds(event):
+            event.stop()
+            event.prevent_default()
+
+    async def _heeds(self, event: Key) -> bool:
+        """Whether the key is bound to something, which is done then."""
+        bound = self.app._check_bindings
+        return await bound(event.key, priority=True) or (not event.is_printable and await bound(event.key))
+
     async def _on_paste(self, event: Paste) -> None:
         """Pasted text goes into the draft without control sequences, and is never sent by itself."""
         event.stop()
         event.prevent_default()
-        self._insert(safe(event.text.replace("\r\n", "\n").replace("\r", "\n")))
+        self.put(safe(event.text.replace("\r\n", "\n").replace("\r", "\n")))
         self.focus()
+
+    # Whole characters
+
+    def get_cursor_left_location(self) -> Location:
+        """One character to the left, as people see characters."""
+        row, column = self.cursor_location
+        if column == 0:
+            return super().get_cursor_left_location()
+        return row, caret.before(self.document[row], column)
+
+    def get_cursor_right_location(self) -> Location:
+        """One character to the right, as people see characters."""
+        row, column = self.cursor_location
+        if column >= len(self.document[row]):
+            return super().get_cursor_right_location()
+        return row, caret.around(self.document[row], column)[1]
+
+    def _validate_selection(self, selection: Selection) -> Selection:
+        """No end of a selection is inside a character."""
+        start, end = super()._validate_selection(selection)
+        return Selection(self._snapped(start), self._snapped(end))
+
+    def _snapped(self, location: Location) -> Location:
+        row, column = location
+        return row, caret.snapped(self.document[row], column)
+
+    @property
+    def _draw_cursor(self) -> bool:
+        """Whether TextArea is to mark the cursor, which it does on a single code point."""
+        return super()._draw_cursor and self._under_cursor is None
+
+    @property
+    def _under_cursor(self) -> caret.Span | None:
+        """The columns of the character at the cursor if it has more than one code point."""
+        row, column = self.cursor_location
+        start, end = caret.around(self.document[row], column)
+        return (start, end) if end - start > 1 else None
+
+    def get_line(self, line_index: int) -> Text:
+        """A line of the draft, with the cursor on the whole of a character that has several code points."""
+        line = super().get_line(line_index)
+        marked = self._under_cursor
+        if marked is not None and line_index == self.cursor_location[0] and super()._draw_cursor and self._theme:
+            line.stylize(self._theme.cursor_style or "", *marked)
+        return line
 
     def _rewrap_and_refresh_virtual_size(self) -> None:
         """Wrap again only for a new width: a pasted book would be wrapped once more for each new height."""
@@ -106,7 +169,3 @@ class Composer(TextArea):
         else:
             self._wrapped_for = wrapped_for
             super()._rewrap_and_refresh_virtual_size()
-
-    def _insert(self, text: str) -> None:
-        start, end = self.selection
-        self.move_cursor(self.replace(text, start, end, maintain_selection_offset=False).end_location)
