@@ -89,6 +89,6 @@ def test_the_editor_has_the_terminal_and_the_chat_has_it_again_afterwards(
     terminal.sees("Paris.")
     library = terminal.library()
     said = library.read(library.latest()).messages[0].text
-    assert said == "first line\n\ntyped there!"
+    assert said == "first line\ntyped there\n!"
     terminal.child.send("\x11")
     assert terminal.ends() == 0
