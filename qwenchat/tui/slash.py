@@ -45,6 +45,11 @@ _SOFT_SWITCHES = frozenset({*SOFT_SWITCHES, "nothink"})
 _COMMAND = re.compile(r"/([A-Za-z_-]+)(?=\s|$)")
 
 
+def usage(name: str) -> str:
+    """How a command is written, with what may follow it."""
+    return f"/{name} {COMMANDS[name].argument}".rstrip()
+
+
 class UnknownCommand(QwenchatError):
     """A message that begins with a command this program does not have."""
 

@@ -11,7 +11,7 @@ from textual.dom import DOMNode
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from qwenchat.tui.slash import COMMANDS, SOFT_SWITCHES
+from qwenchat.tui.slash import COMMANDS, SOFT_SWITCHES, usage
 from qwenchat.tui.widgets.composer import Composer
 
 _KEYS = {
@@ -79,7 +79,7 @@ class HelpScreen(ModalScreen[None]):
             yield Static(heading)
             with VerticalScroll(id="rows"):
                 yield from self._tables(self._groups)
-                rows = [(f"/{name} {command.argument}".rstrip(), command.description) for name, command in COMMANDS.items()]
+                rows = [(usage(name), command.description) for name, command in COMMANDS.items()]
                 rows += [(f"/{name}", description) for name, description in SOFT_SWITCHES.items()]
                 yield from self._table("Commands, as a message", rows)
                 yield from self._tables(self._elsewhere)
