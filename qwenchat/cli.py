@@ -126,7 +126,8 @@ def _chat_by_line(given: dict[str, Any], library: "Library", resumed: str | None
     with _session(given, library, private=given["private"]) as session:
         if resumed is not None:
             session.resume(resumed)
-        return PlainChat(session, options.load_command(given)).run()
+        steering = options.steering(click.get_current_context(), given, session)
+        return PlainChat(session, options.load_command(given), steering).run()
 
 
 def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | None, notices: tuple[str, ...]) -> None:
@@ -138,6 +139,7 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
         QwenChat(
             session,
             options.load_command(given),
+            steering=options.steering(click.get_current_context(), given, session),
             theme=given["theme"],
             theme_folders=(shipped_themes(), paths.themes),
             resume=resumed,

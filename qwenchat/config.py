@@ -35,6 +35,8 @@ class Settings:
     private: bool = False
     """Whether chats are kept in memory alone."""
     theme: str = "qwenchat-dark"
+    preset: str | None = None
+    """The preset that is on at the start; None for none."""
     sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     """The table `[sampling]`; what it leaves open is Qwen3's preset of the mode."""
 

@@ -5,16 +5,20 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.sampling import SamplingOverrides, greedy_warning
 from qwenchat.paths import Paths
 
 if TYPE_CHECKING:
     from qwenchat.chat.commands import LoadModel
     from qwenchat.config import Settings
+    from qwenchat.presets import Preset
+    from qwenchat.session import Session
+    from qwenchat.steering import Steering
 
-_SETTINGS = "qwenchat.settings"
-GREEDY = "Greedy decoding (temperature 0) makes Qwen3 repeat itself when it thinks; --no-think avoids that."
+_SETTINGS, _PRESETS, _CHOSEN = "qwenchat.settings", "qwenchat.presets", "qwenchat.preset"
 
 Decorator = Callable[[Any], Any]
 
@@ -45,6 +49,28 @@ def complete_model(context: click.Context, parameter: click.Parameter, typed: st
     return [name for name in (*HUB_NAMES, "smollm2") if name.startswith(typed)]
 
 
+def complete_preset(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """The presets whose names begin with what was typed."""
+    return [preset.name for preset in presets(context) if preset.name.lower().startswith(typed.lower())]
+
+
+def _choose_preset(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    """Read the preset before the other options are asked for, since they may take their values from it."""
+    if not name:
+        return None
+    from qwenchat.presets import named
+
+    try:
+        context.meta[_CHOSEN] = named(presets(context), name)
+    except ConfigInvalid as error:
+        if context.get_parameter_source(str(parameter.name)) in _EXPLICIT:
+            raise click.BadParameter(str(error)) from error
+        read, said = _read(context)
+        context.meta[_SETTINGS] = read, (*said, str(error))
+        return None
+    return name
+
+
 def numbers(context: click.Context, parameter: click.Parameter, typed: str) -> list[int]:
     """Positive numbers with commas between."""
     try:
@@ -56,6 +82,11 @@ def numbers(context: click.Context, parameter: click.Parameter, typed: str) -> l
     return found
 
 
+_EXPLICIT = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+_PRESET = (
+    _option("--preset", metavar="NAME", is_eager=True, callback=_choose_preset, shell_complete=complete_preset,
+            help="A named way to answer, such as precise or coder; what is given beside it goes before it."),
+)  # fmt: skip
 _MODEL = (
     _option("--model", metavar="NAME", shell_complete=complete_model,
             help="A short name, a Hub name, a folder or a GGUF file."),
@@ -101,18 +132,24 @@ not_saved = _option(
     "--private/--no-private", "--no-save/--save", "private", default=False,
     help="Keep this conversation out of the library.",
 )  # fmt: skip
-for_turns = _all((*_MODEL, *_MODE, *_SAMPLING))
+for_turns = _all((*_PRESET, *_MODEL, *_MODE, *_SAMPLING))
 for_model = _all(_MODEL)
 for_screen = _all(_SCREEN)
 
 
 class Context(click.Context):
-    """Takes from config.toml what neither a flag nor the environment says; the file is read when it is needed."""
+    """Takes from the preset, then from config.toml, what neither a flag nor the environment says.
+
+    The files are read when they are needed.
+    """
 
     def lookup_default(self, name: str, call: bool = True) -> Any:
-        """The value of config.toml for an option, None where it has none."""
+        """The value of the preset or config.toml for an option, None where they have none."""
         if self.resilient_parsing:  # the help and shell completion have no use for it
             return None
+        preset = chosen_preset(self)
+        if preset is not None and name in preset.values:
+            return preset.values[name]
         if name in SAMPLING:
             return getattr(settings(self).sampling, name)
         return getattr(settings(self), name, None)
@@ -136,8 +173,34 @@ def settings(context: click.Context) -> "Settings":
 
 
 def problems(context: click.Context) -> tuple[str, ...]:
-    """What is wrong with config.toml, in words."""
-    return _read(context)[1]
+    """What is wrong with config.toml and the presets, in words."""
+    presets(context)
+    return (*_read(context)[1], *context.meta[_PRESETS][1])
+
+
+def presets(context: click.Context) -> "tuple[Preset, ...]":
+    """The built-in presets and the user's own."""
+    if _PRESETS not in context.meta:
+        from qwenchat.presets import read
+
+        context.meta[_PRESETS] = read(Paths.of_user().presets)
+    found: tuple[Preset, ...] = context.meta[_PRESETS][0]
+    return found
+
+
+def chosen_preset(context: click.Context) -> "Preset | None":
+    """The preset that was asked for."""
+    return context.meta.get(_CHOSEN)
+
+
+def steering(context: click.Context, options: dict[str, Any], session: "Session") -> "Steering":
+    """What `session` is steered by, as these options say it."""
+    from qwenchat.steering import Steering
+
+    flags = {name: value for name, value in options.items() if context.get_parameter_source(name) in _EXPLICIT}
+    return Steering(
+        session, flags=flags, settings=settings(context), presets=presets(context), preset=chosen_preset(context)
+    )
 
 
 def overrides(options: dict[str, Any]) -> SamplingOverrides:
@@ -149,7 +212,8 @@ def overrides(options: dict[str, Any]) -> SamplingOverrides:
 
 def warnings(options: dict[str, Any]) -> tuple[str, ...]:
     """What the user should know about these options."""
-    return (GREEDY,) if options["think"] and options["temperature"] == 0 else ()
+    greedy = greedy_warning(options["temperature"], options["think"])
+    return (greedy,) if greedy else ()
 
 
 def load_command(options: dict[str, Any]) -> "LoadModel":

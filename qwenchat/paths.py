@@ -44,6 +44,11 @@ class Paths:
         return self.config / "themes"
 
     @property
+    def presets(self) -> Path:
+        """The user's own presets."""
+        return self.config / "presets"
+
+    @property
     def database(self) -> Path:
         """Saved conversations."""
         return self.data / "conversations.sqlite3"

@@ -13,6 +13,7 @@ from qwenchat.chat.text import decode_input, safe, safe_line
 from qwenchat.chat.thinking import budget_in_words, budget_of
 from qwenchat.printer import Printer, say
 from qwenchat.session import Session
+from qwenchat.steering import NAMES, Steering
 
 INTERRUPTED = 130
 LISTED = 20
@@ -29,9 +30,10 @@ class Quit(Exception):
 class PlainChat:
     """Reads messages and commands from standard input and answers them, until the input ends."""
 
-    def __init__(self, session: Session, load: LoadModel) -> None:
+    def __init__(self, session: Session, load: LoadModel, steering: Steering | None = None) -> None:
         self._session = session
         self._load = load
+        self._steering = steering or Steering(session)
         self._prompting = sys.stdin.isatty()
         self._commands: dict[str, tuple[Callable[[str], None], str]] = {
             "new": (self._new, "begin a new conversation"),
@@ -54,6 +56,9 @@ class PlainChat:
             "think": (lambda _: self._think(True), "think before each answer"),
             "no_think": (lambda _: self._think(False), "answer at once"),
             "budget": (self._budget, "the longest thought in tokens: /budget 500, or /budget off"),
+            "set": (self._set, "change how the model answers: /set temperature 0.5; alone, list the settings"),
+            "system": (self._system, "change the system prompt: /system TEXT; alone, say it"),
+            "preset": (self._preset, "turn to a preset: /preset NAME; alone, list them"),
             "model": (self._model, "load another model: /model NAME"),
             "list": (self._list, "list the saved conversations"),
             "resume": (self._resume, "go on with a saved conversation: /resume ID"),
@@ -209,6 +214,28 @@ class PlainChat:
         if self._session.thinks is not on:
             self._session.toggle_thinking()
         say(f"Thinking is {'on' if on else 'off'}.")
+
+    def _set(self, rest: str) -> None:
+        if rest:
+            say(self._steering.heed(rest))
+        else:
+            print("\n".join(map(self._steering.in_words, NAMES)), flush=True)
+
+    def _system(self, rest: str) -> None:
+        note = self._steering.set("system", rest) if rest else ""
+        say("\n".join(filter(None, (self._steering.in_words("system"), note))))
+
+    def _preset(self, rest: str) -> None:
+        if not rest:
+            on = self._steering.preset
+            for preset in self._steering.presets:
+                print(f"{'*' if preset is on else ' '} {safe_line(preset.name)}: {safe_line(preset.description)}")
+            sys.stdout.flush()
+            return
+        note = self._steering.choose(rest)
+        if self._steering.preset is not None and self._steering.preset.model:
+            self._model(self._steering.preset.model)
+        say(" ".join(filter(None, (self._steering.label, note))))
 
     def _model(self, rest: str) -> None:
         self._load = replace(self._load, name=rest or None)

@@ -12,7 +12,9 @@ from textual.widgets import Markdown
 from qwenchat.chat.commands import LoadModel
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
+from qwenchat.presets import Preset
 from qwenchat.session import Session
+from qwenchat.steering import Steering
 from qwenchat.tui.app import QwenChat
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.message import Reply
@@ -134,12 +136,22 @@ async def chat(
     theme: str = "qwenchat-dark",
     theme_folders: Iterable[Path] = (),
     notices: Iterable[str] = (),
+    presets: Iterable[Preset] = (),
     ready: bool = True,
 ) -> AsyncIterator[Chat]:
     """The program over `scripts`, closed like `run` closes it; `ready` waits until the model is loaded."""
     engine = engine or FakeEngine(list(scripts) or [Script()])
     session = Session(Worker(lambda: engine), library or Library.in_memory())
-    app = QwenChat(session, LoadModel(), theme=theme, theme_folders=theme_folders, resume=resume, notices=notices)
+    steering = Steering(session, presets=tuple(presets))
+    app = QwenChat(
+        session,
+        LoadModel(),
+        steering=steering,
+        theme=theme,
+        theme_folders=theme_folders,
+        resume=resume,
+        notices=notices,
+    )
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             it = Chat(app, pilot, engine)

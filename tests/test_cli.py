@@ -267,6 +267,55 @@ def test_flags_go_before_the_environment_and_that_before_the_file(home: Path, mo
     assert turn.messages[0].text == "s"
 
 
+def test_a_preset_goes_before_the_file_and_after_the_environment_and_flags(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(home, 'think = true\nsystem = "s"\n[sampling]\ntop_k = 1\nmin_p = 0.1\ntop_p = 0.5\nseed = 1')
+    (home / "config" / "presets").mkdir()
+    (home / "config" / "presets" / "mine.toml").write_text(
+        'model = "m"\nthink = false\n[sampling]\ntop_k = 2\nmin_p = 0.2\ntop_p = 0.6', "utf-8"
+    )
+    monkeypatch.setenv("QWENCHAT_TOP_K", "3")
+    for line in (
+        ["--preset", "Mine", "ask", "q", "--min-p", "0.4"],
+        ["ask", "q", "--preset", "mine", "--min-p", "0.4"],
+    ):
+        engine = FakeEngine()
+        result = CliRunner().invoke(cli, line, obj={"make_engine": lambda engine=engine: engine})
+        assert result.exit_code == 0, result.output
+        turn = engine.turns[0]
+        assert (turn.sampling.top_k, turn.sampling.min_p, turn.sampling.top_p, turn.sampling.seed) == (3, 0.4, 0.6, 1)
+        assert (turn.thinking, engine.loads[0].name, turn.messages[0].text) == (False, "m", "s")
+
+
+def test_a_preset_of_the_file_is_used_and_one_that_is_not_there_is_said(home: Path) -> None:
+    configure(home, 'preset = "brief"')
+    engine = asked("q")
+    assert engine.turns[0].thinking is False
+    assert "few words" in engine.turns[0].messages[0].text
+    assert asked("q", "--preset", "precise").turns[0].thinking is True
+    configure(home, 'preset = "nix"')
+    ran = run("ask", "q")
+    assert ran.returncode == 0
+    assert b"There is no preset nix." in ran.stderr
+    ran = run("ask", "q", "--preset", "nix")
+    assert ran.returncode == 2
+    assert b"There is no preset nix. There are Balanced" in ran.stderr
+
+
+def test_a_preset_that_is_wrong_is_named_in_the_chat(home: Path) -> None:
+    (home / "config" / "presets").mkdir(parents=True)
+    (home / "config" / "presets" / "bad.toml").write_text("heat = 1", "utf-8")
+    ran = run("--plain", stdin=b"/preset\n/preset coder\n/set\n/set heat 1\n/set top_k 9\n/system Be kind.\n")
+    assert b"bad.toml: there is no setting heat. This preset is left out." in ran.stderr
+    assert b"  Coder: thinks, then writes complete programs" in ran.stdout
+    assert b"temperature 0.6 (preset Coder)" in ran.stdout
+    said = ran.stderr + ran.stdout
+    assert b"There is no setting heat." in said
+    assert b"top_k 9 (this chat)" in said
+    assert b"system Be kind. (this chat)" in said
+
+
 def test_the_thinking_budget_is_a_flag_a_variable_and_a_key_and_is_told_with_the_answer(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

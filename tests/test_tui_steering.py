@@ -1,7 +1,21 @@
 """How the user changes the way the model answers: budget, model, preset, settings."""
 
+from pathlib import Path
+
+import pytest
+
+from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.presets import Preset, built_in
+
 from .chat_driver import chat
 from .fake_engine import FakeEngine, Script
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user who has nothing yet."""
+    monkeypatch.setenv("QWENCHAT_HOME", str(tmp_path))
+    return tmp_path
 
 
 class TestBudget:
@@ -25,3 +39,97 @@ class TestModels:
             await it.send("/model other")
             await it.no_longer_sees("There is no model nix.")
             await it.sees("● other")
+
+    async def test_a_command_without_a_name_tries_again_what_failed(self):
+        engine = FakeEngine(missing=(None,))
+        async with chat(engine=engine, ready=False) as it:
+            await it.sees("There is no model None.")
+            engine.missing = ()
+            await it.send("/model")
+            await it.sees("● Qwen/Qwen3-0.6B")
+
+
+class TestCommands:
+    async def test_set_changes_the_next_reply_and_says_so(self):
+        async with chat() as it:
+            await it.send("/set temperature 0.25")
+            await it.sees("temperature 0.25 (this chat)")
+            await it.ask("Hello")
+            assert it.engine.turns[-1].sampling.temperature == 0.25
+            await it.send("/set temperature 99")
+            await it.sees("temperature is 99")
+            await it.send("/set temperature 0")
+            await it.sees("Greedy decoding")
+
+    async def test_a_system_prompt_goes_before_the_next_message_and_is_seen(self):
+        async with chat() as it:
+            await it.ask("Hello")
+            await it.send("/system Speak [red]French[/red] \x1b[31mnow.")
+            await it.sees("It counts from the next message on.", "Speak [red]French[/red] now.")
+            await it.ask("Again")
+            assert [message.role.value for message in it.session.path] == [
+                "user", "assistant", "system", "user", "assistant",
+            ]  # fmt: skip
+            await it.until(
+                lambda: [line for line in it.transcript.query(".system .body").results()],
+                "the prompt in the transcript",
+            )
+            await it.send("/new")
+            await it.ask("Hi")
+            assert it.session.path[0].text.startswith("Speak")
+
+
+MINE = Preset("Warm [b]", "says \x1b[31mmuch", "other", "Be warm.", False, 64, SamplingOverrides(temperature=1.5))
+
+
+class TestPresets:
+    async def test_the_screen_says_what_a_preset_would_change_and_enter_turns_to_it(self):
+        async with chat(presets=built_in()) as it:
+            await it.press("f5")
+            await it.sees("Presets", "Balanced", "Creative", "It changes nothing now.")
+            await it.press("down", "down")
+            await it.sees("temperature         0.6 → 1", "think               on → off", "min_p               0 → 0.05")
+            assert it.session.overrides == SamplingOverrides()
+            await it.press("enter")
+            await it.sees("thinking off   Creative")
+            await it.ask("Hello")
+            assert it.engine.turns[-1].sampling.temperature == 1.0
+            await it.send("/set top_k 7")
+            await it.sees("Creative, changed")
+            await it.press("f5")
+            await it.sees("● Creative")
+            await it.press("escape")
+            await it.no_longer_sees("Presets")
+
+    async def test_a_command_turns_to_one_with_its_model(self):
+        async with chat(presets=(*built_in(), MINE)) as it:
+            await it.send("/preset warm [b]")
+            await it.sees("● other", "Warm [b]", "thinking off")
+            assert it.session.thinking_budget == 64
+            await it.send("/preset nix")
+            await it.sees("There is no preset nix.")
+            assert it.draft == ""
+
+    async def test_the_present_settings_become_a_preset(self, home: Path):
+        async with chat(presets=built_in()) as it:
+            await it.send("/set temperature=0.3 top_k=5")
+            await it.press("f5", "s", *"mine", "enter")
+            file = home / "config" / "presets" / "mine.toml"
+            await it.sees("Written to", "● mine")
+            assert "temperature = 0.3" in file.read_text()
+            await it.press("s", "enter")
+            await it.sees("Enter again replaces it.")
+            await it.press("escape", "s", *"/../x", "enter")
+            await it.sees("cannot be called")
+            await it.press("escape", "escape")
+            await it.sees("thinking on   mine")
+
+    @pytest.mark.parametrize("size", [(1, 1), (40, 12), (80, 24)])
+    async def test_it_shows_hostile_text_as_text_at_any_size(self, size):
+        async with chat(presets=(MINE, *built_in()), size=size, ready=False) as it:
+            await it.press("f5")
+            await it.pilot.pause()
+            if size[0] > 1:
+                await it.sees("Warm [b]", "says much")
+            await it.press("s", "x", "escape", "escape")
+            assert "\x1b" not in it.screen

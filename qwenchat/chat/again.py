@@ -6,6 +6,7 @@ from typing import Any
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.texts import say
 
 _WHOLE = frozenset({"top_k", "max_tokens", "seed"})
 _SWITCH = {"on": True, "off": False, "yes": True, "no": False, "true": True, "false": False}
@@ -27,15 +28,15 @@ def again_of(typed: str) -> Again:
     sampling: dict[str, Any] = {}
     thinking: bool | None = None
     model: str | None = None
-    for word in _words(typed):
+    for word in words_of(typed):
         given, _, value = word.partition("=")
         name = given.lower().replace("-", "_")
         if name == "model" and value:
             model = value
         elif name in ("think", "thinking") and value.lower() in _SWITCH:
-            thinking = _SWITCH[value.lower()]
+            thinking = switch_of(value)
         elif name in _SAMPLING and value:
-            sampling[name] = _number(name, value)
+            sampling[name] = number_of(name, value)
         else:
             known = ", ".join((*_SAMPLING, "think=on", "think=off", "model=NAME"))
             raise ConfigInvalid(f"{word} is no setting of a reply.", f"There are {known}, as in temperature=0.2.")
@@ -44,15 +45,30 @@ def again_of(typed: str) -> Again:
     return Again(overrides, thinking, model)
 
 
-def _words(typed: str) -> list[str]:
+def words_of(typed: str) -> list[str]:
+    """The words that were typed, of which quotes hold several together; raises ConfigInvalid."""
     try:
         return shlex.split(typed)
     except ValueError as error:
-        raise ConfigInvalid(f"{typed} cannot be read: {error}.", "Close the quotation mark.") from error
+        raise ConfigInvalid(
+            say("{text} cannot be read: {error}.", text=typed, error=error), say("Close the quotation mark.")
+        ) from error
 
 
-def _number(name: str, value: str) -> float | int:
+def switch_of(typed: str) -> bool:
+    """On or off; raises ConfigInvalid."""
     try:
-        return int(value) if name in _WHOLE else float(value)
+        return _SWITCH[typed.strip().lower()]
+    except KeyError:
+        raise ConfigInvalid(say("{text} is no switch.", text=typed), say("Say on or off.")) from None
+
+
+def number_of(name: str, typed: str) -> float | int:
+    """The value of a sampling parameter; raises ConfigInvalid for what is no number."""
+    digits = typed.replace(",", "") if name in _WHOLE else typed
+    try:
+        return int(digits) if name in _WHOLE else float(digits)
     except ValueError as error:
-        raise ConfigInvalid(f"{value} is no {name.replace('_', '-')}.", "Give a number.") from error
+        raise ConfigInvalid(
+            say("{text} is no {name}.", text=typed, name=name.replace("_", "-")), say("Give a number.")
+        ) from error

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.texts import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +85,12 @@ class SamplingOverrides:
 
 PENALTY_ON_REPETITION = 1.5
 """The presence_penalty that Qwen advises when a reply repeats itself endlessly (model card, best practices)."""
+
+
+def greedy_warning(temperature: float | None, thinking: bool) -> str:
+    """What a user should know who has the likeliest token taken each time while the model thinks; else nothing."""
+    if not thinking or temperature != 0:
+        return ""
+    return say(
+        "Greedy decoding (temperature 0) makes Qwen3 repeat itself when it thinks; Ctrl+T or --no-think avoids that."
+    )

@@ -14,6 +14,7 @@ from textual.screen import Screen
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.session import Session
+from qwenchat.steering import Steering
 from qwenchat.tui import clipboard, themes
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import HelpScreen, bindings_of
@@ -47,6 +48,7 @@ class QwenChat(App[None]):
         session: Session,
         load: LoadModel,
         *,
+        steering: Steering | None = None,
         theme: str = themes.DEFAULT,
         theme_folders: Iterable[Path] = (),
         resume: str | None = None,
@@ -59,7 +61,7 @@ class QwenChat(App[None]):
         self._running_loop: asyncio.AbstractEventLoop | None = None
         self._signal = 0
         told = (*themes.choose(self, theme, theme_folders), *notices)
-        self._chat = ChatScreen(session, load, resume, told)
+        self._chat = ChatScreen(session, load, steering or Steering(session), resume, told)
 
     def run(self, *args: Any, **options: Any) -> None:
         """Run until the user quits; raises SystemExit with 128 + n after signal n, and with 1 after a crash."""
@@ -111,11 +113,14 @@ class QwenChat(App[None]):
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         else:
+            from qwenchat.tui.screens.presets import PresetsScreen
+
             groups = (("Chat", ChatScreen), ("Writing", Composer), ("Program", QwenChat))
             elsewhere = (
                 ("On a chosen message", Said),
                 ("In the list of conversations", Sidebar),
                 ("In the search", SearchScreen),
+                ("In the presets", PresetsScreen),
                 ("In a replay", ReplayScreen),
             )
             self.push_screen(HelpScreen(groups, elsewhere))

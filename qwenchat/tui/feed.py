@@ -15,6 +15,7 @@ from qwenchat.chat.events import (
 )
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION
 from qwenchat.session import Session
+from qwenchat.steering import Steering
 from qwenchat.texts import say
 from qwenchat.tui.widgets.message import Reply
 from qwenchat.tui.widgets.notices import Notices
@@ -53,11 +54,14 @@ class Pace:
 class Feed:
     """Drains the session's events into transcript, notices and status line; `draw` is called many times a second."""
 
-    def __init__(self, session: Session, transcript: Transcript, notices: Notices, status: StatusLine) -> None:
+    def __init__(
+        self, session: Session, transcript: Transcript, notices: Notices, status: StatusLine, steering: Steering
+    ) -> None:
         self._session = session
         self._transcript = transcript
         self._notices = notices
         self._status = status
+        self._steering = steering
         self._pace = Pace()
         self._prefill: PrefillProgressed | None = None
         """How far the prompt of the running turn was read."""
@@ -77,7 +81,7 @@ class Feed:
             if self._pace.allows():
                 self.live.flush()
         self._make_offer()
-        self._status.show(self._session, self._prefill.total if self._prefill else 0)
+        self._status.show(self._session, self._prefill.total if self._prefill else 0, self._steering.label)
 
     def hint(self) -> str:
         """The key that matters just now."""

@@ -16,8 +16,10 @@ from qwenchat.chat.messages import Status
 from qwenchat.chat.text import is_web_link, safe, safe_line
 from qwenchat.replay import Replay, timelines_of
 from qwenchat.session import Session
+from qwenchat.steering import Steering
 from qwenchat.tui.branches import Branches
 from qwenchat.tui.commands import Commands
+from qwenchat.tui.controls import Controls
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.editor import edited
 from qwenchat.tui.feed import Feed
@@ -55,6 +57,7 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+n", "new", "New conversation", priority=True),
         Binding("ctrl+b", "sidebar", "Saved conversations", priority=True),
         Binding("ctrl+f", "search", "Search in all conversations", priority=True),
+        Binding("f5", "presets", "Presets", id="chat.presets", priority=True),
         Binding("f6", "replay", "Play this conversation back", priority=True),
         Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True),
         Binding("ctrl+end", "follow", "Go to the end and follow it", priority=True),
@@ -62,7 +65,9 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+c,super+c", "copy_text", "Copy the selection; else stop, clear the draft, or quit"),
     ]
 
-    def __init__(self, session: Session, load: LoadModel, resume: str | None, notices: Iterable[str] = ()) -> None:
+    def __init__(
+        self, session: Session, load: LoadModel, steering: Steering, resume: str | None, notices: Iterable[str] = ()
+    ) -> None:
         super().__init__()
         self.session = session
         self._resume = resume
@@ -73,11 +78,14 @@ class ChatScreen(Screen[None]):
         self._sidebar = Sidebar(session.library)
         self._status = StatusLine()
         self._drafts = Drafts(session.library, self._composer, lambda text: self._notices.say("draft", text))
-        self.feed = Feed(session, self._transcript, self._notices, self._status)
-        self._commands = Commands(session, load, self._notices, self._tell, self._run)
+        self.feed = Feed(session, self._transcript, self._notices, self._status, steering)
+        self._controls = Controls(
+            session, load, steering, self._notices, self._tell, lambda *args: self.app.push_screen(*args)
+        )
+        self._commands = Commands(session, self._controls, self._tell, self._run)
         self._branches = Branches(
             session, self._transcript, self._composer, self._drafts, self.feed,
-            self._tell, lambda text: self.app.copy_to_clipboard(text), self._commands.load,
+            self._tell, lambda text: self.app.copy_to_clipboard(text), self._controls.load,
         )  # fmt: skip
         self.opening = Opening(
             session, self._transcript, self._drafts, self.feed, self._branches, self._notices, self._sidebar
@@ -114,7 +122,7 @@ class ChatScreen(Screen[None]):
         if self._begun:
             return
         self._begun = True
-        self._commands.load()
+        self._controls.load()
         self._notices.say("library", self.session.library.notice)
         for number, text in enumerate(self._told):
             self._notices.say(f"start {number}", text)
@@ -183,11 +191,15 @@ class ChatScreen(Screen[None]):
 
     def action_thinking(self) -> None:
         """Turn thinking on or off for the next message."""
-        self._commands.switch_thinking()
+        self._controls.switch_thinking()
 
     def action_budget(self) -> None:
         """Step through the lengths that thoughts may have."""
-        self._commands.step_budget()
+        self._controls.step_budget()
+
+    def action_presets(self) -> None:
+        """Show the presets."""
+        self._controls.choose_preset()
 
     def action_reasoning(self) -> None:
         """Open or fold the latest thought there is."""

@@ -79,10 +79,10 @@ class StatusLine(Widget):
         self._pace = Pace(clock)
         self._pieces: list[Piece] = []
 
-    def show(self, session: Session, prompt_tokens: int) -> None:
-        """Read the session; `prompt_tokens` is the size of the prompt of a running turn."""
+    def show(self, session: Session, prompt_tokens: int, preset: str = "") -> None:
+        """Read the session; `prompt_tokens` is the size of a running turn's prompt, `preset` what is said of it."""
         pieces = [Piece(Content.styled("private", "bold $accent"), 0)] if session.private else []
-        pieces += [*self._model(session), self._thinking(session), *self._speed(session)]
+        pieces += [*self._model(session), self._thinking(session), *self._preset(preset), *self._speed(session)]
         pieces += self._context_gauge(session, prompt_tokens)
         if pieces != self._pieces:
             self._pieces = pieces
@@ -129,6 +129,9 @@ class StatusLine(Widget):
                 return Piece(_dim("thinking off"), 0)
         limit = "" if session.thinking_budget is None else f", {session.thinking_budget:,} tokens"
         return Piece(Content.styled(text + limit, "$primary"), 0)
+
+    def _preset(self, preset: str) -> list[Piece]:
+        return [Piece(_dim(safe_line(preset)), 4)] if preset else []
 
     def _speed(self, session: Session) -> list[Piece]:
         growing = session.growing

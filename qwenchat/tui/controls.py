@@ -1,0 +1,104 @@
+"""How the user changes the way the model answers: by a key, a command, or in a screen for it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from textual.screen import Screen
+
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.thinking import budget_in_words, budget_of, next_budget
+from qwenchat.paths import Paths
+from qwenchat.session import Session
+from qwenchat.steering import NAMES, Steering
+from qwenchat.texts import say
+from qwenchat.tui.widgets.notices import Notices
+
+
+class Controls:
+    """Carries the user's wishes about the model to it.
+
+    `tell` is given what there is to say; `push` shows a screen and gives on what that gives back.
+    """
+
+    def __init__(
+        self, session: Session, load: LoadModel, steering: Steering, notices: Notices,
+        tell: Callable[[str], None], push: Callable[[Screen[Any], Callable[[Any], None]], object],
+    ) -> None:  # fmt: skip
+        self.steering = steering
+        self._session = session
+        self._load = load
+        self._notices = notices
+        self._tell = tell
+        self._push = push
+        self._paths = Paths.of_user()
+
+    def load(self, name: str | None = None, quantization: str | None = None) -> None:
+        """Load another model, or the last one again; the conversation goes on with it."""
+        command = self._session.load_command or self._load
+        if name:
+            command = replace(command, name=name)
+        if quantization:
+            command = replace(command, quantization=quantization)
+        self._notices.say("load", "")
+        self._session.load(command)
+
+    def switch_thinking(self) -> None:
+        """Turn thinking on or off for the next message, where that can be."""
+        match self._session.support:
+            case ThinkingSupport.NONE:
+                self._tell(say("This model does not think before it answers."))
+            case ThinkingSupport.ALWAYS:
+                self._tell(say("This model always thinks; it has no switch."))
+            case _:
+                self._session.toggle_thinking()
+
+    def step_budget(self) -> None:
+        """Let thoughts be longer, in steps, then again without a limit."""
+        if self._session.support is ThinkingSupport.NONE:
+            self.switch_thinking()
+        else:
+            self._session.thinking_budget = next_budget(self._session.thinking_budget)
+
+    def model(self, typed: str) -> None:
+        """Load the model that was typed; without a name, one that failed again."""
+        if not typed and self._session.model is not None:
+            self._tell(say("{name} answers. /model NAME loads another.", name=self._session.model.name))
+        else:
+            self.load(typed)
+
+    def budget(self, typed: str) -> None:
+        """Say how long thoughts may be, or change that for this conversation."""
+        if typed:
+            self._session.thinking_budget = budget_of(typed)
+        self._tell(budget_in_words(self._session.thinking_budget))
+
+    def set(self, typed: str) -> None:
+        """Change what was typed, or say how everything is set."""
+        self._tell(self.steering.heed(typed) if typed else "\n".join(map(self.steering.in_words, NAMES)))
+
+    def system(self, typed: str) -> None:
+        """Change the system prompt, or say it."""
+        note = self.steering.set("system", typed) if typed else ""
+        self._tell("\n".join(filter(None, (self.steering.in_words("system"), note))))
+
+    def preset(self, typed: str) -> None:
+        """Turn to the preset that was typed."""
+        note = self.steering.choose(typed)
+        preset = self.steering.preset
+        if preset is not None and preset.model and not self._answers(preset.model):
+            self.load(preset.model)
+        if note:
+            self._tell(note)
+
+    def choose_preset(self) -> None:
+        """Show the presets and turn to the one that is chosen."""
+        from qwenchat.tui.screens.presets import PresetsScreen
+
+        self._push(PresetsScreen(self.steering, self._paths.presets), lambda name: self.preset(name) if name else None)
+
+    def _answers(self, name: str) -> bool:
+        """Whether that model is loaded or on its way."""
+        command = self._session.load_command
+        return command is not None and command.name == name
