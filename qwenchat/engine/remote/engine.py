@@ -55,8 +55,9 @@ class RemoteEngine:
         host = command.server.name or connection.address.host
         progress(LoadProgressed(say("asking {server}", server=host)))
         try:
-            offered, said = probe.offers(connection, stop.is_set)
-            offer = probe.chosen(offered, command.name or command.server.model, host)
+            asked = command.name or command.server.model
+            offered, said = probe.offers(connection, asked is not None, stop.is_set)
+            offer = probe.chosen(offered, asked, host)
             dialect = probe.dialect_of(connection, said, stop.is_set)
             window = probe.window_of(connection, offer, dialect, stop.is_set)
             thinking = probe.thinking_of(connection, offer, dialect, stop.is_set)
@@ -200,8 +201,9 @@ def fitted(messages: tuple[Message, ...], window: int) -> tuple[tuple[Message, .
 
 
 def _short(name: str) -> str:
-    """A name for people: llama.cpp's server calls a model by the path of its file."""
-    return name.replace("\\", "/").rsplit("/", 1)[-1] if name.endswith(".gguf") else name
+    """A name for people: servers call a model in a folder or a file by its path."""
+    is_path = name.endswith(".gguf") or name.startswith("/")
+    return name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] if is_path else name
 
 
 def _notice(dialect: Dialect, window: int, connection: Connection) -> str:

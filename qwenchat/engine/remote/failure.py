@@ -135,6 +135,6 @@ def _words(error: openai.APIStatusError) -> str:
     body = error.body
     if isinstance(body, dict):
         inner = body.get("error", body)
-        message = inner.get("message", "") if isinstance(inner, dict) else inner
+        message = inner.get("message", inner.get("detail", "")) if isinstance(inner, dict) else inner
         return str(message)
     return "" if isinstance(body, str) and "<" in body[:200] else str(body or "")

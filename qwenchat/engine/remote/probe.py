@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from qwenchat.chat.errors import ModelNotFound
+from qwenchat.chat.errors import ModelNotFound, ServerFaulty
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.server import Dialect
 from qwenchat.chat.text import safe_line
+from qwenchat.engine.base import Stopped
 from qwenchat.engine.remote.connection import Connection
 from qwenchat.texts import say
 
@@ -41,16 +42,24 @@ class Offer:
     """Tokens; 0 when the server does not say."""
 
 
-def offers(connection: Connection, unwanted: Unwanted) -> tuple[tuple[Offer, ...], Dialect]:
-    """The models that the server lists, and what it says it is. Raises what the connection does, and Stopped."""
+def offers(connection: Connection, named: bool, unwanted: Unwanted) -> tuple[tuple[Offer, ...], Dialect]:
+    """The models that the server lists, and what it says it is. Raises what the connection does, and Stopped.
+
+    A server that cannot list its models may have the one that is `named` all the same.
+    """
 
     async def listed() -> Any:
         return await connection.client.get("/models", cast_to=object)
 
     try:
         answer = connection.waiting.until_done(listed(), unwanted)
+    except Stopped:
+        raise
     except Exception as error:
-        raise connection.typed(error) from error
+        failure = connection.typed(error)
+        if named and isinstance(failure, ServerFaulty):  # `transformers serve` fails here without a cache of the Hub
+            return (), Dialect.AUTO
+        raise failure from error
     rows = [row for row in _list(_get(answer, "data")) if isinstance(_get(row, "id"), str)]
     if not isinstance(answer, dict) or "data" not in answer:
         raise connection.typed(TypeError())
@@ -69,7 +78,8 @@ def dialect_of(connection: Connection, said: Dialect, unwanted: Unwanted) -> Dia
     for path, dialect in _SIGNS:
         if isinstance(connection.question(root + path, unwanted), dict):
             return dialect
-    return Dialect.OPENAI
+    paths = _get(connection.question(f"{root}/openapi.json", unwanted), "paths")
+    return Dialect.TRANSFORMERS if _get(paths, "/load_model") or _get(paths, "/v1/systemone") else Dialect.OPENAI
 
 
 def chosen(offered: tuple[Offer, ...], asked: str | None, host: str) -> Offer:
