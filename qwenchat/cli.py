@@ -4,12 +4,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from qwenchat import __version__, exchange, options, process, replay_command, saved
+from qwenchat import __version__, batch_command, exchange, options, process, replay_command, saved
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.paths import Paths
 
@@ -32,10 +33,22 @@ class _Ask(click.Command):
 
 
 def make_engine() -> "Engine":
-    """The local engine; imports torch, so it is called on the worker's thread."""
+    """The local engine and the servers; what each needs is imported when it is asked for, on the worker's thread."""
+    from qwenchat.engine.engines import Engines
+
+    return Engines(_make_local, _make_remote)
+
+
+def _make_local() -> "Engine":
     from qwenchat.engine.local.engine import LocalEngine
 
     return LocalEngine(Paths.of_user())
+
+
+def _make_remote() -> "Engine":
+    from qwenchat.engine.remote.engine import RemoteEngine
+
+    return RemoteEngine()
 
 
 @contextmanager
@@ -152,11 +165,26 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
 @click.argument("prompt", nargs=-1)
 @options.for_turns
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@batch_command.options
 @options.not_saved
 @click.pass_context
-def ask(context: click.Context, /, prompt: tuple[str, ...], as_json: bool, **given: Any) -> None:
-    """Ask once; standard input is added to the prompt."""
+def ask(
+    context: click.Context,
+    /,
+    prompt: tuple[str, ...],
+    as_json: bool,
+    jsonl: Path | None,
+    output: Path | None,
+    concurrency: int,
+    **given: Any,
+) -> None:
+    """Ask once; standard input is added to the prompt. Or ask each prompt of a file."""
     given = _with_flags_before(context, given)
+    if jsonl is not None:
+        if prompt or as_json:
+            raise click.UsageError("--jsonl brings the prompts and has an output of its own.")
+        wired: dict[str, Callable[[], Engine]] = context.find_object(dict) or {}
+        sys.exit(batch_command.run(wired["make_engine"], given, jsonl, output, concurrency))
     text = _question(prompt)
     for notice in (*options.problems(context), *options.warnings(given)):
         process.say(notice)

@@ -13,6 +13,7 @@ from qwenchat.paths import Paths
 
 if TYPE_CHECKING:
     from qwenchat.chat.commands import LoadModel
+    from qwenchat.chat.server import Server
     from qwenchat.config import Settings
     from qwenchat.presets import Preset
     from qwenchat.session import Session
@@ -87,7 +88,11 @@ _PRESET = (
     _option("--preset", metavar="NAME", is_eager=True, callback=_choose_preset, shell_complete=complete_preset,
             help="A named way to answer, such as precise or coder; what is given beside it goes before it."),
 )  # fmt: skip
+_SERVER = _option(
+    "--server", metavar="NAME", help="A server with an OpenAI-compatible address: its URL, or its name in config.toml."
+)
 _MODEL = (
+    _SERVER,
     _option("--model", metavar="NAME", shell_complete=complete_model,
             help="A short name, a Hub name, a folder or a GGUF file."),
     _option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", help="Where it runs."),
@@ -217,7 +222,17 @@ def warnings(options: dict[str, Any]) -> tuple[str, ...]:
 
 
 def load_command(options: dict[str, Any]) -> "LoadModel":
-    """The model that was asked for."""
+    """The model that was asked for, here or on a server. Raises ConfigInvalid."""
     from qwenchat.chat.commands import LoadModel
 
-    return LoadModel(options["model"] or None, options["device"], options["quantization"], options["context"])
+    server = server_of(options["server"]) if options.get("server") else None
+    return LoadModel(
+        options["model"] or None, options["device"], options["quantization"], options["context"], server=server
+    )
+
+
+def server_of(name: str) -> "Server":
+    """The server of that name in config.toml, or at that address."""
+    from qwenchat.chat.server import Server
+
+    return Server(name)

@@ -4,7 +4,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -59,6 +59,8 @@ class ChatServer:
 
     answers: list[Answer] = field(default_factory=list)
     """One for each chat completion; the last one stays."""
+    answer: Callable[[dict[str, Any]], Answer] | None = None
+    """Answers a request by its body, instead of these."""
     models: list[dict[str, Any]] = field(default_factory=lambda: [{"id": "qwen3-0.6b", "owned_by": "someone"}])
     pages: dict[str, Any] = field(default_factory=dict)
     """JSON by path, for what only some servers have."""
@@ -88,6 +90,7 @@ class ChatServer:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
+        ThreadingHTTPServer.request_queue_size = 256
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
         self.url = f"http://127.0.0.1:{server.server_port}"
@@ -118,8 +121,10 @@ class ChatServer:
             return
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         self.asked.append(body)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        self._send(request, answer)
+        if self.answer is not None:
+            self._send(request, self.answer(body))
+        else:
+            self._send(request, self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
 
     def _send(self, request: BaseHTTPRequestHandler, answer: Answer) -> None:
         request.close_connection = True
