@@ -88,11 +88,8 @@ _PRESET = (
     _option("--preset", metavar="NAME", is_eager=True, callback=_choose_preset, shell_complete=complete_preset,
             help="A named way to answer, such as precise or coder; what is given beside it goes before it."),
 )  # fmt: skip
-_SERVER = _option(
-    "--server", metavar="NAME", help="A server with an OpenAI-compatible address: its URL, or its name in config.toml."
-)
 _MODEL = (
-    _SERVER,
+    _option("--server", metavar="NAME", help="A server by its URL, or by its name in config.toml."),
     _option("--model", metavar="NAME", shell_complete=complete_model,
             help="A short name, a Hub name, a folder or a GGUF file."),
     _option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", help="Where it runs."),
