@@ -24,6 +24,7 @@ from qwenchat.session import Session
 from qwenchat.tui.app import QwenChat
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import bindings_of, key_name
+from qwenchat.tui.screens.models import ModelsScreen
 from qwenchat.tui.screens.presets import PresetsScreen
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import SearchScreen
@@ -121,6 +122,7 @@ def test_the_example_of_a_theme_is_the_shipped_one() -> None:
         ("On a chosen message", Said),
         ("In the list of conversations", Sidebar),
         ("In the search", SearchScreen),
+        ("In the models", ModelsScreen),
         ("In the presets", PresetsScreen),
         ("In a replay", ReplayScreen),
         ("The program", QwenChat),

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
+from qwenchat.chat.events import LoadProgressed
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.presets import Preset, built_in
 
@@ -47,6 +49,67 @@ class TestModels:
             engine.missing = ()
             await it.send("/model")
             await it.sees("● Qwen/Qwen3-0.6B")
+
+    async def test_the_list_says_what_each_takes_and_enter_loads_it(self):
+        async with chat() as it:
+            await it.ask("Hello")
+            await it.press("f3")
+            await it.sees("On this machine", "● qwen3-0.6b", "qwen3-32b", "smollm2", "parameters", "1.5 GB")
+            await it.sees("int8 1.4 GB   int4")
+            await it.press("down", "tab")
+            await it.press("enter")
+            await it.sees("● qwen3-1.7b")
+            assert (it.engine.loads[-1].name, it.engine.loads[-1].quantization) == ("qwen3-1.7b", "int4")
+            await it.ask("Again")
+            assert [message.text for message in it.session.path][::2] == ["Hello", "Again"]
+
+    async def test_the_field_finds_a_model_by_a_part_of_its_name_or_on_the_hub(self):
+        async with chat() as it:
+            await it.send("/model")
+            await it.sees("qwen3-0.6b")
+            await it.press(*"1.7")
+            await it.no_longer_sees("qwen3-0.6b ")
+            await it.press(*["backspace"] * 3, *"other/model-1")
+            await it.sees("other/model-1")
+            await it.press("enter")
+            await it.sees("● other/model-1")
+            assert it.engine.loads[-1].quantization == "auto"
+
+    async def test_the_field_finds_models_by_their_path(self, home: Path):
+        (home / "folder").mkdir()
+        (home / "folder" / "config.json").write_text("{}")
+        (home / "[red]x.gguf").write_bytes(b"x" * 2_000_000)
+        (home / "note.txt").write_text("no model")
+        async with chat() as it:
+            await it.press("f3")
+            await it.sees("qwen3-0.6b")
+            it.app.screen.query_one("#typed", Input).value = f"{home}/"
+            await it.sees("[red]x.gguf", "folder/")
+            assert "note" not in it.screen
+            it.app.screen.query_one("#typed", Input).value = f"{home}/[r"
+            await it.no_longer_sees("folder/")
+            await it.press("enter")
+            await it.until(lambda: it.engine.loads[-1].name == f"{home}/[red]x.gguf", "the file loaded")
+            await it.press("f3")
+            await it.sees("qwen3-0.6b")
+            it.app.screen.query_one("#typed", Input).value = f"{home}/nowhere/at all"
+            await it.sees("No model is called so, and none lies there.")
+            await it.press("enter", "escape")
+            await it.no_longer_sees("On this machine")
+
+    @pytest.mark.parametrize("size", [(1, 1), (40, 12), (80, 24)])
+    async def test_the_list_is_there_at_any_size(self, size):
+        async with chat(size=size, ready=False) as it:
+            await it.press("f3")
+            if size[0] > 1:
+                await it.sees("qwen3-0.6b")
+            await it.press("down", "tab", "shift+tab", "up", "escape")
+
+    async def test_how_far_a_model_is_that_is_being_loaded_is_said_there_too(self):
+        engine = FakeEngine(loading_holds=True, progress=(LoadProgressed("downloading x", 500_000_000, 1_000_000_000),))
+        async with chat(engine=engine, ready=False) as it:
+            await it.press("f3")
+            await it.sees("downloading x 500 MB of 1.0 GB, 50 %")
 
 
 class TestCommands:

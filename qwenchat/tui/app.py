@@ -113,6 +113,7 @@ class QwenChat(App[None]):
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         else:
+            from qwenchat.tui.screens.models import ModelsScreen
             from qwenchat.tui.screens.presets import PresetsScreen
 
             groups = (("Chat", ChatScreen), ("Writing", Composer), ("Program", QwenChat))
@@ -120,6 +121,7 @@ class QwenChat(App[None]):
                 ("On a chosen message", Said),
                 ("In the list of conversations", Sidebar),
                 ("In the search", SearchScreen),
+                ("In the models", ModelsScreen),
                 ("In the presets", PresetsScreen),
                 ("In a replay", ReplayScreen),
             )

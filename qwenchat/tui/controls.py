@@ -34,13 +34,12 @@ class Controls:
         self._push = push
         self._paths = Paths.of_user()
 
-    def load(self, name: str | None = None, quantization: str | None = None) -> None:
+    def load(self, name: str | None = None) -> None:
         """Load another model, or the last one again; the conversation goes on with it."""
         command = self._session.load_command or self._load
-        if name:
-            command = replace(command, name=name)
-        if quantization:
-            command = replace(command, quantization=quantization)
+        self._begin_load(replace(command, name=name or command.name))
+
+    def _begin_load(self, command: LoadModel) -> None:
         self._notices.say("load", "")
         self._session.load(command)
 
@@ -62,11 +61,22 @@ class Controls:
             self._session.thinking_budget = next_budget(self._session.thinking_budget)
 
     def model(self, typed: str) -> None:
-        """Load the model that was typed; without a name, one that failed again."""
-        if not typed and self._session.model is not None:
-            self._tell(say("{name} answers. /model NAME loads another.", name=self._session.model.name))
-        else:
+        """Load the model that was typed; without a name, one that failed again, or let one be chosen."""
+        if typed or (self._session.model is None and self._session.loading is None):
             self.load(typed)
+        else:
+            self.choose_model()
+
+    def choose_model(self) -> None:
+        """Show the models and load the one that is chosen."""
+        from qwenchat.tui.screens.models import ModelsScreen, Wanted
+
+        def load(wanted: Wanted | None) -> None:
+            if wanted is not None:
+                command = self._session.load_command or self._load
+                self._begin_load(replace(command, name=wanted.name, quantization=wanted.quantization, server=None))
+
+        self._push(ModelsScreen(self._session, self._paths), load)
 
     def budget(self, typed: str) -> None:
         """Say how long thoughts may be, or change that for this conversation."""

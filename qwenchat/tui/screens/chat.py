@@ -57,6 +57,7 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+n", "new", "New conversation", priority=True),
         Binding("ctrl+b", "sidebar", "Saved conversations", priority=True),
         Binding("ctrl+f", "search", "Search in all conversations", priority=True),
+        Binding("f3", "models", "Models", id="chat.models", priority=True),
         Binding("f5", "presets", "Presets", id="chat.presets", priority=True),
         Binding("f6", "replay", "Play this conversation back", priority=True),
         Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True),
@@ -196,6 +197,10 @@ class ChatScreen(Screen[None]):
     def action_budget(self) -> None:
         """Step through the lengths that thoughts may have."""
         self._controls.step_budget()
+
+    def action_models(self) -> None:
+        """Show the models that can answer."""
+        self._controls.choose_model()
 
     def action_presets(self) -> None:
         """Show the presets."""

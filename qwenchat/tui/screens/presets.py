@@ -50,18 +50,19 @@ class PresetRow:
 
 def changes(steering: Steering, preset: Preset) -> Content:
     """What choosing it would change, one setting a line."""
-    lines = [
-        Content.assemble(
-            Content(change.name).truncate(20, pad=True),
-            (steering.shown(change.name, change.before), "$foreground 65%"),
-            " → ",
-            steering.shown(change.name, change.after),
-        )
+    shown = [
+        (change.name, steering.shown(change.name, change.before), steering.shown(change.name, change.after))
         for change in steering.would_change(preset)
     ]
+    lines = [_change(name, before, after) for name, before, after in shown if before != after]
     if preset.model:
-        lines.insert(0, Content.assemble(Content("model").truncate(20, pad=True), "→ ", safe_line(preset.model)))
+        lines.insert(0, _change("model", "", safe_line(preset.model)))
     return Content("\n").join(lines or [Content(say("It changes nothing now."))])
+
+
+def _change(name: str, before: str, after: str) -> Content:
+    arrow = " → " if before else "→ "
+    return Content.assemble(Content(name).truncate(20, pad=True), (before, "$foreground 65%"), arrow, after)
 
 
 class PresetsScreen(ModalScreen[str | None]):
@@ -158,7 +159,7 @@ class PresetsScreen(ModalScreen[str | None]):
             self.query_one("#changes", Static).update(changes(self._steering, row.preset))
 
     def _hint(self) -> None:
-        self._say(say("Enter turns to it · S saves the present settings as a preset · Esc leaves"))
+        self._say(say("Enter turns to it · S saves the present settings · Esc leaves"))
 
     def _say(self, text: str, style: str = "$foreground 65%") -> None:
         self.query_one("#about", Static).update(Content.styled(safe_line(text, 1000), style))
