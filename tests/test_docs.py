@@ -30,6 +30,7 @@ from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import SearchScreen
 from qwenchat.tui.slash import COMMANDS
 from qwenchat.tui.widgets.composer import Composer
+from qwenchat.tui.widgets.dropdown import Dropdown
 from qwenchat.tui.widgets.said import Said
 from qwenchat.tui.widgets.sidebar import Sidebar
 
@@ -119,6 +120,7 @@ def test_the_example_of_a_theme_is_the_shipped_one() -> None:
     [
         ("In the chat", ChatScreen),
         ("Writing", Composer),
+        ("In the list above the draft", Dropdown),
         ("On a chosen message", Said),
         ("In the list of conversations", Sidebar),
         ("In the search", SearchScreen),

@@ -1,9 +1,13 @@
 """The program's own commands in a message, as against Qwen's soft switches, which stay in it."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 
 from qwenchat.chat.errors import QwenchatError
+from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.paths import Paths
+from qwenchat.steering import NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,24 +18,46 @@ class Command:
     """The screen's action that it stands for, unless `Commands` heeds it itself."""
     description: str
     argument: str = ""
-    """What may follow it, for the reader."""
+    """What may follow it, for the reader; several of it where it ends in "..."."""
+    choices: Callable[[], Iterable[str]] = tuple
+    """What may follow it, where that is known; one that ends in "=" wants a value behind it."""
+
+
+def _models() -> Iterable[str]:
+    from qwenchat.engine.local.catalog import KNOWN  # the worker's thread has loaded it, if a model is wanted at all
+
+    return (known.name for known in KNOWN)
+
+
+def _presets() -> Iterable[str]:
+    from qwenchat.presets import read  # seldom wanted
+
+    return (preset.name for preset in read(Paths.of_user().presets)[0])
+
+
+def _formats() -> Iterable[str]:
+    return "md", "json", "jsonl"
+
+
+def _settings() -> Iterable[str]:
+    return (*(f"{field.name}=" for field in fields(SamplingOverrides)), "think=on", "think=off", "model=")
 
 
 COMMANDS = {
     "new": Command("new", "Begin a new conversation"),
-    "retry": Command("retry", "Ask again, for this one time with other settings", "SETTING=VALUE ..."),
+    "retry": Command("retry", "Ask again, for this one time with other settings", "SETTING=VALUE ...", _settings),
     "edit": Command("act('edit')", "Change your last message and send it again"),
     "continue": Command("act('continue')", "Let the last reply, if it broke off, go on from where it stopped"),
     "delete": Command("act('delete')", "Delete the last message"),
     "undo": Command("act('undo')", "Bring back what was deleted last"),
     "stop": Command("stop", "Stop the reply"),
     "answer": Command("answer", "Answer now, from what was thought so far"),
-    "budget": Command("budget", "Limit thoughts, or lift the limit", "TOKENS or off"),
-    "set": Command("settings", "Change how the model answers, or see all settings", "NAME VALUE"),
+    "budget": Command("budget", "Limit thoughts, or lift the limit", "TOKENS or off", lambda: ("off",)),
+    "set": Command("settings", "Change how the model answers, or see all settings", "NAME VALUE", lambda: NAMES),
     "system": Command("system", "Change the system prompt, or say it", "TEXT"),
-    "preset": Command("presets", "Turn to a preset, or choose one", "NAME"),
-    "model": Command("models", "Load another model, or choose one", "NAME"),
-    "export": Command("export", "Write this conversation into a file here", "md, json or jsonl"),
+    "preset": Command("presets", "Turn to a preset, or choose one", "NAME", _presets),
+    "model": Command("models", "Load another model, or choose one", "NAME", _models),
+    "export": Command("export", "Write this conversation into a file here", "md, json or jsonl", _formats),
     "copy": Command("copy_reply", "Copy the last reply"),
     "help": Command("app.help", "Show all keys and commands"),
     "quit": Command("app.quit", "Quit; everything is saved"),

@@ -28,6 +28,7 @@ from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import Chosen, SearchScreen
 from qwenchat.tui.slash import command_of
 from qwenchat.tui.widgets.composer import Composer
+from qwenchat.tui.widgets.dropdown import Dropdown
 from qwenchat.tui.widgets.notices import Notices
 from qwenchat.tui.widgets.said import Said
 from qwenchat.tui.widgets.sidebar import Sidebar
@@ -103,6 +104,7 @@ class ChatScreen(Screen[None]):
             yield self._notices
             yield self._transcript
             with Vertical(id="foot"):
+                yield self._composer.dropdown
                 yield self._composer
                 yield self._status
 
@@ -181,6 +183,10 @@ class ChatScreen(Screen[None]):
     @on(TextArea.Changed, "#composer")
     def _draft_changed(self) -> None:
         self._drafts.changed()
+
+    @on(Dropdown.Accepted)
+    def _complete(self, event: Dropdown.Accepted) -> None:
+        self._composer.complete(event.choice)
 
     @on(Markdown.LinkClicked)
     def _follow_link(self, event: Markdown.LinkClicked) -> None:

@@ -5,7 +5,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.document._document import Selection
-from textual.events import Key, Paste
+from textual.events import Blur, Key, Paste
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -13,6 +13,9 @@ from qwenchat.chat.text import safe
 from qwenchat.chat.timeline import Tick, Typing
 from qwenchat.texts import say
 from qwenchat.tui import caret
+from qwenchat.tui.completion import Choice
+from qwenchat.tui.widgets.completer import Completer
+from qwenchat.tui.widgets.dropdown import Dropdown
 
 Location = tuple[int, int]
 
@@ -46,6 +49,8 @@ class Composer(TextArea):
         )  # fmt: skip
         self._hint = ""
         self._typing = Typing()
+        self.dropdown = Dropdown()
+        self._completer = Completer(self, self.dropdown)
 
     def hint(self, text: str) -> None:
         """What the lower edge says; drawn only when it changes."""
@@ -86,11 +91,16 @@ class Composer(TextArea):
         """Replace the draft, with the cursor at its end."""
         self.load_text(safe(text))
         self.move_cursor(self.document.end)
+        self._completer.close()
 
     def put(self, text: str) -> None:
         """Insert `text` at the cursor, in place of what is selected."""
         start, end = self.selection
         self.move_cursor(self.replace(text, start, end, maintain_selection_offset=False).end_location)
+
+    def complete(self, choice: Choice) -> None:
+        """Write `choice` in place of the word at the cursor."""
+        self._completer.accept(choice)
 
     # Keys and pastes, in the order in which they came
 
@@ -106,8 +116,28 @@ class Composer(TextArea):
 
     async def _heeds(self, event: Key) -> bool:
         """Whether the key is bound to something, which is done then."""
+        if await self._completer.heeds(event):
+            return True
         bound = self.app._check_bindings
         return await bound(event.key, priority=True) or (not event.is_printable and await bound(event.key))
+
+    def _watch_selection(self, previous_selection: Selection, selection: Selection) -> None:
+        super()._watch_selection(previous_selection, selection)
+        if self.is_mounted:
+            self._completer.look()
+
+    def _on_blur(self, event: Blur) -> None:
+        """What is offered goes with the focus."""
+        self._completer.close()
+
+    def before_cursor(self) -> str | None:
+        """The cursor's line as far as the cursor; None while something is selected."""
+        row, column = self.cursor_location
+        return self.document[row][:column] if self.selection.is_empty else None
+
+    def put_over(self, start: Location, text: str) -> None:
+        """Write `text` in place of what stands from `start` to the cursor."""
+        self.replace(text, start, self.cursor_location, maintain_selection_offset=False)
 
     async def _on_paste(self, event: Paste) -> None:
         """Pasted text goes into the draft without control sequences, and is never sent by itself."""
