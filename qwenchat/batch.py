@@ -28,10 +28,12 @@ class Asking:
     overrides: SamplingOverrides = SamplingOverrides()
     thinking_budget: int | None = None
     system: tuple[Message, ...] = ()
+    schema: str | None = None
 
     def key(self) -> tuple[object, ...]:
         """What answers depend on, the same for the same settings."""
-        return self.thinking, self.overrides, self.thinking_budget, tuple(message.text for message in self.system)
+        system = tuple(message.text for message in self.system)
+        return self.thinking, self.overrides, self.thinking_budget, system, self.schema
 
     def command(self, prompt: Prompt, model: ModelInfo) -> StartTurn:
         """The turn that answers one of them. The seed counts up from the one that is set, so that no two are alike."""
@@ -40,7 +42,7 @@ class Asking:
         sampling = self.overrides.over(model.sampling).applied(thinks(model.thinking, hard, messages))
         if sampling.seed is not None:
             sampling = replace(sampling, seed=(sampling.seed + prompt.number) % 2**63)
-        return StartTurn(prompt.number, messages, hard, sampling, self.thinking_budget)
+        return StartTurn(prompt.number, messages, hard, sampling, self.thinking_budget, schema=self.schema)
 
 
 @dataclass(frozen=True, slots=True)

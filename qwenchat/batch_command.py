@@ -41,14 +41,19 @@ def options(command: Any) -> Any:
 
 
 def run(
-    make_engine: "Callable[[], Engine]", given: dict[str, Any], file: Path, output: Path | None, concurrency: int
+    make_engine: "Callable[[], Engine]",
+    given: dict[str, Any],
+    file: Path,
+    output: Path | None,
+    concurrency: int,
+    schema: str | None,
 ) -> int:
     """Ask what is not answered yet, and write the answers when all are there; the exit code."""
     from qwenchat.batch import Batch, Progress
     from qwenchat.prompts import Journal, read_prompts
 
     load = chat_options.load_command(given)
-    asking = _asking(given)
+    asking = _asking(given, schema)
     prompts = read_prompts(file)
     journal = Journal(output or file.with_suffix(".answers.jsonl"), prompts, repr((asking.key(), load.name)))
     left = [prompt for prompt in prompts if prompt.number not in journal.answered]
@@ -70,12 +75,12 @@ def run(
     return 1 if progress.failed else 0
 
 
-def _asking(given: dict[str, Any]) -> "Asking":
+def _asking(given: dict[str, Any], schema: str | None) -> "Asking":
     from qwenchat.batch import Asking
     from qwenchat.chat.messages import Message, Role, TextPart
 
     system = (Message(Role.SYSTEM, (TextPart(given["system"]),)),) if given["system"] else ()
-    return Asking(given["think"], chat_options.overrides(given), given["thinking_budget"], system)
+    return Asking(given["think"], chat_options.overrides(given), given["thinking_budget"], system, schema)
 
 
 class _Report:

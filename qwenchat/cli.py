@@ -165,6 +165,13 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
 @click.argument("prompt", nargs=-1)
 @options.for_turns
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--schema",
+    type=click.File("rb"),
+    metavar="FILE",
+    callback=options.read_schema,
+    help="Answer with JSON that fits the JSON schema in FILE.",
+)
 @batch_command.options
 @options.not_saved
 @click.pass_context
@@ -173,6 +180,7 @@ def ask(
     /,
     prompt: tuple[str, ...],
     as_json: bool,
+    schema: str | None,
     jsonl: Path | None,
     output: Path | None,
     concurrency: int,
@@ -184,7 +192,7 @@ def ask(
         if prompt or as_json:
             raise click.UsageError("--jsonl brings the prompts and has an output of its own.")
         wired: dict[str, Callable[[], Engine]] = context.find_object(dict) or {}
-        sys.exit(batch_command.run(wired["make_engine"], given, jsonl, output, concurrency))
+        sys.exit(batch_command.run(wired["make_engine"], given, jsonl, output, concurrency, schema))
     text = _question(prompt)
     for notice in (*options.problems(context), *options.warnings(given)):
         process.say(notice)
@@ -197,6 +205,7 @@ def ask(
         private = given["private"]
         library = Library.in_memory() if private else Library.open(Paths.of_user().database)
         with _session(given, library, private=private) as session:
+            session.schema = schema
             code = ask_once(session, options.load_command(given), text, as_json=as_json, saved=not private)
     except QwenchatError as error:
         if as_json:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 from click.core import ParameterSource
@@ -119,6 +119,21 @@ _SCREEN = (
     _option("--theme", default="qwenchat-dark", help="qwenchat-dark, qwenchat-light, or one of your own."),
     _option("--plain", is_flag=True, help="Line by line, for screen readers and simple terminals."),
 )
+
+
+def read_schema(context: click.Context, parameter: click.Parameter, file: BinaryIO | None) -> str | None:
+    """A JSON schema as text; that it is one is seen by whoever heeds it."""
+    if file is None:
+        return None
+    import json
+
+    try:
+        schema = json.loads(file.read(1_000_001)[:1_000_000])
+    except (ValueError, RecursionError) as error:
+        raise click.BadParameter(f"{file.name} is no JSON.") from error
+    if not isinstance(schema, dict):
+        raise click.BadParameter(f"{file.name} is no JSON schema: that is an object.")
+    return json.dumps(schema)
 
 
 def _all(options: tuple[Decorator, ...]) -> Decorator:

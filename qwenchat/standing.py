@@ -43,6 +43,8 @@ class Standing:
         """Whether the library is in memory alone, as the user wants it."""
         self.thinking_budget = thinking_budget
         """Most tokens of thought in this conversation from the next turn on; None for no limit."""
+        self.schema: str | None = None
+        """A JSON schema, as text, that answers must be JSON of."""
         self.usual_budget = thinking_budget
         """What the budget is at the start of a conversation."""
         self._out: list[Event] = []
@@ -211,6 +213,7 @@ class Standing:
             hard=hard,
             will_think=thinks(self.support, hard, history),
             budget=self.thinking_budget,
+            schema=self.schema,
         )
 
 

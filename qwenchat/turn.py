@@ -94,6 +94,7 @@ class Turn:
         hard: bool,
         will_think: bool,
         budget: int | None,
+        schema: str | None = None,
     ) -> StartTurn:
         """The command that asks `model`, with everything about it written down in the reply."""
         if self._begun == NOTHING:  # what came before, the loading of the model, is a pause in the conversation
@@ -112,7 +113,7 @@ class Turn:
             made = replace(made, model=model, sampling=sampling, finish_reason=None)
             self.reply = replace(self.reply, provenance=made)
         self.asked = True
-        return StartTurn(self.number, history, hard, sampling, budget, self._begun, self._answer_now)
+        return StartTurn(self.number, history, hard, sampling, budget, self._begun, self._answer_now, schema)
 
     def take(self, event: TurnProgressed) -> None:
         """Take in what happened."""

@@ -65,6 +65,7 @@ def ask(
     begun: Begun = NOTHING,
     answer_now: bool = False,
     lens: bool = False,
+    schema: str | None = None,
     **sampling: Any,
 ) -> Heard:
     """Run one turn to its end, greedy unless told otherwise.
@@ -74,7 +75,8 @@ def ask(
     signals = stop or TurnSignals()
     events = []
     chosen = Sampling(**{"temperature": 0.0, "max_tokens": 100} | sampling)
-    for event in engine.generate(StartTurn(1, messages, thinking, chosen, budget, begun, answer_now, lens), signals):
+    command = StartTurn(1, messages, thinking, chosen, budget, begun, answer_now, lens=lens, schema=schema)
+    for event in engine.generate(command, signals):
         events.append(event)
         if stop_when(event):
             signals.set()

@@ -1,5 +1,6 @@
 """The remote engine against llama.cpp's real server, with a small Qwen3 that thinks."""
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -85,3 +86,9 @@ def test_a_reply_that_was_stopped_goes_on(engine: RemoteEngine) -> None:
     begun = "one two three four five six seven"
     events = ask(engine, user(COUNT.question), thinking=False, begun=Begun(answer=begun))
     assert begun + text(events) == COUNT.answer
+
+
+def test_an_answer_fits_a_schema(engine: RemoteEngine) -> None:
+    schema = '{"type": "object", "properties": {"city": {"enum": ["Paris"]}}, "required": ["city"]}'
+    events = ask(engine, user(FRANCE.question), thinking=False, schema=schema)
+    assert json.loads(text(events)) == {"city": "Paris"}

@@ -43,6 +43,8 @@ class StartTurn:
     """The part of the reply that is there already; the model goes on from its last word."""
     answer_now: bool = False
     """Whether the thought that is gone on from ends at once, in the same way as when its budget is spent."""
+    schema: str | None = None
+    """A JSON schema, as text, that the answer must be JSON of."""
     lens: bool = False
     """Whether to tell of each token how sure the model was of it."""
 

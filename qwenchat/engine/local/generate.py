@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.engine.local.constraint import Constraint
 from qwenchat.engine.local.context import CHUNKS, Context
 from qwenchat.engine.local.sampler import Sampler
 
@@ -31,18 +32,31 @@ def prefill(context: Context, ids: Sequence[int], stop: StopSignal) -> Iterator[
             size = max(CHUNKS[0], min(most, int(size * min(2.0, CHUNK_S / max(elapsed, 1e-6)))))
 
 
-def decode(context: Context, sampler: Sampler, stop: StopSignal, limit: int, *, logits: bool = False) -> Iterator[int]:
+def decode(
+    context: Context,
+    sampler: Sampler,
+    stop: StopSignal,
+    limit: int,
+    *,
+    logits: bool = False,
+    constraint: Constraint | None = None,
+) -> Iterator[int]:
     """Up to `limit` tokens, each drawn, and read only when the next is asked for. Raises Stopped between tokens.
 
-    With `logits`, the context shows those that each token was drawn from until the next is asked for.
+    `constraint` says which may come. With `logits`, the context shows those that each token was drawn from until the
+    next is asked for.
     """
-    if context.ahead and not logits:
+    if context.ahead and not logits and constraint is None:
         yield from context.steps(sampler, stop, limit)
         return
     for produced in range(limit):
         if stop.is_set():
             raise Stopped
-        token = sampler.draw(context.logits)
+        if constraint is None:
+            token = sampler.draw(context.logits)
+        else:
+            token = sampler.draw(constraint.masked(context.logits))
+            constraint.take(token)
         yield token
         if produced + 1 < limit:
             context.read([token], stop)

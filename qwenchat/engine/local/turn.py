@@ -25,6 +25,7 @@ from qwenchat.chat.provenance import FinishReason, ThinkingSupport, ThoughtCut, 
 from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Mark, Said, Split, Splitter
 from qwenchat.chat.thinking import CLOSING
 from qwenchat.engine.base import Stopped, TurnSignals
+from qwenchat.engine.local.constraint import Constraint
 from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.contexts import Contexts
 from qwenchat.engine.local.detokenize import INCOMPLETE, Detokenizer
@@ -60,6 +61,7 @@ class Turn:
         self._context: Context
         thinks = template.thinking is not ThinkingSupport.NONE
         self._opens, self._closes = (tokenizer.token_id(tag) if thinks else None for tag in (OPEN_TAG, CLOSE_TAG))
+        self._constraint: Constraint | None = None
         self._splitter = Splitter(expected=thinks)
         self._detokenizer = Detokenizer(tokenizer)
         self._whole = True
@@ -132,6 +134,8 @@ class Turn:
         self._go_on(prompt, ids[len(prompt.ids) :])
         if self._command.answer_now:
             yield from self._close_thought(ThoughtCut.USER)
+        if self._command.schema is not None:
+            self._constrain(self._command.schema, prompt)
         sampler = Sampler(self._command.sampling, prompt.ids, self._context.device, ids[len(prompt.ids) :])
         left = min(self._command.sampling.max_tokens, self._context.window - len(ids))
         try:
@@ -168,12 +172,23 @@ class Turn:
         self._splitter.text(begun.answer.rstrip())
         self._detokenizer.begin_after(begun_ids)
 
+    def _constrain(self, schema: str, prompt: Prompt) -> None:
+        """Keep the answer to a schema, from where the reply stands."""
+        begun = self._command.begun
+        answer = self._tokenizer.encode(begun.answer)
+        opens = self._opens if self._command.thinking else None
+        self._constraint = Constraint(schema, self._tokenizer, self._context.logits.numel(), opens, self._closes)
+        thinking = (prompt.opens_thought or begun.thinking) and not (begun.answer or self._command.answer_now)
+        self._constraint.begin(thinking=thinking, answer=answer)
+
     def _decode(self, ids: list[int], sampler: Sampler, left: int) -> Generator[TurnEvent, None, FinishReason]:
         """At most `left` tokens; where the thought must end, its end is read in the model's place."""
         guard = RepetitionGuard(lambda token: self._tokenizer.decode([token]))
         while True:
             cut = None
-            for token in decode(self._context, sampler, self._signals, left, logits=self._command.lens):
+            for token in decode(
+                self._context, sampler, self._signals, left, logits=self._command.lens, constraint=self._constraint
+            ):
                 if token in self._tokenizer.eos_ids:
                     return FinishReason.STOP
                 ids.append(token)
@@ -225,6 +240,8 @@ class Turn:
         inserted = len(self._closing())
         self._inserted += inserted
         self._unreported += inserted
+        if self._constraint is not None:
+            self._constraint.end_thought()
         yield from self._events(self._splitter.text(self._detokenizer.flush() + CLOSING))
         yield from self._events(self._splitter.close(), cut)
 

@@ -1,5 +1,6 @@
 """What is asked of a server for one turn."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ class Request:
 
     messages: list[dict[str, Any]]
     sampling: dict[str, Any]
-    """Parameters of the OpenAI API."""
+    """Parameters of the OpenAI API, and the schema of the answer."""
     extra: dict[str, Any]
     """What goes beyond it; a server may refuse any of these."""
 
@@ -36,7 +37,11 @@ def request_of(command: StartTurn, speech: Speech, support: ThinkingSupport) -> 
     if command.begun.answer:
         messages.append({"role": "assistant", "content": inert(command.begun.answer)})
         extra |= speech.continues or {}
-    return Request(messages, standard(command.sampling, speech), extra)
+    sampling = standard(command.sampling, speech)
+    if command.schema is not None:
+        schema = {"name": "answer", "schema": json.loads(command.schema), "strict": True}
+        sampling["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return Request(messages, sampling, extra)
 
 
 def spoken(message: Message) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""Keeps an answer to a JSON schema: of each token's logits only those stay that can still become such JSON.
+
+The work is llguidance's, an optional part of the installation. A thought is free; the constraint begins after it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qwenchat.chat.errors import ConfigInvalid, ModelUnsupported
+from qwenchat.chat.text import safe_line
+from qwenchat.engine.local.tokenizer import ChatTokenizer
+from qwenchat.texts import say
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
+
+_LAYOUT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""One way to set blanks: small models would go on with empty lines for ever."""
+
+
+class Constraint:
+    """What may come next in one reply."""
+
+    def __init__(self, schema: str, tokenizer: ChatTokenizer, rows: int, opens: int | None, closes: int | None) -> None:
+        """`rows` is the length of the logits; `opens` and `closes` are the ids around a thought, None without one.
+
+        Raises ConfigInvalid for a schema that cannot be used, and ModelUnsupported without llguidance.
+        """
+        self._matcher = _matcher(schema, tokenizer, rows)
+        self._ends = torch.tensor(sorted(tokenizer.eos_ids))
+        self._opens, self._closes = opens, closes
+        self._thinking = self._answering = False
+
+    def masked(self, logits: Tensor) -> Tensor:
+        """`logits` [vocab], minus infinity where a token cannot come next."""
+        if self._thinking:  # it must not end the turn there: an answer is to come
+            return logits.index_fill(0, self._ends.to(logits.device), -torch.inf)
+        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        allowed = torch.from_numpy(np.unpackbits(bits, bitorder="little", count=logits.numel()).astype(bool))
+        if not self._answering and self._opens is not None:
+            allowed[self._opens] = True
+        return logits.masked_fill(~allowed.to(logits.device), -torch.inf)
+
+    def take(self, token: int) -> None:
+        """That token was drawn."""
+        if self._thinking:
+            self._thinking = token != self._closes
+        elif not self._answering and token == self._opens:
+            self._thinking = True
+        else:
+            self._answering = True
+            self._matcher.consume_token(token)
+
+    def begin(self, *, thinking: bool, answer: list[int]) -> None:
+        """The reply has begun already, in its thought or with the ids of an answer."""
+        self._thinking, self._answering = thinking, bool(answer)
+        self._matcher.consume_tokens(answer)
+
+    def end_thought(self) -> None:
+        """The thought was ended in the model's place."""
+        self._thinking, self._opens = False, None
+
+
+def _matcher(schema: str, tokenizer: ChatTokenizer, rows: int) -> "LLMatcher":
+    try:
+        import llguidance
+    except ImportError as error:
+        raise ModelUnsupported(
+            say("Answers by a schema need the package llguidance."), say("pip install 'qwenchat[schema]'")
+        ) from error
+    text: Any = tokenizer.tokenizer.to_str()
+    vocabulary = llguidance.LLTokenizer(text, n_vocab=rows, eos_token=sorted(tokenizer.eos_ids))
+    grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=_LAYOUT)
+    matcher = llguidance.LLMatcher(vocabulary, grammar, log_level=0)
+    if matcher.is_error():
+        reason = safe_line(matcher.get_error().splitlines()[0], 200)
+        raise ConfigInvalid(say("The schema cannot be used: {reason}.", reason=reason))
+    return matcher
