@@ -54,6 +54,14 @@ def tiny_qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_caller(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small Qwen3 that calls the calculator, as `tiny_caller.py` says."""
+    from .tiny_caller import save_tiny_caller
+
+    return _once(tmp_path_factory, "tiny-caller", save_tiny_caller)
+
+
+@pytest.fixture(scope="session")
 def toy_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tokenizer of 200 tokens that loads at once."""
     from .tiny_qwen3 import save_toy_tokenizer

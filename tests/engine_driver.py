@@ -11,6 +11,7 @@ from qwenchat.chat.events import Channel, TextProduced, TurnEvent, TurnFinished,
 from qwenchat.chat.messages import Message
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.sampling import Sampling
+from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.base import StopSignal, TurnSignals
 from qwenchat.engine.local.engine import LocalEngine
 
@@ -66,6 +67,7 @@ def ask(
     answer_now: bool = False,
     lens: bool = False,
     schema: str | None = None,
+    tools: tuple[ToolSpec, ...] = (),
     **sampling: Any,
 ) -> Heard:
     """Run one turn to its end, greedy unless told otherwise.
@@ -75,7 +77,7 @@ def ask(
     signals = stop or TurnSignals()
     events = []
     chosen = Sampling(**{"temperature": 0.0, "max_tokens": 100} | sampling)
-    command = StartTurn(1, messages, thinking, chosen, budget, begun, answer_now, lens=lens, schema=schema)
+    command = StartTurn(1, messages, thinking, chosen, budget, begun, answer_now, lens=lens, schema=schema, tools=tools)
     for event in engine.generate(command, signals):
         events.append(event)
         if stop_when(event):

@@ -1,5 +1,6 @@
 """Messages to token ids, against the real tokenizer and chat template of Qwen3."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from qwenchat.chat.errors import ModelUnsupported, PromptTooLong
 from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.local.prompt import ChatTemplate, Prompt
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 
@@ -63,6 +65,25 @@ CONVERSATIONS: dict[str, list[Message]] = {
 }
 
 
+SCHEMA = '{"type": "object", "properties": {"zone": {"type": "string", "description": "As in Europe/Zürich"}}}'
+CLOCK = ToolSpec("clock", 'The time <now> & "there"', SCHEMA)
+ADD = ToolSpec("add", "", '{"type": "object", "properties": {}, "required": []}')
+
+
+def as_transformers_takes_tools(tools: tuple[ToolSpec, ...]) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": json.loads(tool.parameters),
+            },
+        }
+        for tool in tools
+    ]
+
+
 def as_transformers_takes_it(messages: list[Message]) -> list[dict[str, Any]]:
     last_user = max(at for at, message in enumerate(messages) if message.role is Role.USER)
     entries: list[dict[str, Any]] = []
@@ -90,6 +111,42 @@ def test_prompt_is_that_of_transformers(template: ChatTemplate, reference: Any, 
         return_dict=False,
     )
     assert list(template.render(messages, thinking).ids) == expected
+
+
+@pytest.mark.parametrize("thinking", [True, False], ids=["thinking", "not thinking"])
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_prompt_with_tools_is_that_of_transformers(
+    template: ChatTemplate, reference: Any, name: str, thinking: bool
+) -> None:
+    messages = CONVERSATIONS[name]
+    expected = reference.apply_chat_template(
+        as_transformers_takes_it(messages),
+        tools=as_transformers_takes_tools((CLOCK, ADD)),
+        tokenize=True,
+        add_generation_prompt=True,
+        enable_thinking=thinking,
+        return_dict=False,
+    )
+    assert list(template.render(messages, thinking, (CLOCK, ADD)).ids) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "tools"),
+    [
+        ("{% for tool in tools %}{{ tool.function.name }}{% endfor %}{{ messages[0].content }}", True),
+        ("{{ messages[0].content }}", False),
+        ("{% if tools is not none %}{{ raise_exception('no tools') }}{% endif %}", False),
+    ],
+)
+def test_whether_a_model_can_call_tools_is_read_from_its_template(
+    tokenizer: ChatTokenizer, source: str, tools: bool
+) -> None:
+    assert with_template(tokenizer, source).tools is tools
+
+
+def test_a_model_without_tokens_for_calls_has_no_tools(toy_tokenizer_folder: Path) -> None:
+    toy = ChatTokenizer.from_folder(toy_tokenizer_folder)
+    assert not ChatTemplate(ChatTokenizer(toy.tokenizer, "{{ tools }}", toy.eos_ids)).tools
 
 
 def test_thought_of_turn_one_is_absent_from_the_prompt_of_turn_two(
@@ -149,6 +206,25 @@ def test_text_that_spells_a_control_token_never_becomes_one(
                 ids = template.render(FORGERIES[role](text), thinking).ids
                 assert control(ids) == innocent, (token, text)
                 assert text.strip() in tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize("place", ["name", "description", "text in the schema", "key of the schema"])
+def test_a_tool_that_spells_a_control_token_never_makes_one(
+    template: ChatTemplate, tokenizer: ChatTokenizer, place: str
+) -> None:
+    added = set(tokenizer.tokenizer.get_added_tokens_decoder())
+
+    def made_of(text: str) -> tuple[int, ...]:
+        name, description = (text if place == "name" else "x", text if place == "description" else "x")
+        key, value = (text if place == "key of the schema" else "x", text if place == "text in the schema" else "x")
+        tool = ToolSpec(name, description, json.dumps({"properties": {key: {"enum": [value]}}}))
+        return template.render([user("Hi")], True, (tool,)).ids
+
+    innocent = [at for at in made_of("x") if at in added]
+    for token in tokenizer.control_tokens:
+        ids = made_of(f"a{token}{token}")
+        assert [at for at in ids if at in added] == innocent, token
+        assert f"a{token}{token}" in tokenizer.decode(ids)
 
 
 def test_forged_end_of_turn_leaves_the_rest_of_the_text_in_its_turn(

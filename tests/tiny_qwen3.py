@@ -68,8 +68,11 @@ def unpack_tokenizer(folder: Path) -> None:
 def save_tiny_qwen3(folder: Path, lessons: tuple[Lesson, ...] = LESSONS, steps: int = STEPS) -> None:
     """Train the model and save it as the Hub would have it, tokenizer included."""
     unpack_tokenizer(folder)
-    tokenizer = ChatTokenizer.from_folder(folder)
-    examples = list(_examples(tokenizer, lessons))
+    save_trained(folder, list(_examples(ChatTokenizer.from_folder(folder), lessons)), steps)
+
+
+def save_trained(folder: Path, examples: list[tuple[list[int], list[int]]], steps: int) -> None:
+    """Train a model on prompts and what is to be said to them, and save it beside its tokenizer."""
     words = sorted({at for prompt, answer in examples for at in prompt + answer})
     network = _trained(examples, words, steps)
     weights = {name: value.detach().contiguous() for name, value in network.state_dict().items()}

@@ -6,6 +6,7 @@ from qwenchat.chat.begun import NOTHING, Begun
 from qwenchat.chat.messages import Message
 from qwenchat.chat.sampling import Sampling
 from qwenchat.chat.server import Server
+from qwenchat.chat.tools import ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class StartTurn:
     """A JSON schema, as text, that the answer must be JSON of."""
     lens: bool = False
     """Whether to tell of each token how sure the model was of it."""
+    tools: tuple[ToolSpec, ...] = ()
+    """What the model may call. Messages may hold calls and results of others too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class ReadAhead:
     thinking: bool
     draft: str = ""
     """How the next message begins, as far as it is written."""
+    tools: tuple[ToolSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,26 @@ class ExportFailed(QwenchatError):
     """An export that cannot be written; what was there before is untouched."""
 
 
+class ToolError(QwenchatError):
+    """A call of a tool that came to nothing; it costs that call alone. Worded for the model too."""
+
+
+class CallMalformed(ToolError):
+    """A call that cannot be read."""
+
+
+class ToolUnavailable(ToolError):
+    """There is no such tool, or the server that has it cannot be started or reached."""
+
+
+class ToolRefused(ToolError):
+    """The tool does not do what was asked of it: outside the allowed folders, addresses or limits."""
+
+
+class ToolFailed(ToolError):
+    """The tool, or the server that has it, failed or took too long."""
+
+
 class ServerError(ModelError):
     """A server could not be reached, refused, or answered with something that is no reply; what came before is kept."""
 

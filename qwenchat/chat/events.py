@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qwenchat.chat.errors import QwenchatError
+from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import FinishReason, ModelInfo, ThoughtCut, Timing, Usage
 
 
@@ -124,6 +125,17 @@ class AnswerReclassified:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The model asks for a call. Nothing runs before its turn has ended and the call is permitted."""
+
+    turn: int
+    call: ToolCallPart
+    tokens: int = 0
+    """How many tokens the call took."""
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class TurnFinished:
     """The reply is complete, or reached a limit."""
 
@@ -169,6 +181,7 @@ TurnProgressed = (
     | ThoughtStarted
     | ThoughtEnded
     | AnswerReclassified
+    | ToolCalled
 )
 LoadEvent = LoadProgressed | ModelLoaded | LoadFailed
 TurnEvent = TurnProgressed | TurnEnded

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qwenchat.chat.sampling import Sampling, SamplingOverrides
+from qwenchat.chat.tools import ToolSpec
 
 
 class ThinkingSupport(StrEnum):
@@ -64,6 +65,8 @@ class ModelInfo:
     """Why this model, or why a shorter context than usual, in words for the reader; empty when all is as asked."""
     system_changes: bool = True
     """Whether a system message in the middle of a conversation reaches the model."""
+    tools: bool = False
+    """Whether the model can call tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class Provenance:
     """Most tokens of thought that were allowed; None for no limit."""
     thought_cut: ThoughtCut | None = None
     """What ended the thought; None when the model did, or when there is none."""
+    tools: tuple[ToolSpec, ...] = ()
+    """What the model was allowed to call."""
 
     def continued(self, usage: Usage, timing: Timing) -> tuple[Usage, Timing]:
         """The figures of a whole reply: those of this account's part of it, if there is one, and of what came after."""

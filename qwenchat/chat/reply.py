@@ -9,9 +9,10 @@ from qwenchat.chat.events import (
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
+    ToolCalled,
     TurnEvent,
 )
-from qwenchat.chat.messages import Part, ReasoningPart, TextPart
+from qwenchat.chat.messages import Part, ReasoningPart, TextPart, ToolCallPart
 from qwenchat.chat.provenance import ThoughtCut
 from qwenchat.chat.timeline import Tick
 
@@ -23,8 +24,16 @@ class _Piece:
     ended_s: float | None = None
     tokens: int = 0
     texts: list[str] = field(default_factory=list)
+    call: ToolCallPart | None = None
+    """The piece is a call, and nothing else."""
+
+    @property
+    def says_something(self) -> bool:
+        return self.call is not None or any(self.texts)
 
     def part(self, now_s: float) -> Part:
+        if self.call is not None:
+            return self.call
         if self.channel is Channel.ANSWER:
             return TextPart("".join(self.texts))
         end = now_s if self.ended_s is None else self.ended_s
@@ -89,7 +98,7 @@ class GrowingReply:
 
     def add(self, event: TurnEvent) -> None:
         """Take in one event of the turn."""
-        if not isinstance(event, ThoughtStarted | TextProduced | ThoughtEnded | AnswerReclassified):
+        if not isinstance(event, ThoughtStarted | TextProduced | ThoughtEnded | AnswerReclassified | ToolCalled):
             return
         at_s = self._before_s + event.at_s
         match event:
@@ -103,14 +112,17 @@ class GrowingReply:
                 self.thought_cut = event.cut
             case AnswerReclassified():
                 self._reclassify(at_s)
+            case ToolCalled():
+                self._add_call(event, at_s)
         self.at_s = max(self.at_s, at_s)
 
     def parts(self) -> tuple[Part, ...]:
         """The reply's parts; a thought that is still open is marked so. Empty thoughts and answers are left out."""
-        return tuple(piece.part(self.at_s) for piece in self._pieces if any(piece.texts))
+        return tuple(piece.part(self.at_s) for piece in self._pieces if piece.says_something)
 
     def _add_text(self, event: TextProduced, at_s: float) -> None:
-        if not self._pieces or self._pieces[-1].channel is not event.channel:
+        last = self._pieces[-1] if self._pieces else None
+        if last is None or last.call is not None or last.channel is not event.channel:
             self._pieces.append(_Piece(event.channel, started_s=at_s))
         if self.first_token_s is None:
             self.first_token_s = at_s
@@ -120,14 +132,21 @@ class GrowingReply:
         if event.text:
             self.timeline.append(Tick(round(at_s * 1000), event.channel, len(event.text)))
 
+    def _add_call(self, event: ToolCalled, at_s: float) -> None:
+        if self.first_token_s is None:
+            self.first_token_s = at_s
+        self._pieces.append(_Piece(Channel.ANSWER, at_s, at_s, event.tokens, call=event.call))
+
     def _reclassify(self, at_s: float) -> None:
+        calls = [piece for piece in self._pieces if piece.call is not None]
         self._pieces = [
             _Piece(
                 Channel.THOUGHT,
                 started_s=min((piece.started_s for piece in self._pieces), default=at_s),
                 ended_s=at_s,
-                tokens=sum(piece.tokens for piece in self._pieces),
+                tokens=sum(piece.tokens for piece in self._pieces if piece.call is None),
                 texts=[text for piece in self._pieces for text in piece.texts],
-            )
+            ),
+            *calls,
         ]
         self.timeline = [Tick(tick.at_ms, Channel.THOUGHT, tick.characters) for tick in self.timeline]

@@ -103,6 +103,7 @@ class LocalEngine:
             context_window=window.tokens,
             thinking=template.thinking,
             system_changes=template.system_changes,
+            tools=template.tools,
             parameters=model.parameters,
             memory_bytes=model.memory_bytes,
             sampling=SMOLLM2 if "smollm2" in located.name.lower() else SamplingOverrides(),
@@ -129,7 +130,9 @@ class LocalEngine:
         window = loaded.contexts.window
         with contextlib.suppress(Stopped, PromptTooLong), _typed_errors(loaded.info.device), torch.inference_mode():
             reserve = reserve_of(window)
-            ids = loaded.template.shared_ahead(command.messages, command.thinking, window, reserve, command.draft)
+            ids = loaded.template.shared_ahead(
+                command.messages, command.thinking, window, reserve, command.draft, command.tools
+            )
             context = loaded.contexts.nearest(ids)
             for _ in prefill(context, ids[context.rewind(ids) :], stop):
                 pass

@@ -1,5 +1,6 @@
 """Messages to token ids: the model's own chat template, safe from what people type, fitted to the context."""
 
+import json
 import re
 import secrets
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,11 @@ from qwenchat.chat.errors import ModelUnsupported, PromptTooLong
 from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG
+from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.local.sandbox import Sandbox
 from qwenchat.engine.local.tokenizer import ChatTokenizer
+
+CALL_TAG, CALL_END_TAG = "<tool_call>", "</tool_call>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +49,17 @@ class ChatTemplate:
         self.thinking = self._thinking_support(tokenizer.chat_template)
         self.system_changes = self._renders_later_system()
         """Whether a system message after the first message comes through."""
+        self.tools = None not in map(tokenizer.token_id, (CALL_TAG, CALL_END_TAG)) and self._renders_tools()
+        """Whether the template tells of tools, and calls are marked by tokens of their own."""
 
-    def render(self, messages: Sequence[Message], thinking: bool) -> Prompt:
+    def render(self, messages: Sequence[Message], thinking: bool, tools: Sequence[ToolSpec] = ()) -> Prompt:
         """The prompt that asks for a reply to the last of `messages`.
 
         Thoughts are left out of the history except after the last user message, where they belong to tool steps.
-        Text of messages that spells a control token is encoded as text.
+        Text of messages, tools and arguments that spells a control token is encoded as text.
         """
         mask = _Mask(self._control if self._tokenizer.control_tokens else None)
-        text = self._rendered(list(_as_dicts(messages, mask)), thinking)
+        text = self._rendered(list(_as_dicts(messages, mask)), thinking, [_tool(tool, mask) for tool in tools])
         return Prompt(tuple(self._encoded(text, mask)), text.rstrip().endswith("<think>"))
 
     def encode_begun(self, begun: Begun, opened: bool) -> list[int]:
@@ -70,14 +76,21 @@ class ChatTemplate:
             text = f"{opening}{thought}{closing}{text}"
         return self._encoded(text, mask)
 
-    def fitted(self, messages: Sequence[Message], thinking: bool, window: int, reserve: int) -> Prompt:
+    def fitted(
+        self,
+        messages: Sequence[Message],
+        thinking: bool,
+        window: int,
+        reserve: int,
+        tools: Sequence[ToolSpec] = (),
+    ) -> Prompt:
         """The prompt with as few of the oldest turns left out as fit `window - reserve` tokens.
 
         The system message in force and the newest user message always stay; raises PromptTooLong when these are too
         much.
         """
         limit = window - reserve
-        prompt = self.render(messages, thinking)
+        prompt = self.render(messages, thinking, tools)
         if len(prompt.ids) <= limit:
             return prompt
         starts = [at for at, message in enumerate(messages) if message.role is Role.USER]
@@ -86,7 +99,7 @@ class ChatTemplate:
         while low <= high:
             middle = (low + high) // 2
             kept = _from(messages, starts[middle])
-            prompt = self.render(kept, thinking)
+            prompt = self.render(kept, thinking, tools)
             if len(prompt.ids) <= limit:
                 best = Prompt(prompt.ids, prompt.opens_thought, len(messages) - len(kept))
                 high = middle - 1
@@ -97,11 +110,17 @@ class ChatTemplate:
         return best
 
     def shared_ahead(
-        self, messages: Sequence[Message], thinking: bool, window: int, reserve: int, draft: str = ""
+        self,
+        messages: Sequence[Message],
+        thinking: bool,
+        window: int,
+        reserve: int,
+        draft: str = "",
+        tools: Sequence[ToolSpec] = (),
     ) -> tuple[int, ...]:
         """The beginning of the next turn's prompt, however `draft` will end: what two different endings share."""
         one, other = (
-            self.fitted([*messages, Message(Role.USER, (TextPart(draft + end),))], thinking, window, reserve).ids
+            self.fitted([*messages, Message(Role.USER, (TextPart(draft + end),))], thinking, window, reserve, tools).ids
             for end in ("1", "Why?")
         )
         return tuple(mine for mine, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
@@ -112,11 +131,12 @@ class ChatTemplate:
             ids += self._tokenizer.encode_as_text(piece) if spelled else self._tokenizer.encode(piece)
         return ids
 
-    def _rendered(self, messages: list[dict[str, Any]], thinking: bool) -> str:
+    def _rendered(self, messages: list[dict[str, Any]], thinking: bool, tools: Sequence[dict[str, Any]] = ()) -> str:
         try:
             return self._sandbox.run(
                 self._template,
                 messages=messages,
+                tools=list(tools) or None,
                 add_generation_prompt=True,
                 enable_thinking=thinking,
                 bos_token=self._tokenizer.bos_token,
@@ -134,6 +154,13 @@ class ChatTemplate:
         except ModelUnsupported:
             return False
         return "later-system" in text
+
+    def _renders_tools(self) -> bool:
+        probe = _tool(ToolSpec("probing_tool", "", "{}"), _Mask(None))
+        try:
+            return "probing_tool" in self._rendered([{"role": "user", "content": "1"}], False, [probe])
+        except ModelUnsupported:
+            return False
 
     def _thinking_support(self, source: str) -> ThinkingSupport:
         if "enable_thinking" in source:
@@ -167,6 +194,29 @@ class _Mask:
     def _mark(self, match: re.Match[str]) -> str:
         self._spelled.append(match.group())
         return f"\ue000{self._secret}:{len(self._spelled) - 1}\ue001"
+
+
+def _tool(tool: ToolSpec, mask: _Mask) -> dict[str, Any]:
+    """A tool as templates expect it. Raises ValueError for parameters that are no JSON."""
+    return {
+        "type": "function",
+        "function": {
+            "name": mask.hide(tool.name),
+            "description": mask.hide(tool.description),
+            "parameters": _hidden(json.loads(tool.parameters), mask),
+        },
+    }
+
+
+def _hidden(value: Any, mask: _Mask) -> Any:
+    """A JSON value with every text in it masked, keys too."""
+    if isinstance(value, str):
+        return mask.hide(value)
+    if isinstance(value, list):
+        return [_hidden(item, mask) for item in value]
+    if isinstance(value, dict):
+        return {mask.hide(key): _hidden(item, mask) for key, item in value.items()}
+    return value
 
 
 def _from(messages: Sequence[Message], start: int) -> list[Message]:

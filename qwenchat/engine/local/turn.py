@@ -17,14 +17,17 @@ from qwenchat.chat.events import (
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
+    ToolCalled,
     TurnEvent,
     TurnFinished,
     TurnStopped,
 )
+from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import FinishReason, ThinkingSupport, ThoughtCut, Timing, Usage
 from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Mark, Said, Split, Splitter
 from qwenchat.chat.thinking import CLOSING
 from qwenchat.engine.base import Stopped, TurnSignals
+from qwenchat.engine.local.calling import CallReader
 from qwenchat.engine.local.constraint import Constraint
 from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.contexts import Contexts
@@ -64,6 +67,7 @@ class Turn:
         self._constraint: Constraint | None = None
         self._splitter = Splitter(expected=thinks)
         self._detokenizer = Detokenizer(tokenizer)
+        self._calls = CallReader(tokenizer, tools=bool(command.tools))
         self._whole = True
         """Whether the latest token ended a character."""
         self._started = time.perf_counter()
@@ -106,8 +110,8 @@ class Turn:
         if begun := len(self._template.encode_begun(command.begun, opened=False)):
             with suppress(PromptTooLong):
                 room = reserve_of(window) + begun
-                return self._template.fitted(command.messages, command.thinking, window, room)
-        return self._template.fitted(command.messages, command.thinking, window, reserve)
+                return self._template.fitted(command.messages, command.thinking, window, room, command.tools)
+        return self._template.fitted(command.messages, command.thinking, window, reserve, command.tools)
 
     def _begun(self, prompt: Prompt) -> Generator[TurnEvent, None, list[int]]:
         """What comes after the prompt when the reply goes on: as much of it as leaves room for more."""
@@ -142,7 +146,10 @@ class Turn:
             reason = yield from self._decode(ids, sampler, left)
         except Stopped:
             reason = FinishReason.STOPPED
-        yield from self._rest(whole=reason is FinishReason.STOP)
+        if reason is FinishReason.STOP:
+            yield from self._called(self._calls.end())
+            reason = FinishReason.TOOL_CALLS if self._calls.made else reason
+        yield from self._rest(whole=reason in (FinishReason.STOP, FinishReason.TOOL_CALLS))
         self._tokens[self._splitter.channel] += self._unreported
         return reason
 
@@ -212,6 +219,13 @@ class Turn:
     def _take(self, token: int) -> Iterator[TurnEvent]:
         """What one token says."""
         self._count()
+        if self._calls.inside:
+            yield from self._called(self._calls.take(token))
+            return
+        if self._splitter.channel is Channel.ANSWER and self._calls.begins(token):
+            yield from self._events(self._splitter.text(self._detokenizer.flush()))
+            self._calls.begin()
+            return
         if token in (self._opens, self._closes):
             yield from self._events(self._splitter.text(self._detokenizer.flush()))
             yield from self._events(self._splitter.open() if token == self._opens else self._splitter.close())
@@ -222,6 +236,12 @@ class Turn:
         if text:
             yield from self._events(self._splitter.text(text))
         self._thought += self._thought_began_s is not None
+
+    def _called(self, call: ToolCallPart | None) -> Iterator[TurnEvent]:
+        if call is not None:
+            tokens, self._unreported = self._unreported, 0
+            self._tokens[Channel.ANSWER] += tokens
+            yield ToolCalled(self._command.turn, call, tokens, self._elapsed())
 
     def _cut(self) -> ThoughtCut | None:
         """What ends the thought here: between two characters, and never an empty one."""
