@@ -1,6 +1,7 @@
 """The user's settings: what config.toml says, key by key, and what is wrong with it."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -9,6 +10,7 @@ import msgspec
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.texts import say
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Quantization = Literal["auto", "int8", "int4", "bf16", "float16", "float32"]
@@ -52,6 +54,36 @@ def read(file: Path) -> tuple[Settings, tuple[str, ...]]:
     problems: list[str] = []
     values = _values(Settings, table, file, "", problems)
     return Settings(**values), tuple(problems)
+
+
+def write(file: Path, changes: Mapping[str, Any]) -> None:
+    """Set these keys, one in a table written `table.key`, and leave the rest as it is, comments too.
+
+    None takes a key away. Raises ConfigInvalid, having changed nothing.
+    """
+    import tomlkit  # slow, and seldom wanted
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document = tomlkit.parse(file.read_text("utf-8") if file.exists() else "")
+        for key, value in changes.items():
+            table: Any = document
+            *above, name = key.split(".")
+            for part in above:
+                table = table.setdefault(part, tomlkit.table())
+            if value is None:
+                table.pop(name, None)
+            else:
+                table[name] = value
+        target = file.resolve()  # a link stays one
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f"{target.name}.part")
+        draft.write_text(tomlkit.dumps(document), "utf-8")
+        draft.replace(target)
+    except (OSError, ValueError, TypeError, AttributeError, TOMLKitError) as error:
+        raise ConfigInvalid(
+            say("{file} cannot be changed: {error}.", file=file, error=error), say("It is as it was.")
+        ) from error
 
 
 def _values(cls: type, table: dict[str, Any], file: Path, prefix: str, problems: list[str]) -> dict[str, Any]:

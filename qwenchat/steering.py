@@ -19,8 +19,8 @@ from qwenchat.texts import say
 SAMPLING = tuple(field.name for field in fields(SamplingOverrides))
 NAMES = ("think", "thinking_budget", *SAMPLING, "system")
 """The settings of an answer, in the order they are shown."""
-_UNSET: Mapping[str, Any] = {"think": True, "system": ""}
-"""What counts when nobody says anything; for the others that is None."""
+_UNSET = Settings()
+"""What counts when nobody says anything."""
 
 
 class Source(StrEnum):
@@ -82,10 +82,14 @@ class Steering:
         """What counts as long as nothing is changed in this chat."""
         return self._below(name)[0]
 
+    def unset(self, name: str) -> Any:
+        """What counts when nobody says anything."""
+        return _of(_UNSET, name)
+
     def source(self, name: str) -> Source:
-        """Who set the value."""
+        """Who set the value; for what is no setting of an answer, who does so usually."""
         usual, source = self._below(name)
-        return source if self.value(name) == usual else Source.CHAT
+        return source if name not in NAMES or self.value(name) == usual else Source.CHAT
 
     @property
     def label(self) -> str:
@@ -119,7 +123,7 @@ class Steering:
     def reset(self, name: str) -> str:
         """Back to what is usual; from there, to what counts when nobody says anything."""
         usual = self.usual(name)
-        return self.set(name, usual if self.value(name) != usual else _UNSET.get(name))
+        return self.set(name, usual if self.value(name) != usual else self.unset(name))
 
     def heed(self, typed: str) -> str:
         """Change what was typed, as in `temperature 0.5` or `temperature=0.5 think=off`, and say what there is to say.
@@ -162,7 +166,7 @@ class Steering:
     def own(self, name: str) -> Any:
         """What the model itself would do."""
         if name not in SAMPLING:
-            return _UNSET.get(name)
+            return self.unset(name)
         recommended = self._session.model.sampling if self._session.model else SamplingOverrides()
         return getattr(recommended.applied(self._session.thinks), name)
 
@@ -256,9 +260,8 @@ class Steering:
             return self._flags[name], Source.FLAG
         if preset is not None and name in preset.values:
             return preset.values[name], Source.PRESET
-        place = self._settings.sampling if name in SAMPLING else self._settings
-        value = getattr(place, name)
-        return value, Source.MODEL if value == _UNSET.get(name) else Source.CONFIG
+        value = _of(self._settings, name)
+        return value, Source.MODEL if value == self.unset(name) else Source.CONFIG
 
     def _think(self, on: bool) -> None:
         support = self._session.support
@@ -271,3 +274,7 @@ class Steering:
             )
         if self._session.thinks is not on:
             self._session.toggle_thinking()
+
+
+def _of(settings: Settings, name: str) -> Any:
+    return getattr(settings.sampling if name in SAMPLING else settings, name)

@@ -1,5 +1,6 @@
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -11,7 +12,7 @@ from qwenchat import config
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import Sampling, SamplingOverrides
 from qwenchat.cli import cli
-from qwenchat.config import Settings, read
+from qwenchat.config import Settings, read, write
 
 
 def written(folder: Path, text: str | bytes) -> Path:
@@ -127,3 +128,44 @@ def test_the_command_line_offers_what_the_file_allows() -> None:
 def test_a_number_out_of_range_is_refused_however_large(value: float) -> None:
     with pytest.raises(ConfigInvalid, match="must lie between 0 and 10"):
         Sampling(temperature=value)
+
+
+class TestWriting:
+    def test_what_is_set_is_read_again_and_the_rest_stays(self, tmp_path: Path) -> None:
+        text = "# mine\nthink = true  # yes\n\n[sampling]\n# warm\ntemperature = 0.9\ntop_k = 3\n"
+        file = written(tmp_path, text)
+        write(file, {"think": False, "sampling.temperature": 0.5, "sampling.top_k": None, "sampling.seed": 7})
+        assert file.read_text() == ("# mine\nthink = false  # yes\n\n[sampling]\n# warm\ntemperature = 0.5\nseed = 7\n")
+        assert list(tmp_path.iterdir()) == [file]
+
+    @pytest.mark.parametrize(
+        "text", ["", "[sampling]\ntop_p = 1.0\n", "sampling.top_p = 1.0\n", "sampling = {top_p = 1.0}"]
+    )
+    def test_a_key_that_is_new_counts_in_every_kind_of_file(self, tmp_path: Path, text: str) -> None:
+        file = written(tmp_path, text)
+        before = read(file)[0]
+        write(file, {"system": 'a "b"\nc', "sampling.top_k": 3})
+        found, problems = read(file)
+        assert problems == ()
+        assert found == replace(before, system='a "b"\nc', sampling=replace(before.sampling, top_k=3))
+
+    def test_without_a_file_one_is_made_with_its_folder(self, tmp_path: Path) -> None:
+        write(tmp_path / "a" / "config.toml", {"seed": None, "think": False})
+        assert (tmp_path / "a" / "config.toml").read_text() == "think = false\n"
+
+    def test_a_link_stays_one(self, tmp_path: Path) -> None:
+        (tmp_path / "real").mkdir()
+        target = written(tmp_path / "real", "think = true\n")
+        link = tmp_path / "config.toml"
+        link.symlink_to(target)
+        write(link, {"think": False})
+        assert link.is_symlink()
+        assert target.read_text() == "think = false\n"
+
+    @pytest.mark.parametrize("text", ["think = ", "sampling = 3", "\x00"])
+    def test_a_file_that_cannot_be_changed_stays_as_it_was(self, tmp_path: Path, text: str) -> None:
+        file = written(tmp_path, text)
+        with pytest.raises(ConfigInvalid, match=re.escape(str(file))):
+            write(file, {"sampling.top_k": 3})
+        assert file.read_text() == text
+        assert list(tmp_path.iterdir()) == [file]

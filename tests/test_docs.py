@@ -28,6 +28,7 @@ from qwenchat.tui.screens.models import ModelsScreen
 from qwenchat.tui.screens.presets import PresetsScreen
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import SearchScreen
+from qwenchat.tui.screens.settings import SettingsScreen
 from qwenchat.tui.slash import COMMANDS
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
@@ -124,6 +125,7 @@ def test_the_example_of_a_theme_is_the_shipped_one() -> None:
         ("On a chosen message", Said),
         ("In the list of conversations", Sidebar),
         ("In the search", SearchScreen),
+        ("In the settings", SettingsScreen),
         ("In the models", ModelsScreen),
         ("In the presets", PresetsScreen),
         ("In a replay", ReplayScreen),

@@ -8,8 +8,9 @@ from textual.widgets import Input
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.presets import Preset, built_in
+from qwenchat.tui.widgets.long_list import LongList
 
-from .chat_driver import chat
+from .chat_driver import Chat, chat
 from .fake_engine import FakeEngine, Script
 
 
@@ -196,3 +197,122 @@ class TestPresets:
                 await it.sees("Warm [b]", "says much")
             await it.press("s", "x", "escape", "escape")
             assert "\x1b" not in it.screen
+
+
+class TestSettings:
+    async def test_a_step_counts_at_once_and_backspace_takes_it_back(self):
+        async with chat() as it:
+            await it.press("f2")
+            await it.sees("Settings", "temperature         0.6", "default", "think")
+            await it.press("right")
+            await it.sees("think               off", "this chat")
+            await it.press("backspace")
+            await it.sees("think               on")
+            await it.press("down", "right", "right")
+            await it.sees("thinking_budget     1,024")
+            await highlight(it, "temperature")
+            await it.sees("How often less likely words are taken")
+            await it.press("plus", "+", "right", "minus")
+            await it.sees("temperature         0.8")
+            await it.press("escape")
+            await it.ask("Hello")
+            assert it.engine.turns[-1].sampling.temperature == 0.8
+            assert it.engine.turns[-1].thinking_budget == 1024
+
+    async def test_a_typed_value_is_set_or_refused_with_the_reason(self):
+        async with chat() as it:
+            await it.press("f2")
+            await highlight(it, "top_p")
+            await it.press("enter", *"1.5", "left", "enter")
+            await it.sees("top-p is 1.5")
+            await it.press("escape", "enter", *"0.25", "enter")
+            await it.sees("top_p               0.25")
+            await highlight(it, "temperature")
+            await it.press("enter", "0", "enter")
+            await it.sees("Greedy decoding")
+            await it.press("enter", *"default", "enter")
+            await it.sees("temperature         0.6")
+
+    async def test_a_system_prompt_of_several_lines(self):
+        async with chat() as it:
+            await it.press("f2")
+            await highlight(it, "system")
+            await it.press("enter", *"Be s", "ctrl+j", *"[b]", "enter")
+            await it.sees("Be s [b]", "this chat")
+            assert it.session.system == "Be s\n[b]"
+
+    async def test_saving_writes_what_was_changed_and_keeps_comments(self, home: Path):
+        file = home / "config" / "config.toml"
+        file.parent.mkdir()
+        file.write_text("# mine\nthink = true  # yes\n\n[sampling]\n# warm\ntemperature = 0.9\n", "utf-8")
+        async with chat() as it:
+            await it.press("f2", "right")
+            await highlight(it, "temperature")
+            await it.press("enter", *"0.3", "enter", "s")
+            await it.sees("Saved 2 settings in", "config.toml")
+            assert file.read_text() == ("# mine\nthink = false  # yes\n\n[sampling]\n# warm\ntemperature = 0.3\n")
+            await it.press("s")
+            await it.sees("Nothing was changed")
+
+    async def test_a_file_that_cannot_be_changed_is_named_and_stays(self, home: Path):
+        file = home / "config" / "config.toml"
+        file.parent.mkdir()
+        file.write_text("think = ", "utf-8")
+        async with chat() as it:
+            await it.press("f2", "right", "s")
+            await it.sees("cannot be changed")
+            assert file.read_text() == "think = "
+
+    async def test_what_needs_the_model_loaded_anew_says_so_and_does_it_on_demand(self):
+        async with chat() as it:
+            await it.press("f2")
+            await highlight(it, "device")
+            await it.press("right")
+            await it.sees("L loads the model anew")
+            await highlight(it, "context")
+            await it.press("enter", *"100", "enter")
+            await it.sees("100 is no number from 256 up.")
+            await it.press("escape", "enter", *"2,048", "enter")
+            await it.sees("context             2,048")
+            assert len(it.engine.loads) == 1
+            await it.press("l")
+            await it.until(lambda: len(it.engine.loads) == 2, "the model loaded anew")
+            assert (it.engine.loads[-1].device, it.engine.loads[-1].context_window) == ("cpu", 2048)
+            await it.no_longer_sees("Settings")
+
+    async def test_the_theme_changes_as_it_is_chosen(self):
+        async with chat() as it:
+            await it.press("f2")
+            await highlight(it, "theme")
+            before = it.app.theme
+            await it.press("right")
+            await it.until(lambda: it.app.theme != before, "another theme")
+            await it.press("enter", *"nix", "enter")
+            await it.sees("nix is none of")
+
+    async def test_a_click_turns_a_switch(self):
+        async with chat() as it:
+            await it.press("f2")
+            await it.click_text("think               on")
+            await it.sees("think               off")
+
+    @pytest.mark.parametrize("size", [(1, 1), (40, 12), (80, 24)])
+    async def test_it_is_there_at_any_size_and_shows_hostile_text_as_text(self, size):
+        async with chat(size=size, presets=(MINE,)) as it:
+            it.session.change_system("[red]\x1b[31mx\x9b 世界 👩‍👩‍👧")
+            await it.press("f2")
+            if size[0] > 1:
+                await it.sees("think")
+            await highlight(it, "system")
+            await it.press("enter", "right", "escape")
+            await highlight(it, "preset")
+            await it.press("right", "left", "s", "escape")
+            assert "\x1b" not in it.screen
+
+
+async def highlight(it: Chat, name: str) -> None:
+    """Go to a setting."""
+    rows = it.app.screen.query_one(LongList)
+    await it.until(lambda: rows.index_of(name) is not None, name)
+    rows.highlighted = rows.index_of(name)
+    await it.pilot.pause()

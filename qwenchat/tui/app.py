@@ -116,6 +116,7 @@ class QwenChat(App[None]):
         else:
             from qwenchat.tui.screens.models import ModelsScreen
             from qwenchat.tui.screens.presets import PresetsScreen
+            from qwenchat.tui.screens.settings import SettingsScreen
 
             groups = (("Chat", ChatScreen), ("Writing", Composer), ("Program", QwenChat))
             elsewhere = (
@@ -123,6 +124,7 @@ class QwenChat(App[None]):
                 ("On a chosen message", Said),
                 ("In the list of conversations", Sidebar),
                 ("In the search", SearchScreen),
+                ("In the settings", SettingsScreen),
                 ("In the models", ModelsScreen),
                 ("In the presets", PresetsScreen),
                 ("In a replay", ReplayScreen),

@@ -27,7 +27,7 @@ class Commands:
                 self._controls.model(rest)
             case "budget":
                 self._controls.budget(rest)
-            case "set":
+            case "set" if rest:
                 self._controls.set(rest)
             case "system":
                 self._controls.system(rest)

@@ -1,6 +1,6 @@
 """How the user changes the way the model answers: by a key, a command, or in a screen for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.thinking import budget_in_words, budget_of, next_budget
 from qwenchat.paths import Paths
 from qwenchat.session import Session
-from qwenchat.steering import NAMES, Steering
+from qwenchat.steering import Steering
 from qwenchat.texts import say
 from qwenchat.tui.widgets.notices import Notices
 
@@ -85,8 +85,8 @@ class Controls:
         self._tell(budget_in_words(self._session.thinking_budget))
 
     def set(self, typed: str) -> None:
-        """Change what was typed, or say how everything is set."""
-        self._tell(self.steering.heed(typed) if typed else "\n".join(map(self.steering.in_words, NAMES)))
+        """Change what was typed; raises ConfigInvalid and NoThought."""
+        self._tell(self.steering.heed(typed))
 
     def system(self, typed: str) -> None:
         """Change the system prompt, or say it."""
@@ -101,6 +101,14 @@ class Controls:
             self.load(preset.model)
         if note:
             self._tell(note)
+
+    def change_settings(self, themes: Sequence[str]) -> None:
+        """Show the settings, and load the model anew if that is asked for."""
+        from qwenchat.tui.screens.settings import SettingsScreen
+
+        load = self._session.load_command or self._load
+        screen = SettingsScreen(self.steering, load, self._paths.config_file, themes)
+        self._push(screen, lambda command: self._begin_load(command) if command else None)
 
     def choose_preset(self) -> None:
         """Show the presets and turn to the one that is chosen."""

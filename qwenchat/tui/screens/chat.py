@@ -58,6 +58,7 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+n", "new", "New conversation", priority=True),
         Binding("ctrl+b", "sidebar", "Saved conversations", priority=True),
         Binding("ctrl+f", "search", "Search in all conversations", priority=True),
+        Binding("f2", "settings", "Settings", id="chat.settings", priority=True),
         Binding("f3", "models", "Models", id="chat.models", priority=True),
         Binding("f5", "presets", "Presets", id="chat.presets", priority=True),
         Binding("f6", "replay", "Play this conversation back", priority=True),
@@ -203,6 +204,10 @@ class ChatScreen(Screen[None]):
     def action_budget(self) -> None:
         """Step through the lengths that thoughts may have."""
         self._controls.step_budget()
+
+    def action_settings(self) -> None:
+        """Show the settings."""
+        self._controls.change_settings(sorted(self.app.available_themes))
 
     def action_models(self) -> None:
         """Show the models that can answer."""

@@ -109,6 +109,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
     """A field and the models, over the chat; gives back the one to load, or None when it was left."""
 
     CSS_PATH = "models.tcss"
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012  (Textual declares them so)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Load the model; the conversation goes on with it", id="models.choose", show=False),
         Binding("up", "move(-1)", "To the model above", id="models.up", show=False),

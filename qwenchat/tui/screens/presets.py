@@ -69,6 +69,7 @@ class PresetsScreen(ModalScreen[str | None]):
     """The presets in a list; gives back the name of the chosen one, or None when it was left."""
 
     CSS_PATH = "presets.tcss"
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012  (Textual declares them so)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Turn to the preset", id="presets.choose", show=False),
         Binding("s", "save", "Save the present settings as a preset", id="presets.save", show=False),
