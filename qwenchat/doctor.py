@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 import qwenchat
-from qwenchat import config
+from qwenchat import config, presets
 from qwenchat.chat.text import safe_line
 from qwenchat.library.backup import Backup, backups, last_backup, restore, set_aside_before
 from qwenchat.library.migrations import MIGRATIONS
@@ -103,7 +103,8 @@ def examine(paths: Paths) -> Report:
         **_library(paths.database, problems),
     }
     _folders(paths, problems)
-    problems += [Problem(text, "Mend or remove it.") for text in config.read(paths.config_file)[1]]
+    wrong = (*config.read(paths.config_file)[1], *presets.read(paths.presets)[1])
+    problems += [Problem(text, "Mend or remove it.") for text in wrong]
     return Report(facts, tuple(sorted(problems, key=lambda problem: not problem.broken)))
 
 

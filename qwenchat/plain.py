@@ -233,8 +233,8 @@ class PlainChat:
             sys.stdout.flush()
             return
         note = self._steering.choose(rest)
-        if self._steering.preset is not None and self._steering.preset.model:
-            self._model(self._steering.preset.model)
+        if model := self._steering.model_of(self._steering.preset):
+            self._model(model)
         say(" ".join(filter(None, (self._steering.label, note))))
 
     def _model(self, rest: str) -> None:

@@ -60,6 +60,8 @@ class Standing:
         """Whether there is something new that the model could read ahead."""
         self._system_due = False
         """Whether the system prompt was changed in mid-conversation, so that it goes before the next message."""
+        self._system_read: tuple[tuple[Message, ...], str] = (), ""
+        """The path that was looked through for its system prompt, which is asked for at every look at the chat."""
         self._draft = ""
         """The next message, as far as the model may read it."""
         self._closed = False
@@ -181,7 +183,10 @@ class Standing:
         """The system prompt that the next message will be answered under."""
         if self._system_due or not self.path:
             return self.system
-        return next((message.text for message in reversed(self.path) if message.role is Role.SYSTEM), "")
+        if self.path is not self._system_read[0]:
+            said = (message.text for message in reversed(self.path) if message.role is Role.SYSTEM)
+            self._system_read = self.path, next(said, "")
+        return self._system_read[1]
 
     def _system_message(self, parent: str | None = None) -> tuple[Message, ...]:
         return (Message(Role.SYSTEM, (TextPart(self.system),), parent=parent),) if self.system else ()

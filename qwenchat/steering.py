@@ -234,6 +234,10 @@ class Steering:
         model = self.preset.model if self.preset else None
         return Preset(name, "", model, system, think, budget or NO_LIMIT, sampling)
 
+    def model_of(self, preset: Preset | None) -> str | None:
+        """The model that a preset brings, unless a flag names one."""
+        return preset.model if preset is not None and "model" not in self._flags else None
+
     def add(self, preset: Preset) -> None:
         """Take in a preset that was saved, and turn to it."""
         others = (other for other in self.presets if other.name.lower() != preset.name.lower())

@@ -31,6 +31,11 @@ def test_help_loads_neither_the_engine_nor_the_interface() -> None:
     assert loaded(HELP, *HEAVY, "textual", "rich", "msgspec", "sqlite3") == ""
 
 
+@pytest.mark.parametrize("module", ["qwenchat.engine.local.offers", "qwenchat.tui.screens.models"])
+def test_what_lists_the_models_waits_for_no_torch(module: str) -> None:
+    assert loaded(f"import {module}", "torch", "transformers") == ""
+
+
 @pytest.mark.parametrize("module", ["qwenchat.tui.app", "qwenchat.plain", "qwenchat.ask", "qwenchat.doctor"])
 def test_what_is_shown_first_waits_for_no_torch(module: str) -> None:
     assert loaded(f"import {module}", *HEAVY) == ""

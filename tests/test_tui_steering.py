@@ -165,6 +165,14 @@ class TestPresets:
             await it.press("escape")
             await it.no_longer_sees("Presets")
 
+    async def test_a_click_shows_what_would_change_and_another_turns_to_it(self):
+        async with chat(presets=built_in()) as it:
+            await it.press("f5")
+            await it.click_text("Creative")
+            await it.sees("temperature         0.6 → 1")
+            await it.click_text("Creative")
+            await it.sees("thinking off   Creative")
+
     async def test_a_command_turns_to_one_with_its_model(self):
         async with chat(presets=(*built_in(), MINE)) as it:
             await it.send("/preset warm [b]")

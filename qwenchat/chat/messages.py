@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -101,3 +102,9 @@ class Message:
     def reasoning(self) -> str:
         """The thought, empty if there was none."""
         return "".join(part.text for part in self.parts if isinstance(part, ReasoningPart))
+
+
+def kept_from(messages: Sequence[Message], start: int) -> list[Message]:
+    """The messages from `start` on, below the system prompt in force there: what is kept of a long chat."""
+    system = next((message for message in reversed(messages[:start]) if message.role is Role.SYSTEM), None)
+    return [*([system] if system else ()), *messages[start:]]

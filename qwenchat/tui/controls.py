@@ -96,9 +96,9 @@ class Controls:
     def preset(self, typed: str) -> None:
         """Turn to the preset that was typed."""
         note = self.steering.choose(typed)
-        preset = self.steering.preset
-        if preset is not None and preset.model and not self._answers(preset.model):
-            self.load(preset.model)
+        model = self.steering.model_of(self.steering.preset)
+        if model and not self._answers(model):
+            self.load(model)
         if note:
             self._tell(note)
 

@@ -10,7 +10,15 @@ from typing import Any
 
 from qwenchat.chat.begun import Begun
 from qwenchat.chat.errors import ModelUnsupported, PromptTooLong
-from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart, ToolCallPart, ToolResultPart
+from qwenchat.chat.messages import (
+    Message,
+    ReasoningPart,
+    Role,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    kept_from,
+)
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG
 from qwenchat.chat.tools import ToolSpec
@@ -98,7 +106,7 @@ class ChatTemplate:
         best: Prompt | None = None
         while low <= high:
             middle = (low + high) // 2
-            kept = _from(messages, starts[middle])
+            kept = kept_from(messages, starts[middle])
             prompt = self.render(kept, thinking, tools)
             if len(prompt.ids) <= limit:
                 best = Prompt(prompt.ids, prompt.opens_thought, len(messages) - len(kept))
@@ -217,12 +225,6 @@ def _hidden(value: Any, mask: _Mask) -> Any:
     if isinstance(value, dict):
         return {mask.hide(key): _hidden(item, mask) for key, item in value.items()}
     return value
-
-
-def _from(messages: Sequence[Message], start: int) -> list[Message]:
-    """The messages from `start` on, below the last system message before it."""
-    system = next((message for message in reversed(messages[:start]) if message.role is Role.SYSTEM), None)
-    return [*([system] if system else ()), *messages[start:]]
 
 
 def _as_dicts(messages: Sequence[Message], mask: _Mask) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ import openai
 from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
 from qwenchat.chat.errors import EngineFailed, PromptTooLong, ServerError
 from qwenchat.chat.events import HistoryTrimmed, LoadProgressed, TurnEvent
-from qwenchat.chat.messages import Message, Role
+from qwenchat.chat.messages import Message, Role, kept_from
 from qwenchat.chat.provenance import ModelInfo, ThinkingSupport
 from qwenchat.chat.server import Dialect
 from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
@@ -180,24 +180,19 @@ async def _closed(chunks: Any) -> None:
 def fitted(messages: tuple[Message, ...], window: int) -> tuple[tuple[Message, ...], int]:
     """The messages that fit a window with a quarter of it left for the reply, and how many were left out.
 
-    The count is an estimate below the server's own, so only what surely does not fit is left out. The system prompt and
-    the newest message stay. Raises PromptTooLong when these alone do not fit.
+    The count is an estimate below the server's own, so only what surely does not fit is left out. The system prompt in
+    force and the newest message stay. Raises PromptTooLong when these alone do not fit.
     """
     if not window:
         return messages, 0
-    system = tuple(message for message in messages[:1] if message.role is Role.SYSTEM)
-    rest = list(messages[len(system) :])
     room = window - min(window // 4, 4096)
-    left_out = 0
-    while len(rest) > 1 and tokens_at_least((*system, *rest)) > room:
-        rest.pop(0)
-        left_out += 1
-        while len(rest) > 1 and rest[0].role is not Role.USER:
-            rest.pop(0)
-            left_out += 1
-    if (tokens := tokens_at_least((*system, *rest))) > window:
+    kept = list(messages)
+    later = (at for at, message in enumerate(messages) if at and message.role is Role.USER)
+    while tokens_at_least(kept) > room and (start := next(later, None)) is not None:
+        kept = kept_from(messages, start)
+    if (tokens := tokens_at_least(kept)) > window:
         raise PromptTooLong(tokens, window)
-    return (*system, *rest), left_out
+    return tuple(kept), len(messages) - len(kept)
 
 
 def _short(name: str) -> str:

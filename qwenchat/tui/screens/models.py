@@ -124,7 +124,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         self._session = session
         self._paths = paths
         self._field = Line(say("A part of a name, or a path to a folder or GGUF file"), id="typed")
-        self._list = LongList()
+        self._list = LongList(clicks=2)
         self._pace = Pace(time.monotonic)
         self._known: tuple[Offer, ...] | None = None
         self._found: tuple[Offer, ...] = ()
@@ -161,7 +161,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         """Another number format for what is highlighted."""
         row = self._list.highlighted_row
         if isinstance(row, OfferRow):
-            self._formats[row.key] = (self._formats.get(row.key, 0) + step) % len(row.offer.ways)
+            self._formats[row.key] = (self._format_of(row.offer) + step) % len(row.offer.ways)
             self._show(row.key)
 
     async def _look(self) -> None:
@@ -192,6 +192,12 @@ class ModelsScreen(ModalScreen[Wanted | None]):
             usual = row.way == row.offer.ways[0]
             self.dismiss(Wanted(row.offer.name, "auto" if usual else row.way.quantization))
 
+    def _format_of(self, offer: "Offer") -> int:
+        """Which of its formats is chosen: at first the one that the model before was asked for in."""
+        asked = self._session.load_command.quantization if self._session.load_command else "auto"
+        at_first = next((at for at, way in enumerate(offer.ways) if way.quantization == asked), 0)
+        return self._formats.get(offer.name, at_first)
+
     def _loaded_name(self) -> str | None:
         answering = self._session.model.name if self._session.model else None
         return next((offer.name for offer in self._known or () if offer.answers_as == answering), None)
@@ -206,8 +212,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
             return
         answering = self._session.model.name if self._session.model else None
         rows: list[Row] = [
-            OfferRow(offer, offer.ways[self._formats.get(offer.name, 0)], offer.answers_as == answering)
-            for offer in offers
+            OfferRow(offer, offer.ways[self._format_of(offer)], offer.answers_as == answering) for offer in offers
         ]
         if rows:
             rows.insert(0, Title(say("On this machine")))

@@ -55,8 +55,8 @@ def changes(steering: Steering, preset: Preset) -> Content:
         for change in steering.would_change(preset)
     ]
     lines = [_change(name, before, after) for name, before, after in shown if before != after]
-    if preset.model:
-        lines.insert(0, _change("model", "", safe_line(preset.model)))
+    if model := steering.model_of(preset):
+        lines.insert(0, _change("model", "", safe_line(model)))
     return Content("\n").join(lines or [Content(say("It changes nothing now."))])
 
 
@@ -81,7 +81,7 @@ class PresetsScreen(ModalScreen[str | None]):
         super().__init__()
         self._steering = steering
         self._folder = folder
-        self._list = LongList()
+        self._list = LongList(clicks=2)
         self._field = Line(say("Name of the new preset"), id="name")
         self._replaces = ""
         """The name at which Enter replaces the preset that has it."""

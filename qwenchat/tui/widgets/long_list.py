@@ -56,7 +56,10 @@ class Heading:
 
 
 class LongList(ScrollView, can_focus=True):
-    """Rows, of which one is highlighted; Enter or a click chooses one."""
+    """Rows, of which one is highlighted; Enter or a click chooses one.
+
+    Where choosing does more than can be undone by choosing again, the first click highlights and the second chooses.
+    """
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"list--row", "list--highlighted", "list--hover"}
@@ -87,8 +90,9 @@ class LongList(ScrollView, can_focus=True):
             """The list it stands in."""
             return self.long_list
 
-    def __init__(self, id: str | None = None) -> None:
+    def __init__(self, id: str | None = None, *, clicks: int = 1) -> None:
         super().__init__(id=id)
+        self._clicks = clicks
         self._rows: Sequence[Row] = ()
         self._empty = Content()
         self._tops: list[int] = [0]
@@ -203,8 +207,10 @@ class LongList(ScrollView, can_focus=True):
         """Choose what is below the mouse."""
         number = self._under(event)
         if number is not None:
+            choose = self._clicks == 1 or number == self.highlighted
             self.highlighted = number
-            self.action_choose()
+            if choose:
+                self.action_choose()
 
     def on_mouse_move(self, event: MouseMove) -> None:
         """Show what a click would choose."""
