@@ -38,22 +38,18 @@ class Session(Standing):
         """Make a model ready; messages may be sent meanwhile and are answered when it is."""
         self._loading.begin(command)
 
-    def send(self, text: str, typed: Sequence[Tick] = ()) -> Message:
+    def send(self, said: str | Sequence[TextPart], typed: Sequence[Tick] = ()) -> Message:
         """Save the user's message, with how it was typed, then ask the model.
 
         Raises PromptEmpty, TurnInProgress, or LibraryError when it could not be saved: then nothing was sent.
         """
-        if not text.strip():
-            raise PromptEmpty("There is nothing to send.", "Write a message first.")
-        return self._say(text, self.tree.leaf, typed)
+        return self._say(said, self.tree.leaf, typed)
 
-    def edit(self, message_id: str, text: str, typed: Sequence[Tick] = ()) -> Message:
+    def edit(self, message_id: str, said: str | Sequence[TextPart], typed: Sequence[Tick] = ()) -> Message:
         """Say something else in place of a message of the user's; the old branch stays. Raises as `send`."""
-        if not text.strip():
-            raise PromptEmpty("There is nothing to send.", "Write a message first.")
         if self.tree[message_id].role is not Role.USER:
             raise PromptEmpty("Only your own messages can be changed.", "A reply can be asked for again.")
-        return self._say(text, self.tree[message_id].parent, typed)
+        return self._say(said, self.tree[message_id].parent, typed)
 
     def retry(
         self,
@@ -207,11 +203,13 @@ class Session(Standing):
         self._worker.close()
         self.library.close()
 
-    def _say(self, text: str, parent: str | None, typed: Sequence[Tick]) -> Message:
+    def _say(self, said: str | Sequence[TextPart], parent: str | None, typed: Sequence[Tick]) -> Message:
+        parts = (TextPart(said),) if isinstance(said, str) else tuple(said)
+        if not any(part.text.strip() for part in parts):
+            raise PromptEmpty("There is nothing to send.", "Write a message first.")
         self._require_idle()
-        text = self._switch.said_in(text)
         before = self._system_before(parent)
-        user = Message(Role.USER, (TextPart(text),), parent=before[0].id if before else parent)
+        user = Message(Role.USER, self._switch.said_in(parts), parent=before[0].id if before else parent)
         self._record.say((*before, user), self._clock(), typed)
         self._system_due = False
         self._switch.forget()

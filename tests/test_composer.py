@@ -42,7 +42,7 @@ class TestOrder:
             first = it.session.conversation
             burst(it, "o", "l", "d", "ctrl+n", "n", "e", "w")
             await it.until(lambda: it.draft == "new", "the new draft")
-            assert it.session.library.draft(first) == "old"
+            assert it.session.library.draft(first).whole == "old"
 
 
 FAMILY = "👨‍👩‍👧"

@@ -32,7 +32,7 @@ from qwenchat.tui.screens.settings import SettingsScreen
 from qwenchat.tui.slash import COMMANDS
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
-from qwenchat.tui.widgets.said import Said
+from qwenchat.tui.widgets.prompt import Prompt
 from qwenchat.tui.widgets.sidebar import Sidebar
 
 ROOT = Path(__file__).parent.parent
@@ -122,7 +122,7 @@ def test_the_example_of_a_theme_is_the_shipped_one() -> None:
         ("In the chat", ChatScreen),
         ("Writing", Composer),
         ("In the list above the draft", Dropdown),
-        ("On a chosen message", Said),
+        ("On a chosen message", Prompt),
         ("In the list of conversations", Sidebar),
         ("In the search", SearchScreen),
         ("In the settings", SettingsScreen),

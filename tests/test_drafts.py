@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from qwenchat.chat.draft import Draft
 from qwenchat.library.library import Library
 from qwenchat.tui import drafts
 from qwenchat.tui.drafts import SAVED_AFTER_S, Drafts
@@ -21,8 +22,12 @@ class Paper:
     def __init__(self) -> None:
         self.text = ""
 
-    def write(self, text: str) -> None:
-        self.text = text
+    @property
+    def draft(self) -> Draft:
+        return Draft(self.text)
+
+    def write(self, draft: Draft) -> None:
+        self.text = draft.text
 
 
 def test_writing_on_and_on_does_not_keep_the_draft_from_being_saved(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +40,7 @@ def test_writing_on_and_on_does_not_keep_the_draft_from_being_saved(monkeypatch:
         kept.changed()
         kept.keep_if_due()
         now += 0.05
-        assert len(paper.text) - len(library.draft(None)) <= round(SAVED_AFTER_S / 0.05) + 1
+        assert len(paper.text) - len(library.draft(None).whole) <= round(SAVED_AFTER_S / 0.05) + 1
 
 
 def saved(terminal: Terminal, draft_of: Callable[[Library], str], text: str) -> None:
@@ -62,7 +67,7 @@ def test_a_kill_leaves_the_draft_and_the_change_of_a_message(terminals: Callable
     terminal.sees("Paris.")
     terminal.child.send("and the draft")
     conversation = terminal.library().latest()
-    saved(terminal, lambda library: library.draft(conversation), "and the draft")
+    saved(terminal, lambda library: library.draft(conversation).whole, "and the draft")
     terminal.child.send("\x1b[1;5A")
     terminal.sees("r again")
     terminal.child.send("\x1b[1;5A")
@@ -71,7 +76,7 @@ def test_a_kill_leaves_the_draft_and_the_change_of_a_message(terminals: Callable
     terminal.sees("changing your message")
     terminal.child.send("!")
     question = terminal.library().read(conversation).messages[0].id
-    saved(terminal, lambda library: library.draft(question), "Capital of Frnce?!")
+    saved(terminal, lambda library: library.draft(question).whole, "Capital of Frnce?!")
     killed(terminal)
 
     again = terminals(engine, "--resume")
@@ -92,12 +97,12 @@ async def test_a_change_that_was_sent_or_taken_back_leaves_no_draft() -> None:
         await it.ask("Go")
         message = it.session.path[0].id
         await it.press("ctrl+up", "ctrl+up", "e", "x", "backspace", "escape")
-        assert it.session.library.draft(message) == ""
+        assert it.session.library.draft(message).whole == ""
         await it.press("ctrl+up", "ctrl+up", "e", "x")
-        await it.until(lambda: it.session.library.draft(message) == "Gox", "the draft")
+        await it.until(lambda: it.session.library.draft(message).whole == "Gox", "the draft")
         await it.press("enter")
         await it.idle()
-        assert it.session.library.draft(message) == ""
+        assert it.session.library.draft(message).whole == ""
 
 
 async def test_what_was_written_in_a_deleted_message_goes_with_it(tmp_path) -> None:
@@ -105,12 +110,12 @@ async def test_what_was_written_in_a_deleted_message_goes_with_it(tmp_path) -> N
         await it.ask("Go")
         message, name = it.session.path[0].id, it.session.conversation
         await it.press("ctrl+up", "ctrl+up", "e", "x", "escape")
-        assert it.session.library.draft(message) == "Gox"
+        assert it.session.library.draft(message).whole == "Gox"
         await it.ask("More")
         await it.press("ctrl+up", "ctrl+up", "ctrl+up", "ctrl+up", "d")
         await it.until(lambda: len(it.session.path) == 3, "the deletion")
     library = Library.open(tmp_path / "db")
-    assert library.draft(message) == ""
+    assert library.draft(message).whole == ""
     library.save_draft(library.read(name).messages[-1].id, "changed")
     library.delete(name)
     library.close()

@@ -162,10 +162,10 @@ def test_a_disk_that_fills_up_at_any_page_leaves_old_or_new_never_a_mixture(tmp_
             refused += 1
             assert "full" in str(error)
             assert {row.id: library.read(row.id).messages for row in library.conversations()} == before
-            assert library.draft(name) == ""
+            assert library.draft(name).whole == ""
         else:
             assert library.read(name).messages[0].text == "y" * 60_000
-            assert library.draft(name) == "d"
+            assert library.draft(name).whole == "d"
         assert library._connection.execute("pragma integrity_check").fetchone()[0] == "ok"
     assert 0 < refused < 12
 
@@ -458,7 +458,7 @@ def test_a_hostile_file_is_read_as_far_as_it_makes_sense(tmp_path: Path) -> None
         with suppress(LibraryError):
             library.timeline(message)
     assert {hit.conversation for hit in library.search("good", limit=100)} >= {f"h{at}" for at in range(8)}
-    assert library.draft("h1") == "5"
+    assert library.draft("h1").whole == "5"
 
 
 def test_using_a_hostile_file_raises_nothing_without_a_name_and_deletes_nothing(tmp_path: Path) -> None:

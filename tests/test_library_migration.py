@@ -26,8 +26,9 @@ def test_every_schema_but_the_newest_has_its_fixture() -> None:
     assert len(list(DATA.glob("library_schema_*.sql"))) == len(MIGRATIONS) - 1
 
 
-def test_schema_1_keeps_everything(tmp_path: Path) -> None:
-    library = Library.open(released(tmp_path / "c.sqlite3", 1))
+@pytest.mark.parametrize("schema", range(1, len(MIGRATIONS)))
+def test_every_schema_keeps_everything(schema: int, tmp_path: Path) -> None:
+    library = Library.open(released(tmp_path / "c.sqlite3", schema))
     assert library.notice == ""
     assert [(row.title, row.model, row.messages) for row in library.conversations()] == [
         ("你好，世界 \x1b[31m[red]", "", 1),
@@ -43,8 +44,8 @@ def test_schema_1_keeps_everything(tmp_path: Path) -> None:
     assert stored.messages[3].status is Status.INTERRUPTED
     assert (stored.created, stored.updated) == (1700000000.0, 1700000101.0)
     assert [tick.at_ms for tick in library.timeline("a000000000000002")] == [5, 700]
-    assert library.draft("0000000000000002") == "half a thou'ght"
-    assert library.draft(None) == "not sent"
+    assert library.draft("0000000000000002").whole == "half a thou'ght"
+    assert library.draft(None).whole == "not sent"
     library.close()
     assert Library.open(tmp_path / "c.sqlite3").read("0000000000000001") == stored
 

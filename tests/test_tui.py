@@ -111,9 +111,13 @@ class TestWriting:
         async with chat() as it:
             await it.paste(book)
             await it.press("enter")
-            await it.sees("more characters, which the model reads too")
+            await it.sees("Pasted  20,000 lines, 460 kB")
             await it.idle()
             assert it.engine.turns[0].messages[-1].text == book
+            await it.click_text("Pasted")
+            await it.sees("▾ Pasted")
+            await it.press("ctrl+end")
+            await it.sees("more characters, which the model reads too")
 
     async def test_a_pasted_book_is_wrapped_once(self, monkeypatch):
         wrapped = []
@@ -125,6 +129,7 @@ class TestWriting:
         monkeypatch.setattr(WrappedDocument, "wrap", count)
         async with chat(size=(80, 24)) as it:
             await it.paste("some words of the book\n" * 500)
+            await it.press("alt+e")
             await it.sees("some words of the book")
             await it.pilot.pause()
             assert max(wrapped) == 1, "the paste itself wraps what it adds; all of it is not wrapped again"
@@ -599,15 +604,15 @@ class TestConversations:
     async def test_a_draft_is_saved_while_it_is_written(self):
         async with chat() as it:
             await it.paste("being written")
-            await it.until(lambda: it.session.library.draft(None) == "being written", "the draft on disk")
+            await it.until(lambda: it.session.library.draft(None).whole == "being written", "the draft on disk")
 
     async def test_a_sent_message_is_no_draft_any_more(self):
         async with chat() as it:
             await it.paste("being written")
-            await it.until(lambda: it.session.library.draft(None), "the draft on disk")
+            await it.until(lambda: it.session.library.draft(None).whole, "the draft on disk")
             await it.press("enter")
             await it.sees("Paris")
-            assert it.session.library.draft(None) == ""
+            assert it.session.library.draft(None).whole == ""
 
     async def test_a_conversation_that_vanished_keeps_the_draft(self):
         async with chat() as it:

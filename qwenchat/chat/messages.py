@@ -42,6 +42,8 @@ class TextPart:
     """What was said."""
 
     text: str
+    origin: str = ""
+    """Where it is from when it was not typed: "pasted", or the word that names a file, as in `@notes.md`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from qwenchat.chat.errors import ConfigInvalid
-from qwenchat.chat.messages import Message, ReasoningPart, Role
+from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart
 from qwenchat.chat.provenance import ThinkingSupport
 
 CLOSING = (
@@ -102,9 +102,14 @@ class ThinkingSwitch:
         self.on = not self.thinks(support, messages)
         self._asked = self.on and self._in_force(messages) is False
 
-    def said_in(self, text: str) -> str:
-        """`text` with a visible /think at its end, if it takes one to turn thinking on."""
-        return f"{text.rstrip()} /think" if self._asked else text
+    def said_in(self, parts: tuple[TextPart, ...]) -> tuple[TextPart, ...]:
+        """What was written, with a visible /think at its end if it takes one to turn thinking on."""
+        if not self._asked:
+            return parts
+        *before, last = parts
+        if last.origin:
+            return (*parts, TextPart("\n\n/think"))
+        return (*before, TextPart(f"{last.text.rstrip()} /think"))
 
     def forget(self) -> None:
         """The message was sent, or another conversation is opened: nothing needs to be asked for any more."""

@@ -24,6 +24,7 @@ _SCHEMA = {
     "messages": "number, id, conversation, parent, role, parts, created, status, note, provenance, timeline, writer,"
     " hidden",
     "drafts": "conversation, text",
+    "blocks": "draft, label, text",
     "unsearched": "change, message",
 }
 
@@ -171,6 +172,7 @@ def _migrate(connection: sqlite3.Connection, path: Path | None, version: int) ->
         for step in MIGRATIONS[version:]:
             for statement in step.split(";"):
                 connection.execute(statement)
+        _require_schema(connection)
         connection.execute(f"pragma user_version={len(MIGRATIONS)}")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from qwenchat.chat.draft import Block, Draft
 from qwenchat.chat.errors import ConversationNotFound, LibraryDamaged, LibraryError, LibraryUnwritable
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.chat.timeline import Tick
@@ -23,6 +24,8 @@ __all__ = ["Conversation", "Hit", "Library", "Piece", "Summary"]
 
 _CATCH_UP_S = 0.05
 """How long a search may index what was said just before, where the rest is done in the background."""
+_NUMBERS = 2**62
+"""More than there are messages."""
 _FORGET_S = 0.5
 """How long a purge may go on in the search index; a later start does what is left."""
 
@@ -116,7 +119,7 @@ class Library:
     def read(self, conversation: str) -> Conversation:
         """All of a conversation; raises ConversationNotFound, and LibraryError when its rows make no sense."""
         with reading(self._path):
-            return whole(self._connection, conversation, self.draft(conversation))
+            return whole(self._connection, conversation, self.draft(conversation).whole)
 
     def search(self, text: str, *, thoughts: bool = False, limit: int = 50) -> list[Hit]:
         """What was said that has all the words of `text`, the best first; thoughts too when they are wanted.
@@ -213,18 +216,29 @@ class Library:
         with transaction(self._connection):
             self._bin.unhide(messages)
 
-    def save_draft(self, conversation: str | None, text: str) -> None:
-        """Keep what was typed and not sent; None stands for a chat that has not begun."""
+    def save_draft(self, conversation: str | None, draft: str | Draft) -> None:
+        """Keep what was written and not sent; None stands for a chat that has not begun."""
         with transaction(self._connection):
-            put_draft(self._connection, conversation or "", text)
+            put_draft(self._connection, conversation or "", Draft(draft) if isinstance(draft, str) else draft)
 
-    def draft(self, conversation: str | None) -> str:
-        """What was typed in that conversation and not sent."""
+    def draft(self, conversation: str | None) -> Draft:
+        """What was written in that conversation and not sent."""
+        key = (conversation or "",)
+        with reading(self._path):
+            row = self._connection.execute("select text from drafts where conversation = ?", key).fetchone()
+            blocks = self._connection.execute("select label, text from blocks where draft = ?", key).fetchall()
+        return Draft.of(str(row[0]) if row else "", (Block(str(label), str(text)) for label, text in blocks))
+
+    def said_before(self, number: int | None) -> tuple[int, Message] | None:
+        """The newest message of the user's that is older than the one with that number, with its own number."""
         with reading(self._path):
             row = self._connection.execute(
-                "select text from drafts where conversation = ?", (conversation or "",)
+                "select number, parts from messages where role = 'user' and hidden is null and number < ?"
+                " and conversation in (select id from conversations where deleted is null)"
+                " order by number desc limit 1",
+                (number if number is not None else _NUMBERS,),
             ).fetchone()
-        return str(row[0]) if row else ""
+            return (row[0], Message(Role.USER, encoding.unpack_parts(row[1]))) if row else None
 
     def look_after(self, after_s: float = 0.0) -> None:
         """Index, back up and examine the library in the background from `after_s` seconds from now on."""

@@ -76,4 +76,12 @@ MIGRATIONS = (
       message integer not null     -- the number of a message that the search index is to look at again
     );
     """,
+    """
+    create table blocks (
+      draft text not null references drafts on delete cascade,
+      label text not null,         -- what stands in the draft for a long text that was pasted
+      text text not null,
+      primary key (draft, label)
+    );
+    """,
 )

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from qwenchat.chat.draft import Draft
 from qwenchat.chat.errors import ConversationPresent
 from qwenchat.chat.messages import Message, Role, Status, new_id
 from qwenchat.chat.text import safe
@@ -119,16 +120,25 @@ def put_conversation(
             connection.execute("update conversations set model = ? where id = ?", (model, id_))
     recount(connection, id_)
     if given.draft:
-        put_draft(connection, id_, given.draft)
+        put_draft(connection, id_, Draft(given.draft))
     return id_
 
 
-def put_draft(connection: sqlite3.Connection, conversation: str, text: str) -> None:
-    """Keep what was typed and not sent; '' stands for a chat that has not begun."""
+def put_draft(connection: sqlite3.Connection, conversation: str, draft: Draft) -> None:
+    """Keep what was written and not sent; '' stands for a chat that has not begun. A block is written only once."""
     connection.execute(
         "insert into drafts values (?, ?) on conflict (conversation) do update set text = excluded.text",
-        (conversation, encoding.clean(text)),
+        (conversation, encoding.clean(draft.text)),
     )
+    rows = connection.execute("select label from blocks where draft = ?", (conversation,))
+    there = {str(row[0]) for row in rows}
+    for label in there - {block.label for block in draft.blocks}:
+        connection.execute("delete from blocks where draft = ? and label = ?", (conversation, label))
+    for block in draft.blocks:
+        if block.label not in there:
+            connection.execute(
+                "insert into blocks values (?, ?, ?)", (conversation, block.label, encoding.clean(block.text))
+            )
 
 
 def _ended(message: Message) -> Message:

@@ -23,6 +23,7 @@ from qwenchat.tui.screens.search import SearchScreen
 from qwenchat.tui.terminal import own_terminal, signals_to_end
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
+from qwenchat.tui.widgets.prompt import Prompt
 from qwenchat.tui.widgets.said import ACTS, Said
 from qwenchat.tui.widgets.sidebar import Sidebar
 
@@ -121,7 +122,7 @@ class QwenChat(App[None]):
             groups = (("Chat", ChatScreen), ("Writing", Composer), ("Program", QwenChat))
             elsewhere = (
                 ("In the list above the draft", Dropdown),
-                ("On a chosen message", Said),
+                ("On a chosen message", Prompt),
                 ("In the list of conversations", Sidebar),
                 ("In the search", SearchScreen),
                 ("In the settings", SettingsScreen),

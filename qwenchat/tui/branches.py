@@ -8,6 +8,7 @@ from qwenchat.chat.messages import Message, Role
 from qwenchat.session import Session
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
+from qwenchat.tui.pasted import draft_of
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.said import Said
 from qwenchat.tui.widgets.transcript import Transcript
@@ -88,12 +89,6 @@ class Branches:
         else:
             self._tell("There is no reply to copy yet.")
 
-    def recall(self) -> None:
-        """Bring the user's last message back into the composer."""
-        said = [message.text for message in self._session.path if message.role is Role.USER]
-        if said:
-            self._composer.write(said[-1])
-
     # Changing a message
 
     def send_edit(self) -> None:
@@ -101,8 +96,8 @@ class Branches:
         changed = self.editing
         if changed is None:
             return
-        text, typed = self._composer.text, self._composer.typed()
-        self.begin_turn(lambda: self._session.edit(changed, text, typed))
+        parts, typed = self._composer.draft.parts(), self._composer.typed()
+        self.begin_turn(lambda: self._session.edit(changed, parts, typed))
         self._drafts.drop()
         self.forget_edit()
         self._drafts.enter(self._session.conversation)
@@ -111,7 +106,7 @@ class Branches:
         """Leave the message as it is. What was changed in it is kept, and comes back when it is changed again."""
         if self.editing is None:
             return
-        if self._composer.text == self._session.tree[self.editing].text:
+        if self._composer.draft == draft_of(self._session.tree[self.editing]):
             self._drafts.drop()
         self.forget_edit()
         self._drafts.enter(self._session.conversation)
@@ -131,7 +126,7 @@ class Branches:
             self.leave_edit()
         self._drafts.keep()
         self.editing = message.id
-        self._drafts.enter(message.id, otherwise=message.text)
+        self._drafts.enter(message.id, otherwise=draft_of(message))
         self._composer.show_as_editing(True)
         self._composer.screen.set_focus(self._composer)
 

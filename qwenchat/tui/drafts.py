@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from qwenchat.chat.draft import NOTHING, Draft
 from qwenchat.chat.errors import LibraryError
 from qwenchat.library.library import Library
 from qwenchat.tui.widgets.composer import Composer
@@ -26,7 +27,7 @@ class Drafts:
         self._composer = composer
         self._say = say
         self._place: str | None = None
-        self._saved = ""
+        self._saved = NOTHING
         self._unsaved_since: float | None = None
         self._changed_at: float | None = None
         """When something was written last; None once the draft was told to be at rest."""
@@ -51,14 +52,14 @@ class Drafts:
 
     def keep(self) -> None:
         """Save the draft as it stands."""
-        self._save(self._composer.text)
+        self._save(self._composer.draft)
 
     def drop(self) -> None:
         """What stands in the composer is no draft any more: it was sent, or is not wanted."""
         self._composer.write("")
-        self._save("")
+        self._save(NOTHING)
 
-    def enter(self, place: str | None, *, otherwise: str = "", keep_written: bool = False) -> None:
+    def enter(self, place: str | None, *, otherwise: Draft = NOTHING, keep_written: bool = False) -> None:
         """Turn to another place, whose draft comes into the composer, `otherwise` if there is none.
 
         With `keep_written` it only does so if the composer is empty.
@@ -67,19 +68,19 @@ class Drafts:
             saved = self._library.draft(place)
         except LibraryError as error:
             self._say(str(error))
-            saved = ""
+            saved = NOTHING
         self._place, self._saved = place, saved
         if not (keep_written and self._composer.text):
-            self._composer.write(saved or otherwise)
+            self._composer.write(saved if saved.text else otherwise)
 
-    def _save(self, text: str) -> None:
+    def _save(self, draft: Draft) -> None:
         self._unsaved_since = None
-        if text == self._saved:
+        if draft == self._saved:
             return
         try:
-            self._library.save_draft(self._place, text)
+            self._library.save_draft(self._place, draft)
         except LibraryError as error:
             self._say(f"The draft could not be saved. {error}")
         else:
-            self._saved = text
+            self._saved = draft
             self._say("")

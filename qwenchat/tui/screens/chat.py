@@ -21,12 +21,10 @@ from qwenchat.tui.branches import Branches
 from qwenchat.tui.commands import Commands
 from qwenchat.tui.controls import Controls
 from qwenchat.tui.drafts import Drafts
-from qwenchat.tui.editor import edited
 from qwenchat.tui.feed import Feed
 from qwenchat.tui.opening import Opening
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import Chosen, SearchScreen
-from qwenchat.tui.slash import command_of
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
 from qwenchat.tui.widgets.notices import Notices
@@ -34,6 +32,7 @@ from qwenchat.tui.widgets.said import Said
 from qwenchat.tui.widgets.sidebar import Sidebar
 from qwenchat.tui.widgets.status import StatusLine
 from qwenchat.tui.widgets.transcript import Transcript
+from qwenchat.tui.writing import Writing
 
 DRAWS_PER_S = 20
 QUIT_AGAIN_WITHIN_S = 3.0
@@ -90,6 +89,8 @@ class ChatScreen(Screen[None]):
             session, self._transcript, self._composer, self._drafts, self.feed,
             self._tell, lambda text: self.app.copy_to_clipboard(text), self._controls.load,
         )  # fmt: skip
+        self._writing = Writing(session, self._composer, self._drafts, self._branches, self._commands, self._tell)
+        self._composer.recall = self._writing.recall
         self.opening = Opening(
             session, self._transcript, self._drafts, self.feed, self._branches, self._notices, self._sidebar
         )
@@ -137,42 +138,18 @@ class ChatScreen(Screen[None]):
         """Show what has happened since the last time."""
         self.feed.draw()
         self._composer.hint(self.feed.hint())
-        self._drafts.keep_if_due()
-        if self._drafts.comes_to_rest() and self._branches.editing is None:
-            text = self._composer.text
-            self.session.drafted("" if text.startswith("/") else text)
+        self._writing.draw()
 
     # From the user
 
     async def action_send(self) -> None:
         """Send what is written, or heed the command that it is, before the next key is."""
         self._begin()
-        text = self._composer.text
-        if not text.strip():
-            return
-        if self._branches.attempt(lambda: self._say(text)):
+        if self._writing.send():
             self._sidebar.mark(self.session.conversation)
         action, self._due = self._due, ""
         if action:
             await self.run_action(action)
-
-    def _say(self, text: str) -> None:
-        """Send what is written as a message, or heed the command that it is."""
-        if self._branches.editing is None and (command := command_of(text)):
-            self._composer.write("")
-            self._commands.heed(*command, self._branches)
-        elif self.session.busy:
-            self._tell("The model is still answering; the draft is kept. Esc stops the reply.")
-        elif self._branches.editing is not None:
-            self._branches.send_edit()
-        else:
-            self._branches.begin_turn(lambda: self.session.send(text, self._composer.typed()))
-            self._drafts.drop()
-            self._drafts.enter(self.session.conversation)
-
-    def action_recall(self) -> None:
-        """Bring the last message back into the empty composer."""
-        self._branches.recall()
 
     @on(Composer.Paged)
     def _page(self, event: Composer.Paged) -> None:
@@ -183,7 +160,13 @@ class ChatScreen(Screen[None]):
 
     @on(TextArea.Changed, "#composer")
     def _draft_changed(self) -> None:
-        self._drafts.changed()
+        self._writing.changed()
+
+    @on(Composer.Viewed)
+    def _view(self, event: Composer.Viewed) -> None:
+        from qwenchat.tui.screens.viewer import ViewerScreen  # seldom wanted
+
+        self.app.push_screen(ViewerScreen(event.block.label, event.block.text))
 
     @on(Dropdown.Accepted)
     def _complete(self, event: Dropdown.Accepted) -> None:
@@ -242,7 +225,7 @@ class ChatScreen(Screen[None]):
 
     def action_editor(self) -> None:
         """Go on writing in the user's editor."""
-        self._branches.attempt(lambda: self._composer.write(edited(self.app, self._composer.text)))
+        self._writing.edit_elsewhere()
 
     def action_choose(self, by: int = -1) -> None:
         """Choose the message before or after the chosen one, or the last; after that one, write again."""

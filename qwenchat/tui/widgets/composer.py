@@ -1,37 +1,52 @@
 """Where messages are written: several lines, a draft that is kept, Enter sends."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.document._document import Selection
-from textual.events import Blur, Key, Paste
+from textual.events import Blur, Click, Key, Paste
 from textual.message import Message
 from textual.widgets import TextArea
 
+from qwenchat.chat.draft import Block, Draft
 from qwenchat.chat.text import safe
 from qwenchat.chat.timeline import Tick, Typing
 from qwenchat.texts import say
 from qwenchat.tui import caret
 from qwenchat.tui.completion import Choice
+from qwenchat.tui.pasted import Pasted, is_long
 from qwenchat.tui.widgets.completer import Completer
 from qwenchat.tui.widgets.dropdown import Dropdown
 
 Location = tuple[int, int]
+LONGEST_OPENED = 100_000
+"""Characters of a paste that can be made text again; a longer one is shown in a screen of its own."""
 
 
 class Composer(TextArea):
     """The draft of the next message. It can always be written in; whether it can be sent is the screen's business."""
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"composer--label"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "screen.send", "Send the message", show=False, id="composer.send"),
+        Binding("enter", "send", "Send the message", show=False, id="composer.send"),
         Binding("ctrl+j,alt+enter,shift+enter", "break_line", "Break the line", show=False, id="composer.break_line"),
+        Binding("alt+e", "open", "Open the paste at the cursor", show=False, id="composer.open"),
         Binding("ctrl+underscore,super+z", "undo", "Undo", show=False, id="composer.undo"),
         Binding("ctrl+shift+z,super+y", "redo", "Redo", show=False, id="composer.redo"),
-        Binding("up", "up", "Bring back the last message, when empty", show=False, id="composer.up"),
+        Binding("up", "up", "Bring back your messages, from an empty draft on", show=False, id="composer.up"),
+        Binding("down", "down", "After Up: forward again, to the draft", show=False, id="composer.down"),
         Binding("pageup", "page('up')", "Read further up", show=False, id="composer.page_up"),
         Binding("pagedown", "page('down')", "Read further down", show=False, id="composer.page_down"),
     ]
+
+    class Viewed(Message):
+        """The user wants to read a paste that is too long to be text in the draft."""
+
+        def __init__(self, block: Block) -> None:
+            super().__init__()
+            self.block = block
 
     class Paged(Message):
         """The user wants to read on, `up` or down."""
@@ -41,6 +56,7 @@ class Composer(TextArea):
             self.up = up
 
     def __init__(self) -> None:
+        self._pasted = Pasted()
         self._wrapped_for: tuple[object, int, int] | None = None
         """The text, its width and that of its tabs, when it was last wrapped as a whole."""
         super().__init__(
@@ -50,6 +66,8 @@ class Composer(TextArea):
         self._hint = ""
         self._typing = Typing()
         self.dropdown = Dropdown()
+        self.recall: Callable[[int], bool] = lambda by: False
+        """Brings an earlier (-1) or later (1) message back; False when the cursor is to move."""
         self._completer = Completer(self, self.dropdown)
 
     def hint(self, text: str) -> None:
@@ -65,31 +83,55 @@ class Composer(TextArea):
 
     def typed(self) -> tuple[Tick, ...]:
         """How the draft was written, for replay; asked for when it is sent."""
-        self._typing.changed(self.text)
+        self._typing.changed(self.draft.whole)
         return self._typing.ticks()
+
+    @property
+    def draft(self) -> Draft:
+        """What is written and pasted."""
+        return self._pasted.draft(self.text)
 
     def _on_text_area_changed(self) -> None:
         """A character more or less."""
-        self._typing.changed(self.text)
+        self._typing.changed(self.draft.whole)
+
+    async def action_send(self) -> None:
+        """Send what is written; with the cursor on a paste open that."""
+        if not self._open(self._label(self.cursor_location)):
+            await self.run_action("screen.send")
+
+    def action_open(self) -> None:
+        """Make the paste at the cursor, or before it, text again."""
+        row, column = self.cursor_location
+        self._open(self._label((row, column)) or self._label((row, max(0, column - 1))))
+
+    def on_click(self, event: Click) -> None:
+        """A click on a paste opens it."""
+        self._open(self._label(self.get_target_document_location(event)))
 
     def action_break_line(self) -> None:
         """A new line at the cursor."""
         self.put("\n")
 
-    async def action_up(self) -> None:
-        """One line up, or the last message when nothing is written."""
-        if self.text:
+    def action_up(self) -> None:
+        """One line up, or a message further back."""
+        if not self.recall(-1):
             self.action_cursor_up()
-        else:
-            await self.run_action("screen.recall")
+
+    def action_down(self) -> None:
+        """One line down, or a message further on."""
+        if not self.recall(1):
+            self.action_cursor_down()
 
     def action_page(self, way: str) -> None:
         """Scroll what is being read; the composer itself is short."""
         self.post_message(self.Paged(way == "up"))
 
-    def write(self, text: str) -> None:
+    def write(self, draft: Draft | str) -> None:
         """Replace the draft, with the cursor at its end."""
-        self.load_text(safe(text))
+        draft = Draft(draft) if isinstance(draft, str) else draft
+        self._pasted.begin(draft)
+        self.load_text(safe(draft.text))
         self.move_cursor(self.document.end)
         self._completer.close()
 
@@ -143,8 +185,29 @@ class Composer(TextArea):
         """Pasted text goes into the draft without control sequences, and is never sent by itself."""
         event.stop()
         event.prevent_default()
-        self.put(safe(event.text.replace("\r\n", "\n").replace("\r", "\n")))
+        text = safe(event.text)
+        self.put(self._pasted.take(text).label if is_long(text) else text)
         self.focus()
+
+    def _label(self, at: Location) -> tuple[Location, Location] | None:
+        """From where to where the label stands that is at that place."""
+        row, column = at
+        if not self.selection.is_empty:
+            return None
+        spans = self._pasted.spans(self.document[row])
+        return next((((row, start), (row, end)) for start, end in spans if start <= column < end), None)
+
+    def _open(self, label: tuple[Location, Location] | None) -> bool:
+        """Put what was pasted in place of its label, or show it where it is too long for that."""
+        block = self._pasted.block(self.get_text_range(*label)) if label else None
+        if label is None or block is None:
+            return False
+        if len(block.text) > LONGEST_OPENED:
+            self.post_message(self.Viewed(block))
+        else:
+            self.replace(block.text, *label, maintain_selection_offset=False)
+            self.move_cursor(label[0])
+        return True
 
     # Whole characters
 
@@ -153,14 +216,14 @@ class Composer(TextArea):
         row, column = self.cursor_location
         if column == 0:
             return super().get_cursor_left_location()
-        return row, caret.before(self.document[row], column)
+        return row, caret.before(self.document[row], column, self._pasted.spans(self.document[row]))
 
     def get_cursor_right_location(self) -> Location:
         """One character to the right, as people see characters."""
         row, column = self.cursor_location
         if column >= len(self.document[row]):
             return super().get_cursor_right_location()
-        return row, caret.around(self.document[row], column)[1]
+        return row, caret.around(self.document[row], column, self._pasted.spans(self.document[row]))[1]
 
     def _validate_selection(self, selection: Selection) -> Selection:
         """No end of a selection is inside a character."""
@@ -169,7 +232,7 @@ class Composer(TextArea):
 
     def _snapped(self, location: Location) -> Location:
         row, column = location
-        return row, caret.snapped(self.document[row], column)
+        return row, caret.snapped(self.document[row], column, self._pasted.spans(self.document[row]))
 
     @property
     def _draw_cursor(self) -> bool:
@@ -180,12 +243,14 @@ class Composer(TextArea):
     def _under_cursor(self) -> caret.Span | None:
         """The columns of the character at the cursor if it has more than one code point."""
         row, column = self.cursor_location
-        start, end = caret.around(self.document[row], column)
+        start, end = caret.around(self.document[row], column, self._pasted.spans(self.document[row]))
         return (start, end) if end - start > 1 else None
 
     def get_line(self, line_index: int) -> Text:
         """A line of the draft, with the cursor on the whole of a character that has several code points."""
         line = super().get_line(line_index)
+        for start, end in self._pasted.spans(line.plain):
+            line.stylize(self.get_component_rich_style("composer--label"), start, end)
         marked = self._under_cursor
         if marked is not None and line_index == self.cursor_location[0] and super()._draw_cursor and self._theme:
             line.stylize(self._theme.cursor_style or "", *marked)

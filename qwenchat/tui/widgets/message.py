@@ -1,4 +1,4 @@
-"""What one speaker said, as widgets: the words of system and user, and the model's reply while it grows and after."""
+"""What one speaker said, as widgets; here the model's reply while it grows and after."""
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -11,31 +11,9 @@ from qwenchat.chat.provenance import FinishReason, Provenance, ThoughtCut
 from qwenchat.chat.text import SafeStream, safe, safe_line
 from qwenchat.chat.thinking import open_thought
 from qwenchat.tui.widgets.answer import Answer
+from qwenchat.tui.widgets.prompt import Prompt
 from qwenchat.tui.widgets.reasoning import Reasoning
 from qwenchat.tui.widgets.said import Said
-
-LONGEST_SHOWN = 20_000
-"""Characters of a user's message that are drawn; a whole pasted book would make every redraw slow."""
-
-
-class Prompt(Said):
-    """What the user, or the system prompt, said."""
-
-    HINT = "e change"
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(message.id, classes=message.role.value)
-        text = safe(message.text)
-        shown = Content(text[:LONGEST_SHOWN])
-        if len(text) > LONGEST_SHOWN:
-            rest = f"\n… and {len(text) - LONGEST_SHOWN:,} more characters, which the model reads too"
-            shown += Content.styled(rest, "$foreground 65%")
-        self._body = Static(shown, classes="body")
-
-    def compose(self) -> ComposeResult:
-        """The words, and which version of them this is."""
-        yield self._body
-        yield self.versions
 
 
 class Reply(Said):

@@ -7,10 +7,12 @@ from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Static
 
 from qwenchat.chat import messages
 from qwenchat.tui.widgets.message import Reply, widget_of
+from qwenchat.tui.widgets.prompt import Folded
 from qwenchat.tui.widgets.reasoning import Reasoning
 from qwenchat.tui.widgets.said import Said
 
@@ -177,12 +179,19 @@ class Transcript(VerticalScroll, can_focus=False):
     def _thought_toggled(self, event: Reasoning.Toggled) -> None:
         """Keep the heading of an opened thought in view; follow on when folding brings the end back."""
         event.stop()
-        thought = event.reasoning
-        if thought.live:
-            return
-        if thought.opened:
+        if not event.reasoning.live:
+            self._toggled(event.reasoning, event.reasoning.opened)
+
+    @on(Folded.Toggled)
+    def _pasted_toggled(self, event: Folded.Toggled) -> None:
+        """Likewise for what was pasted or attached."""
+        event.stop()
+        self._toggled(event.folded, event.folded.is_open)
+
+    def _toggled(self, what: Widget, opened: bool) -> None:
+        if opened:
             super().release_anchor()
-            self.call_after_refresh(self.scroll_to_widget, thought, animate=False)
+            self.call_after_refresh(self.scroll_to_widget, what, animate=False)
         else:
             self.call_after_refresh(self._follow_if_at_end)
 

@@ -1,0 +1,112 @@
+"""What the user said, or the system prompt; what was pasted or attached is folded to a line."""
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from qwenchat.chat import messages
+from qwenchat.chat.draft import PASTED
+from qwenchat.chat.messages import TextPart
+from qwenchat.chat.text import safe, safe_line
+from qwenchat.texts import say
+from qwenchat.tui.pasted import measure
+from qwenchat.tui.widgets.reasoning import Heading
+from qwenchat.tui.widgets.said import Said
+
+LONGEST_SHOWN = 20_000
+"""Characters of one text that are drawn; a whole book would make every redraw slow."""
+
+
+def shown(text: str) -> Content:
+    """A text as far as it is drawn, and how much more there is of it."""
+    text = safe(text)
+    if len(text) <= LONGEST_SHOWN:
+        return Content(text)
+    more = f"{len(text) - LONGEST_SHOWN:,}"
+    rest = say("… and {more} more characters, which the model reads too", more=more)
+    return Content.assemble(text[:LONGEST_SHOWN], "\n", (rest, "$foreground 65%"))
+
+
+class Folded(Vertical):
+    """A text that was pasted or attached: a line that says what it is, and opens and folds by a click."""
+
+    class Toggled(Message):
+        """The reader opened or folded it."""
+
+        def __init__(self, folded: "Folded") -> None:
+            super().__init__()
+            self.folded = folded
+
+    def __init__(self, part: TextPart) -> None:
+        super().__init__(classes="folded")
+        self._part = part
+        self._heading = Heading(classes="heading")
+        self._body = Static(classes="body")
+        self._body.display = False
+        self._say()
+
+    def compose(self) -> ComposeResult:
+        """The line, and below it the text."""
+        yield self._heading
+        yield self._body
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the text is shown."""
+        return self._body.display
+
+    def show(self, on: bool) -> None:
+        """Open or fold it."""
+        if on and not self.is_open:
+            self._body.update(shown(self._part.text.strip("\n")))
+        self._body.display = on
+        self._say()
+        self.post_message(self.Toggled(self))
+
+    def _say(self) -> None:
+        name = say("Pasted") if self._part.origin == PASTED else safe_line(self._part.origin)
+        arrow = "▾" if self.is_open else "▸"
+        self._heading.update(Content(f"{arrow} {name}  {measure(self._part.text.strip(chr(10)))}"))
+
+    @on(Heading.Clicked)
+    def _toggle(self, event: Heading.Clicked) -> None:
+        event.stop()
+        self.show(not self.is_open)
+
+
+class Prompt(Said):
+    """What the user, or the system prompt, said."""
+
+    HINT = "e change"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("alt+e", "unfold", "Open or fold what was pasted or attached", show=False, id="prompt.unfold"),
+    ]
+
+    def __init__(self, message: messages.Message) -> None:
+        super().__init__(message.id, classes=message.role.value)
+        parts = [part for part in message.parts if isinstance(part, TextPart)]
+        self._pieces = [
+            Folded(part) if part.origin else Static(shown(part.text.strip("\n") if len(parts) > 1 else part.text))
+            for part in parts
+            if part.text.strip() or len(parts) == 1
+        ]
+
+    def compose(self) -> ComposeResult:
+        """The words, and which version of them this is."""
+        for piece in self._pieces:
+            piece.add_class("body")
+            yield piece
+        yield self.versions
+
+    def action_unfold(self) -> None:
+        """Open all that is folded, or fold all."""
+        folded = [piece for piece in self._pieces if isinstance(piece, Folded)]
+        on = not all(piece.is_open for piece in folded)
+        for piece in folded:
+            piece.show(on)
