@@ -19,7 +19,7 @@ EVERY_S = 5.0
 
 _OPTIONS = (
     click.option(
-        "--jsonl", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+        "--jsonl", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
         help='Ask each line of a file: {"prompt": "..."} or {"messages": [...]}.',
     ),
     click.option(

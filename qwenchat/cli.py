@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from qwenchat import __version__, batch_command, exchange, options, process, replay_command, saved
+from qwenchat import __version__, batch_command, config_command, exchange, options, process, replay_command, saved
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.paths import Paths
 
@@ -99,6 +99,7 @@ def _no_command(context: click.Context, parameter: click.Parameter, value: str |
 def cli(context: click.Context, /, **given: Any) -> None:
     """Chat with Qwen3, in private, in your terminal."""
     context.ensure_object(dict).setdefault("make_engine", make_engine)
+    options.settings(context)
     if context.invoked_subcommand is not None:
         _refuse_stray_flags(context)
         return
@@ -154,6 +155,7 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
             options.load_command(given),
             steering=options.steering(click.get_current_context(), given, session),
             theme=given["theme"],
+            reduced_motion=given["reduced_motion"],
             theme_folders=(shipped_themes(), paths.themes),
             resume=resumed,
             notices=notices,
@@ -167,9 +169,8 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--schema",
-    type=click.File("rb"),
+    type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    callback=options.read_schema,
     help="Answer with JSON that fits the JSON schema in FILE.",
 )
 @batch_command.options
@@ -180,7 +181,7 @@ def ask(
     /,
     prompt: tuple[str, ...],
     as_json: bool,
-    schema: str | None,
+    schema: Path | None,
     jsonl: Path | None,
     output: Path | None,
     concurrency: int,
@@ -188,11 +189,12 @@ def ask(
 ) -> None:
     """Ask once; standard input is added to the prompt. Or ask each prompt of a file."""
     given = _with_flags_before(context, given)
+    fitting = options.read_schema(schema)
     if jsonl is not None:
         if prompt or as_json:
             raise click.UsageError("--jsonl brings the prompts and has an output of its own.")
         wired: dict[str, Callable[[], Engine]] = context.find_object(dict) or {}
-        sys.exit(batch_command.run(wired["make_engine"], given, jsonl, output, concurrency, schema))
+        sys.exit(batch_command.run(wired["make_engine"], given, jsonl, output, concurrency, fitting))
     text = _question(prompt)
     for notice in (*options.problems(context), *options.warnings(given)):
         process.say(notice)
@@ -205,7 +207,7 @@ def ask(
         private = given["private"]
         library = Library.in_memory() if private else Library.open(Paths.of_user().database)
         with _session(given, library, private=private) as session:
-            session.schema = schema
+            session.schema = fitting
             code = ask_once(session, options.load_command(given), text, as_json=as_json, saved=not private)
     except QwenchatError as error:
         if as_json:
@@ -369,6 +371,7 @@ def completion(shell: str) -> None:
         click.echo(template.source_template % template.source_vars())
 
 
+cli.add_command(config_command.config)
 cli.add_command(saved.list_command)
 cli.add_command(saved.search)
 cli.add_command(saved.show)

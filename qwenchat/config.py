@@ -1,19 +1,26 @@
 """The user's settings: what config.toml says, key by key, and what is wrong with it."""
 
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 import msgspec
 
+from qwenchat import texts
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.server import Server
+from qwenchat.chat.text import safe_line
 from qwenchat.texts import say
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Quantization = Literal["auto", "int8", "int4", "bf16", "float16", "float32"]
+Language = Literal["auto", "en", "zh"]
+Keymap = Literal["default", "vim"]
 SMALLEST = {"context": 256, "thinking_budget": 1}
 """The least that these settings may be."""
 
@@ -39,77 +46,146 @@ class Settings:
     theme: str = "qwenchat-dark"
     preset: str | None = None
     """The preset that is on at the start; None for none."""
+    server: str | None = None
+    """The server that is asked, by its name below or its address; None for this machine."""
+    language: Language = "auto"
+    """What the program speaks; auto follows the system."""
+    reduced_motion: bool = False
+    """Whether nothing moves that need not."""
+    keymap: Keymap = "default"
     sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     """The table `[sampling]`; what it leaves open is Qwen3's preset of the mode."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """The table `[keys]`: the keys of an action by its id, several with commas between; none for no key."""
+    servers: Mapping[str, Server] = field(default_factory=dict)
+    """The tables `[servers.NAME]`."""
+
+
+class Problems:
+    """What is wrong with one file, in words that say where."""
+
+    def __init__(self, file: Path, text: str) -> None:
+        self._file, self._lines = file, lines_of(text)
+        self.found: list[str] = []
+
+    def add(self, key: str, what: str) -> None:
+        """Something is wrong with a dotted key."""
+        self.found.append(f"{self.where(key)}: {what}")
+
+    def where(self, key: str) -> str:
+        """The file, and the line of a key where it can be told."""
+        file, line = safe_line(str(self._file), 400), self._lines.get(key)
+        return say("{file}, line {line}", file=file, line=line) if line else file
 
 
 def read(file: Path) -> tuple[Settings, tuple[str, ...]]:
     """The settings in `file`, and what is wrong with it in words; a key that cannot be used has its default."""
     try:
-        table = tomllib.loads(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
+        table = tomllib.loads(text)
     except FileNotFoundError:
         return Settings(), ()
     except (OSError, ValueError, RecursionError) as error:
-        return Settings(), (f"{file} cannot be read: {error}. The defaults are used.",)
-    problems: list[str] = []
-    values = _values(Settings, table, file, "", problems)
-    return Settings(**values), tuple(problems)
+        said = say("{file} cannot be read: {error}. The defaults are used.", file=file, error=error)
+        return Settings(), (safe_line(said, 1000),)
+    problems = Problems(file, text)
+    return Settings(**_values(Settings, table, "", problems)), tuple(problems.found)
 
 
-def write(file: Path, changes: Mapping[str, Any]) -> None:
-    """Set these keys, one in a table written `table.key`, and leave the rest as it is, comments too.
+def language(file: Path, environment: Mapping[str, str]) -> str:
+    """The language that is wanted: by QWENCHAT_LANGUAGE, by `file`, or by the system; its problems are for `read`."""
+    wanted = environment.get("QWENCHAT_LANGUAGE", "")
+    if not wanted:
+        with suppress(OSError, ValueError, RecursionError):
+            wanted = tomllib.loads(file.read_text("utf-8")).get("language", "auto")
+    return wanted if wanted in texts.LANGUAGES else texts.language_of(environment)
 
-    None takes a key away. Raises ConfigInvalid, having changed nothing.
-    """
-    import tomlkit  # slow, and seldom wanted
-    from tomlkit.exceptions import TOMLKitError
 
-    try:
-        document = tomlkit.parse(file.read_text("utf-8") if file.exists() else "")
-        for key, value in changes.items():
-            table: Any = document
-            *above, name = key.split(".")
-            for part in above:
-                table = table.setdefault(part, tomlkit.table())
-            if value is None:
-                table.pop(name, None)
-            else:
-                table[name] = value
-        target = file.resolve()  # a link stays one
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f"{target.name}.part")
-        draft.write_text(tomlkit.dumps(document), "utf-8")
-        draft.replace(target)
-    except (OSError, ValueError, TypeError, AttributeError, TOMLKitError) as error:
+def lines_of(text: str) -> dict[str, int]:
+    """The line of each dotted key in TOML, counted from 1; good for the way people write it."""
+    found: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
+            table = _plain(header[1]) + "."
+            found.setdefault(table[:-1], number)
+        elif key := re.match(r"\s*((?:\"[^\"]*\"|'[^']*'|[\w.-]+)(?:\s*\.\s*[\w-]+)*)\s*=", line):
+            found.setdefault(table + _plain(key[1]), number)
+    return found
+
+
+def _plain(key: str) -> str:
+    return re.sub(r"\s*\.\s*", ".", key.strip().replace('"', "").replace("'", ""))
+
+
+def checked(key: str, value: Any) -> Any:
+    """`value` as the setting with that dotted key holds it. Raises ConfigInvalid."""
+    prefix, _, name = key.rpartition(".")
+    cls = {"": Settings, "sampling": SamplingOverrides}.get(prefix)
+    if key.startswith("keys."):
+        return _converted(value, str)
+    if cls is None or name not in {field.name for field in fields(cls)}:
+        raise ConfigInvalid(say("There is no setting {key}.", key=safe_line(key)))
+    converted = _converted(value, get_type_hints(cls)[name])
+    if cls is SamplingOverrides:
+        SamplingOverrides(**{name: converted}).applied(thinking=True)
+    elif name in SMALLEST and converted is not None and converted < SMALLEST[name]:
         raise ConfigInvalid(
-            say("{file} cannot be changed: {error}.", file=file, error=error), say("It is as it was.")
-        ) from error
+            say("It is {value}.", value=converted), say("It must be at least {least}.", least=SMALLEST[name])
+        )
+    return converted
 
 
-def _values(cls: type, table: dict[str, Any], file: Path, prefix: str, problems: list[str]) -> dict[str, Any]:
+def _converted(value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise ConfigInvalid(str(error)) from error
+
+
+def _values(cls: type, table: dict[str, Any], prefix: str, problems: Problems) -> dict[str, Any]:
     """Those of `table`'s keys that are fields of `cls`, have their type and lie in their range."""
-    types = {name: hint for name, hint in get_type_hints(cls).items() if name in {f.name for f in fields(cls)}}
+    names = {field.name for field in fields(cls)}
     values: dict[str, Any] = {}
     for name, value in table.items():
-        if name not in types:
-            problems.append(f"{file}: there is no setting {prefix}{name}. It is ignored.")
-        elif types[name] is SamplingOverrides and isinstance(value, dict):
-            values[name] = SamplingOverrides(**_values(SamplingOverrides, value, file, f"{name}.", problems))
+        key = f"{prefix}{name}"
+        if name not in names:
+            problems.add(key, say("there is no setting {key}. It is ignored.", key=safe_line(key)))
+        elif name == "sampling" and isinstance(value, dict):
+            values[name] = SamplingOverrides(**_values(SamplingOverrides, value, "sampling.", problems))
+        elif name in _TABLES and isinstance(value, dict):
+            made = {item: _entry(name, item, value[item], problems) for item in value}
+            values[name] = {item: entry for item, entry in made.items() if entry is not None}
         else:
             try:
-                converted = msgspec.convert(value, types[name])
-                _check_range(cls, name, converted)
-            except (msgspec.ValidationError, ConfigInvalid, OverflowError) as error:
-                problems.append(
-                    f"{file}: {prefix}{name} cannot be used: {str(error).rstrip('.')}. The default is used."
-                )
-            else:
-                values[name] = converted
+                values[name] = checked(key, value)
+            except ConfigInvalid as error:
+                problems.add(key, _unusable(key, error))
     return values
 
 
-def _check_range(cls: type, name: str, value: Any) -> None:
-    if cls is SamplingOverrides:
-        SamplingOverrides(**{name: value}).applied(thinking=True)
-    elif name in SMALLEST and value < SMALLEST[name]:
-        raise ConfigInvalid(f"it is {value}.", f"It must be at least {SMALLEST[name]}.")
+def _entry(table: str, name: str, value: Any, problems: Problems) -> Any:
+    """One entry of a table with names of the user's own; None for one that cannot be used."""
+    key = f"{table}.{name}"
+    try:
+        if table == "keys":
+            return _converted(value, str)
+        if isinstance(value, dict) and "key" in value:
+            raise ConfigInvalid(say("a key does not belong here"), say("Name where it is: key_env or key_file."))
+        if isinstance(value, dict):
+            for unknown in value.keys() - {field.name for field in fields(Server)} - {"key"}:
+                problems.add(
+                    f"{key}.{unknown}", say("there is no setting {key}. It is ignored.", key=safe_line(unknown))
+                )
+        return replace(_converted(value, Server), name=name)
+    except ConfigInvalid as error:
+        problems.add(key, _unusable(key, error))
+        return None
+
+
+_TABLES = ("keys", "servers")
+
+
+def _unusable(key: str, error: ConfigInvalid) -> str:
+    reason = safe_line(str(error).rstrip("."), 400)
+    return say("{key} cannot be used: {reason}. The default is used.", key=safe_line(key), reason=reason)

@@ -1,12 +1,15 @@
 """What can be set on the command line, by the environment and in config.toml, in this order."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from qwenchat import texts
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SamplingOverrides, greedy_warning
 from qwenchat.paths import Paths
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from qwenchat.steering import Steering
 
 _SETTINGS, _PRESETS, _CHOSEN = "qwenchat.settings", "qwenchat.presets", "qwenchat.preset"
+
+LONGEST_SCHEMA = 1_000_000
+"""Bytes of a schema that are read."""
 
 Decorator = Callable[[Any], Any]
 
@@ -117,22 +123,23 @@ _SAMPLING = (
 _SCREEN = (
     _option("--private/--no-private", default=False, help="Keep the chat in memory alone: nothing of it on disk."),
     _option("--theme", default="qwenchat-dark", help="qwenchat-dark, qwenchat-light, or one of your own."),
+    _option("--reduced-motion/--motion", default=False, help="Nothing moves that need not."),
     _option("--plain", is_flag=True, help="Line by line, for screen readers and simple terminals."),
 )
 
 
-def read_schema(context: click.Context, parameter: click.Parameter, file: BinaryIO | None) -> str | None:
-    """A JSON schema as text; that it is one is seen by whoever heeds it."""
+def read_schema(file: Path | None) -> str | None:
+    """The JSON schema in a file, as text; that it is one is seen by whoever heeds it. Raises UsageError."""
     if file is None:
         return None
     import json
 
     try:
-        schema = json.loads(file.read(1_000_001)[:1_000_000])
-    except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"{file.name} is no JSON.") from error
+        schema = json.loads(file.read_bytes()[:LONGEST_SCHEMA])
+    except (OSError, ValueError, RecursionError) as error:
+        raise click.UsageError(f"{file} cannot be read as JSON: {error}.") from error
     if not isinstance(schema, dict):
-        raise click.BadParameter(f"{file.name} is no JSON schema: that is an object.")
+        raise click.UsageError(f"{file} is no JSON schema: that is an object.")
     return json.dumps(schema)
 
 
@@ -177,15 +184,17 @@ SAMPLING = frozenset(field.name for field in fields(SamplingOverrides))
 
 def _read(context: click.Context) -> "tuple[Settings, tuple[str, ...]]":
     if _SETTINGS not in context.meta:
-        from qwenchat.config import read
+        from qwenchat.config import language, read
 
-        context.meta[_SETTINGS] = read(Paths.of_user().config_file)
+        file = Paths.of_user().config_file
+        texts.speak(language(file, os.environ))
+        context.meta[_SETTINGS] = read(file)
     settings: tuple[Settings, tuple[str, ...]] = context.meta[_SETTINGS]
     return settings
 
 
 def settings(context: click.Context) -> "Settings":
-    """What config.toml says."""
+    """What config.toml says; from then on the program speaks the language that is wanted."""
     return _read(context)[0]
 
 
@@ -247,4 +256,4 @@ def server_of(name: str) -> "Server":
     """The server of that name in config.toml, or at that address."""
     from qwenchat.chat.server import Server
 
-    return Server(name)
+    return settings(click.get_current_context()).servers.get(name) or Server(name)

@@ -330,7 +330,7 @@ def test_the_thinking_budget_is_a_flag_a_variable_and_a_key_and_is_told_with_the
     monkeypatch.delenv("QWENCHAT_THINKING_BUDGET")
     configure(home, "thinking_budget = 0")
     ran = run("ask", "q", engine=script)
-    assert b"thinking_budget cannot be used: it is 0. It must be at least 1" in ran.stderr
+    assert b"line 1: thinking_budget cannot be used: It is 0. It must be at least 1" in ran.stderr
 
 
 def test_a_reply_without_an_answer_says_why_and_what_helps() -> None:

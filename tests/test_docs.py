@@ -1,20 +1,17 @@
 """What the documentation names is there, and what is there is named."""
 
 import re
+import runpy
 import shlex
-from dataclasses import fields
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, get_args
 
 import click
 import pytest
 
 from qwenchat import config
 from qwenchat.chat.provenance import FinishReason
-from qwenchat.chat.sampling import NON_THINKING, THINKING, SamplingOverrides
 from qwenchat.cli import cli
-from qwenchat.config import Settings
 from qwenchat.engine.local.catalog import KNOWN
 from qwenchat.engine.local.fit import Choice
 from qwenchat.engine.local.footprint import QUANTIZATIONS
@@ -36,9 +33,8 @@ from qwenchat.tui.widgets.prompt import Prompt
 from qwenchat.tui.widgets.sidebar import Sidebar
 
 ROOT = Path(__file__).parent.parent
+make_reference = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SAMPLING = tuple(field.name for field in fields(SamplingOverrides))
-SETTINGS = tuple(field.name for field in fields(Settings) if field.name != "sampling")
 
 
 def page(name: str) -> str:
@@ -68,46 +64,17 @@ def names(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def options() -> dict[str, click.Option]:
-    return {str(p.name): p for p in cli.params if isinstance(p, click.Option)}
+def test_the_reference_is_what_the_program_has() -> None:
+    said = page("configuration.md")
+    assert make_reference["written"](said) == said, "run python docs/make_reference.py"
 
 
-@pytest.mark.parametrize(("heading", "keys"), [("Settings", SETTINGS), ("Sampling", SAMPLING)])
-def test_every_setting_is_described_with_its_flag_and_its_variable(heading: str, keys: tuple[str, ...]) -> None:
-    described = {names(row[0])[0]: row for row in rows(section(page("configuration.md"), heading))}
-    assert set(described) == set(keys)
-    for key, (_, flag, variable, *_) in described.items():
-        assert names(flag) == options()[key].opts
-        assert names(variable) == [options()[key].envvar]
-
-
-def test_the_defaults_of_the_settings_are_those_of_the_program() -> None:
-    for key, _, _, default, *_ in rows(section(page("configuration.md"), "Settings")):
-        value = getattr(Settings(), names(key)[0])
-        said = names(default)
-        assert said == ([str(value).lower() if isinstance(value, bool) else value] if value not in (None, "") else [])
-
-
-def test_the_presets_are_those_of_the_program() -> None:
-    for key, _, _, thinking, not_thinking, *_ in rows(section(page("configuration.md"), "Sampling")):
-        for said, preset in ((thinking, THINKING), (not_thinking, NON_THINKING)):
-            value = getattr(preset, names(key)[0])
-            assert said == "a fresh one each turn" if value is None else float(said) == value
-
-
-@pytest.mark.parametrize(("key", "values"), [("device", config.Device), ("quantization", config.Quantization)])
-def test_every_choice_of_a_setting_is_described(key: str, values: Any) -> None:
-    (row,) = [row for row in rows(section(page("configuration.md"), "Settings")) if names(row[0]) == [key]]
-    assert set(names(row[4])) == set(get_args(values))
-
-
-def test_the_example_of_a_configuration_is_valid_and_complete(tmp_path: Path) -> None:
+def test_the_example_of_a_configuration_is_valid(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text(section(page("configuration.md"), "Example").split("```toml\n")[1].split("```")[0], "utf-8")
     found, problems = config.read(file)
     assert problems == ()
-    assert None not in [getattr(found, name) for name in SETTINGS]
-    assert None not in [getattr(found.sampling, name) for name in SAMPLING]
+    assert found.sampling.seed == 1
 
 
 def test_the_example_of_a_theme_is_the_shipped_one() -> None:

@@ -32,22 +32,32 @@ class Sampling:
     """None: a fresh one each turn, kept with the reply."""
 
     def __post_init__(self) -> None:
-        _check("repetition-penalty", self.repetition_penalty, 0.01, 10)
-        _check("presence-penalty", self.presence_penalty, -2, 2)
-        _check("frequency-penalty", self.frequency_penalty, -2, 2)
-        _check("temperature", self.temperature, 0, 10)
-        _check("top-k", self.top_k, 0, 1_000_000)
-        _check("top-p", self.top_p, 0, 1)
-        _check("min-p", self.min_p, 0, 1)
-        _check("max-tokens", self.max_tokens, 1, 10_000_000)
-        if self.seed is not None:
-            _check("seed", self.seed, 0, 2**63 - 1)
+        for name, (low, high) in RANGES.items():
+            if (value := getattr(self, name)) is not None:
+                _check(name.replace("_", "-"), value, low, high)
+
+
+RANGES: dict[str, tuple[float, float]] = {
+    "repetition_penalty": (0.01, 10),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "temperature": (0, 10),
+    "top_k": (0, 1_000_000),
+    "top_p": (0, 1),
+    "min_p": (0, 1),
+    "max_tokens": (1, 10_000_000),
+    "seed": (0, 2**63 - 1),
+}
+"""The least and the most that each may be."""
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        shown = value if abs(value) < 1e100 or isinstance(value, float) else "a number of over 100 digits"
-        raise ConfigInvalid(f"{name} is {shown}.", f"It must lie between {low:g} and {high:g}.")
+        shown = value if abs(value) < 1e100 or isinstance(value, float) else say("a number of over 100 digits")
+        raise ConfigInvalid(
+            say("{name} is {value}.", name=name, value=shown),
+            say("It must lie between {low:g} and {high:g}.", low=low, high=high),
+        )
 
 
 THINKING = Sampling(temperature=0.6, top_p=0.95, top_k=20, min_p=0.0, max_tokens=32_768)

@@ -52,12 +52,15 @@ class QwenChat(App[None]):
         *,
         steering: Steering | None = None,
         theme: str = themes.DEFAULT,
+        reduced_motion: bool = False,
         theme_folders: Iterable[Path] = (),
         resume: str | None = None,
         notices: Iterable[str] = (),
         log_file: Path | None = None,
     ) -> None:
         super().__init__()
+        if reduced_motion:
+            self.animation_level = "none"
         self.session = session
         self._log_file = log_file
         self._running_loop: asyncio.AbstractEventLoop | None = None

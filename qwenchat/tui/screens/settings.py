@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
-from qwenchat import config
+from qwenchat import config, config_file
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.text import safe, safe_line
@@ -184,7 +184,7 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
             return
 
         def save() -> str:
-            config.write(self._file, changes)
+            config_file.write(self._file, changes)
             self._steering.saved(config.read(self._file)[0])
             return count("Saved {number} setting in {file}", "Saved {number} settings in {file}", len(changes),
                          file=self._file)  # fmt: skip

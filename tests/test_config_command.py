@@ -1,0 +1,66 @@
+"""`qwenchat config` shows, checks and edits the settings."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from qwenchat.cli import cli
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("QWENCHAT_HOME", str(tmp_path))
+    for name in ("VISUAL", "EDITOR"):
+        monkeypatch.delenv(name, raising=False)
+    return Path(run("path").stdout.strip())
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["config", *words])
+
+
+def test_show_says_what_counts_and_where_it_comes_from(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('# mine\nthink = false\n[sampling]\nseed = 7\n[servers.box]\naddress = "http://box"\n')
+    monkeypatch.setenv("QWENCHAT_TOP_P", "0.5")
+    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in run("show").stdout.splitlines()}
+    assert lines["think"].split() == ["false", "line", "2"]
+    assert lines["sampling.seed"].split() == ["7", "line", "4"]
+    assert lines["sampling.top_p"].split() == ["0.5", "QWENCHAT_TOP_P"]
+    assert lines["context"].startswith("(the model's own)")
+    assert lines["servers.box"].split() == ["http://box", "line", "5"]
+
+
+def test_check_names_the_line_and_fails(file: Path) -> None:
+    assert run("check").exit_code == 0
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\ncontext = 5\n")
+    checked = run("check")
+    assert checked.exit_code == 1
+    assert "line 2: context cannot be used" in checked.stderr
+
+
+def test_edit_makes_the_file_and_opens_it(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    editor = tmp_path / "editor.sh"
+    editor.write_text('#!/bin/sh\ntest "$1" = -x && echo \'think = 3\' >> "$2"\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("EDITOR", f"{editor} -x")
+    edited = run("edit")
+    assert edited.exit_code == 1
+    assert "think cannot be used" in edited.stderr
+    assert "#think = true" in file.read_text()
+
+
+def test_edit_without_an_editor_says_where_the_file_is(file: Path) -> None:
+    edited = run("edit")
+    assert edited.exit_code == 1
+    assert str(file) in edited.stderr
+    assert file.exists()
+
+
+def test_an_editor_that_fails_is_said(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDITOR", "false")
+    edited = run("edit")
+    assert edited.exit_code == 1
+    assert "ended with code 1" in edited.stderr
