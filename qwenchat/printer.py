@@ -3,27 +3,35 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
 
+from qwenchat.calling import Permission
 from qwenchat.chat.events import (
     BeginningTrimmed,
+    CallReturned,
+    CallStarted,
     Channel,
     Event,
     HistoryTrimmed,
     LoadFailed,
     LoadProgressed,
     ModelLoaded,
+    PermissionAsked,
     SaveFailed,
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
+    ToolsListed,
     TurnEnded,
     TurnFailed,
     TurnFinished,
     TurnStopped,
 )
+from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import FinishReason
 from qwenchat.chat.text import SafeStream, safe_line
+from qwenchat.consent import ask_by_line, in_words, result_in_words
 from qwenchat.session import Session
 
 DIM, RESET = "\x1b[2m", "\x1b[0m"
@@ -82,8 +90,16 @@ class Printer:
     With `announced`, each part is introduced in words and all of it goes to standard output, for readers who listen.
     """
 
-    def __init__(self, *, quiet: bool = False, announced: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        announced: bool = False,
+        permit: Callable[[ToolCallPart], Permission] = ask_by_line,
+    ) -> None:
+        """`permit` is asked whether a call may run."""
         self._quiet = quiet
+        self._permit = permit
         self._announced = announced
         self._streams = {Channel.ANSWER: SafeStream(), Channel.THOUGHT: SafeStream()}
         self._dim = not announced and may_dim(sys.stderr)
@@ -96,11 +112,22 @@ class Printer:
         while True:
             for event in session.wait(0.5):
                 self._take(event, session)
-                if isinstance(event, TurnEnded):
+                if isinstance(event, TurnEnded) and not _goes_on(event):
                     return event
 
     def _take(self, event: Event, session: Session) -> None:
         match event:
+            case ToolsListed():
+                for problem in event.problems:
+                    say(problem)
+            case PermissionAsked():
+                self._end()
+                session.permit(event.call.id, self._permit(event.call))
+            case CallStarted():
+                self._end()
+                self._tell_of_call(in_words(event.call))
+            case CallReturned():
+                self._tell_of_call(result_in_words(event.result))
             case LoadProgressed():
                 self.report.show(event)
             case ModelLoaded():
@@ -153,6 +180,11 @@ class Printer:
                 way_out = "/retry asks again with" if self._announced else "Try"
                 say(f"The reply did nothing but repeat itself and was ended. {way_out} presence penalty 1.5.")
 
+    def _tell_of_call(self, text: str) -> None:
+        if not self._quiet:
+            stream = sys.stdout if self._announced else sys.stderr
+            print(f"{DIM}{text}{RESET}" if self._dim else text, file=stream, flush=True)
+
     def _announce(self, text: str) -> None:
         if self._announced and not self._quiet:
             print(text, flush=True)
@@ -165,3 +197,8 @@ class Printer:
         else:
             text = f"{DIM}{text}{RESET}" if self._dim else text
             print(text, end="", file=sys.stderr, flush=True)
+
+
+def _goes_on(event: TurnEnded) -> bool:
+    """Whether tools were called, so that another turn follows."""
+    return isinstance(event, TurnFinished) and event.reason is FinishReason.TOOL_CALLS

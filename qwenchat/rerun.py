@@ -12,7 +12,6 @@ from qwenchat.chat.events import (
     LoadFailed,
     LoadProgressed,
     ModelLoaded,
-    SaveFailed,
     TextProduced,
     TurnFailed,
     TurnFinished,
@@ -147,8 +146,8 @@ class Rerun:
                         new = turn.saved(time.monotonic())
                         parts_at = said.parts_from(recorded, new)
                         return Repeated(question.reply, new, tuple(turn.growing.timeline), parts_at)
-                    case LoadProgressed() | ModelLoaded() | LoadFailed() | SaveFailed():
-                        continue
+                if not isinstance(event, TurnProgressed):
+                    continue
                 turn.take(event)
                 said.take(event)
                 progress(said.tokens)
@@ -170,6 +169,7 @@ class Rerun:
             hard=hard,
             will_think=thinks(support, hard, history),
             budget=None if made is None else made.thinking_budget,
+            tools=() if made is None else made.tools,
         )
 
 

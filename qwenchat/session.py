@@ -2,32 +2,24 @@
 
 from collections.abc import Sequence
 
-from qwenchat.chat.commands import AnswerNow, LoadModel, ReadAhead
-from qwenchat.chat.errors import DeviceFailed, NoThought, PromptEmpty, QwenchatError
-from qwenchat.chat.events import (
-    Event,
-    LoadEvent,
-    LoadFailed,
-    LoadProgressed,
-    ModelLoaded,
-    SaveFailed,
-    TurnEnded,
-    TurnFailed,
-)
-from qwenchat.chat.messages import Message, Role, TextPart, ToolCallPart
-from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.calling import Permission
+from qwenchat.chat.commands import AnswerNow, LoadModel
+from qwenchat.chat.errors import NoThought, PromptEmpty, QwenchatError
+from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION, SamplingOverrides
-from qwenchat.chat.thinking import budget_kept, soft_switch_in_force
+from qwenchat.chat.thinking import budget_kept
 from qwenchat.chat.timeline import Tick
-from qwenchat.standing import Standing, repeats
-from qwenchat.turn import Phase, Turn
+from qwenchat.course import Course
+from qwenchat.question import question_before, require_thinking
+from qwenchat.standing import repeats
+from qwenchat.turn import Phase
 
 
 class ReplyComplete(QwenchatError):
     """There is no reply that could be gone on with."""
 
 
-class Session(Standing):
+class Session(Course):
     """The chat behind the screen, the plain mode and `ask`; used from one thread.
 
     Call `poll` often: it takes the worker's events, records them, and returns those that still matter. What it
@@ -65,12 +57,13 @@ class Session(Standing):
         as `send` does.
         """
         self._require_idle()
-        asked = self._question_before(message_id or self.tree.leaf)
-        self._require_thinking(thinking, asked)
+        asked = question_before(self.tree, message_id or self.tree.leaf)
+        require_thinking(self.support, thinking, self.tree.path(asked))
         at = message_id or self.tree.leaf
         if at is not None and repeats(self.tree[at]):
             penalty = max(PENALTY_ON_REPETITION, self.overrides.presence_penalty or 0)
             overrides = overrides.over(SamplingOverrides(presence_penalty=penalty))
+        self._calling.begin_question()
         self._begin_turn(asked, overrides, thinking)
 
     def drafted(self, draft: str) -> None:
@@ -79,8 +72,16 @@ class Session(Standing):
             self._draft, self._ahead_due = draft, True
 
     def continue_reply(self) -> None:
-        """Let the model go on with the latest reply from where it broke off. Raises TurnInProgress, ReplyComplete."""
+        """Let the model go on with the latest reply from where it broke off, or from the tools that it called.
+
+        Raises TurnInProgress, ReplyComplete.
+        """
         self._require_idle()
+        if self.unanswered:
+            self._asked_for = None
+            self._calling.begin_question()
+            self._calling.begin(self.path)
+            return
         if self.begun is None:
             raise ReplyComplete("The latest message is no reply that broke off.", "Ctrl+R or /retry asks again for it.")
         self._go_on(answer_now=False)
@@ -100,8 +101,23 @@ class Session(Standing):
             raise NoThought("The model is not thinking.", "It answers as soon as it can.")
 
     def stop(self) -> None:
-        """End the running turn, keeping what has come; does nothing when none is running."""
+        """End the running turn, and the tools it called, keeping what has come; does nothing when none is running."""
         self._running.stop()
+        if self._calling.active:
+            self._stop_calls()
+
+    def switch_tools(self, names: Sequence[str]) -> None:
+        """Let the model call these tools, and those of the servers of these names, from its next turn on.
+
+        They are made ready at once; `ToolsListed` says when they are, and a turn waits for that.
+        """
+        self._calling.switch(names)
+        self._say_if_unable()
+        self._ahead_due = True
+
+    def permit(self, call_id: str, permission: Permission) -> None:
+        """Say whether one of `pending_calls` may run."""
+        self._calling.permit(call_id, permission)
 
     def toggle_thinking(self) -> bool:
         """Turn thinking on or off for the next message and say which it now is.
@@ -128,7 +144,7 @@ class Session(Standing):
 
     def new(self) -> None:
         """Leave this conversation, saved as it is, and begin an empty one."""
-        self._running.abandon()
+        self._abandon()
         self._draft = ""
         self._record.begin()
         self._system_due = False
@@ -141,9 +157,9 @@ class Session(Standing):
         Raises ConversationNotFound, leaving this one as it is. A message that is not there is passed over.
         """
         if conversation == self.conversation:
-            self._running.abandon()
+            self._abandon()
         stored = self.library.read(conversation)
-        self._running.abandon()
+        self._abandon()
         self._draft = ""
         self._record.open(stored)
         self._system_due = False
@@ -177,29 +193,15 @@ class Session(Standing):
         self._record.undo_delete()
         self._ahead_due = True
 
-    def poll(self) -> list[Event]:
-        """Record what the worker reported and return the events that concern the screen, oldest first."""
-        for event in self._worker.events.drain():
-            self._take(event)
-        self._running.checkpoint_if_due()
-        self._read_ahead_if_due()
-        events = self._out[:]
-        self._out.clear()
-        return events
-
-    def wait(self, timeout_s: float) -> list[Event]:
-        """Like `poll`, but blocks up to `timeout_s` until there is something."""
-        if not self._out:
-            self._worker.events.wait(timeout_s)
-        return self.poll()
-
     def close(self) -> None:
         """End the turn, save what came, end the worker and close the library, once; takes at most two seconds."""
         if self._closed:
             return
         self._closed = True
-        self._running.abandon()
+        self._abandon()
         self._record.write(self._clock())
+        if self._tools is not None:
+            self._tools.close()
         self._worker.close()
         self.library.close()
 
@@ -213,82 +215,6 @@ class Session(Standing):
         self._record.say((*before, user), self._clock(), typed)
         self._system_due = False
         self._switch.forget()
+        self._calling.begin_question()
         self._begin_turn(user.id)
         return user
-
-    def _begin_turn(
-        self, parent: str, extra: SamplingOverrides = SamplingOverrides(), thinking: bool | None = None
-    ) -> None:
-        self._turns += 1
-        self._draft = ""
-        turn = Turn(self._turns, parent, self._clock(), extra, thinking)
-        self.tree.add(turn.reply)
-        self._running.begin(turn, ready=self.loading is None)
-
-    def _go_on(self, *, answer_now: bool) -> None:
-        """Begin a turn that goes on with the latest reply."""
-        if self.latest is not None and self.begun is not None:
-            self._turns += 1
-            ticks = self.library.timeline(self.latest.id)
-            turn = Turn.going_on(self._turns, self.latest, self.begun, ticks, self._clock(), answer_now)
-            self.tree.replace(turn.reply)
-            self._running.begin(turn, ready=self.loading is None)
-
-    def _question_before(self, message_id: str | None) -> str:
-        """The id of the message of the user's that this one answers, or is."""
-        at = message_id
-        if at is not None and self.tree[at].role is Role.ASSISTANT:
-            at = self.tree[at].parent
-        while at is not None and _belongs_to_a_reply(self.tree[at]):
-            at = self.tree[at].parent
-        if at is None or self.tree[at].role is not Role.USER:
-            raise PromptEmpty("There is no message to answer.", "Write one first.")
-        if at in self.tree.hidden:
-            raise PromptEmpty("The message that this answers was deleted.", "/undo brings back what was deleted last.")
-        return at
-
-    def _require_thinking(self, wanted: bool | None, asked: str) -> None:
-        """Refuse what the model, or a switch in the messages, does not allow."""
-        if wanted is True and self.support is ThinkingSupport.NONE:
-            raise NoThought("This model does not think before it answers.")
-        if wanted is False and self.support is ThinkingSupport.ALWAYS:
-            raise NoThought("This model always thinks.")
-        if wanted is True and soft_switch_in_force(self.tree.path(asked)) is False:
-            raise NoThought("The message, or one before it, says /no_think.", "Edit it to take that out.")
-
-    def _take(self, event: Event) -> None:
-        match event:
-            case LoadProgressed() | ModelLoaded() | LoadFailed():
-                if self._loading.take(event):
-                    self._out.append(event)
-                    self._go_on_after_load(event)
-            case SaveFailed():
-                self._out.append(event)
-            case _:
-                self._running.take(event)
-                self._ahead_due |= isinstance(event, TurnEnded)
-                if isinstance(event, TurnFailed) and isinstance(event.error, DeviceFailed):
-                    self._loading.begin_on_cpu()
-
-    def _go_on_after_load(self, event: LoadEvent) -> None:
-        """Let the turn that waits for the model begin, or fail with the load."""
-        if isinstance(event, ModelLoaded):
-            self._ahead_due = True
-            if self._running.waiting:
-                self._running.ask()
-        elif isinstance(event, LoadFailed) and self._turn is not None and self._running.waiting:
-            self._running.end(TurnFailed(self._turn.number, event.error))
-
-    def _read_ahead_if_due(self) -> None:
-        """Let the model read the conversation while nobody waits for it, so that the next reply begins sooner."""
-        if self._ahead_due and self.model is not None and self._turn is None:
-            self._ahead_due = False
-            # A thought that could be gone on from stays in the model's memory.
-            if (self.path or self._draft) and not self.broken_off:
-                path = (*self.path, *self._system_before(self.tree.leaf))
-                self._worker.send(ReadAhead(path, self._switch.on, self._draft))
-
-
-def _belongs_to_a_reply(message: Message) -> bool:
-    """Whether a message is a step on the way to a reply: a call of a tool, or what that gave."""
-    return message.role is Role.TOOL or any(isinstance(part, ToolCallPart) for part in message.parts)

@@ -3,21 +3,25 @@
 import time
 from collections.abc import Callable
 
+from qwenchat.calling import Calling
 from qwenchat.chat.begun import Begun, begun_in
+from qwenchat.chat.calls import balanced, open_calls
 from qwenchat.chat.commands import LoadModel, StartTurn
 from qwenchat.chat.errors import QwenchatError, TurnInProgress
 from qwenchat.chat.events import Event, LoadProgressed
-from qwenchat.chat.messages import Message, Role, TextPart
+from qwenchat.chat.messages import Message, Role, TextPart, ToolCallPart
 from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport
 from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.thinking import ThinkingSwitch, soft_switch_in_force, thinks
+from qwenchat.chat.tools import ToolSpec
 from qwenchat.chat.tree import MessageTree
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.loading import Loading
 from qwenchat.record import Record
 from qwenchat.running import Running
+from qwenchat.tools.base import ToolRunner
 from qwenchat.turn import Phase, Turn
 
 
@@ -34,6 +38,7 @@ class Standing:
         thinking_budget: int | None = None,
         overrides: SamplingOverrides = SamplingOverrides(),
         private: bool = False,
+        tools: ToolRunner | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.library = library
@@ -54,6 +59,10 @@ class Standing:
         self._clock = clock
         self._switch = ThinkingSwitch(thinking)
         self._running = Running(worker, self._record, self._asked, self._out.append, clock)
+        self._tools = tools
+        self._calling = Calling(tools, self._keep_result, self._out.append, lambda event: worker.events.put(event))
+        self._asked_for: Turn | None = None
+        """The turn whose calls run: what was set for it is set for the steps after it."""
         self._turns = 0
         """How many turns were begun."""
         self._ahead_due = False
@@ -113,13 +122,15 @@ class Standing:
 
     @property
     def busy(self) -> bool:
-        """Whether a turn is running."""
-        return self._turn is not None
+        """Whether a turn is running, or a tool, or the user is asked about one."""
+        return self._turn is not None or self._calling.active
 
     @property
     def phase(self) -> Phase:
         """What is going on."""
-        return self._turn.phase if self._turn else Phase.IDLE
+        if self._turn is not None:
+            return self._turn.phase
+        return Phase.CALLING if self._calling.active else Phase.IDLE
 
     @property
     def growing(self) -> GrowingReply | None:
@@ -153,7 +164,7 @@ class Standing:
     @property
     def begun(self) -> Begun | None:
         """What of the latest reply is there, if it broke off and the model can go on with it."""
-        if self._turn is not None or self.latest is None:
+        if self.busy or self.latest is None:
             return None
         begun = begun_in(self.latest)
         if begun is not None and begun.thinking and self.support is ThinkingSupport.NONE:
@@ -166,6 +177,28 @@ class Standing:
         return self.begun is not None and self.begun.thinking
 
     @property
+    def tools_on(self) -> tuple[str, ...]:
+        """The names of the tools, and of the servers of tools, that are switched on for this chat."""
+        return self._calling.on
+
+    @property
+    def tools_offered(self) -> tuple[ToolSpec, ...]:
+        """What the model may call, as far as it is ready."""
+        return self._calling.offered
+
+    @property
+    def pending_calls(self) -> tuple[ToolCallPart, ...]:
+        """The calls that wait until the user permits or refuses them."""
+        return self._calling.waiting
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether calls of tools, or what they gave, came last: the model can go on from there."""
+        if self.busy or self.latest is None:
+            return False
+        return self.latest.role is Role.TOOL or bool(open_calls(self.path))
+
+    @property
     def repeats(self) -> bool:
         """Whether the latest reply ended because it repeated itself; `retry` then asks with a penalty on that."""
         return self.latest is not None and repeats(self.latest)
@@ -175,7 +208,7 @@ class Standing:
         return self._running.turn
 
     def _require_idle(self) -> None:
-        if self._turn is not None:
+        if self.busy:
             raise TurnInProgress("The model is still answering.", "Wait for it or stop it first.")
 
     @property
@@ -208,7 +241,7 @@ class Standing:
         An earlier /no_think holds on, also when the message it stands in does not fit the context any more: the hard
         switch is off then too.
         """
-        history = self.tree.path(turn.reply.parent)
+        history = balanced(self.tree.path(turn.reply.parent))
         switched = self._switch.on if turn.thinking is None else turn.thinking
         hard = switched and soft_switch_in_force(history) is not False
         return turn.ask(
@@ -219,7 +252,18 @@ class Standing:
             will_think=thinks(self.support, hard, history),
             budget=self.thinking_budget,
             schema=self.schema,
+            tools=self._callable(),
         )
+
+    def _callable(self) -> tuple[ToolSpec, ...]:
+        """What the model may call in its next turn."""
+        able = self.model is not None and self.model.tools and not self._calling.exhausted
+        return self._calling.offered if able else ()
+
+    def _keep_result(self, message: Message) -> None:
+        """Put the result of a call below what is there, and on disk."""
+        self.tree.add(message)
+        self._record.keep(message, (), self._clock())
 
 
 def repeats(message: Message) -> bool:

@@ -23,6 +23,7 @@ from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, Timing
 from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.timeline import Tick
+from qwenchat.chat.tools import ToolSpec
 
 CHECKPOINT_S = 1.0
 
@@ -35,6 +36,8 @@ class Phase(StrEnum):
     """A message was sent; nothing has come back yet (the model loads, or reads the prompt)."""
     THINKING = "thinking"
     ANSWERING = "answering"
+    CALLING = "calling"
+    """A tool runs, or the user is asked whether it may."""
     STOPPING = "stopping"
 
 
@@ -49,7 +52,7 @@ class Turn:
         extra: SamplingOverrides = SamplingOverrides(),
         thinking: bool | None = None,
     ) -> None:
-        """`extra` and `thinking` are set for this turn alone, before what the user set."""
+        """`extra` and `thinking` are set for this question alone, before what the user set."""
         self.number = number
         self.reply = Message(Role.ASSISTANT, (), parent=parent, status=Status.STREAMING)
         """The reply as it was last saved."""
@@ -58,7 +61,7 @@ class Turn:
         self.asked = False
         """Whether the model was asked; until it is loaded it cannot be."""
         self.thinking = thinking
-        self._extra = extra
+        self.extra = extra
         self._begun = NOTHING
         """What the reply goes on from."""
         self._answer_now = False
@@ -95,6 +98,7 @@ class Turn:
         will_think: bool,
         budget: int | None,
         schema: str | None = None,
+        tools: tuple[ToolSpec, ...] = (),
     ) -> StartTurn:
         """The command that asks `model`, with everything about it written down in the reply."""
         if self._begun == NOTHING:  # what came before, the loading of the model, is a pause in the conversation
@@ -103,17 +107,19 @@ class Turn:
             hard = bool(self._begun.thought)
             will_think = self.reply.provenance.thinking if self.reply.provenance else hard
         recommended = model.sampling if model else SamplingOverrides()
-        sampling = self._extra.over(overrides).over(recommended).applied(will_think)
+        sampling = self.extra.over(overrides).over(recommended).applied(will_think)
         if sampling.seed is None:
             sampling = replace(sampling, seed=secrets.randbelow(2**31))
         if model is not None:
             made = self.reply.provenance or Provenance(
                 model, sampling, will_think, thinking_budget=budget if will_think else None
             )
-            made = replace(made, model=model, sampling=sampling, finish_reason=None)
+            made = replace(made, model=model, sampling=sampling, finish_reason=None, tools=tools)
             self.reply = replace(self.reply, provenance=made)
         self.asked = True
-        return StartTurn(self.number, history, hard, sampling, budget, self._begun, self._answer_now, schema)
+        return StartTurn(
+            self.number, history, hard, sampling, budget, self._begun, self._answer_now, schema, tools=tools
+        )
 
     def take(self, event: TurnProgressed) -> None:
         """Take in what happened."""

@@ -17,10 +17,12 @@ from qwenchat.chat.events import (
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
+    ToolCalled,
     TurnEvent,
     TurnFinished,
     TurnStopped,
 )
+from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport, ThoughtCut, Timing, Usage
 from qwenchat.chat.thinking import CLOSING
 from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
@@ -54,6 +56,8 @@ class Script:
     prefill_holds: float | None = None
     """At this share of the prompt reading waits until `FakeEngine.release` or a stop."""
     finish: FinishReason = FinishReason.STOP
+    calls: tuple[ToolCallPart, ...] = ()
+    """What it calls after its answer, which makes it end with TOOL_CALLS."""
 
 
 @dataclass
@@ -129,7 +133,10 @@ class FakeEngine:
             yield event
         if script.error is not None:
             raise script.error
-        yield TurnFinished(command.turn, script.finish, usage, Timing(0.01, 0.0, 1.0, 50.0))
+        for call in script.calls:
+            yield ToolCalled(command.turn, call, 5, time.monotonic() - started)
+        finish = FinishReason.TOOL_CALLS if script.calls else script.finish
+        yield TurnFinished(command.turn, finish, usage, Timing(0.01, 0.0, 1.0, 50.0))
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
         self.ahead.append(command)

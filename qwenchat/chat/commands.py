@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from qwenchat.chat.begun import NOTHING, Begun
-from qwenchat.chat.messages import Message
+from qwenchat.chat.messages import Message, ToolCallPart
 from qwenchat.chat.sampling import Sampling
 from qwenchat.chat.server import Server
 from qwenchat.chat.tools import ToolSpec
@@ -65,6 +65,17 @@ class ReadAhead:
     draft: str = ""
     """How the next message begins, as far as it is written."""
     tools: tuple[ToolSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run a call that is permitted. It goes to whoever runs tools, not to the engine."""
+
+    number: int
+    """Identifies the run in the event it causes."""
+    call: ToolCallPart
+    limit: int
+    """Characters of the result at most."""
 
 
 @dataclass(frozen=True, slots=True)

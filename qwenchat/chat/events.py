@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qwenchat.chat.errors import QwenchatError
-from qwenchat.chat.messages import ToolCallPart
+from qwenchat.chat.messages import ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import FinishReason, ModelInfo, ThoughtCut, Timing, Usage
+from qwenchat.chat.tools import ToolSpec
 
 
 class Channel(StrEnum):
@@ -137,7 +138,10 @@ class ToolCalled:
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """The reply is complete, or reached a limit."""
+    """The reply is complete, or reached a limit.
+
+    With TOOL_CALLS it is not the last word: what the tools give is followed by another turn, and its end.
+    """
 
     turn: int
     reason: FinishReason
@@ -171,6 +175,40 @@ class SaveFailed:
     error: QwenchatError
 
 
+@dataclass(frozen=True, slots=True)
+class ToolsListed:
+    """The tools that were switched on are ready."""
+
+    number: int
+    """Of the request that this answers."""
+    tools: tuple[ToolSpec, ...]
+    problems: tuple[str, ...] = ()
+    """Why some are not, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionAsked:
+    """A call waits until the user says whether it may run."""
+
+    call: ToolCallPart
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """A call that is permitted runs."""
+
+    call: ToolCallPart
+
+
+@dataclass(frozen=True, slots=True)
+class CallReturned:
+    """A call came to its end, well or not."""
+
+    number: int
+    """Of the run."""
+    result: ToolResultPart
+
+
 TurnEnded = TurnFinished | TurnStopped | TurnFailed
 TurnProgressed = (
     HistoryTrimmed
@@ -185,4 +223,5 @@ TurnProgressed = (
 )
 LoadEvent = LoadProgressed | ModelLoaded | LoadFailed
 TurnEvent = TurnProgressed | TurnEnded
-Event = LoadEvent | TurnEvent | SaveFailed
+CallEvent = ToolsListed | PermissionAsked | CallStarted | CallReturned
+Event = LoadEvent | TurnEvent | SaveFailed | CallEvent

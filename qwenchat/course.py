@@ -1,0 +1,163 @@
+"""How a chat goes on by itself: what the worker and the tools report is recorded, and turns begin when they can."""
+
+from dataclasses import replace
+
+from qwenchat.chat.calls import balanced
+from qwenchat.chat.commands import ReadAhead
+from qwenchat.chat.errors import DeviceFailed
+from qwenchat.chat.events import (
+    CallReturned,
+    CallStarted,
+    Event,
+    LoadEvent,
+    LoadFailed,
+    LoadProgressed,
+    ModelLoaded,
+    PermissionAsked,
+    SaveFailed,
+    ToolsListed,
+    TurnEnded,
+    TurnFailed,
+    TurnFinished,
+    TurnStopped,
+)
+from qwenchat.chat.messages import ToolCallPart
+from qwenchat.chat.provenance import FinishReason
+from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.standing import Standing
+from qwenchat.texts import say
+from qwenchat.turn import Phase, Turn
+
+
+class Course(Standing):
+    """Takes what happened and does what follows from it, without a word of the user."""
+
+    def poll(self) -> list[Event]:
+        """Record what the worker reported and return the events that concern the screen, oldest first."""
+        for event in self._worker.events.drain():
+            self._take(event)
+        self._go_on_if_called()
+        self._running.checkpoint_if_due()
+        self._read_ahead_if_due()
+        events = self._out[:]
+        self._out.clear()
+        return events
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        """Like `poll`, but blocks up to `timeout_s` until there is something."""
+        if not self._out and not self._calling.done:
+            self._worker.events.wait(timeout_s)
+        return self.poll()
+
+    def _abandon(self) -> None:
+        """End what runs at once, as when leaving the chat; late events of it are dropped."""
+        self._running.abandon()
+        if self._calling.active:
+            self._stop_calls()
+        self._calling.forget_grants()
+
+    def _stop_calls(self) -> None:
+        self._calling.stop()
+        self._out.append(TurnStopped(self._turns))
+        self._ahead_due = True
+
+    @property
+    def _ready(self) -> bool:
+        """Whether the model, and the tools, can be used."""
+        return self.loading is None and self._calling.ready
+
+    def _begin_turn(
+        self, parent: str, extra: SamplingOverrides = SamplingOverrides(), thinking: bool | None = None
+    ) -> None:
+        self._turns += 1
+        self._draft = ""
+        turn = Turn(self._turns, parent, self._clock(), extra, thinking)
+        self.tree.add(turn.reply)
+        self._running.begin(turn, ready=self._ready)
+
+    def _go_on(self, *, answer_now: bool) -> None:
+        """Begin a turn that goes on with the latest reply."""
+        if self.latest is not None and self.begun is not None:
+            self._turns += 1
+            ticks = self.library.timeline(self.latest.id)
+            turn = Turn.going_on(self._turns, self.latest, self.begun, ticks, self._clock(), answer_now)
+            self.tree.replace(turn.reply)
+            self._running.begin(turn, ready=self._ready)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case LoadProgressed() | ModelLoaded() | LoadFailed():
+                if self._loading.take(event):
+                    self._out.append(event)
+                    self._go_on_after_load(event)
+            case SaveFailed():
+                self._out.append(event)
+            case ToolsListed():
+                self._calling.listed(event)
+                self._ask_if_ready()
+            case CallReturned():
+                self._calling.returned(event)
+            case PermissionAsked() | CallStarted():
+                self._out.append(event)
+            case TurnFinished(reason=FinishReason.TOOL_CALLS):
+                self._take_calls(event)
+            case _:
+                self._running.take(event)
+                self._ahead_due |= isinstance(event, TurnEnded)
+                if isinstance(event, TurnFailed) and isinstance(event.error, DeviceFailed):
+                    self._loading.begin_on_cpu()
+
+    def _go_on_after_load(self, event: LoadEvent) -> None:
+        """Let the turn that waits for the model begin, or fail with the load."""
+        if isinstance(event, ModelLoaded):
+            self._ahead_due = True
+            self._say_if_unable()
+            self._ask_if_ready()
+        elif isinstance(event, LoadFailed) and self._turn is not None and self._running.waiting:
+            self._running.end(TurnFailed(self._turn.number, event.error))
+
+    def _ask_if_ready(self) -> None:
+        if self._running.waiting and self._ready:
+            self._running.ask()
+
+    def _say_if_unable(self) -> None:
+        """Say that tools are switched on for a model that has no use for them."""
+        if self._calling.on and self.model is not None and not self.model.tools:
+            unable = say("{model} cannot call tools; it answers without them.", model=self.model.name)
+            self._out.append(ToolsListed(0, (), (unable,)))
+
+    def _take_calls(self, event: TurnFinished) -> None:
+        """A reply ended with calls: they are taken up before anything else happens."""
+        turn = self._turn
+        if turn is None or turn.number != event.turn:
+            return
+        if not any(isinstance(part, ToolCallPart) for part in turn.growing.parts()):
+            event = replace(event, reason=FinishReason.STOP)
+        stopped = turn.phase is Phase.STOPPING
+        self._running.take(event)
+        self._ahead_due = True
+        if event.reason is FinishReason.TOOL_CALLS and stopped:
+            self._out.append(TurnStopped(event.turn))
+        elif event.reason is FinishReason.TOOL_CALLS:
+            self._asked_for = turn
+            self._calling.begin(self.path)
+
+    def _go_on_if_called(self) -> None:
+        """Once all calls have their results, let the model go on from them."""
+        if not self._calling.done:
+            return
+        failed, parent = self._calling.failed, self._calling.leave()
+        if failed is not None:
+            self._out.append(TurnFailed(self._turns, failed))
+        elif parent is not None:
+            asked = self._asked_for
+            self._begin_turn(parent, asked.extra if asked else SamplingOverrides(), asked.thinking if asked else None)
+
+    def _read_ahead_if_due(self) -> None:
+        """Let the model read the conversation while nobody waits for it, so that the next reply begins sooner."""
+        if self._ahead_due and self.model is not None and not self.busy:
+            self._ahead_due = False
+            # A thought that could be gone on from stays in the model's memory.
+            if (self.path or self._draft) and not self.broken_off:
+                path = balanced((*self.path, *self._system_before(self.tree.leaf)))
+                self._worker.send(ReadAhead(path, self._switch.on, self._draft, self._callable()))
