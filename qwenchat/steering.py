@@ -172,7 +172,15 @@ class Steering:
 
     def in_words(self, name: str) -> str:
         """A setting, its value and who set it, on one line."""
-        return f"{name} {self.shown(name, self.value(name))} ({self.origin(name)})"
+        return f"{name} {self.now(name)} ({self.origin(name)})"
+
+    def now(self, name: str) -> str:
+        """What counts for the next message, for people."""
+        if name == "think" and self._session.support is ThinkingSupport.NONE:
+            return say("never, with this model")
+        if name == "think" and self._session.support is ThinkingSupport.ALWAYS:
+            return say("always, with this model")
+        return self.shown(name, self.value(name))
 
     def shown(self, name: str, value: Any) -> str:
         """A value for people."""
@@ -203,7 +211,7 @@ class Steering:
             case Source.CONFIG:
                 return "config.toml"
             case Source.MODEL:
-                return say("default")
+                return say("model's own") if name in SAMPLING else say("default")
 
     # Presets
 
@@ -268,14 +276,10 @@ class Steering:
         return value, Source.MODEL if value == self.unset(name) else Source.CONFIG
 
     def _think(self, on: bool) -> None:
-        support = self._session.support
-        if support is not ThinkingSupport.SWITCHED and on is not (support is ThinkingSupport.ALWAYS):
-            always = support is ThinkingSupport.ALWAYS
-            raise NoThought(
-                say("This model always thinks; it has no switch.")
-                if always
-                else say("This model does not think before it answers.")
-            )
+        if self._session.support is ThinkingSupport.ALWAYS:
+            raise NoThought(say("This model always thinks; it has no switch."))
+        if self._session.support is ThinkingSupport.NONE:
+            raise NoThought(say("This model does not think before it answers."))
         if self._session.thinks is not on:
             self._session.toggle_thinking()
 

@@ -64,7 +64,7 @@ def test_what_is_typed_counts_and_is_said(steering: Steering, session: Session) 
     steering.heed("system Speak French.")
     assert session.system == "Speak French."
     assert steering.heed("temperature default") == "temperature 0.9 (config.toml)"
-    assert steering.heed("min_p") == "min_p 0 (default)"
+    assert steering.heed("min_p") == "min_p 0 (model's own)"
 
 
 def test_back_goes_to_what_is_usual_and_from_there_to_the_models_own(steering: Steering, session: Session) -> None:
@@ -145,6 +145,7 @@ def test_a_model_without_a_switch_is_not_told_to_use_one() -> None:
         while session.model is None:
             session.wait(0.05)
         steering = Steering(session, presets=(WARM,))
+        assert steering.now("think") == "never, with this model"
         with pytest.raises(NoThought):
             steering.set("think", True)
         steering.choose("Warm")

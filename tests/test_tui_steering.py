@@ -257,7 +257,7 @@ class TestSettings:
             await it.press("f2", "right")
             await highlight(it, "temperature")
             await it.press("enter", *"0.3", "enter", "s")
-            await it.sees("Saved 2 settings in", "config.toml")
+            await it.sees("Saved in", "config.toml: think,")
             assert file.read_text() == ("# mine\nthink = false  # yes\n\n[sampling]\n# warm\ntemperature = 0.3\n")
             await it.press("s")
             await it.sees("Nothing was changed")
@@ -287,6 +287,30 @@ class TestSettings:
             await it.until(lambda: len(it.engine.loads) == 2, "the model loaded anew")
             assert (it.engine.loads[-1].device, it.engine.loads[-1].context_window) == ("cpu", 2048)
             await it.no_longer_sees("Settings")
+
+    async def test_another_model_can_be_named_and_saved_as_the_usual_one(self, home: Path):
+        async with chat() as it:
+            await it.press("f2")
+            await highlight(it, "model")
+            await it.sees("the best that can be had")
+            await it.press("enter", *"other", "enter")
+            await it.sees("model               other", "L loads the model anew")
+            await it.press("s")
+            await it.until(lambda: (home / "config" / "config.toml").exists(), "the file")
+            assert (home / "config" / "config.toml").read_text() == 'model = "other"\n'
+            await it.press("l")
+            await it.sees("● other")
+
+    async def test_what_counts_from_the_next_start_on_is_saved_for_it(self, home: Path):
+        async with chat(presets=built_in()) as it:
+            await it.press("f2")
+            await highlight(it, "preset")
+            await it.press("left")
+            await it.sees("preset              Brief", "S saves it")
+            await highlight(it, "private")
+            await it.press("enter", "s")
+            await it.sees("Saved in")
+            assert (home / "config" / "config.toml").read_text() == 'preset = "Brief"\nprivate = true\n'
 
     async def test_the_theme_changes_as_it_is_chosen(self):
         async with chat() as it:

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import BUDGETS
-from qwenchat.config import SMALLEST, Device, Quantization
-from qwenchat.steering import SAMPLING, Source, Steering
+from qwenchat.config import SMALLEST, Device, Quantization, Settings
+from qwenchat.steering import NAMES, SAMPLING, Source, Steering
 from qwenchat.texts import say
 
 STEPS: Mapping[str, float] = {
@@ -17,6 +17,8 @@ STEPS: Mapping[str, float] = {
     "presence_penalty": 0.1, "frequency_penalty": 0.1, "seed": 1,
 }  # fmt: skip
 CONTEXT_STEP = 1024
+_PLACED = frozenset({*NAMES, "model", "device", "quantization", "context", "theme", "preset", "sampling"})
+"""Settings that have knobs of their own."""
 
 
 def about(name: str) -> str:
@@ -34,6 +36,7 @@ def about(name: str) -> str:
         "max_tokens": say("The longest reply in tokens, its thought included."),
         "seed": say("The same seed, model, device and settings give the same reply."),
         "system": say("What the model is told before the conversation; in a running one, before the next message."),
+        "model": say("A short name, a Hub name, a folder or a GGUF file. F3 lists them."),
         "device": say("Where the model runs."),
         "quantization": say("The number format of the weights: fewer bits take less memory, more are more exact."),
         "context": say("How many tokens the model can read at once; a longer context takes more memory."),
@@ -95,7 +98,7 @@ class AnswerKnob:
     @property
     def shown(self) -> str:
         """See `Knob`."""
-        return self._steering.shown(self.name, self.value)
+        return self._steering.now(self.name)
 
     @property
     def origin(self) -> str:
@@ -137,7 +140,7 @@ class AnswerKnob:
 
 
 class PlainKnob:
-    """A setting that lies in a place of its own and is one of some values, or a number; `turn` makes it count."""
+    """A setting that lies in a place of its own: one of some values, a number or a text; `turn` makes it count."""
 
     def __init__(
         self, name: str, steering: Steering, read: Callable[[], Any], turn: Callable[[Any], str],
@@ -162,7 +165,7 @@ class PlainKnob:
         if isinstance(value, bool):
             return say("on") if value else say("off")
         if value is None:
-            return say("none") if self.name == "preset" else say("the model's own")
+            return _nothing(self.name)
         return f"{value:,}" if isinstance(value, int) else safe_line(str(value))
 
     @property
@@ -179,6 +182,8 @@ class PlainKnob:
         """See `Knob`."""
         if self._choices:
             return self._turn(_in_steps(self._choices, self.value, by))
+        if self.name not in SMALLEST:
+            return say("Enter types a value.")
         return self._turn(max(SMALLEST[self.name], (self.value or 0) + by * CONTEXT_STEP))
 
     def put(self, typed: str) -> str:
@@ -191,6 +196,8 @@ class PlainKnob:
                 known = ", ".join(str(choice) for choice in self._choices if choice is not None)
                 raise ConfigInvalid(say("{text} is none of {choices}.", text=safe_line(typed), choices=known))
             return self._turn(found)
+        if self.name not in SMALLEST:
+            return self._turn(typed.strip() or None)
         digits = typed.strip().replace(",", "")
         least = SMALLEST[self.name]
         if not (digits.isascii() and digits.isdecimal() and len(digits) < 10 and int(digits) >= least):
@@ -211,7 +218,10 @@ class Load:
 
     def knobs(self, steering: Steering) -> list[Knob]:
         """Those for which the model has to be loaded anew."""
+        # The name of a model on a server is nothing that can be loaded here.
+        named = [self._knob("model", "name", steering, ())] if self.loaded.server is None else []
         return [
+            *named,
             self._knob("device", "device", steering, get_args(Device)),
             self._knob("quantization", "quantization", steering, get_args(Quantization)),
             self._knob("context", "context_window", steering, ()),
@@ -223,6 +233,20 @@ class Load:
             return say("L loads the model anew with this.") if self.wanted != self.loaded else ""
 
         return PlainKnob(name, steering, lambda: getattr(self.wanted, field), turn, choices, anew=True)
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    return (False, True) if hint is bool else get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def _nothing(name: str) -> str:
+    """What it means that a setting has no value."""
+    match name:
+        case "preset":
+            return say("none")
+        case "model":
+            return say("the best that can be had")
+    return say("the model's own")
 
 
 def _in_steps(values: Sequence[Any], value: Any, by: int) -> Any:
@@ -248,7 +272,13 @@ class Start:
         self._steering = steering
         self._turned: dict[str, Any] = {}
 
-    def knob(self, name: str, choices: Sequence[Any]) -> Knob:
+    def knobs(self) -> list[Knob]:
+        """The preset to begin with, and every other setting that has a few values and no place of its own."""
+        presets = (None, *(preset.name for preset in self._steering.presets))
+        others = {name: _choices(hint) for name, hint in get_type_hints(Settings).items() if name not in _PLACED}
+        return [self._knob(name, choices) for name, choices in {"preset": presets, **others}.items() if choices]
+
+    def _knob(self, name: str, choices: Sequence[Any]) -> Knob:
         """One of these settings."""
 
         def turn(value: Any) -> str:

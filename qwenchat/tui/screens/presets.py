@@ -110,7 +110,8 @@ class PresetsScreen(ModalScreen[str | None]):
     def action_save(self) -> None:
         """Ask how the present settings are to be called."""
         self._field.display = True
-        self._field.value = self._steering.preset.name if self._steering.preset else ""
+        on = self._steering.preset
+        self._field.value = on.name if on and self._file_of(on.name).exists() else ""
         self._field.focus()
         self._say(say("Enter saves the present settings under this name · Esc leaves"))
 
@@ -128,7 +129,7 @@ class PresetsScreen(ModalScreen[str | None]):
     @on(Input.Submitted)
     def _save(self) -> None:
         preset = self._steering.as_preset(self._field.value.strip())
-        if (self._folder / f"{preset.name}.toml").exists() and self._replaces != preset.name:
+        if self._file_of(preset.name).exists() and self._replaces != preset.name:
             self._replaces = preset.name
             self._say(say("There is a preset of that name. Enter again replaces it."), "$warning")
             return
@@ -141,6 +142,9 @@ class PresetsScreen(ModalScreen[str | None]):
         self._close_field()
         self._show(preset.name)
         self._say(say("Written to {file}", file=file))
+
+    def _file_of(self, name: str) -> Path:
+        return self._folder / f"{name}.toml"
 
     def _close_field(self) -> None:
         self._replaces = ""

@@ -20,7 +20,7 @@ from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.steering import NAMES, Steering
-from qwenchat.texts import count, say
+from qwenchat.texts import say
 from qwenchat.tui.knobs import AnswerKnob, Knob, Load, PlainKnob, Start, about, keys_of
 from qwenchat.tui.widgets.long_list import Heading, LongList, Row
 
@@ -123,14 +123,12 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
 
     def on_mount(self) -> None:
         """The list has the keys; the field comes when a value is typed."""
-        start = Start(self._steering)
         theme = PlainKnob("theme", self._steering, lambda: self.app.theme, self._wear, self._themes)
-        presets = (None, *(preset.name for preset in self._steering.presets))
         self._groups = (
             (say("Answers, from the next message on"), [AnswerKnob(name, self._steering) for name in NAMES]),
             (say("The model, once it is loaded anew"), self._load.knobs(self._steering)),
             (say("The screen"), [theme]),
-            (say("From the next start on"), [start.knob("preset", presets), start.knob("private", (False, True))]),
+            (say("From the next start on"), Start(self._steering).knobs()),
         )
         self._field.display = False
         self.watch(self._list, "highlighted", self._describe, init=False)
@@ -186,8 +184,7 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
         def save() -> str:
             config_file.write(self._file, changes)
             self._steering.saved(config.read(self._file)[0])
-            return count("Saved {number} setting in {file}", "Saved {number} settings in {file}", len(changes),
-                         file=self._file)  # fmt: skip
+            return say("Saved in {file}: {names}", file=self._file, names=", ".join(changes))
 
         self._do(save)
 
