@@ -268,7 +268,7 @@ class TestSettings:
         file.write_text("think = ", "utf-8")
         async with chat() as it:
             await it.press("f2", "right", "s")
-            await it.sees("cannot be changed")
+            await it.sees("is no valid TOML")
             assert file.read_text() == "think = "
 
     async def test_what_needs_the_model_loaded_anew_says_so_and_does_it_on_demand(self):
@@ -279,7 +279,7 @@ class TestSettings:
             await it.sees("L loads the model anew")
             await highlight(it, "context")
             await it.press("enter", *"100", "enter")
-            await it.sees("100 is no number from 256 up.")
+            await it.sees("It is 100. It must be at least 256.")
             await it.press("escape", "enter", *"2,048", "enter")
             await it.sees("context             2,048")
             assert len(it.engine.loads) == 1
@@ -308,9 +308,11 @@ class TestSettings:
             await it.press("left")
             await it.sees("preset              Brief", "S saves it")
             await highlight(it, "private")
-            await it.press("enter", "s")
+            await it.press("enter")
+            await highlight(it, "keymap")
+            await it.press("right", "s")
             await it.sees("Saved in")
-            assert (home / "config" / "config.toml").read_text() == 'preset = "Brief"\nprivate = true\n'
+            assert (home / "config" / "config.toml").read_text() == 'preset = "Brief"\nprivate = true\nkeymap = "vim"\n'
 
     async def test_the_theme_changes_as_it_is_chosen(self):
         async with chat() as it:

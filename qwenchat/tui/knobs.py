@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
+from typing import Any, Protocol
 
+from qwenchat.chat.again import switch_of
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import BUDGETS
-from qwenchat.config import SMALLEST, Device, Quantization, Settings
-from qwenchat.steering import NAMES, SAMPLING, Source, Steering
+from qwenchat.config import checked
+from qwenchat.config_schema import Setting, schema
+from qwenchat.steering import NAMES, Source, Steering
 from qwenchat.texts import say
 
 STEPS: Mapping[str, float] = {
@@ -17,43 +19,12 @@ STEPS: Mapping[str, float] = {
     "presence_penalty": 0.1, "frequency_penalty": 0.1, "seed": 1,
 }  # fmt: skip
 CONTEXT_STEP = 1024
-_PLACED = frozenset({*NAMES, "model", "device", "quantization", "context", "theme", "preset", "sampling"})
-"""Settings that have knobs of their own."""
-
-
-def about(name: str) -> str:
-    """What a setting does, for people."""
-    texts = {
-        "think": say("Whether the model thinks before it answers. Ctrl+T does the same."),
-        "thinking_budget": say("The longest thought, in tokens; then the model answers from what it has thought."),
-        "temperature": say("How often less likely words are taken: 0 never, 1 as often as the model thinks right."),
-        "top_k": say("Only so many of the likeliest tokens are drawn from; 0 for all."),
-        "top_p": say("Only the likeliest tokens that together have this probability are drawn from."),
-        "min_p": say("Only tokens at least this likely, against the likeliest one, are drawn from."),
-        "repetition_penalty": say("Above 1 against words of the conversation and the reply."),
-        "presence_penalty": say("Once for each word of the reply, -2 to 2; 1.5 helps against endless repetition."),
-        "frequency_penalty": say("For each time a word of the reply was used, -2 to 2."),
-        "max_tokens": say("The longest reply in tokens, its thought included."),
-        "seed": say("The same seed, model, device and settings give the same reply."),
-        "system": say("What the model is told before the conversation; in a running one, before the next message."),
-        "model": say("A short name, a Hub name, a folder or a GGUF file. F3 lists them."),
-        "device": say("Where the model runs."),
-        "quantization": say("The number format of the weights: fewer bits take less memory, more are more exact."),
-        "context": say("How many tokens the model can read at once; a longer context takes more memory."),
-        "theme": say("The colours."),
-        "preset": say("The preset that is on when the program begins."),
-        "private": say("Whether chats are kept in memory alone, from the next start on."),
-    }
-    return texts.get(name, "")
 
 
 class Knob(Protocol):
     """One setting in the list. What changes it says what the user should know, and raises QwenchatError."""
 
-    name: str
-    """As config.toml has it."""
-    anew: bool
-    """Whether the model has to be loaded anew for it."""
+    setting: Setting
 
     @property
     def value(self) -> Any:
@@ -81,50 +52,61 @@ class Knob(Protocol):
         """Back to what is usual; from there, to what counts when nobody says anything."""
 
 
+def name_of(setting: Setting) -> str:
+    """What a setting is called, without its table."""
+    return setting.key.rpartition(".")[2]
+
+
+def about(setting: Setting) -> str:
+    """What a setting does and what it may be, for people."""
+    what = setting.about[:1].upper() + setting.about[1:]
+    known = setting.range_in_words if setting.kind in ("integer", "number", "choice") else ""
+    return f"{what} ({known})." if known else f"{what}."
+
+
 class AnswerKnob:
     """A setting of the next answers; what it is turned to counts at once."""
 
-    anew = False
-
-    def __init__(self, name: str, steering: Steering) -> None:
-        self.name = name
+    def __init__(self, setting: Setting, steering: Steering) -> None:
+        self.setting = setting
+        self._name = name_of(setting)
         self._steering = steering
 
     @property
     def value(self) -> Any:
         """See `Knob`; None is the model's own, or no limit."""
-        return self._steering.value(self.name)
+        return self._steering.value(self._name)
 
     @property
     def shown(self) -> str:
         """See `Knob`."""
-        return self._steering.now(self.name)
+        return self._steering.now(self._name)
 
     @property
     def origin(self) -> str:
         """See `Knob`."""
-        return self._steering.origin(self.name)
+        return self._steering.origin(self._name)
 
     @property
     def changed(self) -> bool:
         """See `Knob`."""
-        return self._steering.source(self.name) is Source.CHAT
+        return self._steering.source(self._name) is Source.CHAT
 
     def step(self, by: int) -> str:
         """See `Knob`."""
-        return self._steering.set(self.name, self._beside(by))
+        return self._steering.set(self._name, self._beside(by))
 
     def put(self, typed: str) -> str:
         """See `Knob`."""
-        return self._steering.set(self.name, self._steering.value_of(self.name, typed))
+        return self._steering.set(self._name, self._steering.value_of(self._name, typed))
 
     def reset(self) -> str:
         """See `Knob`."""
-        return self._steering.reset(self.name)
+        return self._steering.reset(self._name)
 
     def _beside(self, by: int) -> Any:
-        value = self.value if self.value is not None else self._steering.own(self.name)
-        match self.name:
+        value = self.value if self.value is not None else self._steering.own(self._name)
+        match self._name:
             case "think":
                 return not value
             case "thinking_budget":
@@ -135,23 +117,24 @@ class AnswerKnob:
                 return value
             case "seed" if value is None:
                 return 1
-        stepped = value + by * STEPS[self.name]
+        stepped = value + by * STEPS[self._name]
         return round(stepped, 4) if isinstance(value, float) else int(stepped)
 
 
 class PlainKnob:
-    """A setting that lies in a place of its own: one of some values, a number or a text; `turn` makes it count."""
+    """A setting that lies in a place of its own; `turn` makes a value count."""
 
     def __init__(
-        self, name: str, steering: Steering, read: Callable[[], Any], turn: Callable[[Any], str],
-        choices: Sequence[Any] = (), *, anew: bool = False,
+        self, setting: Setting, steering: Steering, read: Callable[[], Any], turn: Callable[[Any], str],
+        choices: Sequence[Any] = (),
     ) -> None:  # fmt: skip
-        self.name = name
-        self.anew = anew
+        """`choices` are its values, where the setting does not name them itself."""
+        self.setting = setting
+        self._name = name_of(setting)
         self._steering = steering
         self._read = read
         self._turn = turn
-        self._choices = tuple(choices)
+        self._choices = (False, True) if setting.kind == "switch" else tuple(choices or setting.choices)
 
     @property
     def value(self) -> Any:
@@ -165,48 +148,53 @@ class PlainKnob:
         if isinstance(value, bool):
             return say("on") if value else say("off")
         if value is None:
-            return _nothing(self.name)
+            return self.setting.unset
         return f"{value:,}" if isinstance(value, int) else safe_line(str(value))
 
     @property
     def origin(self) -> str:
         """See `Knob`."""
-        return say("this chat") if self.changed else self._steering.origin(self.name)
+        return say("this chat") if self.changed else self._steering.origin(self._name)
 
     @property
     def changed(self) -> bool:
         """See `Knob`."""
-        return bool(self.value != self._steering.usual(self.name))
+        return bool(self.value != self._steering.usual(self._name))
 
     def step(self, by: int) -> str:
         """See `Knob`."""
         if self._choices:
             return self._turn(_in_steps(self._choices, self.value, by))
-        if self.name not in SMALLEST:
+        if self.setting.kind != "integer":
             return say("Enter types a value.")
-        return self._turn(max(SMALLEST[self.name], (self.value or 0) + by * CONTEXT_STEP))
+        return self._turn(max(int(self.setting.least or 0), (self.value or 0) + by * CONTEXT_STEP))
 
     def put(self, typed: str) -> str:
         """See `Knob`."""
-        if typed.strip().lower() == "default":
-            return self.reset()
-        if self._choices:
-            found = next((choice for choice in self._choices if str(choice).lower() == typed.strip().lower()), None)
-            if found is None:
-                known = ", ".join(str(choice) for choice in self._choices if choice is not None)
-                raise ConfigInvalid(say("{text} is none of {choices}.", text=safe_line(typed), choices=known))
-            return self._turn(found)
-        if self.name not in SMALLEST:
-            return self._turn(typed.strip() or None)
-        digits = typed.strip().replace(",", "")
-        least = SMALLEST[self.name]
-        if not (digits.isascii() and digits.isdecimal() and len(digits) < 10 and int(digits) >= least):
-            raise ConfigInvalid(say("{text} is no number from {least} up.", text=safe_line(typed), least=least))
-        return self._turn(int(digits))
+        typed = typed.strip()
+        if typed.lower() in ("", "default"):
+            return self._turn(self._steering.usual(self._name))
+        return self._turn(self._value_of(typed))
 
     def reset(self) -> str:
         """See `Knob`."""
-        return self._turn(self._steering.usual(self.name) if self.changed else self._steering.unset(self.name))
+        return self._turn(self._steering.usual(self._name) if self.changed else self._steering.unset(self._name))
+
+    def _value_of(self, typed: str) -> Any:
+        if self.setting.kind == "switch":
+            return switch_of(typed)
+        if self._choices:
+            found = next((choice for choice in self._choices if str(choice).lower() == typed.lower()), None)
+            if found is None:
+                known = ", ".join(str(choice) for choice in self._choices if choice is not None)
+                raise ConfigInvalid(say("{text} is none of {choices}.", text=safe_line(typed), choices=known))
+            return found
+        if self.setting.kind == "text":
+            return typed
+        digits = typed.replace(",", "")
+        if not (digits.isascii() and digits.isdecimal() and len(digits) < 10):
+            raise ConfigInvalid(say("{text} is no number.", text=safe_line(typed)))
+        return checked(self.setting.key, int(digits))
 
 
 class Load:
@@ -216,53 +204,15 @@ class Load:
         self.loaded = loaded
         self.wanted = loaded
 
-    def knobs(self, steering: Steering) -> list[Knob]:
-        """Those for which the model has to be loaded anew."""
-        # The name of a model on a server is nothing that can be loaded here.
-        named = [self._knob("model", "name", steering, ())] if self.loaded.server is None else []
-        return [
-            *named,
-            self._knob("device", "device", steering, get_args(Device)),
-            self._knob("quantization", "quantization", steering, get_args(Quantization)),
-            self._knob("context", "context_window", steering, ()),
-        ]
+    def knob(self, setting: Setting, steering: Steering) -> Knob:
+        """One of model, device, quantization and context."""
+        field = {"model": "name", "context": "context_window"}.get(setting.key, setting.key)
 
-    def _knob(self, name: str, field: str, steering: Steering, choices: Sequence[Any]) -> Knob:
         def turn(value: Any) -> str:
             self.wanted = replace(self.wanted, **{field: value})
             return say("L loads the model anew with this.") if self.wanted != self.loaded else ""
 
-        return PlainKnob(name, steering, lambda: getattr(self.wanted, field), turn, choices, anew=True)
-
-
-def _choices(hint: Any) -> tuple[Any, ...]:
-    return (False, True) if hint is bool else get_args(hint) if get_origin(hint) is Literal else ()
-
-
-def _nothing(name: str) -> str:
-    """What it means that a setting has no value."""
-    match name:
-        case "preset":
-            return say("none")
-        case "model":
-            return say("the best that can be had")
-    return say("the model's own")
-
-
-def _in_steps(values: Sequence[Any], value: Any, by: int) -> Any:
-    """The value after or before one of `values`, round and round; from a number between them, the next one."""
-    if value in values:
-        return values[(values.index(value) + by) % len(values)]
-    numbers = [each for each in values if isinstance(each, int) and isinstance(value, int)]
-    beyond = [each for each in numbers if (each - value) * by > 0]
-    return (min(beyond) if by > 0 else max(beyond)) if beyond else values[0]
-
-
-def keys_of(knobs: Sequence[Knob]) -> dict[str, Any]:
-    """What is changed, by its key in config.toml; None for a key that is to be taken away."""
-    return {
-        f"sampling.{knob.name}" if knob.name in SAMPLING else knob.name: knob.value for knob in knobs if knob.changed
-    }
+        return PlainKnob(setting, steering, lambda: getattr(self.wanted, field), turn)
 
 
 class Start:
@@ -272,19 +222,57 @@ class Start:
         self._steering = steering
         self._turned: dict[str, Any] = {}
 
-    def knobs(self) -> list[Knob]:
-        """The preset to begin with, and every other setting that has a few values and no place of its own."""
-        presets = (None, *(preset.name for preset in self._steering.presets))
-        others = {name: _choices(hint) for name, hint in get_type_hints(Settings).items() if name not in _PLACED}
-        return [self._knob(name, choices) for name, choices in {"preset": presets, **others}.items() if choices]
-
-    def _knob(self, name: str, choices: Sequence[Any]) -> Knob:
+    def knob(self, setting: Setting) -> Knob:
         """One of these settings."""
 
         def turn(value: Any) -> str:
-            self._turned[name] = value
+            self._turned[setting.key] = value
             return say("S saves it; it counts from the next start on.")
 
-        return PlainKnob(
-            name, self._steering, lambda: self._turned.get(name, self._steering.usual(name)), turn, choices
-        )
+        def read() -> Any:
+            return self._turned.get(setting.key, self._steering.usual(setting.key))
+
+        presets = (None, *(preset.name for preset in self._steering.presets))
+        return PlainKnob(setting, self._steering, read, turn, presets if setting.key == "preset" else ())
+
+
+def groups(
+    steering: Steering, load: Load, worn: Mapping[str, Callable[[Setting], Knob]]
+) -> tuple[tuple[str, Sequence[Knob]], ...]:
+    """All knobs under their headings; `worn` makes those of the screen."""
+    start = Start(steering)
+    answers: list[Knob] = []
+    model: list[Knob] = []
+    screen: list[Knob] = []
+    later: list[Knob] = []
+    for setting in schema():
+        if name_of(setting) in NAMES:
+            answers.append(AnswerKnob(setting, steering))
+        elif setting.key in ("model", "device", "quantization", "context"):
+            # The name of a model on a server is nothing that can be loaded here.
+            if setting.key != "model" or load.loaded.server is None:
+                model.append(load.knob(setting, steering))
+        elif setting.key in worn:
+            screen.append(worn[setting.key](setting))
+        else:
+            later.append(start.knob(setting))
+    return (
+        (say("Answers, from the next message on"), answers),
+        (say("The model, once it is loaded anew"), model),
+        (say("The screen"), screen),
+        (say("From the next start on"), later),
+    )
+
+
+def changes(knobs: Sequence[Knob]) -> dict[str, Any]:
+    """What is changed, by its key in config.toml; None for a key that is to be taken away."""
+    return {knob.setting.key: knob.value for knob in knobs if knob.changed}
+
+
+def _in_steps(values: Sequence[Any], value: Any, by: int) -> Any:
+    """The value after or before one of `values`, round and round; from a number between them, the next one."""
+    if value in values:
+        return values[(values.index(value) + by) % len(values)]
+    numbers = [each for each in values if isinstance(each, int) and isinstance(value, int)]
+    beyond = [each for each in numbers if (each - value) * by > 0]
+    return (min(beyond) if by > 0 else max(beyond)) if beyond else values[0]

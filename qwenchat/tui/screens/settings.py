@@ -19,9 +19,10 @@ from qwenchat import config, config_file
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.text import safe, safe_line
-from qwenchat.steering import NAMES, Steering
+from qwenchat.config_schema import Setting
+from qwenchat.steering import Steering
 from qwenchat.texts import say
-from qwenchat.tui.knobs import AnswerKnob, Knob, Load, PlainKnob, Start, about, keys_of
+from qwenchat.tui.knobs import Knob, Load, PlainKnob, about, changes, groups, name_of
 from qwenchat.tui.widgets.long_list import Heading, LongList, Row
 
 NAME_WIDTH = 20
@@ -39,7 +40,7 @@ class KnobRow:
     @property
     def key(self) -> str:
         """Its name."""
-        return self.knob.name
+        return name_of(self.knob.setting)
 
     @property
     def height(self) -> int:
@@ -49,7 +50,7 @@ class KnobRow:
     def line(self, number: int, width: int) -> Content:
         """What is changed in this chat stands out."""
         knob = self.knob
-        name = Content(knob.name).truncate(NAME_WIDTH, pad=True)
+        name = Content(self.key).truncate(NAME_WIDTH, pad=True)
         value = Content.styled(knob.shown, "bold $accent" if knob.changed else "bold")
         room = width - NAME_WIDTH - ORIGIN_WIDTH - 1
         if room < ORIGIN_WIDTH:
@@ -123,13 +124,13 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
 
     def on_mount(self) -> None:
         """The list has the keys; the field comes when a value is typed."""
-        theme = PlainKnob("theme", self._steering, lambda: self.app.theme, self._wear, self._themes)
-        self._groups = (
-            (say("Answers, from the next message on"), [AnswerKnob(name, self._steering) for name in NAMES]),
-            (say("The model, once it is loaded anew"), self._load.knobs(self._steering)),
-            (say("The screen"), [theme]),
-            (say("From the next start on"), Start(self._steering).knobs()),
-        )
+        worn: dict[str, Callable[[Setting], Knob]] = {
+            "theme": lambda it: PlainKnob(it, self._steering, lambda: self.app.theme, self._wear, self._themes),
+            "reduced_motion": lambda it: PlainKnob(
+                it, self._steering, lambda: self.app.animation_level == "none", self._hold_still
+            ),
+        }
+        self._groups = groups(self._steering, self._load, worn)
         self._field.display = False
         self.watch(self._list, "highlighted", self._describe, init=False)
         self._show(0)
@@ -176,15 +177,15 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
     def action_save(self) -> None:
         """Write what was changed into the user's file, where it counts from now on."""
         knobs = [knob for _, group in self._groups for knob in group]
-        changes = keys_of(knobs)
-        if not changes:
+        changed = changes(knobs)
+        if not changed:
             self._say(say("Nothing was changed that could be saved."))
             return
 
         def save() -> str:
-            config_file.write(self._file, changes)
+            config_file.write(self._file, changed)
             self._steering.saved(config.read(self._file)[0])
-            return say("Saved in {file}: {names}", file=self._file, names=", ".join(changes))
+            return say("Saved in {file}: {names}", file=self._file, names=", ".join(changed))
 
         self._do(save)
 
@@ -207,6 +208,10 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
 
     def _wear(self, theme: str) -> str:
         self.app.theme = theme
+        return ""
+
+    def _hold_still(self, on: bool) -> str:
+        self.app.animation_level = "none" if on else "full"
         return ""
 
     def _do(self, what: Callable[[], str]) -> bool:
@@ -235,7 +240,7 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
         self._describe()
 
     def _describe(self) -> None:
-        self.query_one("#what", Static).update(Content(about(self._knob.name) if self._knob else ""))
+        self.query_one("#what", Static).update(Content(about(self._knob.setting) if self._knob else ""))
 
     def _hint(self) -> None:
         load = say(" · L loads the model anew") if self._load.wanted != self._load.loaded else ""
