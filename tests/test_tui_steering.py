@@ -257,7 +257,7 @@ class TestSettings:
             await it.press("f2", "right")
             await highlight(it, "temperature")
             await it.press("enter", *"0.3", "enter", "s")
-            await it.sees("Saved in", "config.toml: think,")
+            await it.sees("Saved think, sampling.temperature in")
             assert file.read_text() == ("# mine\nthink = false  # yes\n\n[sampling]\n# warm\ntemperature = 0.3\n")
             await it.press("s")
             await it.sees("Nothing was changed")
@@ -311,7 +311,7 @@ class TestSettings:
             await it.press("enter")
             await highlight(it, "keymap")
             await it.press("right", "s")
-            await it.sees("Saved in")
+            await it.sees("Saved preset, private, keymap in")
             assert (home / "config" / "config.toml").read_text() == 'preset = "Brief"\nprivate = true\nkeymap = "vim"\n'
 
     async def test_the_theme_changes_as_it_is_chosen(self):

@@ -185,7 +185,7 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
         def save() -> str:
             config_file.write(self._file, changed)
             self._steering.saved(config.read(self._file)[0])
-            return say("Saved in {file}: {names}", file=self._file, names=", ".join(changed))
+            return say("Saved {names} in {file}", names=", ".join(changed), file=self._file)
 
         self._do(save)
 
