@@ -34,9 +34,10 @@ from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport, T
 from qwenchat.chat.sampling import THINKING
 from qwenchat.chat.server import Dialect, Server
 from qwenchat.engine.base import StopSignal, TurnSignals
-from qwenchat.engine.remote.engine import RemoteEngine
+from qwenchat.engine.remote.engine import RemoteEngine, fitted
 
 from .chat_server import DONE, Answer, ChatServer, delta, event, said, usage
+from .tiny_qwen3 import reply, system, user
 
 KEY = "sk-sentinel-8f3a1"
 HELLO = (Message(Role.USER, (TextPart("Hello"),)),)
@@ -384,3 +385,11 @@ class TestFaults:
         with pytest.raises(Stopped):
             engine.load(LoadModel(server=Server(server.url)), lambda step: None, stop)
         assert time.monotonic() - began < 5
+
+
+def test_what_is_left_out_takes_no_system_prompt_in_force_with_it() -> None:
+    long = [user("word " * 100), reply("word " * 100)]
+    messages = (system("Be brief."), *long, system("Speak French."), *long, user("Why?"))
+    kept, left_out = fitted(messages, 200)
+    assert [message.text for message in kept] == ["Speak French.", "Why?"]
+    assert left_out == 5

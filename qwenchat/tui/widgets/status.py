@@ -131,7 +131,7 @@ class StatusLine(Widget):
         return Piece(Content.styled(text + limit, "$primary"), 0)
 
     def _preset(self, preset: str) -> list[Piece]:
-        return [Piece(_dim(safe_line(preset)), 4)] if preset else []
+        return [Piece(_dim(safe_line(preset)), 2)] if preset else []
 
     def _speed(self, session: Session) -> list[Piece]:
         growing = session.growing
