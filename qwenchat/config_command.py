@@ -4,16 +4,20 @@ import os
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from qwenchat import process
+from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.paths import Paths
 from qwenchat.texts import say
 
 if TYPE_CHECKING:
+    from qwenchat.config import Settings
     from qwenchat.config_schema import Setting
+    from qwenchat.presets import Preset
 
 
 @click.group()
@@ -36,9 +40,10 @@ def show() -> None:
     from qwenchat.table import aligned
 
     file = Paths.of_user().config_file
-    settings, problems = read(file)
+    settings, _ = read(file)
+    preset, problems = _preset(settings), _problems()
     lines = lines_of(file.read_text("utf-8", errors="replace")) if file.exists() else {}
-    rows = [(setting.key, _shown(setting, settings), _source(setting, lines)) for setting in schema()]
+    rows = [(setting.key, _shown(setting, settings, preset), _source(setting, lines, preset)) for setting in schema()]
     tables = {"servers": {name: server.address for name, server in settings.servers.items()}, "keys": settings.keys}
     for table, entries in tables.items():
         rows += [(f"{table}.{name}", value, _line(lines, f"{table}.{name}")) for name, value in entries.items()]
@@ -49,7 +54,7 @@ def show() -> None:
 
 @config.command()
 def check() -> None:
-    """Say what is wrong with config.toml; exit code 1 when something is."""
+    """Say what is wrong with config.toml and the presets; exit code 1 when something is."""
     problems = _problems()
     for problem in problems:
         process.say(problem)
@@ -84,25 +89,50 @@ def edit() -> None:
 
 
 def _problems() -> tuple[str, ...]:
+    from qwenchat import presets
     from qwenchat.config import read
 
-    return read(Paths.of_user().config_file)[1]
+    paths = Paths.of_user()
+    settings, problems = read(paths.config_file)
+    found, wrong = presets.read(paths.presets)
+    if settings.preset:
+        try:
+            presets.named(found, settings.preset)
+        except ConfigInvalid as error:
+            wrong = (*wrong, f"{paths.config_file}: {error}")
+    return (*problems, *wrong)
 
 
-def _shown(setting: "Setting", value: Any) -> str:
-    """What the environment or config.toml says, or what counts without them; a variable counts as it is written."""
+def _preset(settings: "Settings") -> "Preset | None":
+    """The preset that is on at the start, if there is one of that name."""
+    from qwenchat.presets import named, read
+
+    name = os.environ.get("QWENCHAT_PRESET") or settings.preset
+    with suppress(ConfigInvalid):
+        return named(read(Paths.of_user().presets)[0], name) if name else None
+    return None
+
+
+def _shown(setting: "Setting", value: Any, preset: "Preset | None") -> str:
+    """What environment, preset or config.toml say, or what counts without; a variable counts as it is written."""
     if os.environ.get(setting.variable):
         return os.environ[setting.variable]
-    for name in setting.key.split("."):
-        value = getattr(value, name)
+    name = setting.key.rpartition(".")[2]
+    if preset is not None and name in preset.values:
+        value = preset.values[name]
+    else:
+        for part in setting.key.split("."):
+            value = getattr(value, part)
     if value in (None, ""):
         return f"({setting.unset})"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _source(setting: "Setting", lines: dict[str, int]) -> str:
+def _source(setting: "Setting", lines: dict[str, int], preset: "Preset | None") -> str:
     if os.environ.get(setting.variable):
         return setting.variable
+    if preset is not None and setting.key.rpartition(".")[2] in preset.values:
+        return say("preset {name}", name=preset.name)
     return _line(lines, setting.key) if setting.key in lines else say("default")
 
 

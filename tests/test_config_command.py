@@ -64,3 +64,19 @@ def test_an_editor_that_fails_is_said(file: Path, monkeypatch: pytest.MonkeyPatc
     edited = run("edit")
     assert edited.exit_code == 1
     assert "ended with code 1" in edited.stderr
+
+
+def test_the_preset_at_the_start_is_shown_and_one_that_is_wrong_is_named(file: Path) -> None:
+    (file.parent / "presets").mkdir(parents=True)
+    file.write_text('preset = "creative"\nthink = true\n[sampling]\ntop_k = 7\n')
+    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in run("show").stdout.splitlines()}
+    assert lines["think"].split() == ["false", "preset", "Creative"]
+    assert lines["sampling.temperature"].split() == ["1.0", "preset", "Creative"]
+    assert lines["sampling.top_k"].split() == ["7", "line", "4"]
+    file.write_text('preset = "nix"\n')
+    (file.parent / "presets" / "bad.toml").write_text("heat = 1")
+    checked = run("check")
+    assert checked.exit_code == 1
+    assert "There is no preset nix." in checked.stderr
+    assert "bad.toml: there is no setting heat" in checked.stderr
+    assert run("show").exit_code == 0

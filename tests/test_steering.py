@@ -152,3 +152,19 @@ def test_a_model_without_a_switch_is_not_told_to_use_one() -> None:
         assert steering.label == "Warm"
     finally:
         session.close()
+
+
+@pytest.mark.parametrize("first", [*built_in(), WARM], ids=lambda preset: preset.name)
+def test_a_preset_leaves_no_trace_once_another_is_on(session: Session, first: Preset) -> None:
+    presets = (*built_in(), WARM)
+    for second in presets:
+        kept = []
+        for chosen in ((second.name,), (first.name, second.name)):
+            other = Session(session._worker, Library.in_memory(), system="s", overrides=SamplingOverrides(top_p=0.5))
+            settings = Settings(system="s", sampling=SamplingOverrides(top_p=0.5))
+            steering = Steering(other, settings=settings, presets=presets)
+            for name in chosen:
+                steering.choose(name)
+            assert steering.label == second.name
+            kept.append([steering.value(name) for name in NAMES])
+        assert kept[0] == kept[1], second.name

@@ -124,6 +124,11 @@ class TestCommands:
             await it.sees("temperature is 99")
             await it.send("/set temperature 0")
             await it.sees("Greedy decoding")
+            await it.press("ctrl+t")
+            await it.sees("thinking off")
+            await it.until(lambda: "Greedy decoding" not in it.screen or it.app.clear_notifications(), "no warning")
+            await it.press("ctrl+t")
+            await it.sees("thinking on", "Greedy decoding")
 
     async def test_a_system_prompt_goes_before_the_next_message_and_is_seen(self):
         async with chat() as it:

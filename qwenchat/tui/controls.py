@@ -8,6 +8,7 @@ from textual.screen import Screen
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.sampling import greedy_warning
 from qwenchat.chat.thinking import budget_in_words, budget_of, next_budget
 from qwenchat.paths import Paths
 from qwenchat.session import Session
@@ -51,7 +52,9 @@ class Controls:
             case ThinkingSupport.ALWAYS:
                 self._tell(say("This model always thinks; it has no switch."))
             case _:
-                self._session.toggle_thinking()
+                on = self._session.toggle_thinking()
+                if warning := greedy_warning(self._session.overrides.temperature, on):
+                    self._tell(warning)
 
     def step_budget(self) -> None:
         """Let thoughts be longer, in steps, then again without a limit."""
