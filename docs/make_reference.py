@@ -1,4 +1,4 @@
-"""Writes the tables of docs/configuration.md from the program: python docs/make_reference.py."""
+"""Writes the tables of docs that the program itself knows: python docs/make_reference.py."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +8,10 @@ import click
 from qwenchat.chat.sampling import NON_THINKING, THINKING
 from qwenchat.cli import cli
 from qwenchat.config_schema import Setting, schema
+from qwenchat.tui.app import QwenChat
+from qwenchat.tui.keys import VIM, bindings_of, key_name
 
-PAGE = Path(__file__).with_name("configuration.md")
+DOCS = Path(__file__).parent
 OPTIONS = {str(option.name): option for option in cli.params if isinstance(option, click.Option)}
 VARIABLES = {"language": "QWENCHAT_LANGUAGE"}
 """Of settings that have no flag."""
@@ -36,12 +38,30 @@ def sampling() -> Iterator[str]:
             yield f"| `{name}` | {_flag(setting)} | {_variable(setting)} | {on} | {off} | {_about(setting)} |"
 
 
-def written(page: str) -> str:
-    """The page with its tables made anew."""
-    for name, lines in (("settings", settings()), ("sampling", sampling())):
-        mark = f"<!-- {name} -->"
+def actions() -> Iterator[str]:
+    """The table of what can have another key."""
+    yield "| name | keys | what it does |"
+    yield "|---|---|---|"
+    groups, elsewhere = QwenChat.places()
+    seen = set()
+    for place in (*groups, *elsewhere):
+        for keys, binding in bindings_of(place.node).items():
+            if binding.id not in seen:
+                seen.add(binding.id)
+                vim = f", with `vim` {key_name(VIM[binding.id])}" if binding.id in VIM else ""
+                yield f"| `{binding.id}` | {key_name(keys)}{vim} | {binding.description} |"
+
+
+TABLES = {"configuration.md": {"settings": settings, "sampling": sampling}, "keys.md": {"actions": actions}}
+
+
+def written(name: str) -> str:
+    """A page with its tables made anew."""
+    page = (DOCS / name).read_text("utf-8")
+    for table, lines in TABLES[name].items():
+        mark = f"<!-- {table} -->"
         before, _, after = page.partition(mark)
-        page = "\n".join((before + mark, *lines, mark + after.partition(mark)[2]))
+        page = "\n".join((before + mark, *lines(), mark + after.partition(mark)[2]))
     return page
 
 
@@ -72,4 +92,5 @@ def _preset(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8")
+    for name in TABLES:
+        (DOCS / name).write_text(written(name), "utf-8")

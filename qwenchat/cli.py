@@ -148,7 +148,7 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
     from qwenchat.paths import shipped_themes
     from qwenchat.tui.app import QwenChat
 
-    paths = Paths.of_user()
+    paths, settings = Paths.of_user(), options.settings(click.get_current_context())
     with _session(given, library, private=given["private"]) as session:
         QwenChat(
             session,
@@ -156,6 +156,8 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
             steering=options.steering(click.get_current_context(), given, session),
             theme=given["theme"],
             reduced_motion=given["reduced_motion"],
+            keys=settings.keys,
+            vim=settings.keymap == "vim",
             theme_folders=(shipped_themes(), paths.themes),
             resume=resumed,
             notices=notices,

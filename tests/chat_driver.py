@@ -1,7 +1,7 @@
 """Drives the real interface by keys, over a scripted engine, and reads what is on the screen."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -137,6 +137,8 @@ async def chat(
     theme_folders: Iterable[Path] = (),
     notices: Iterable[str] = (),
     presets: Iterable[Preset] = (),
+    keys: Mapping[str, str] = {},
+    vim: bool = False,
     ready: bool = True,
 ) -> AsyncIterator[Chat]:
     """The program over `scripts`, closed like `run` closes it; `ready` waits until the model is loaded."""
@@ -149,6 +151,8 @@ async def chat(
         steering=steering,
         theme=theme,
         theme_folders=theme_folders,
+        keys=keys,
+        vim=vim,
         resume=resume,
         notices=notices,
     )

@@ -19,8 +19,8 @@ from qwenchat.library.library import Library
 from qwenchat.plain import PlainChat
 from qwenchat.session import Session
 from qwenchat.tui.app import QwenChat
+from qwenchat.tui.keys import bindings_of, key_name
 from qwenchat.tui.screens.chat import ChatScreen
-from qwenchat.tui.screens.help import bindings_of, key_name
 from qwenchat.tui.screens.models import ModelsScreen
 from qwenchat.tui.screens.presets import PresetsScreen
 from qwenchat.tui.screens.replay import ReplayScreen
@@ -64,9 +64,9 @@ def names(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def test_the_reference_is_what_the_program_has() -> None:
-    said = page("configuration.md")
-    assert make_reference["written"](said) == said, "run python docs/make_reference.py"
+@pytest.mark.parametrize("name", ["configuration.md", "keys.md"])
+def test_the_reference_is_what_the_program_has(name: str) -> None:
+    assert make_reference["written"](name) == page(name), "run python docs/make_reference.py"
 
 
 def test_the_example_of_a_configuration_is_valid(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,14 +15,17 @@ from textual.screen import Screen
 from qwenchat.chat.commands import LoadModel
 from qwenchat.session import Session
 from qwenchat.steering import Steering
+from qwenchat.texts import say
 from qwenchat.tui import clipboard, themes
+from qwenchat.tui.keys import VIM, Place, bindings_of, keymap_of
 from qwenchat.tui.screens.chat import ChatScreen
-from qwenchat.tui.screens.help import HelpScreen, bindings_of
+from qwenchat.tui.screens.help import HelpScreen
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import SearchScreen
 from qwenchat.tui.terminal import own_terminal, signals_to_end
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
+from qwenchat.tui.widgets.long_list import LongList
 from qwenchat.tui.widgets.prompt import Prompt
 from qwenchat.tui.widgets.said import ACTS, Said
 from qwenchat.tui.widgets.sidebar import Sidebar
@@ -39,10 +42,10 @@ class QwenChat(App[None]):
     CSS_PATH = "screens/chat.tcss"
     """Here, since Textual does not read the style sheet of a default screen."""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1", "help", "Keys and commands", priority=True),
-        Binding("ctrl+p", "command_palette", "Command palette", priority=True),
-        Binding("ctrl+z", "suspend_process", "Back to the shell; `fg` returns", priority=True),
-        Binding("ctrl+q", "quit", "Quit; everything is saved", priority=True),
+        Binding("f1", "help", "Keys and commands", priority=True, id="app.help"),
+        Binding("ctrl+p", "command_palette", "Command palette", priority=True, id="app.palette"),
+        Binding("ctrl+z", "suspend_process", "Back to the shell; `fg` returns", priority=True, id="app.suspend"),
+        Binding("ctrl+q", "quit", "Quit; everything is saved", priority=True, id="app.quit"),
     ]
 
     def __init__(
@@ -53,6 +56,8 @@ class QwenChat(App[None]):
         steering: Steering | None = None,
         theme: str = themes.DEFAULT,
         reduced_motion: bool = False,
+        keys: Mapping[str, str] = {},
+        vim: bool = False,
         theme_folders: Iterable[Path] = (),
         resume: str | None = None,
         notices: Iterable[str] = (),
@@ -65,7 +70,9 @@ class QwenChat(App[None]):
         self._log_file = log_file
         self._running_loop: asyncio.AbstractEventLoop | None = None
         self._signal = 0
-        told = (*themes.choose(self, theme, theme_folders), *notices)
+        self.keymap: dict[str, str] = {}
+        """The keys by the ids of actions, where they are not the usual ones."""
+        told = (*themes.choose(self, theme, theme_folders), *self._take_keys(keys, vim), *notices)
         self._chat = ChatScreen(session, load, steering or Steering(session), resume, told)
 
     def run(self, *args: Any, **options: Any) -> None:
@@ -99,15 +106,17 @@ class QwenChat(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Everything that has a key in the chat, and the themes."""
-        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
-        yield SystemCommand("Keys and commands", "", self.action_help)
-        yield SystemCommand("Screenshot", "Save a picture of the screen", self.deliver_screenshot)
-        yield SystemCommand("Quit", "Everything is saved", self.action_quit)
+        yield SystemCommand(say("Theme"), say("Change the colours"), self.action_change_theme)
+        yield SystemCommand(say("Keys and commands"), "", self.action_help)
+        yield SystemCommand(say("Screenshot"), say("Save a picture of the screen"), self.deliver_screenshot)
+        yield SystemCommand(say("Quit"), say("Everything is saved"), self.action_quit)
         for binding in bindings_of(ChatScreen).values():
             if binding.action.isidentifier() and hasattr(self._chat, f"action_{binding.action}"):
-                yield SystemCommand(binding.description, "", getattr(self._chat, f"action_{binding.action}"))
+                yield SystemCommand(say(binding.description), "", getattr(self._chat, f"action_{binding.action}"))
         for name, (_, description) in ACTS.items():
-            yield SystemCommand(description, "The chosen message, or the latest", partial(self._chat.action_act, name))
+            yield SystemCommand(
+                say(description), say("The chosen message, or the latest"), partial(self._chat.action_act, name)
+            )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Ctrl+Z on a chosen message brings back what was deleted; elsewhere it leads back to the shell."""
@@ -118,22 +127,41 @@ class QwenChat(App[None]):
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         else:
-            from qwenchat.tui.screens.models import ModelsScreen
-            from qwenchat.tui.screens.presets import PresetsScreen
-            from qwenchat.tui.screens.settings import SettingsScreen
+            self.push_screen(HelpScreen(*self.places(), self.keymap))
 
-            groups = (("Chat", ChatScreen), ("Writing", Composer), ("Program", QwenChat))
-            elsewhere = (
-                ("In the list above the draft", Dropdown),
-                ("On a chosen message", Prompt),
-                ("In the list of conversations", Sidebar),
-                ("In the search", SearchScreen),
-                ("In the settings", SettingsScreen),
-                ("In the models", ModelsScreen),
-                ("In the presets", PresetsScreen),
-                ("In a replay", ReplayScreen),
-            )
-            self.push_screen(HelpScreen(groups, elsewhere))
+    @staticmethod
+    def places() -> tuple[tuple[Place, ...], tuple[Place, ...]]:
+        """The parts of the program with keys of their own: those that count while one writes, and the others."""
+        from qwenchat.tui.screens.models import ModelsScreen
+        from qwenchat.tui.screens.presets import PresetsScreen
+        from qwenchat.tui.screens.settings import SettingsScreen
+
+        below, chat = (QwenChat,), (ChatScreen, QwenChat)
+        groups = (
+            Place(say("Chat"), ChatScreen, below), Place(say("Writing"), Composer, chat),
+            Place(say("Program"), QwenChat),
+        )  # fmt: skip
+        elsewhere = (
+            Place(say("In the list above the draft"), Dropdown, chat),
+            Place(say("On a chosen message"), Prompt, chat),
+            Place(say("In the list of conversations"), Sidebar, chat),
+            Place(say("In every list"), LongList, chat),
+            Place(say("In the search"), SearchScreen, below),
+            Place(say("In the settings"), SettingsScreen, below),
+            Place(say("In the models"), ModelsScreen, below),
+            Place(say("In the presets"), PresetsScreen, below),
+            Place(say("In a replay"), ReplayScreen, below),
+        )
+        return groups, elsewhere
+
+    def _take_keys(self, wanted: Mapping[str, str], vim: bool) -> tuple[str, ...]:
+        """Give actions the keys that the user wants, and say what is wrong with them in words."""
+        if not wanted and not vim:
+            return ()
+        groups, elsewhere = self.places()
+        self.keymap, problems = keymap_of(VIM if vim else {}, wanted, (*groups, *elsewhere))
+        self.set_keymap(self.keymap)
+        return problems
 
     async def action_quit(self) -> None:
         """Stop the reply, and leave; `run` saves and closes when the screen is gone."""

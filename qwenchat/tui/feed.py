@@ -17,6 +17,7 @@ from qwenchat.chat.sampling import PENALTY_ON_REPETITION
 from qwenchat.session import Session
 from qwenchat.steering import Steering
 from qwenchat.texts import say
+from qwenchat.tui.keys import shown
 from qwenchat.tui.widgets.message import Reply
 from qwenchat.tui.widgets.notices import Notices
 from qwenchat.tui.widgets.status import StatusLine
@@ -88,10 +89,16 @@ class Feed:
         if chosen := self._transcript.chosen:
             return chosen.hint
         if not self._transcript.following:
-            return "Ctrl+End follows"
+            return say("{key} follows", key=self._key("chat.follow", "ctrl+end"))
+        if self._session.phase is Phase.THINKING:
+            answer, stop = self._key("chat.answer", "ctrl+s"), self._key("chat.stop", "escape")
+            return say("{answer} answers now, {stop} stops", answer=answer, stop=stop)
         if self._session.busy:
-            return "Ctrl+S answers now, Esc stops" if self._session.phase is Phase.THINKING else "Esc stops"
-        return "F1 help"
+            return say("{key} stops", key=self._key("chat.stop", "escape"))
+        return say("{key} help", key=self._key("app.help", "f1"))
+
+    def _key(self, id_: str, default: str) -> str:
+        return shown(self._transcript, id_, default)
 
     def show_path(self) -> None:
         """Bring the transcript in line with the conversation, and follow its running turn."""
@@ -140,11 +147,16 @@ class Feed:
             self._offering.offer("")
         self._offering = latest
         if latest is not None and latest is not self.live:
-            offers = ["Ctrl+S makes it answer"] if self._session.broken_off else []
+            offers = []
+            if self._session.broken_off:
+                offers.append(say("{key} makes it answer", key=self._key("chat.answer", "ctrl+s")))
             if self._session.repeats:
-                offers.append(f"Ctrl+R asks again with presence penalty {PENALTY_ON_REPETITION}")
+                key = self._key("chat.retry", "ctrl+r")
+                offers.append(
+                    say("{key} asks again with presence penalty {penalty}", key=key, penalty=PENALTY_ON_REPETITION)
+                )
             if self._session.begun is not None:
-                offers.append("/continue goes on with it")
+                offers.append(say("/continue goes on with it"))
             latest.offer(" · ".join(offers))
 
     def _why_waiting(self) -> str:

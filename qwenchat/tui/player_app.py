@@ -20,7 +20,7 @@ class ReplayApp(App[None]):
     TITLE = "qwenchat replay"
     CSS_PATH = "screens/chat.tcss"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Leave", priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Leave", priority=True, id="app.quit")]
 
     def __init__(self, replay: Replay, *, theme: str = themes.DEFAULT, theme_folders: Iterable[Path] = ()) -> None:
         super().__init__()

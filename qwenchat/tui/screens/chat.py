@@ -44,27 +44,29 @@ class ChatScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]  # noqa: RUF012  (Textual declares them so)
     VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-middle"), (32, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+t", "thinking", "Thinking on or off", priority=True),
+        Binding("ctrl+t", "thinking", "Thinking on or off", priority=True, id="chat.thinking"),
         Binding(
             "alt+b", "budget", "Longest thought: no limit, 256, 1,024 or 4,096 tokens", id="chat.budget", priority=True
         ),
-        Binding("ctrl+o", "reasoning", "Open or fold the latest reasoning", priority=True),
+        Binding("ctrl+o", "reasoning", "Open or fold the latest reasoning", priority=True, id="chat.reasoning"),
         Binding("ctrl+s", "answer", "Answer now, from what was thought so far", priority=True, id="chat.answer"),
         Binding("ctrl+g", "editor", "Write in your own editor", priority=True, id="chat.editor"),
-        Binding("escape", "stop", "Stop the reply, or put notices away"),
-        Binding("ctrl+r", "retry", "Ask again for the last reply", priority=True),
-        Binding("ctrl+up,alt+up", "choose", "Choose a message, from the last one up"),
-        Binding("ctrl+n", "new", "New conversation", priority=True),
-        Binding("ctrl+b", "sidebar", "Saved conversations", priority=True),
-        Binding("ctrl+f", "search", "Search in all conversations", priority=True),
+        Binding("escape", "stop", "Stop the reply, or put notices away", id="chat.stop"),
+        Binding("ctrl+r", "retry", "Ask again for the last reply", priority=True, id="chat.retry"),
+        Binding("ctrl+up,alt+up", "choose", "Choose a message, from the last one up", id="chat.choose"),
+        Binding("ctrl+n", "new", "New conversation", priority=True, id="chat.new"),
+        Binding("ctrl+b", "sidebar", "Saved conversations", priority=True, id="chat.sidebar"),
+        Binding("ctrl+f", "search", "Search in all conversations", priority=True, id="chat.search"),
         Binding("f2", "settings", "Settings", id="chat.settings", priority=True),
         Binding("f3", "models", "Models", id="chat.models", priority=True),
         Binding("f5", "presets", "Presets", id="chat.presets", priority=True),
-        Binding("f6", "replay", "Play this conversation back", priority=True),
-        Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True),
-        Binding("ctrl+end", "follow", "Go to the end and follow it", priority=True),
-        Binding("ctrl+home", "top", "Go to the beginning; again for earlier messages", priority=True),
-        Binding("ctrl+c,super+c", "copy_text", "Copy the selection; else stop, clear the draft, or quit"),
+        Binding("f6", "replay", "Play this conversation back", priority=True, id="chat.replay"),
+        Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True, id="chat.copy_reply"),
+        Binding("ctrl+end", "follow", "Go to the end and follow it", priority=True, id="chat.follow"),
+        Binding("ctrl+home", "top", "Go to the beginning; again for earlier messages", priority=True, id="chat.top"),
+        Binding(
+            "ctrl+c,super+c", "copy_text", "Copy the selection; else stop, clear the draft, or quit", id="chat.copy"
+        ),
     ]
 
     def __init__(

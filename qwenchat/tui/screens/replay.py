@@ -25,18 +25,18 @@ class ReplayScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]  # noqa: RUF012  (Textual declares them so)
     VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-middle"), (32, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "pause", "Pause, or go on; at the end, play again"),
-        Binding("right", "step(1)", "Next message"),
-        Binding("left", "step(-1)", "Beginning of this message, then the one before"),
-        Binding("up,plus", "speed(1)", "Faster, up to 16 times"),
-        Binding("down,minus", "speed(-1)", "Slower, down to a quarter"),
-        Binding("home,0", "seek(0)", "Beginning; the digits 1 to 9 go to tenths of the whole"),
-        *(Binding(str(tenth), f"seek({tenth})", show=False) for tenth in range(1, 10)),
-        Binding("i,end", "end", "All at once, to the end"),
-        Binding("pageup", "page('up')", "Read further up"),
-        Binding("pagedown", "page('down')", "Read further down"),
-        Binding("ctrl+o", "reasoning", "Open or fold the latest reasoning"),
-        Binding("escape,q,f6,ctrl+c", "leave", "Leave"),
+        Binding("space", "pause", "Pause, or go on; at the end, play again", id="replay.pause"),
+        Binding("right", "step(1)", "Next message", id="replay.next"),
+        Binding("left", "step(-1)", "Beginning of this message, then the one before", id="replay.before"),
+        Binding("up,plus", "speed(1)", "Faster, up to 16 times", id="replay.faster"),
+        Binding("down,minus", "speed(-1)", "Slower, down to a quarter", id="replay.slower"),
+        Binding("home,0", "seek(0)", "Beginning; the digits 1 to 9 go to tenths of the whole", id="replay.beginning"),
+        *(Binding(str(tenth), f"seek({tenth})", show=False, id=f"replay.tenth_{tenth}") for tenth in range(1, 10)),
+        Binding("i,end", "end", "All at once, to the end", id="replay.end"),
+        Binding("pageup", "page('up')", "Read further up", id="replay.page_up"),
+        Binding("pagedown", "page('down')", "Read further down", id="replay.page_down"),
+        Binding("ctrl+o", "reasoning", "Open or fold the latest reasoning", id="replay.reasoning"),
+        Binding("escape,q,f6,ctrl+c", "leave", "Leave", id="replay.leave"),
     ]
 
     def __init__(self, replay: Replay) -> None:

@@ -126,14 +126,14 @@ class SearchScreen(ModalScreen[Chosen | None]):
 
     CSS_PATH = "search.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "Open the conversation at the hit", show=False),
-        Binding("up", "move(-1)", "To the hit above", show=False),
-        Binding("down", "move(1)", "To the hit below", show=False),
-        Binding("pageup", "page(-1)", "A page up", show=False),
-        Binding("pagedown", "page(1)", "A page down", show=False),
-        Binding("alt+t", "thoughts", "Search in thoughts too, or no more", show=False),
-        Binding("escape", "dismiss", "Back, with nothing changed", show=False),
-        Binding("ctrl+f", "dismiss", show=False, priority=True),
+        Binding("enter", "choose", "Open the conversation at the hit", show=False, id="search.choose"),
+        Binding("up", "move(-1)", "To the hit above", show=False, id="search.above"),
+        Binding("down", "move(1)", "To the hit below", show=False, id="search.below"),
+        Binding("pageup", "page(-1)", "A page up", show=False, id="search.page_up"),
+        Binding("pagedown", "page(1)", "A page down", show=False, id="search.page_down"),
+        Binding("alt+t", "thoughts", "Search in thoughts too, or no more", show=False, id="search.thoughts"),
+        Binding("escape", "dismiss", "Back, with nothing changed", show=False, id="search.leave"),
+        Binding("ctrl+f", "dismiss", show=False, priority=True, id="search.leave"),
     ]
 
     def __init__(self, library: Library) -> None:

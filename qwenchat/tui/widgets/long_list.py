@@ -64,13 +64,13 @@ class LongList(ScrollView, can_focus=True):
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"list--row", "list--highlighted", "list--hover"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "Up", show=False),
-        Binding("down", "move(1)", "Down", show=False),
-        Binding("pageup", "page(-1)", "A page up", show=False),
-        Binding("pagedown", "page(1)", "A page down", show=False),
-        Binding("home", "first", "To the first", show=False),
-        Binding("end", "last", "To the last", show=False),
-        Binding("enter", "choose", "Open", show=False),
+        Binding("up", "move(-1)", "Up", show=False, id="list.up"),
+        Binding("down", "move(1)", "Down", show=False, id="list.down"),
+        Binding("pageup", "page(-1)", "A page up", show=False, id="list.page_up"),
+        Binding("pagedown", "page(1)", "A page down", show=False, id="list.page_down"),
+        Binding("home", "first", "To the first", show=False, id="list.first"),
+        Binding("end", "last", "To the last", show=False, id="list.last"),
+        Binding("enter", "choose", "Open", show=False, id="list.choose"),
     ]
 
     highlighted: reactive[int | None] = reactive(None)

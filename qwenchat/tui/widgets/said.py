@@ -55,17 +55,21 @@ class Said(Vertical):
     HINT = ""
     """Keys that matter for one kind of message, for `hint`."""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,ctrl+up,alt+up", "screen.choose(-1)", "Choose the message before", show=False),
+        Binding("up,ctrl+up,alt+up", "screen.choose(-1)", "Choose the message before", show=False, id="message.before"),
         Binding(
-            "down,ctrl+down,alt+down", "screen.choose(1)", "Choose the message after; from the last, write", show=False
+            "down,ctrl+down,alt+down",
+            "screen.choose(1)",
+            "Choose the message after; from the last, write",
+            show=False,
+            id="message.after",
         ),
-        Binding("left", "screen.turn(-1)", "The version before", show=False),
-        Binding("right", "screen.turn(1)", "The version after", show=False),
+        Binding("left", "screen.turn(-1)", "The version before", show=False, id="message.version_before"),
+        Binding("right", "screen.turn(1)", "The version after", show=False, id="message.version_after"),
         *(
-            Binding(keys, f"screen.act('{name}')", description, show=False)
+            Binding(keys, f"screen.act('{name}')", description, show=False, id=f"message.{name}")
             for name, (keys, description) in ACTS.items()
         ),
-        Binding("escape", "screen.write", "Back to the draft", show=False),
+        Binding("escape", "screen.write", "Back to the draft", show=False, id="message.write"),
     ]
 
     class Left(Message):
@@ -122,7 +126,8 @@ class Said(Vertical):
 
     def on_key(self, event: Key) -> None:
         """What is no key of a chosen message, or comes when it is chosen no more, belongs into the draft."""
-        bound = event.key in self._bindings.key_to_bindings and self.has_focus
+        active = self.screen.active_bindings.get(event.key)
+        bound = active is not None and active.node is self and self.has_focus
         if event.is_printable and event.character and not bound:
             event.stop()
             self.post_message(self.Left(event.character))

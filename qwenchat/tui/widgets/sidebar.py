@@ -38,16 +38,18 @@ class Sidebar(Vertical):
     """The list of conversations; hidden until `open`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "Open the conversation", show=False),
-        Binding("slash", "filter", "Find one by its title", show=False, key_display="/"),
-        Binding("p", "pin", "Pin it above the others, or no more", show=False),
-        Binding("a", "archive", "Archive it, or bring it back", show=False),
-        Binding("v", "archived", "Show the archived ones, or the others again", show=False),
-        Binding("r", "rename", "Rename it: Enter keeps the new title, Esc the old one", show=False),
-        Binding("d,delete", "delete", "Delete it", show=False),
-        Binding("u", "undo", "Bring back what was deleted last", show=False),
-        Binding("down", "into_list", show=False),
-        Binding("escape", "leave", "Leave the field, the archive, then the list", show=False),
+        Binding("enter", "choose", "Open the conversation", show=False, id="sidebar.choose"),
+        Binding("slash", "filter", "Find one by its title", show=False, key_display="/", id="sidebar.filter"),
+        Binding("p", "pin", "Pin it above the others, or no more", show=False, id="sidebar.pin"),
+        Binding("a", "archive", "Archive it, or bring it back", show=False, id="sidebar.archive"),
+        Binding("v", "archived", "Show the archived ones, or the others again", show=False, id="sidebar.archived"),
+        Binding(
+            "r", "rename", "Rename it: Enter keeps the new title, Esc the old one", show=False, id="sidebar.rename"
+        ),
+        Binding("d,delete", "delete", "Delete it", show=False, id="sidebar.delete"),
+        Binding("u", "undo", "Bring back what was deleted last", show=False, id="sidebar.undo"),
+        Binding("down", "into_list", show=False, id="sidebar.into_list"),
+        Binding("escape", "leave", "Leave the field, the archive, then the list", show=False, id="sidebar.leave"),
     ]
 
     class Chosen(Message):

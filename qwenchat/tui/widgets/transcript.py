@@ -11,6 +11,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from qwenchat.chat import messages
+from qwenchat.texts import say
+from qwenchat.tui.keys import shown
 from qwenchat.tui.widgets.message import Reply, widget_of
 from qwenchat.tui.widgets.prompt import Folded
 from qwenchat.tui.widgets.reasoning import Reasoning
@@ -23,22 +25,26 @@ WINDOW = 50
 class Welcome(Vertical):
     """What an empty conversation shows."""
 
-    KEYS = (
-        ("Enter", "send the message"),
-        ("Ctrl+J", "break the line"),
-        ("Ctrl+T", "thinking on or off"),
-        ("Ctrl+B", "saved conversations"),
-        ("Ctrl+Up", "choose a message"),
-        ("Ctrl+P", "all commands"),
-        ("F1", "help"),
-    )
-
     def compose(self) -> ComposeResult:
         """The name, and the keys to begin with."""
         yield Static(Content.styled("qwenchat", "bold $primary"))
-        yield Static(Content("A private conversation, on your own machine."))
-        rows = [Content.assemble((f"{key:<9}", "$primary"), (what, "$foreground 65%")) for key, what in self.KEYS]
+        yield Static(Content(say("A private conversation, on your own machine.")))
+        rows = [
+            Content.assemble((f"{shown(self, id_, key):<9}", "$primary"), (what, "$foreground 65%"))
+            for id_, key, what in self._keys()
+        ]
         yield Static(Content("\n").join(rows), classes="keys")
+
+    def _keys(self) -> tuple[tuple[str, str, str], ...]:
+        return (
+            ("composer.send", "enter", say("send the message")),
+            ("composer.break_line", "ctrl+j", say("break the line")),
+            ("chat.thinking", "ctrl+t", say("thinking on or off")),
+            ("chat.sidebar", "ctrl+b", say("saved conversations")),
+            ("chat.choose", "ctrl+up", say("choose a message")),
+            ("app.palette", "ctrl+p", say("all commands")),
+            ("app.help", "f1", say("help")),
+        )
 
 
 class Earlier(Static):
