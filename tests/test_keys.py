@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from qwenchat.library.library import Library
+from qwenchat.tui.app import QwenChat
 from qwenchat.tui.keys import VIM, Place, bindings_of, keymap_of
 from qwenchat.tui.screens.help import HelpScreen
 from qwenchat.tui.screens.search import SearchScreen

@@ -145,7 +145,7 @@ class QwenChat(App[None]):
             Place(say("In the list above the draft"), Dropdown, chat),
             Place(say("On a chosen message"), Prompt, chat),
             Place(say("In the list of conversations"), Sidebar, chat),
-            Place(say("In every list"), LongList, chat),
+            Place(say("In a list"), LongList, chat),
             Place(say("In the search"), SearchScreen, below),
             Place(say("In the settings"), SettingsScreen, below),
             Place(say("In the models"), ModelsScreen, below),
