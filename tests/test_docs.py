@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 
 from qwenchat import config
 from qwenchat.chat.provenance import FinishReason
@@ -103,6 +104,15 @@ def test_every_key_is_described(heading: str, place: type) -> None:
     assert {row[0] for row in rows(section(page("keys.md"), heading))} == {
         key_name(keys) for keys in bindings_of(place)
     }
+
+
+def test_every_alt_key_reaches_the_program_from_a_plain_terminal() -> None:
+    """Textual takes some of what terminals send for Alt and a letter for other keys: Alt+B is its Ctrl+Left."""
+    places = (ChatScreen, Composer, Said, Prompt, Sidebar, SearchScreen, QwenChat)
+    keys = [key for place in places for keys in bindings_of(place) for key in keys.split(",")]
+    letters = [key.removeprefix("alt+") for key in keys if re.fullmatch(r"alt\+.", key)]
+    assert letters
+    assert [letter for letter in letters if f"\x1b{letter}" in ANSI_SEQUENCES_KEYS] == []
 
 
 def test_every_command_in_a_message_is_described() -> None:

@@ -25,9 +25,9 @@ class TestBudget:
     async def test_a_key_steps_through_the_lengths_of_thoughts(self):
         async with chat(Script()) as it:
             for words in ("256 tokens", "1,024 tokens", "4,096 tokens"):
-                await it.press("alt+b")
+                await it.press("alt+g")
                 await it.sees(f"thinking on, {words}")
-            await it.press("alt+b")
+            await it.press("alt+g")
             await it.no_longer_sees("4,096 tokens")
             assert it.session.thinking_budget is None
 

@@ -19,16 +19,17 @@ class Engines:
         self._current: Engine | None = None
 
     def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
-        """See `Engine.load`."""
+        """See `Engine.load`. The engine before gives its model up only once the other has one."""
         kind = "local" if command.server is None else "remote"
         if kind not in self._made:
             progress(LoadProgressed(say("starting the engine")))
             self._made[kind] = self._makers[kind]()
         engine = self._made[kind]
+        model = engine.load(command, progress, stop)
         if self._current not in (None, engine):
             self.close()
         self._current = engine
-        return engine.load(command, progress, stop)
+        return model
 
     def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         """See `Engine.generate`."""

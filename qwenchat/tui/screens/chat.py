@@ -46,7 +46,7 @@ class ChatScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+t", "thinking", "Thinking on or off", priority=True, id="chat.thinking"),
         Binding(
-            "alt+b", "budget", "Longest thought: no limit, 256, 1,024 or 4,096 tokens", id="chat.budget", priority=True
+            "alt+g", "budget", "Longest thought: no limit, 256, 1,024 or 4,096 tokens", id="chat.budget", priority=True
         ),
         Binding("ctrl+o", "reasoning", "Open or fold the latest reasoning", priority=True, id="chat.reasoning"),
         Binding("ctrl+s", "answer", "Answer now, from what was thought so far", priority=True, id="chat.answer"),
