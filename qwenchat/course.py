@@ -8,6 +8,7 @@ from qwenchat.chat.errors import DeviceFailed
 from qwenchat.chat.events import (
     CallReturned,
     CallStarted,
+    DraftWeighed,
     Event,
     LoadEvent,
     LoadFailed,
@@ -70,7 +71,7 @@ class Course(Standing):
         self, parent: str, extra: SamplingOverrides = SamplingOverrides(), thinking: bool | None = None
     ) -> None:
         self._turns += 1
-        self._draft = ""
+        self._draft, self._weighed = "", None
         turn = Turn(self._turns, parent, self._clock(), extra, thinking)
         self.tree.add(turn.reply)
         self._running.begin(turn, ready=self._ready)
@@ -90,6 +91,9 @@ class Course(Standing):
                 if self._loading.take(event):
                     self._out.append(event)
                     self._go_on_after_load(event)
+            case DraftWeighed():
+                if event.number == self._ahead_number:
+                    self._weighed = self._draft_ahead, event
             case SaveFailed():
                 self._out.append(event)
             case ToolsListed():
@@ -160,4 +164,8 @@ class Course(Standing):
             # A thought that could be gone on from stays in the model's memory.
             if (self.path or self._draft) and not self.broken_off:
                 path = balanced((*self.path, *self._system_before(self.tree.leaf)))
-                self._worker.send(ReadAhead(path, self._switch.on, self._draft, self._callable()))
+                self._ahead_number += 1
+                self._draft_ahead = self._draft
+                self._worker.send(
+                    ReadAhead(path, self._switch.on, self._draft, self._callable(), self._ahead_number, self._pieces)
+                )

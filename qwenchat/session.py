@@ -66,10 +66,13 @@ class Session(Course):
         self._calling.begin_question()
         self._begin_turn(asked, overrides, thinking)
 
-    def drafted(self, draft: str) -> None:
-        """Let the model read the next message as far as it is written, so that the reply to it begins sooner."""
+    def drafted(self, draft: str, pieces: tuple[str, ...] = ()) -> None:
+        """Let the model read the next message as far as it is written, so that the reply to it begins sooner.
+
+        What it weighs, and what each of the `pieces` does, is then in `weighed`.
+        """
         if draft != self._draft:
-            self._draft, self._ahead_due = draft, True
+            self._draft, self._pieces, self._ahead_due = draft, pieces, True
 
     def continue_reply(self) -> None:
         """Let the model go on with the latest reply from where it broke off, or from the tools that it called.
@@ -145,7 +148,7 @@ class Session(Course):
     def new(self) -> None:
         """Leave this conversation, saved as it is, and begin an empty one."""
         self._abandon()
-        self._draft = ""
+        self._draft, self._weighed = "", None
         self._record.begin()
         self._system_due = False
         self.thinking_budget = self.usual_budget
@@ -160,7 +163,7 @@ class Session(Course):
             self._abandon()
         stored = self.library.read(conversation)
         self._abandon()
-        self._draft = ""
+        self._draft, self._weighed = "", None
         self._record.open(stored)
         self._system_due = False
         if message is not None and message in self.tree and message not in self.tree.hidden:

@@ -8,7 +8,7 @@ from qwenchat.chat.begun import Begun, begun_in
 from qwenchat.chat.calls import balanced, open_calls
 from qwenchat.chat.commands import LoadModel, StartTurn
 from qwenchat.chat.errors import QwenchatError, TurnInProgress
-from qwenchat.chat.events import Event, LoadProgressed
+from qwenchat.chat.events import DraftWeighed, Event, LoadProgressed
 from qwenchat.chat.messages import Message, Role, TextPart, ToolCallPart
 from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport
 from qwenchat.chat.reply import GrowingReply
@@ -73,6 +73,13 @@ class Standing:
         """The path that was looked through for its system prompt, which is asked for at every look at the chat."""
         self._draft = ""
         """The next message, as far as the model may read it."""
+        self._pieces: tuple[str, ...] = ()
+        """Parts of it that are weighed one by one."""
+        self._ahead_number = 0
+        self._draft_ahead = ""
+        """The draft that the model was last given to read."""
+        self._weighed: tuple[str, DraftWeighed] | None = None
+        """The draft that was weighed last, and what it weighs."""
         self._closed = False
 
     @property
@@ -119,6 +126,15 @@ class Standing:
     def load_command(self) -> LoadModel | None:
         """What is loaded or being loaded; None until a model was asked for."""
         return self._loading.command
+
+    def weighed(self, draft: str) -> DraftWeighed | None:
+        """How much of the context that draft takes; None while that is not known exactly."""
+        return self._weighed[1] if self._weighed is not None and self._weighed[0] == draft else None
+
+    @property
+    def last_weighed(self) -> tuple[str, DraftWeighed] | None:
+        """The latest draft of this conversation that was weighed, and what it weighs."""
+        return self._weighed
 
     @property
     def busy(self) -> bool:

@@ -11,6 +11,7 @@ from qwenchat.chat.errors import ModelNotFound, QwenchatError
 from qwenchat.chat.events import (
     AnswerReclassified,
     Channel,
+    DraftWeighed,
     HistoryTrimmed,
     LoadProgressed,
     PrefillProgressed,
@@ -78,6 +79,8 @@ class FakeEngine:
     noise: str = ""
     """What a native library would write to file descriptor 2 while the model loads."""
     closed: bool = False
+    weighs: bool = False
+    """Whether it tells how many words, which are its tokens, a draft has."""
     token: Callable[[str], Iterator[str]] = field(default_factory=lambda: _tokens)
     """Cuts a text into tokens."""
 
@@ -137,6 +140,16 @@ class FakeEngine:
             yield ToolCalled(command.turn, call, 5, time.monotonic() - started)
         finish = FinishReason.TOOL_CALLS if script.calls else script.finish
         yield TurnFinished(command.turn, finish, usage, Timing(0.01, 0.0, 1.0, 50.0))
+
+    def weigh(self, command: ReadAhead) -> DraftWeighed | None:
+        if not self.weighs:
+            return None
+        tokens, before = len(command.draft.split()), sum(len(m.text.split()) + 5 for m in command.messages)
+        pieces = tuple(len(piece.split()) for piece in command.pieces)
+        limit = self.model.context_window - 1024
+        left_out = min(len(command.messages), 2) if tokens + before > limit else 0
+        prompt = tokens if left_out else before + tokens
+        return DraftWeighed(command.number, tokens, prompt, limit, left_out, pieces)
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
         self.ahead.append(command)

@@ -53,6 +53,9 @@ class Script:
             threading.Event().wait(0.005)
         yield TurnFinished(command.turn, FinishReason.STOP, Usage(), Timing())
 
+    def weigh(self, command: ReadAhead) -> None:
+        return None
+
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
         self.reading.set()
         if self.fail_ahead:

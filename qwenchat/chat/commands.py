@@ -65,6 +65,10 @@ class ReadAhead:
     draft: str = ""
     """How the next message begins, as far as it is written."""
     tools: tuple[ToolSpec, ...] = ()
+    number: int = 0
+    """Identifies it in the `DraftWeighed` that it causes."""
+    pieces: tuple[str, ...] = ()
+    """Parts of the draft whose tokens are to be told one by one."""
 
 
 @dataclass(frozen=True, slots=True)

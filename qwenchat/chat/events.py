@@ -169,6 +169,34 @@ class TurnFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftWeighed:
+    """How much of the context window a draft takes, exactly."""
+
+    number: int
+    """That of the `ReadAhead`."""
+    tokens: int
+    """Those of the draft."""
+    prompt_tokens: int
+    """Those of the whole prompt with it, as much of it as fits."""
+    limit: int
+    """How many tokens a prompt may have."""
+    left_out: int = 0
+    """How many of the oldest messages do not fit beside it."""
+    pieces: tuple[int, ...] = ()
+    """The tokens of each of the pieces."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether it can be sent."""
+        return self.prompt_tokens <= self.limit
+
+    @property
+    def room(self) -> int:
+        """How many tokens the draft may have."""
+        return self.limit - self.prompt_tokens + self.tokens
+
+
+@dataclass(frozen=True, slots=True)
 class SaveFailed:
     """Something could not be written to disk; it is kept in memory and written again at the next chance."""
 
@@ -224,4 +252,4 @@ TurnProgressed = (
 LoadEvent = LoadProgressed | ModelLoaded | LoadFailed
 TurnEvent = TurnProgressed | TurnEnded
 CallEvent = ToolsListed | PermissionAsked | CallStarted | CallReturned
-Event = LoadEvent | TurnEvent | SaveFailed | CallEvent
+Event = LoadEvent | TurnEvent | DraftWeighed | SaveFailed | CallEvent

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
-from qwenchat.chat.events import LoadProgressed, TurnEvent
+from qwenchat.chat.events import DraftWeighed, LoadProgressed, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 
 
@@ -61,6 +61,10 @@ class Engine(Protocol):
         Ends within 100 ms of the stop signal, during prefill too. Raises `QwenchatError` when the turn fails;
         what was produced before stays valid.
         """
+        ...
+
+    def weigh(self, command: ReadAhead) -> DraftWeighed | None:
+        """How much of the context window the draft takes; None where that cannot be told exactly."""
         ...
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:

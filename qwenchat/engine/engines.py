@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
 from qwenchat.chat.errors import EngineFailed
-from qwenchat.chat.events import LoadProgressed, TurnEvent
+from qwenchat.chat.events import DraftWeighed, LoadProgressed, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.engine.base import Engine, StopSignal, TurnSignals
 from qwenchat.texts import say
@@ -36,6 +36,10 @@ class Engines:
         if self._current is None:
             raise EngineFailed(say("No model is loaded."), say("Choose one."))
         return self._current.generate(command, signals)
+
+    def weigh(self, command: ReadAhead) -> DraftWeighed | None:
+        """See `Engine.weigh`."""
+        return self._current.weigh(command) if self._current is not None else None
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
         """See `Engine.read_ahead`."""

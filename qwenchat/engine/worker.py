@@ -144,6 +144,8 @@ class Worker:
         if self._engine is None or self._model_failed is not None or stop.is_set():
             return
         try:
+            if command.draft and (weighed := self._engine.weigh(command)) is not None:
+                self.events.put(weighed)
             self._engine.read_ahead(command, stop)
         except Exception:
             log.exception("reading ahead failed")

@@ -1,10 +1,11 @@
 """What a reader does to the messages: change one, ask again, go on, delete, bring back, walk between versions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from qwenchat.chat.again import again_of
 from qwenchat.chat.errors import MessageNotFound, PromptEmpty, QwenchatError
-from qwenchat.chat.messages import Message, Role
+from qwenchat.chat.messages import Message, Role, TextPart
+from qwenchat.chat.timeline import Tick
 from qwenchat.session import Session
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
@@ -91,12 +92,11 @@ class Branches:
 
     # Changing a message
 
-    def send_edit(self) -> None:
-        """Say what stands in the composer in place of the message that is being changed. Raises as `Session.edit`."""
+    def send_edit(self, parts: Sequence[TextPart], typed: Sequence[Tick]) -> None:
+        """Say this in place of the message that is being changed. Raises as `Session.edit`."""
         changed = self.editing
         if changed is None:
             return
-        parts, typed = self._composer.draft.parts(), self._composer.typed()
         self.begin_turn(lambda: self._session.edit(changed, parts, typed))
         self._drafts.drop()
         self.forget_edit()

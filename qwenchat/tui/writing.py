@@ -1,16 +1,24 @@
 """What is written, on its way: sent, heeded as a command, changed in an editor, brought back from earlier."""
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import Callable, Mapping
 
+from qwenchat.chat.messages import TextPart
 from qwenchat.session import Session
-from qwenchat.texts import say
+from qwenchat.texts import count, say
+from qwenchat.tui.attachments import AttachmentRefused, Attachments
 from qwenchat.tui.branches import Branches
 from qwenchat.tui.commands import Commands
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.editor import edited
 from qwenchat.tui.history import History
 from qwenchat.tui.slash import command_of
+from qwenchat.tui.weight import Weight
 from qwenchat.tui.widgets.composer import Composer
+
+COUNTS_WITHIN_S = 3.0
+"""How long a long message waits to be counted; where nobody counts, it is then sent."""
 
 
 class Writing:
@@ -27,22 +35,55 @@ class Writing:
         self._commands = commands
         self._tell = tell
         self._history = History(session.library, composer)
+        self._attachments = Attachments()
+        self._weight = Weight(session)
+        self._looking: asyncio.Task[None] | None = None
+        self._text = ""
+        """What the model would read of the draft as it stands."""
 
     def changed(self) -> None:
         """Something was written."""
         self._drafts.changed()
+        self._text = self._read()
+        if not self._is_command() and not self._attachments.is_known(self._composer.text):
+            if self._looking is not None:
+                self._looking.cancel()
+            self._looking = asyncio.get_running_loop().create_task(self._look())
 
     def draw(self) -> None:
         """Save the draft when it is due, and let the model read it when the writing has paused."""
         self._drafts.keep_if_due()
-        if self._drafts.comes_to_rest() and self._branches.editing is None:
-            text = self._composer.draft.whole
-            self._session.drafted("" if text.startswith("/") else text)
+        if self._drafts.comes_to_rest():
+            self._weigh()
+        if self._attachments.attached:
+            self._composer.show_attached(tuple(self._costs()))
 
-    def send(self) -> bool:
+    def hint(self, otherwise: str) -> str:
+        """What the composer's edge says: how much is written, and what else there is to say."""
+        words = "" if self._is_command() else self._weight.words(self._text)
+        return f"{words} · {otherwise}" if words and otherwise else words or otherwise
+
+    async def send(self) -> bool:
         """Send what is written as a message, or heed the command that it is; says whether that was done."""
         draft = self._composer.draft
-        return bool(draft.text.strip()) and self._branches.attempt(self._say)
+        if not draft.text.strip():
+            return False
+        if self._branches.editing is None and draft.text.lstrip().startswith("/"):
+            if not self._branches.attempt(lambda: self._heed(draft.whole)):
+                return False
+            if not self._composer.text:
+                return True
+        if self._session.busy:
+            self._tell(say("The model is still answering; the draft is kept. Esc stops the reply."))
+            return False
+        try:
+            files = await self._attachments.for_sending(draft.text, self._earlier())
+        except AttachmentRefused as refused:
+            self._tell(str(refused))
+            return False
+        return await self._fits((*draft.parts(), *files)) and self._branches.attempt(
+            lambda: self._say((*draft.parts(), *files))
+        )
 
     def recall(self, by: int) -> bool:
         """Bring back the message before (-1) or after (1) the one that was brought back; False if that is not meant."""
@@ -56,16 +97,71 @@ class Writing:
         draft = self._composer.draft
         self._composer.write(draft.of(edited(self._composer.app, draft.text), draft.blocks))
 
-    def _say(self) -> None:
-        draft = self._composer.draft
-        if self._branches.editing is None and (command := command_of(draft.whole)):
+    def _heed(self, text: str) -> None:
+        """Heed the command that `text` is, if it is one; raises QwenchatError when it cannot be done."""
+        if command := command_of(text):
             self._composer.write("")
             self._commands.heed(*command, self._branches)
-        elif self._session.busy:
-            self._tell(say("The model is still answering; the draft is kept. Esc stops the reply."))
-        elif self._branches.editing is not None:
-            self._branches.send_edit()
+
+    async def _fits(self, parts: tuple[TextPart, ...]) -> bool:
+        """Whether a message fits the context; one that may not is counted first, if it can be."""
+        text = "".join(part.text for part in parts)
+        if self._weight.is_doubtful(text):
+            self._session.drafted(text)
+            until = time.monotonic() + COUNTS_WITHIN_S
+            while self._session.weighed(text) is None and time.monotonic() < until:
+                await asyncio.sleep(0.02)
+        if why := self._weight.too_long(text):
+            self._tell(why)
+        return not why
+
+    def _say(self, parts: tuple[TextPart, ...]) -> None:
+        typed = self._composer.typed("".join(part.text for part in parts))
+        if self._branches.editing is not None:
+            self._branches.send_edit(parts, typed)
         else:
-            self._branches.begin_turn(lambda: self._session.send(draft.parts(), self._composer.typed()))
+            self._branches.begin_turn(lambda: self._session.send(parts, typed))
             self._drafts.drop()
             self._drafts.enter(self._session.conversation)
+
+    def _earlier(self) -> Mapping[str, TextPart]:
+        """The files that the message which is being changed had."""
+        if self._branches.editing is None:
+            return {}
+        parts = self._session.tree[self._branches.editing].parts
+        return {part.origin: part for part in parts if isinstance(part, TextPart) and part.origin.startswith("@")}
+
+    async def _look(self) -> None:
+        """Read the files that are named."""
+        before = self._attachments.refused
+        await self._attachments.look(self._composer.text)
+        for refused in self._attachments.refused:
+            if refused not in before:
+                self._tell(str(refused))
+        self._composer.show_attached(tuple(self._costs()))
+        self._text = self._read()
+        self._weigh()
+
+    def _read(self) -> str:
+        files = "".join(one.part().text for one in self._attachments.attached)
+        return self._composer.draft.whole + files
+
+    def _weigh(self) -> None:
+        """Let the model read the message, and count it."""
+        if self._branches.editing is None:
+            pieces = tuple(one.part().text for one in self._attachments.attached)
+            self._session.drafted("" if self._is_command() else self._text, pieces)
+
+    def _is_command(self) -> bool:
+        """Whether what is written may be or become a command."""
+        return self._text.startswith("/")
+
+    def _costs(self) -> list[tuple[str, str]]:
+        """The attached files, each with what it costs."""
+        weighed, attached = self._session.weighed(self._text), self._attachments.attached
+        exact = weighed.pieces if weighed is not None and len(weighed.pieces) == len(attached) else None
+        costs = exact or [self._weight.tokens(one.text) for one in attached]
+        return [
+            (one.word, count("{number:,} token", "{number:,} tokens", cost))
+            for one, cost in zip(attached, costs, strict=True)
+        ]

@@ -11,7 +11,7 @@ import torch
 
 from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
 from qwenchat.chat.errors import DeviceFailed, EngineFailed, OutOfMemory, PromptTooLong
-from qwenchat.chat.events import LoadProgressed, TurnEvent
+from qwenchat.chat.events import DraftWeighed, LoadProgressed, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
@@ -123,6 +123,12 @@ class LocalEngine:
         except (EngineFailed, OutOfMemory, DeviceFailed):
             loaded.contexts.forget()
             raise
+
+    def weigh(self, command: ReadAhead) -> DraftWeighed | None:
+        """See `Engine.weigh`."""
+        loaded = self._require_loaded()
+        window = loaded.contexts.window
+        return loaded.template.weigh(command, window, reserve_of(window))
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
         """See `Engine.read_ahead`."""

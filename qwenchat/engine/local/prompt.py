@@ -9,7 +9,9 @@ from itertools import groupby, takewhile
 from typing import Any
 
 from qwenchat.chat.begun import Begun
+from qwenchat.chat.commands import ReadAhead
 from qwenchat.chat.errors import ModelUnsupported, PromptTooLong
+from qwenchat.chat.events import DraftWeighed
 from qwenchat.chat.messages import (
     Message,
     ReasoningPart,
@@ -116,6 +118,22 @@ class ChatTemplate:
         if best is None:
             raise PromptTooLong(len(prompt.ids), limit)
         return best
+
+    def weigh(self, command: ReadAhead, window: int, reserve: int) -> DraftWeighed:
+        """How many tokens the draft has, and the prompt with it."""
+        said = Message(Role.USER, (TextPart(command.draft),))
+        left_out = 0
+        try:
+            prompt = self.fitted([*command.messages, said], command.thinking, window, reserve, command.tools)
+            tokens, left_out = len(prompt.ids), prompt.left_out
+        except PromptTooLong as error:
+            tokens = error.tokens
+        pieces = tuple(map(self._count, command.pieces))
+        return DraftWeighed(command.number, self._count(command.draft), tokens, window - reserve, left_out, pieces)
+
+    def _count(self, text: str) -> int:
+        mask = _Mask(self._control if self._tokenizer.control_tokens else None)
+        return len(self._encoded(mask.hide(text), mask))
 
     def shared_ahead(
         self,

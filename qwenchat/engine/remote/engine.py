@@ -12,7 +12,7 @@ import openai
 
 from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
 from qwenchat.chat.errors import EngineFailed, PromptTooLong, ServerError
-from qwenchat.chat.events import HistoryTrimmed, LoadProgressed, TurnEvent
+from qwenchat.chat.events import DraftWeighed, HistoryTrimmed, LoadProgressed, TurnEvent
 from qwenchat.chat.messages import Message, Role, kept_from
 from qwenchat.chat.provenance import ModelInfo, ThinkingSupport
 from qwenchat.chat.server import Dialect
@@ -98,6 +98,10 @@ class RemoteEngine:
             yield from reply.end(stopped=True)
         else:
             yield from reply.end(stopped=False)
+
+    def weigh(self, command: ReadAhead) -> DraftWeighed | None:
+        """Only the server knows its tokens."""
+        return None
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
         """A server reads when it is asked, and keeps what it read by itself."""

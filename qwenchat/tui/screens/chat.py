@@ -139,7 +139,7 @@ class ChatScreen(Screen[None]):
     def _draw(self) -> None:
         """Show what has happened since the last time."""
         self.feed.draw()
-        self._composer.hint(self.feed.hint())
+        self._composer.hint(self._writing.hint(self.feed.hint()))
         self._writing.draw()
 
     # From the user
@@ -147,7 +147,7 @@ class ChatScreen(Screen[None]):
     async def action_send(self) -> None:
         """Send what is written, or heed the command that it is, before the next key is."""
         self._begin()
-        if self._writing.send():
+        if await self._writing.send():
             self._sidebar.mark(self.session.conversation)
         action, self._due = self._due, ""
         if action:

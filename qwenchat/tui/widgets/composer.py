@@ -5,16 +5,17 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.document._document import Selection
 from textual.events import Blur, Click, Key, Paste
 from textual.message import Message
 from textual.widgets import TextArea
 
 from qwenchat.chat.draft import Block, Draft
-from qwenchat.chat.text import safe
+from qwenchat.chat.text import safe, safe_line
 from qwenchat.chat.timeline import Tick, Typing
 from qwenchat.texts import say
-from qwenchat.tui import caret
+from qwenchat.tui import caret, files
 from qwenchat.tui.completion import Choice
 from qwenchat.tui.pasted import Pasted, is_long
 from qwenchat.tui.widgets.completer import Completer
@@ -57,6 +58,8 @@ class Composer(TextArea):
 
     def __init__(self) -> None:
         self._pasted = Pasted()
+        self._attached: tuple[tuple[str, str], ...] = ()
+        """The words that name attached files, each with what it costs."""
         self._wrapped_for: tuple[object, int, int] | None = None
         """The text, its width and that of its tabs, when it was last wrapped as a whole."""
         super().__init__(
@@ -79,11 +82,30 @@ class Composer(TextArea):
     def show_as_editing(self, on: bool) -> None:
         """Say whether what is written stands for a message that was sent already."""
         self.set_class(on, "-editing")
-        self.border_title = say("changing your message: Enter sends, Esc leaves") if on else ""
+        self._show_above()
 
-    def typed(self) -> tuple[Tick, ...]:
-        """How the draft was written, for replay; asked for when it is sent."""
-        self._typing.changed(self.draft.whole)
+    def show_attached(self, costs: tuple[tuple[str, str], ...]) -> None:
+        """Mark the words that name attached files, and say above the draft what each of these costs."""
+        if costs != self._attached:
+            self._attached = costs
+            self._line_cache.clear()
+            self.refresh()
+            self._show_above()
+
+    def _show_above(self) -> None:
+        words = [say("changing your message: Enter sends, Esc leaves")] if self.has_class("-editing") else []
+        words += [f"{safe_line(word)} {cost}" for word, cost in self._attached]
+        self.border_title = Content(" · ".join(words))
+
+    def _labels(self, row: int) -> tuple[caret.Span, ...]:
+        """Where in a line of the draft the labels of pastes and the names of attached files stand."""
+        line, attached = self.document[row], {word for word, _ in self._attached}
+        named = files.words(line) if attached else ()
+        return (*self._pasted.spans(line), *((at, at + len(word)) for at, word in named if word in attached))
+
+    def typed(self, whole: str) -> tuple[Tick, ...]:
+        """How a message came to be what it is, for replay; asked for when it is sent."""
+        self._typing.changed(whole)
         return self._typing.ticks()
 
     @property
@@ -194,7 +216,7 @@ class Composer(TextArea):
         row, column = at
         if not self.selection.is_empty:
             return None
-        spans = self._pasted.spans(self.document[row])
+        spans = self._labels(row)
         return next((((row, start), (row, end)) for start, end in spans if start <= column < end), None)
 
     def _open(self, label: tuple[Location, Location] | None) -> bool:
@@ -216,14 +238,14 @@ class Composer(TextArea):
         row, column = self.cursor_location
         if column == 0:
             return super().get_cursor_left_location()
-        return row, caret.before(self.document[row], column, self._pasted.spans(self.document[row]))
+        return row, caret.before(self.document[row], column, self._labels(row))
 
     def get_cursor_right_location(self) -> Location:
         """One character to the right, as people see characters."""
         row, column = self.cursor_location
         if column >= len(self.document[row]):
             return super().get_cursor_right_location()
-        return row, caret.around(self.document[row], column, self._pasted.spans(self.document[row]))[1]
+        return row, caret.around(self.document[row], column, self._labels(row))[1]
 
     def _validate_selection(self, selection: Selection) -> Selection:
         """No end of a selection is inside a character."""
@@ -232,7 +254,7 @@ class Composer(TextArea):
 
     def _snapped(self, location: Location) -> Location:
         row, column = location
-        return row, caret.snapped(self.document[row], column, self._pasted.spans(self.document[row]))
+        return row, caret.snapped(self.document[row], column, self._labels(row))
 
     @property
     def _draw_cursor(self) -> bool:
@@ -243,13 +265,13 @@ class Composer(TextArea):
     def _under_cursor(self) -> caret.Span | None:
         """The columns of the character at the cursor if it has more than one code point."""
         row, column = self.cursor_location
-        start, end = caret.around(self.document[row], column, self._pasted.spans(self.document[row]))
+        start, end = caret.around(self.document[row], column, self._labels(row))
         return (start, end) if end - start > 1 else None
 
     def get_line(self, line_index: int) -> Text:
         """A line of the draft, with the cursor on the whole of a character that has several code points."""
         line = super().get_line(line_index)
-        for start, end in self._pasted.spans(line.plain):
+        for start, end in self._labels(line_index):
             line.stylize(self.get_component_rich_style("composer--label"), start, end)
         marked = self._under_cursor
         if marked is not None and line_index == self.cursor_location[0] and super()._draw_cursor and self._theme:
