@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import TextPart
 from qwenchat.chat.text import decode_input, safe_line
-from qwenchat.library.exchange.fence import fenced
 from qwenchat.texts import say
 from qwenchat.tui import files
 from qwenchat.tui.widgets.status import size
@@ -43,6 +42,8 @@ class Attachment:
 
     def part(self) -> TextPart:
         """What the model reads of it: its name above its content between fences."""
+        from qwenchat.library.exchange.fence import fenced  # not before there is a file
+
         path = files.path_of(self.word)
         note = say(" (bytes that are no text were replaced)") if self.replaced else ""
         framed = fenced(self.text, path.suffix.removeprefix("."))
