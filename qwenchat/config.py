@@ -15,6 +15,7 @@ from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.server import Server
 from qwenchat.chat.text import safe_line
+from qwenchat.chat.tools import McpServer, ToolSettings
 from qwenchat.texts import say
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -59,6 +60,10 @@ class Settings:
     """The table `[keys]`: the keys of an action by its id, several with commas between; none for no key."""
     servers: Mapping[str, Server] = field(default_factory=dict)
     """The tables `[servers.NAME]`."""
+    tools: ToolSettings = field(default_factory=ToolSettings)
+    """The table `[tools]`."""
+    mcp: Mapping[str, McpServer] = field(default_factory=dict)
+    """The tables `[mcp.NAME]`: servers of tools."""
 
 
 class Problems:
@@ -121,7 +126,7 @@ def _plain(key: str) -> str:
 def checked(key: str, value: Any) -> Any:
     """`value` as the setting with that dotted key holds it. Raises ConfigInvalid."""
     prefix, _, name = key.rpartition(".")
-    cls = {"": Settings, "sampling": SamplingOverrides}.get(prefix)
+    cls = {"": Settings, "sampling": SamplingOverrides, "tools": ToolSettings}.get(prefix)
     if key.startswith("keys."):
         return _converted(value, str)
     if cls is None or name not in {field.name for field in fields(cls)}:
@@ -153,6 +158,8 @@ def _values(cls: type, table: dict[str, Any], prefix: str, problems: Problems) -
             problems.add(key, say("there is no setting {key}. It is ignored.", key=safe_line(key)))
         elif name == "sampling" and isinstance(value, dict):
             values[name] = SamplingOverrides(**_values(SamplingOverrides, value, "sampling.", problems))
+        elif name == "tools" and isinstance(value, dict):
+            values[name] = ToolSettings(**_values(ToolSettings, value, "tools.", problems))
         elif name in _TABLES and isinstance(value, dict):
             made = {item: _entry(name, item, value[item], problems) for item in value}
             values[name] = {item: entry for item, entry in made.items() if entry is not None}
@@ -170,20 +177,25 @@ def _entry(table: str, name: str, value: Any, problems: Problems) -> Any:
     try:
         if table == "keys":
             return _converted(value, str)
-        if isinstance(value, dict) and "key" in value:
+        kind = _TABLES[table]
+        if table == "servers" and isinstance(value, dict) and "key" in value:
             raise ConfigInvalid(say("a key does not belong here"), say("Name where it is: key_env or key_file."))
         if isinstance(value, dict):
-            for unknown in value.keys() - {field.name for field in fields(Server)} - {"key"}:
+            for unknown in value.keys() - {field.name for field in fields(kind)} - {"key"}:
                 problems.add(
                     f"{key}.{unknown}", say("there is no setting {key}. It is ignored.", key=safe_line(unknown))
                 )
-        return replace(_converted(value, Server), name=name)
+        entry = replace(_converted(value, kind), name=name)
+        if isinstance(entry, McpServer) and bool(entry.command) is bool(entry.url):
+            raise ConfigInvalid(say("It has to have a command or a url."))
+        return entry
     except ConfigInvalid as error:
         problems.add(key, _unusable(key, error))
         return None
 
 
-_TABLES = ("keys", "servers")
+_TABLES: Mapping[str, Any] = {"keys": str, "servers": Server, "mcp": McpServer}
+"""The tables whose entries have names of the user's own, and what these are."""
 
 
 def _unusable(key: str, error: ConfigInvalid) -> str:

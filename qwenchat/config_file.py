@@ -93,6 +93,17 @@ def _tables() -> tuple[str, ...]:
         '#model = "Qwen/Qwen3-0.6B"',
         '#key_env = "BOX_KEY"',
         "",
+        f"# {say('Tools that the model may call: those that are asked about each time, and those that always run.')}",
+        "#[tools]",
+        '#on = ["read_file", "search_files"]',
+        '#always = ["date_and_time", "calculator"]',
+        '#folders = ["~/notes"]',
+        "",
+        f"# {say('Servers of tools that speak MCP: a command to be started, or an address.')}",
+        "#[mcp.time]",
+        '#command = "uvx"',
+        '#args = ["mcp-server-time"]',
+        "",
     )
 
 

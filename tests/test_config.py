@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from qwenchat import config
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import Sampling, SamplingOverrides
+from qwenchat.chat.tools import McpServer, ToolSettings
 from qwenchat.cli import cli
 from qwenchat.config import Settings, read
 from qwenchat.config_file import write
@@ -170,3 +171,45 @@ class TestWriting:
             write(file, {"sampling.top_k": 3})
         assert file.read_text() == text
         assert {path for path in tmp_path.iterdir() if not path.name.endswith(".lock")} == {file}
+
+
+def test_tools_and_their_servers_can_be_set(tmp_path: Path) -> None:
+    text = """
+[tools]
+on = ["read_file"]
+always = ["calculator"]
+folders = ["~/notes"]
+private_addresses = true
+[mcp.time]
+command = "uvx"
+args = ["mcp-server-time"]
+env = { TZ = "UTC" }
+env_from = ["TOKEN"]
+[mcp.far]
+url = "https://tools.example/mcp"
+key_env = "FAR_KEY"
+"""
+    found, problems = read(written(tmp_path, text))
+    assert problems == ()
+    assert found.tools == ToolSettings(("read_file",), ("calculator",), ("~/notes",), True)
+    assert found.tools.allowed == ("read_file", "calculator")
+    assert found.mcp["time"] == McpServer("time", "uvx", ("mcp-server-time",), {"TZ": "UTC"}, ("TOKEN",))
+    assert found.mcp["far"] == McpServer("far", url="https://tools.example/mcp", key_env="FAR_KEY")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[tools]\nalways = "all"', "line 2: tools.always cannot be used: Expected `array`, got `str`"),
+        ("[tools]\nsometimes = 1", "line 2: there is no setting tools.sometimes"),
+        ("tools = 3", "tools cannot be used"),
+        ("[mcp.time]", "line 1: mcp.time cannot be used: It has to have a command or a url"),
+        ('[mcp.time]\ncommand = "a"\nurl = "b"', "mcp.time cannot be used: It has to have a command or a url"),
+        ('[mcp.time]\ncommand = "a"\nsecret = "b"', "line 3: there is no setting secret"),
+        ("mcp = 3", "mcp cannot be used"),
+    ],
+)
+def test_what_is_wrong_with_tools_is_said(tmp_path: Path, text: str, problem: str) -> None:
+    found, problems = read(written(tmp_path, text))
+    assert problem in problems[0]
+    assert found.tools == ToolSettings()

@@ -121,7 +121,7 @@ def test_the_commented_file_sets_nothing_and_each_of_its_lines_can_be_used(tmp_p
 
 def test_the_schema_has_every_setting_once() -> None:
     keys = [setting.key for setting in schema()]
-    names = [name for name in Settings.__slots__ if name not in ("sampling", "keys", "servers")]
+    names = [name for name in Settings.__slots__ if name not in ("sampling", "keys", "servers", "tools", "mcp")]
     sampling = [f"sampling.{name}" for name in type(Settings().sampling).__slots__]
     assert sorted(keys) == sorted([*names, *sampling])
     assert all(setting.about for setting in schema())

@@ -1,0 +1,222 @@
+"""The tools of this program and of the servers, ready to be called; each call runs on a thread of its own."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwenchat import config
+from qwenchat.chat.calls import arguments_of
+from qwenchat.chat.commands import RunTool
+from qwenchat.chat.errors import QwenchatError, ToolError, ToolFailed, ToolUnavailable
+from qwenchat.chat.events import CallReturned, ToolsListed
+from qwenchat.chat.messages import ToolResultPart
+from qwenchat.chat.text import safe_line
+from qwenchat.chat.tools import McpServer, ToolSettings, ToolSpec
+from qwenchat.config_file import write
+from qwenchat.engine.base import StopSignal
+from qwenchat.texts import say
+from qwenchat.tools.builtin import Tool, clipped
+from qwenchat.tools.builtins import builtins
+from qwenchat.tools.naming import name_for
+
+if TYPE_CHECKING:
+    from qwenchat.tools.mcp import Listing, Servers
+
+log = logging.getLogger(__name__)
+
+LONGEST_S = 30.0
+"""How long a built-in tool may take."""
+ALL = "all"
+"""Stands for every tool and server there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A tool of a server, by its own name there."""
+
+    server: str
+    tool: str
+
+
+class Toolbox:
+    """A `ToolRunner`. It starts nothing before it is asked for something."""
+
+    def __init__(
+        self,
+        settings: ToolSettings,
+        servers: Sequence[McpServer] = (),
+        config_file: Path | None = None,
+        longest_s: float = LONGEST_S,
+    ) -> None:
+        """`config_file` is where it is written down that a tool may always run."""
+        self._settings = settings
+        self._config = config_file
+        self._longest_s = longest_s
+        self._builtins: dict[str, Tool] = {tool.spec.name: tool for tool in builtins(settings)}
+        self._mcp = {server.name: server for server in servers}
+        self._always = set(settings.always)
+        self._lock = threading.Lock()
+        self._servers: Servers | None = None
+        self._served: dict[str, _Served] = {}
+        self._run: _Run | None = None
+        """The call that runs."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The built-in tools, and the servers."""
+        return (*self._builtins, *self._mcp)
+
+    def prepare(self, number: int, names: Sequence[str], report: Callable[[ToolsListed], None]) -> None:
+        """See `ToolRunner.prepare`."""
+        wanted = self.names if ALL in names else names
+        if any(self._server_of(name) for name in wanted):
+            threading.Thread(target=self._prepare, args=(number, wanted, report), name="tools", daemon=True).start()
+        else:
+            self._prepare(number, wanted, report)
+
+    def run(self, command: RunTool, report: Callable[[CallReturned], None]) -> None:
+        """See `ToolRunner.run`."""
+        run = _Run(command, report)
+        self._run = run
+        threading.Thread(target=self._carry_out, args=(run,), name="tool", daemon=True).start()
+
+    def stop(self) -> None:
+        """See `ToolRunner.stop`."""
+        if self._run is not None:
+            self._run.stop()
+
+    def always(self, name: str) -> bool:
+        """See `ToolRunner.always`."""
+        served = self._served.get(name)
+        return name in self._always or (served is not None and served.server in self._always)
+
+    def allow_always(self, name: str) -> None:
+        """See `ToolRunner.allow_always`."""
+        self._always.add(name)
+        if self._config is not None:
+            there = config.read(self._config)[0].tools.always
+            write(self._config, {"tools.always": [*there, *({name} - set(there))]})
+
+    def close(self) -> None:
+        """See `ToolRunner.close`."""
+        self.stop()
+        if self._servers is not None:
+            self._servers.close()
+
+    def _prepare(self, number: int, names: Sequence[str], report: Callable[[ToolsListed], None]) -> None:
+        """List what is wanted; servers start side by side."""
+        tools: dict[str, ToolSpec] = {}
+        problems: list[str] = []
+        listings: dict[str, Future[Listing]] = {}
+        for name in names:
+            if name in self._builtins:
+                tools[name] = self._builtins[name].spec
+            elif server := self._server_of(name):
+                listings.setdefault(server, self._started().listing(server))
+            else:
+                there = ", ".join(self.names)
+                problems.append(say("There is no tool {name}. There are: {names}.", name=safe_line(name), names=there))
+        for server, listing in listings.items():
+            try:
+                found = listing.result()
+            except QwenchatError as error:
+                problems.append(str(error))
+            else:
+                problems += found.problems
+                named = self._named(server, found.tools)
+                missing = [name for name in names if self._server_of(name) == server and name not in {server, *named}]
+                problems += [
+                    say("{server} has no tool {tool}.", server=server, tool=safe_line(name)) for name in missing
+                ]
+                tools |= {name: tool for name, tool in named.items() if server in names or name in names}
+        report(ToolsListed(number, tuple(tools.values()), tuple(problems)))
+
+    def _server_of(self, name: str) -> str | None:
+        """The server that is meant by its name, or by the name of one of its tools."""
+        if name in self._mcp:
+            return name
+        return next((server for server in self._mcp if name.startswith(name_for(server, "", ()))), None)
+
+    def _named(self, server: str, tools: Sequence[ToolSpec]) -> dict[str, ToolSpec]:
+        """The tools of a server, by the names that they have here."""
+        found: dict[str, ToolSpec] = {}
+        for tool in tools:
+            name = name_for(server, tool.name, found.keys() | self._builtins.keys())
+            self._served[name] = _Served(server, tool.name)
+            found[name] = replace(tool, name=name)
+        return found
+
+    def _started(self) -> "Servers":
+        with self._lock:
+            if self._servers is None:
+                from qwenchat.tools.mcp import Servers
+
+                self._servers = Servers(tuple(self._mcp.values()))
+            return self._servers
+
+    def _carry_out(self, run: "_Run") -> None:
+        call = run.command.call
+        try:
+            arguments = arguments_of(call)
+            if (tool := self._builtins.get(call.name)) is not None:
+                out_of_time = threading.Timer(self._longest_s, run.end, (_too_long(self._longest_s),))
+                out_of_time.daemon = True
+                out_of_time.start()
+                run.give(tool.run(arguments, run.signal))
+                out_of_time.cancel()
+            elif (served := self._served.get(call.name)) is not None:
+                run.give(run.until_done(self._started().call(served.server, served.tool, arguments)))
+            else:
+                raise ToolUnavailable(say("There is no tool {name}.", name=call.name))
+        except ToolError as error:
+            run.end(error)
+        except Exception as error:
+            log.exception("the tool %s failed", safe_line(call.name))
+            run.end(ToolFailed(say("The tool failed: {error}.", error=type(error).__name__)))
+
+
+class _Run:
+    """One call: its result is told once, or never when it was stopped."""
+
+    def __init__(self, command: RunTool, report: Callable[[CallReturned], None]) -> None:
+        self.command = command
+        self.signal = StopSignal()
+        self._report = report
+        self._over = threading.Lock()
+        self._cancel: Callable[[], Any] = lambda: None
+
+    def until_done(self, future: "Future[str]") -> str:
+        """What a server gives."""
+        self._cancel = future.cancel
+        if self.signal.is_set():
+            future.cancel()
+        return future.result()
+
+    def give(self, text: str) -> None:
+        """The tool has done what it was asked."""
+        self._tell(text, failed=False)
+
+    def end(self, error: ToolError) -> None:
+        """It has not."""
+        self.signal.set()
+        self._tell(str(error), failed=True)
+
+    def stop(self) -> None:
+        """Nobody wants to know any more."""
+        self._over.acquire(blocking=False)
+        self.signal.set()
+        self._cancel()
+
+    def _tell(self, text: str, *, failed: bool) -> None:
+        if self._over.acquire(blocking=False):
+            call = self.command.call
+            result = ToolResultPart(call.id, call.name, clipped(text, self.command.limit), failed)
+            self._report(CallReturned(self.command.number, result))
+
+
+def _too_long(seconds: float) -> ToolFailed:
+    return ToolFailed(say("The tool took longer than {seconds:g} s.", seconds=seconds))
