@@ -592,7 +592,7 @@ def test_in_a_read_only_home_it_answers_and_says_that_nothing_is_saved(home: Pat
 
 FULL_DISK = """
 import resource, runpy, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+resource.setrlimit(resource.RLIMIT_FSIZE, (131072, 131072))
 sys.argv.pop(0)
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
