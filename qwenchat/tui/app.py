@@ -18,6 +18,7 @@ from qwenchat.steering import Steering
 from qwenchat.texts import say
 from qwenchat.tui import clipboard, themes
 from qwenchat.tui.keys import VIM, Place, bindings_of, keymap_of
+from qwenchat.tui.paste import quick_pastes
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import HelpScreen
 from qwenchat.tui.screens.replay import ReplayScreen
@@ -79,7 +80,7 @@ class QwenChat(App[None]):
         """Run until the user quits; raises SystemExit with 128 + n after signal n, and with 1 after a crash."""
         before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
-        with own_terminal(self._log_file), signals_to_end(self._leave_on_signal):
+        with own_terminal(self._log_file), quick_pastes(), signals_to_end(self._leave_on_signal):
             try:
                 super().run(*args, **options)
             finally:

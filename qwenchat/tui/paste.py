@@ -1,0 +1,60 @@
+"""Pastes of any length, taken from the terminal at once."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from textual._xterm_parser import XTermParser
+from textual.drivers import linux_driver
+from textual.events import Paste
+from textual.message import Message
+
+_BEGIN, _END = "\x1b[200~", "\x1b[201~"
+
+
+class PasteParser(XTermParser):
+    """Textual's parser of what a terminal sends, which looks at each character by itself, but for what is pasted:
+    that is passed on as it comes, so that a megabyte takes milliseconds.
+    """
+
+    def __init__(self, debug: bool = False) -> None:
+        super().__init__(debug)
+        self._pasted: list[str] | None = None
+        """What has come of a paste; None outside of one."""
+
+    def feed(self, data: str) -> Iterable[Message]:
+        """The events in `data`. A beginning that is cut in two is left to Textual's own way."""
+        if not data:
+            yield from super().feed(data)
+        while data:
+            if self._pasted is None:
+                before, begin, data = data.partition(_BEGIN)
+                yield from super().feed(before) if before else ()
+                self._pasted = [""] if begin else None
+            else:
+                data = self._take(data)
+                if data:
+                    yield Paste("".join(self._pasted).replace("\x00", ""))
+                    self._pasted, data = None, data.removeprefix(_END)
+
+    def _take(self, data: str) -> str:
+        """Add `data` to the paste as far as that goes; from its end on it is given back."""
+        pasted = self._pasted or [""]
+        last = pasted.pop() + data
+        at = last.find(_END)
+        if at >= 0:
+            pasted.append(last[:at])
+            return last[at:]
+        kept = max(0, len(last) - len(_END) + 1)  # the end may be cut in two
+        pasted += last[:kept], last[kept:]
+        return ""
+
+
+@contextmanager
+def quick_pastes() -> Iterator[None]:
+    """Let Textual's driver read pastes so; it has no other place for a parser of one's own."""
+    names = vars(linux_driver)
+    before, names["XTermParser"] = names["XTermParser"], PasteParser
+    try:
+        yield
+    finally:
+        names["XTermParser"] = before
