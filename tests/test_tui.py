@@ -1,5 +1,6 @@
 """The chat screen, driven by keys, over a scripted engine."""
 
+import re
 from dataclasses import replace
 
 from textual.document._wrapped_document import WrappedDocument
@@ -7,7 +8,7 @@ from textual.widgets import Markdown, Static
 
 from qwenchat.chat.errors import EngineFailed, LibraryUnwritable, ModelNotFound
 from qwenchat.chat.events import LoadProgressed
-from qwenchat.chat.messages import Role, Status
+from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.library.library import Library
 from qwenchat.tui.screens.help import HelpScreen
@@ -276,19 +277,58 @@ class TestReading:
             await it.sees("Question 69")
             assert len(it.transcript._widgets) == 50
             await it.press("ctrl+home")
-            await it.sees("Question 45", "show 50 of 90 earlier messages")
-            await it.click_text("earlier messages")
-            await it.until(lambda: len(it.transcript._widgets) == 100, "earlier messages")
-            await it.until(lambda: it.transcript.scroll_offset.y > 0, "what was being read in its place")
-            await it.sees("Question 45")
-            await it.press("ctrl+home")
-            await it.sees("Question 20", "show 40 of 40 earlier messages")
-            await it.press("ctrl+home")
-            await it.until(lambda: len(it.transcript._widgets) == 140, "all messages")
-            await it.until(lambda: it.transcript.scroll_offset.y > 0, "what was being read in its place")
-            await it.sees("Question 20")
+            await it.sees("Question 0")
+            assert len(it.transcript._widgets) <= 100
+
+    async def test_the_window_moves_with_the_reader_and_nothing_jumps(self):
+        async with chat(library=long_library(150), resume="long") as it:
+            await it.sees("Question 149")
+            seen = set(re.findall(r"Question (\d+)", it.screen))
+            for _ in range(150):
+                await it.press("pageup")
+                await it.pilot.pause()
+                seen |= set(re.findall(r"Question (\d+)", it.screen))
+                assert len(it.transcript._widgets) <= 100
+                if "Question 0" in it.screen:
+                    break
+            assert {int(n) for n in seen} == set(range(150))
+            await it.press("ctrl+end")
+            await it.sees("Question 149")
+            await it.until(lambda: it.transcript.following, "the end again")
+
+    async def test_what_is_read_stays_in_place_when_earlier_messages_come(self):
+        async with chat(library=long_library(100), resume="long") as it:
+            await it.sees("Question 99")
+            it.transcript.release_anchor()
+            it.transcript.scroll_to(y=60, animate=False)
+            await it.pilot.pause()
+            before, mounted = [line[:90].rstrip() for line in it.screen.splitlines()], set(it.transcript._widgets)
+            await it.transcript._show_earlier()
+            await it.pilot.pause()
+            assert set(it.transcript._widgets) != mounted
+            assert [line[:90].rstrip() for line in it.screen.splitlines()][:30] == before[:30]
+
+    async def test_a_reply_that_grows_below_the_window_is_whole_when_one_comes_back(self):
+        script = Script(WORDS, thought="Hm, well.", delay_s=0.003)
+        async with chat(script, library=long_library(150), resume="long") as it:
+            await it.sees("Question 149")
+            await it.send("Go")
             await it.press("ctrl+home")
             await it.sees("Question 0")
+            await it.press("ctrl+end")
+            await it.sees("word39")
+            await it.idle()
+            await it.until(lambda: it.transcript.replies[-1].answer.text.split() == WORDS.split(), "every word")
+
+    async def test_a_resize_keeps_what_is_read(self):
+        library = long_library(60, reply="many words " * 60)
+        async with chat(library=library, resume="long") as it:
+            await it.sees("Question 59")
+            await it.transcript.go_to(it.session.path[80].id)
+            await it.sees("Question 40")
+            for size in ((60, 30), (140, 50), (100, 40)):
+                await it.pilot.resize_terminal(*size)
+                await it.sees("Question 40")
 
     async def test_a_resize_to_nothing_and_back_while_streaming_does_no_harm(self):
         async with chat(Script("| a | b |\n|---|---|\n| 1 | 2 |\n\n" + WORDS, thought=WORDS, delay_s=0.002)) as it:
@@ -659,6 +699,18 @@ class TestConversations:
         async with chat() as it:
             await it.press("ctrl+y")
             await it.sees("There is no reply to copy yet.")
+
+
+def long_library(turns: int, reply: str = "Yes.") -> Library:
+    library = Library.in_memory()
+    parent = None
+    for n in range(turns):
+        asked = Message(Role.USER, (TextPart(f"Question {n}"),), parent=parent)
+        answer = Message(Role.ASSISTANT, (TextPart(f"{reply} {n}"),), parent=asked.id)
+        for message in (asked, answer):
+            library.save("long", message)
+        parent = answer.id
+    return library
 
 
 class TestCommands:

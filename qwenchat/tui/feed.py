@@ -102,11 +102,15 @@ class Feed:
 
     def show_path(self) -> None:
         """Bring the transcript in line with the conversation, and follow its running turn."""
+        before = self._transcript.reply(self._session.reply_id)
         self._transcript.show(self._session.path, self._session.tree.siblings)
         self.live = self._transcript.reply(self._session.reply_id)
         growing = self._session.growing
         if self.live is not None and growing is not None and growing.parts():
-            self.live.go_on()
+            if self.live is before:
+                self.live.go_on()
+            else:
+                self.live.catch_up(growing.parts())
         self._prefill = None
 
     def _take(self, event: Event) -> None:
@@ -124,8 +128,6 @@ class Feed:
                 self._notices.say("load", f"{event.error} {way_out}")
             case SaveFailed():
                 self._notices.say("save", f"The reply is not saved yet, only kept on the screen. {event.error}")
-            case _ if live is None:
-                return
             case PrefillProgressed():
                 self._prefill = event
             case HistoryTrimmed():
@@ -134,6 +136,8 @@ class Feed:
             case BeginningTrimmed():
                 first = f"the first {event.tokens:,} tokens of the reply"
                 self._notices.say("trimmed", f"The model no longer reads {first}: the context is full.")
+            case _ if live is None:
+                return
             case _ if isinstance(event, TurnEnded):
                 live.finish(self._session.tree[live.message_id])
                 self.live = None

@@ -63,7 +63,7 @@ class ChatScreen(Screen[None]):
         Binding("f6", "replay", "Play this conversation back", priority=True, id="chat.replay"),
         Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True, id="chat.copy_reply"),
         Binding("ctrl+end", "follow", "Go to the end and follow it", priority=True, id="chat.follow"),
-        Binding("ctrl+home", "top", "Go to the beginning; again for earlier messages", priority=True, id="chat.top"),
+        Binding("ctrl+home", "top", "Go to the beginning", priority=True, id="chat.top"),
         Binding(
             "ctrl+c,super+c", "copy_text", "Copy the selection; else stop, clear the draft, or quit", id="chat.copy"
         ),
@@ -270,11 +270,12 @@ class ChatScreen(Screen[None]):
         self._transcript.follow()
 
     async def action_top(self) -> None:
-        """To the first message that is shown; from there, to earlier ones."""
-        if self._transcript.scroll_offset.y <= 0:
-            await self._transcript.show_earlier()
-        else:
-            self._transcript.scroll_home(animate=False)
+        """To the first message."""
+        await self._transcript.go_to_top()
+
+    @on(Transcript.Reached)
+    def _catch_up(self) -> None:
+        self.feed.show_path()
 
     def action_copy_text(self) -> None:
         """Ctrl+C: copy a selection, else stop the reply, else clear the draft, else ask once more to quit."""

@@ -1,12 +1,14 @@
 """What one speaker said, as widgets; here the model's reply while it grows and after."""
 
+from collections.abc import Iterable
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
 from qwenchat.chat.events import AnswerReclassified, Channel, Event, TextProduced, ThoughtEnded, ThoughtStarted
-from qwenchat.chat.messages import Message, ReasoningPart, Role, Status
+from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, Status, TextPart
 from qwenchat.chat.provenance import FinishReason, Provenance, ThoughtCut
 from qwenchat.chat.text import SafeStream, safe, safe_line
 from qwenchat.chat.thinking import open_thought
@@ -33,6 +35,8 @@ class Reply(Said):
         """What the footer says of a reply that has ended."""
         self._offer = ""
         self._stored = message if message.status is not Status.STREAMING else None
+        self.ended = self._stored is not None
+        """Whether it is shown as it was saved; else it grows."""
 
     def compose(self) -> ComposeResult:
         """The thought, the answer, and below them the versions and the footer."""
@@ -51,10 +55,23 @@ class Reply(Said):
 
     def go_on(self) -> None:
         """Grow again, after what is there already."""
+        self.ended = False
         self._account = self._offer = ""
         self._footer.remove_class("-failed")
         self._say("")
         self.answer.go_on()
+
+    def catch_up(self, parts: Iterable[Part]) -> None:
+        """Show what came before this widget was there."""
+        for part in parts:
+            match part:
+                case ReasoningPart():
+                    self.reasoning.add(self._safe[Channel.THOUGHT].feed(part.text), part.tokens)
+                    if part.closed:
+                        self.reasoning.end()
+                        self.reasoning.seconds = part.seconds
+                case TextPart():
+                    self.answer.add(self._safe[Channel.ANSWER].feed(part.text))
 
     def wait(self, why: str) -> None:
         """Say why nothing has come yet."""
@@ -100,6 +117,7 @@ class Reply(Said):
 
     def finish(self, message: Message) -> None:
         """Show the reply as it was saved, rendered once more as a whole."""
+        self.ended = True
         self._settle(message)
         self.answer.settle(safe(message.text))
 

@@ -1,17 +1,18 @@
 """The conversation on screen: its latest messages, following the end while the reader is there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.widget import Widget
+from textual.widget import AwaitMount, Widget
 from textual.widgets import Static
 
 from qwenchat.chat import messages
-from qwenchat.texts import say
+from qwenchat.texts import count, say
 from qwenchat.tui.keys import shown
 from qwenchat.tui.widgets.message import Reply, widget_of
 from qwenchat.tui.widgets.prompt import Folded
@@ -19,7 +20,11 @@ from qwenchat.tui.widgets.reasoning import Reasoning
 from qwenchat.tui.widgets.said import Said
 
 WINDOW = 50
-"""How many messages are mounted at first, and how many more each time the reader asks for earlier ones."""
+"""How many messages are mounted at first."""
+MOST = 100
+"""How many are mounted at most while one reads."""
+STEP = 20
+"""How many come when an edge is near."""
 
 
 class Welcome(Vertical):
@@ -47,35 +52,67 @@ class Welcome(Vertical):
         )
 
 
-class Earlier(Static):
-    """The line above the first mounted message that brings the ones before it."""
+class Edge(Static):
+    """The line beside the first or the last mounted message that brings those beyond it."""
 
     class Wanted(Message):
-        """The reader wants the earlier messages."""
+        """The reader wants the messages beyond this edge."""
+
+        def __init__(self, edge: "Edge") -> None:
+            super().__init__()
+            self.edge = edge
+
+    def on_mount(self) -> None:
+        """Nothing is beyond yet."""
+        self.display = False
 
     def on_click(self) -> None:
         """A click anywhere on the line."""
-        self.post_message(self.Wanted())
+        self.post_message(self.Wanted(self))
+
+    def count(self, text: str, hidden: int) -> None:
+        """Say how many messages there are beyond; nothing when there are none."""
+        self.display = hidden > 0
+        self.update(Content(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What stands at the top of the view: a message, and how much of it is above, in shares of its height."""
+
+    said: Said
+    share: float
 
 
 class Transcript(VerticalScroll, can_focus=False):
-    """The messages being read; the keys stay with the composer, until a message is chosen."""
+    """The messages being read; the keys stay with the composer, until a message is chosen.
+
+    Of a long conversation only a window is mounted, which moves with the reader and otherwise follows the end.
+    """
 
     def __init__(self, *, choosable: bool = False) -> None:
         super().__init__(id="transcript")
         self._choosable = choosable
         self._path: list[messages.Message] = []
         self._widgets: dict[str, Said] = {}
+        self._start = self._stop = 0
+        """The window: the mounted part of the path."""
+        self._earlier, self._later = Edge(), Edge()
         self._siblings: Callable[[str], Sequence[str]] = lambda message_id: ()
+        self._place: _Place | None = None
+        self._moving = False
+
+    class Reached(Message):
+        """The window has come to the end, where a reply may be growing that it does not show yet."""
 
     def compose(self) -> ComposeResult:
         """The welcome, until there is a message."""
-        yield Earlier()
+        yield self._earlier
         yield Welcome()
+        yield self._later
 
     def on_mount(self) -> None:
         """Follow the end from the start."""
-        self.query_one(Earlier).display = False
         self.anchor()
 
     @property
@@ -106,7 +143,16 @@ class Transcript(VerticalScroll, can_focus=False):
 
     def follow(self) -> None:
         """Go to the end and stay there as text comes."""
+        if self._stop < len(self._path):
+            self._set_window(max(0, len(self._path) - WINDOW), len(self._path))
+            self.post_message(self.Reached())
         self.anchor()
+
+    async def go_to_top(self) -> None:
+        """Go to the first message."""
+        self.release_anchor()
+        await self._move(0, min(WINDOW, len(self._path)), jump=True)
+        self.scroll_home(animate=False, immediate=True)
 
     def show(self, path: Sequence[messages.Message], siblings: Callable[[str], Sequence[str]] | None = None) -> None:
         """Show the messages of `path`: those no longer in it go, new ones come to their places, the others stay.
@@ -114,43 +160,86 @@ class Transcript(VerticalScroll, can_focus=False):
         `siblings` gives the ids of all versions of a message.
         """
         self._siblings = siblings or self._siblings
-        from_start = self._first() == 0
+        at_end = self._stop == len(self._path)
         self._path = list(path)
-        wanted = {message.id for message in path}
-        for message_id in [key for key in self._widgets if key not in wanted]:
-            self._widgets.pop(message_id).remove()
-        first = self._first() if self._widgets else max(0, len(path) - WINDOW)
-        self._fill(0 if from_start and len(path) <= 2 * WINDOW and self._widgets else first)
-        if len(self._widgets) > 2 * WINDOW and self.following:
-            for message_id in list(self._widgets)[:-WINDOW]:
-                self._widgets.pop(message_id).remove()
-        for message_id, widget in self._widgets.items():
-            widget.show_versions(self._siblings(message_id))
+        there = [at for at, message in enumerate(path) if message.id in self._widgets]
+        stop = len(path) if at_end or not there else there[-1] + 1
+        start = there[0] if there else max(0, len(path) - WINDOW)
+        if (self._start == 0 and there) or stop <= WINDOW:
+            start = 0
+        if stop - start > MOST and self.following:
+            start = stop - WINDOW
+        self._set_window(start, stop)
+        for message in self._path[start:stop]:
+            if (widget := self._widgets.get(message.id)) is not None:
+                widget.show_versions(self._siblings(message.id))
+                if isinstance(widget, Reply) and not widget.ended and message.status is not messages.Status.STREAMING:
+                    widget.finish(message)
         self.query_one(Welcome).display = not self._widgets
-        self._count_earlier()
 
-    def _fill(self, start: int) -> None:
-        """Mount what is missing of the path from `start` on, each before the next message that is there."""
-        there = self._widgets
-        self._widgets = {}
+    def _set_window(self, start: int, stop: int, *, hidden: bool = False) -> tuple[AwaitMount, ...]:
+        """Mount what is missing of that part of the path, and take away what is not in it; if `hidden`, unseen."""
+        wanted = {message.id for message in self._path[start:stop]}
+        for message_id in [key for key in self._widgets if key not in wanted]:
+            gone = self._widgets.pop(message_id)
+            if hidden:
+                gone.display = False
+            gone.remove()
+        there, self._widgets = self._widgets, {}
+        mounting: list[AwaitMount] = []
         missing: list[messages.Message] = []
-        for message in self._path[start:]:
+        for message in self._path[start:stop]:
             if message.id not in there:
                 missing.append(message)
                 continue
-            if missing:
-                self.mount_all(self._made(missing), before=there[message.id])
-                missing = []
+            mounting += self._mount_before(there[message.id], missing, hidden)
+            missing = []
             self._widgets[message.id] = there[message.id]
-        if missing:
-            self.mount_all(self._made(missing))
+        mounting += self._mount_before(self._later, missing, hidden)
+        self._start, self._stop = start, stop
+        self._count_beyond()
+        return tuple(mounting)
+
+    def _mount_before(self, place: Widget, some: Sequence[messages.Message], hidden: bool) -> Iterator[AwaitMount]:
+        made: list[Said] = [widget for widget in map(widget_of, some) if widget is not None]
+        for widget in made:
+            widget.choosable = self._choosable
+            widget.display = not hidden
+            widget.show_versions(self._siblings(widget.message_id))
+            self._widgets[widget.message_id] = widget
+        if made:
+            yield self.mount_all(made, before=place)
+
+    async def _move(self, start: int, stop: int, *, jump: bool = False) -> None:
+        """Move the window; what stands at the top of the view stays there, unless the reader wants to go elsewhere."""
+        if (start, stop) == (self._start, self._stop) or self._moving:
+            return
+        self._moving = True
+        place = self._place
+        try:
+            for mounting in self._set_window(start, stop, hidden=True):
+                await mounting
+            with self.app.batch_update():
+                for widget in self._widgets.values():
+                    widget.display = True
+                self.screen._refresh_layout()
+                if jump:
+                    self.scroll_home(animate=False, immediate=True)
+                else:
+                    self._return_to(place)
+        finally:
+            self._moving = False
+        if stop == len(self._path):
+            self.post_message(self.Reached())
 
     async def go_to(self, message_id: str) -> None:
-        """Choose that message and bring it into view, from earlier ones if it must be; another is passed over."""
-        if all(message.id != message_id for message in self._path):
+        """Choose that message and bring it into view, wherever it is; another is passed over."""
+        at = next((at for at, message in enumerate(self._path) if message.id == message_id), None)
+        if at is None:
             return
-        while message_id not in self._widgets and self._first() > 0:
-            await self.show_earlier()
+        if not self._start <= at < self._stop:
+            self.release_anchor()
+            await self._move(max(0, at - WINDOW // 2), min(len(self._path), at + WINDOW // 2), jump=True)
         self.call_after_refresh(self.choose, message_id)
 
     def choose(self, message_id: str) -> None:
@@ -173,8 +262,9 @@ class Transcript(VerticalScroll, can_focus=False):
         if not shown:
             return False
         at = shown.index(chosen.message_id) + by if chosen and chosen.message_id in shown else len(shown) - 1
-        if at < 0 and self._first() > 0:
-            self.call_later(self.go_to, self._path[self._first() - 1].id)
+        beyond = self._start - 1 if at < 0 else self._stop if at >= len(shown) else -1
+        if 0 <= beyond < len(self._path):
+            self.call_later(self.go_to, self._path[beyond].id)
             return True
         if at >= len(shown):
             return False
@@ -205,40 +295,54 @@ class Transcript(VerticalScroll, can_focus=False):
         if self.is_vertical_scroll_end:
             self.follow()
 
-    @on(Earlier.Wanted)
-    async def show_earlier(self) -> None:
-        """Mount the messages before the first mounted one; what is being read keeps its place."""
-        first = self._first()
-        if first == 0:
-            return
-        older = self._path[max(0, first - WINDOW) : first]
-        later = self._widgets
-        self._widgets = {}
-        widgets = self._made(older)
-        self._widgets.update(later)
-        for widget in widgets:
-            widget.display = False
-        await self.mount_all(widgets, after=self.query_one(Earlier))
-        below = self.max_scroll_y - self.scroll_y
+    @on(Edge.Wanted)
+    async def _wanted(self, event: Edge.Wanted) -> None:
+        """A click on one of the lines at the edges."""
+        event.stop()
+        await (self._show_earlier() if event.edge is self._earlier else self._show_later())
+
+    async def _show_earlier(self) -> None:
+        """Let the window reach further up; what is far below goes."""
+        start = max(0, self._start - STEP)
         self.release_anchor()
-        for widget in widgets:
-            widget.display = True
-        self._count_earlier()
-        self.call_after_refresh(lambda: self.scroll_to(y=self.max_scroll_y - below, animate=False))
+        await self._move(start, self._stop if self.following else min(self._stop, start + MOST))
 
-    def _made(self, some: Sequence[messages.Message]) -> list[Said]:
-        made: list[Said] = [widget for widget in map(widget_of, some) if widget is not None]
-        for widget in made:
-            widget.choosable = self._choosable
-            widget.show_versions(self._siblings(widget.message_id))
-            self._widgets[widget.message_id] = widget
-        return made
+    async def _show_later(self) -> None:
+        """Let the window reach further down; what is far above goes."""
+        stop = min(len(self._path), self._stop + STEP)
+        await self._move(max(self._start, stop - MOST), stop)
 
-    def _first(self) -> int:
-        """Where in the path the first mounted message stands."""
-        return next((i for i, message in enumerate(self._path) if message.id in self._widgets), 0)
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Keep what stands at the top in mind, and bring more when an edge comes near."""
+        super().watch_scroll_y(old_value, new_value)
+        if self._moving or self.following or not self.is_attached:
+            return
+        self._place = self._at_top()
+        near = self.size.height
+        if new_value < min(near, old_value) and self._start > 0:
+            self.call_later(self._show_earlier)
+        elif new_value > max(old_value, self.max_scroll_y - near) and self._stop < len(self._path):
+            self.call_later(self._show_later)
 
-    def _count_earlier(self) -> None:
-        line, hidden = self.query_one(Earlier), self._first()
-        line.display = hidden > 0
-        line.update(Content(f"↑ show {min(hidden, WINDOW)} of {hidden} earlier messages"))
+    def on_resize(self) -> None:
+        """Another width wraps the text otherwise: the message that was being read stays where it was."""
+        if not self.following:
+            self.call_after_refresh(self._return_to, self._place)
+
+    def _at_top(self) -> _Place | None:
+        for widget in self._widgets.values():
+            region = widget.virtual_region
+            if region.height and region.bottom > self.scroll_y:
+                return _Place(widget, (self.scroll_y - region.y) / region.height)
+        return None
+
+    def _return_to(self, place: _Place | None) -> None:
+        """Scroll so that what stood at the top stands there again."""
+        if place is not None and place.said.is_attached and place.said.display and not self.following:
+            region = place.said.virtual_region
+            self.scroll_to(y=region.y + place.share * region.height, animate=False, immediate=True)
+
+    def _count_beyond(self) -> None:
+        above, below = self._start, len(self._path) - self._stop
+        self._earlier.count(count("↑ one earlier message", "↑ {number} earlier messages", above), above)
+        self._later.count(count("↓ one later message", "↓ {number} later messages", below), below)
