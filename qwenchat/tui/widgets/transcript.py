@@ -5,19 +5,18 @@ from dataclasses import dataclass
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
-from textual.content import Content
+from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widget import AwaitMount, Widget
-from textual.widgets import Static
 
 from qwenchat.chat import messages
-from qwenchat.texts import count, say
-from qwenchat.tui.keys import shown
+from qwenchat.texts import count
+from qwenchat.tui.widgets.edge import Edge
 from qwenchat.tui.widgets.message import Reply, widget_of
 from qwenchat.tui.widgets.prompt import Folded
 from qwenchat.tui.widgets.reasoning import Reasoning
 from qwenchat.tui.widgets.said import Said
+from qwenchat.tui.widgets.welcome import Welcome
 
 WINDOW = 50
 """How many messages are mounted at first."""
@@ -25,55 +24,6 @@ MOST = 100
 """How many are mounted at most while one reads."""
 STEP = 20
 """How many come when an edge is near."""
-
-
-class Welcome(Vertical):
-    """What an empty conversation shows."""
-
-    def compose(self) -> ComposeResult:
-        """The name, and the keys to begin with."""
-        yield Static(Content.styled("qwenchat", "bold $primary"))
-        yield Static(Content(say("A private conversation, on your own machine.")))
-        rows = [
-            Content.assemble((f"{shown(self, id_, key):<9}", "$primary"), (what, "$foreground 65%"))
-            for id_, key, what in self._keys()
-        ]
-        yield Static(Content("\n").join(rows), classes="keys")
-
-    def _keys(self) -> tuple[tuple[str, str, str], ...]:
-        return (
-            ("composer.send", "enter", say("send the message")),
-            ("composer.break_line", "ctrl+j", say("break the line")),
-            ("chat.thinking", "ctrl+t", say("thinking on or off")),
-            ("chat.sidebar", "ctrl+b", say("saved conversations")),
-            ("chat.choose", "ctrl+up", say("choose a message")),
-            ("app.palette", "ctrl+p", say("all commands")),
-            ("app.help", "f1", say("help")),
-        )
-
-
-class Edge(Static):
-    """The line beside the first or the last mounted message that brings those beyond it."""
-
-    class Wanted(Message):
-        """The reader wants the messages beyond this edge."""
-
-        def __init__(self, edge: "Edge") -> None:
-            super().__init__()
-            self.edge = edge
-
-    def on_mount(self) -> None:
-        """Nothing is beyond yet."""
-        self.display = False
-
-    def on_click(self) -> None:
-        """A click anywhere on the line."""
-        self.post_message(self.Wanted(self))
-
-    def count(self, text: str, hidden: int) -> None:
-        """Say how many messages there are beyond; nothing when there are none."""
-        self.display = hidden > 0
-        self.update(Content(text))
 
 
 @dataclass(frozen=True, slots=True)
