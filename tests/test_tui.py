@@ -109,7 +109,7 @@ class TestWriting:
 
     async def test_a_book_that_is_pasted_and_sent_is_shown_in_part_and_sent_whole(self):
         book = "some words of the book\n" * 20_000
-        async with chat() as it:
+        async with chat(engine=FakeEngine(model=replace(MODEL, context_window=200_000))) as it:
             await it.paste(book)
             await it.press("enter")
             await it.sees("Pasted  20,000 lines, 460 kB")

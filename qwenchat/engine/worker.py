@@ -144,9 +144,11 @@ class Worker:
         if self._engine is None or self._model_failed is not None or stop.is_set():
             return
         try:
-            if command.draft and (weighed := self._engine.weigh(command)) is not None:
+            weighed = self._engine.weigh(command) if command.draft else None
+            if weighed is not None:
                 self.events.put(weighed)
-            self._engine.read_ahead(command, stop)
+            if weighed is None or weighed.fits:
+                self._engine.read_ahead(command, stop)
         except Exception:
             log.exception("reading ahead failed")
 

@@ -6,6 +6,8 @@ from qwenchat.texts import count, say
 _ASCII_PER_TOKEN = 4.0
 _OTHER_PER_TOKEN = 1.5
 """Characters of a token, as long as no draft was counted."""
+_HOPELESS = 8
+"""How many times the context a guess has to be for a message not to be counted any more."""
 _DOUBTFUL = 0.4
 """The share of what fits, from which on a draft is counted before it is sent."""
 
@@ -32,16 +34,21 @@ class Weight:
 
     def is_doubtful(self, text: str) -> bool:
         """Whether a text may not fit, as far as can be told, so that it is to be counted first."""
-        window = self._session.model.context_window if self._session.model else 0
+        window = self._window
         return bool(window) and self._session.weighed(text) is None and self.tokens(text) > _DOUBTFUL * window
 
     def too_long(self, text: str) -> str:
         """Why a text cannot be sent; empty when it can, as far as is known."""
-        weighed = self._session.weighed(text)
+        weighed, window = self._session.weighed(text), self._window
+        if weighed is None and window and self.tokens(text) > _HOPELESS * window:
+            return say(
+                "This message has about {tokens} tokens; the context has {window}. It was not sent; the draft is kept.",
+                tokens=f"{self.tokens(text):,}", window=f"{window:,}",
+            )  # fmt: skip
         if weighed is None or weighed.fits:
             return ""
         return say(
-            "This message has {tokens} tokens; {limit} fit. It was not sent, and the draft is kept.",
+            "This message has {tokens} tokens; {limit} fit. It was not sent; the draft is kept.",
             tokens=f"{weighed.tokens:,}", limit=f"{weighed.room:,}",
         )  # fmt: skip
 
@@ -55,7 +62,7 @@ class Weight:
     def _in_words(self, text: str) -> str:
         if not text.strip():
             return ""
-        weighed, window = self._session.weighed(text), self._session.model.context_window if self._session.model else 0
+        weighed, window = self._session.weighed(text), self._window
         if weighed is None:
             tokens = self.tokens(text)
             words = count("about {number:,} token", "about {number:,} tokens", tokens)
@@ -74,6 +81,11 @@ class Weight:
             return words
         left = max(0, round(100 * (window - taken) / window))
         return f"{words}, {say('{left} % of the context left', left=left)}"
+
+    @property
+    def _window(self) -> int:
+        """The context in tokens; 0 while it is not known."""
+        return self._session.model.context_window if self._session.model else 0
 
     def _before(self) -> int:
         """How many tokens stand before the draft."""

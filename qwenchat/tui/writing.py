@@ -106,7 +106,7 @@ class Writing:
     async def _fits(self, parts: tuple[TextPart, ...]) -> bool:
         """Whether a message fits the context; one that may not is counted first, if it can be."""
         text = "".join(part.text for part in parts)
-        if self._weight.is_doubtful(text):
+        if self._weight.is_doubtful(text) and not self._weight.too_long(text):
             self._session.drafted(text)
             until = time.monotonic() + COUNTS_WITHIN_S
             while self._session.weighed(text) is None and time.monotonic() < until:

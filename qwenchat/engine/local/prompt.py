@@ -121,15 +121,19 @@ class ChatTemplate:
 
     def weigh(self, command: ReadAhead, window: int, reserve: int) -> DraftWeighed:
         """How many tokens the draft has, and the prompt with it."""
-        said = Message(Role.USER, (TextPart(command.draft),))
-        left_out = 0
+        limit, draft, left_out = window - reserve, self._count(command.draft), 0
+        hopeless = draft > limit
+        said = [*command.messages, Message(Role.USER, (TextPart("" if hopeless else command.draft),))]
+        if hopeless:  # encoded once only: a book takes most of a second
+            said = kept_from(said, len(said) - 1)
         try:
-            prompt = self.fitted([*command.messages, said], command.thinking, window, reserve, command.tools)
+            prompt = self.fitted(said, command.thinking, window, reserve, command.tools)
             tokens, left_out = len(prompt.ids), prompt.left_out
         except PromptTooLong as error:
             tokens = error.tokens
+        tokens += draft if hopeless else 0
         pieces = tuple(map(self._count, command.pieces))
-        return DraftWeighed(command.number, self._count(command.draft), tokens, window - reserve, left_out, pieces)
+        return DraftWeighed(command.number, draft, tokens, limit, left_out, pieces)
 
     def _count(self, text: str) -> int:
         mask = _Mask(self._control if self._tokenizer.control_tokens else None)

@@ -183,7 +183,8 @@ class Composer(TextArea):
         if await self._completer.heeds(event):
             return True
         bound = self.app._check_bindings
-        return await bound(event.key, priority=True) or (not event.is_printable and await bound(event.key))
+        typed = event.is_printable and "+" not in event.key  # Alt with a letter has a character, too
+        return await bound(event.key, priority=True) or (not typed and await bound(event.key))
 
     def _watch_selection(self, previous_selection: Selection, selection: Selection) -> None:
         super()._watch_selection(previous_selection, selection)
