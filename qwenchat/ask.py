@@ -1,11 +1,13 @@
 """One question from a script or a shell, and its answer."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from qwenchat.chat.calls import calls_in
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.events import TurnFailed
-from qwenchat.chat.messages import Message, Status
+from qwenchat.chat.messages import Message, Status, ToolResultPart
 from qwenchat.chat.text import safe_json
 from qwenchat.printer import Printer, say
 from qwenchat.session import Session
@@ -60,7 +62,22 @@ def _report(session: Session, reply: Message, saved: bool) -> dict[str, Any]:
             "thinking_budget": made.thinking_budget,
             "thought_cut": made.thought_cut,
         }
+    if calls := list(_calls(session.path)):
+        report["tool_calls"] = calls
     report["conversation"] = session.conversation if saved and not session.unsaved else None
     if reply.status is Status.FAILED:
         report["error"] = reply.note
     return report
+
+
+def _calls(path: Sequence[Message]) -> Iterator[dict[str, Any]]:
+    """What the model called on the way to its answer, and what that gave."""
+    results = {part.call_id: part for message in path for part in message.parts if isinstance(part, ToolResultPart)}
+    for call in (call for message in path for call in calls_in(message)):
+        result = results.get(call.id)
+        yield {
+            "name": call.name,
+            "arguments": call.arguments,
+            "result": result.text if result else None,
+            "failed": result.failed if result else True,
+        }

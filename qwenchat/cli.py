@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from qwenchat import __version__, batch_command, config_command, exchange, options, process, replay_command, saved
+from qwenchat import (
+    __version__,
+    batch_command,
+    config_command,
+    exchange,
+    options,
+    process,
+    replay_command,
+    saved,
+    tools_command,
+)
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.paths import Paths
 
@@ -57,10 +67,13 @@ def _session(given: dict[str, Any], library: "Library", *, private: bool) -> "It
     from qwenchat.engine.worker import Worker
     from qwenchat.log import keep_log
     from qwenchat.session import Session
+    from qwenchat.tools.toolbox import Toolbox
 
-    wired: dict[str, Callable[[], Engine]] = click.get_current_context().find_object(dict) or {}
+    context = click.get_current_context()
+    wired: dict[str, Callable[[], Engine]] = context.find_object(dict) or {}
     worker = Worker(wired["make_engine"])
     overrides = options.overrides(given)
+    settings = options.settings(context)
     keep_log(None if private else Paths.of_user().log_file)
     session = Session(
         worker,
@@ -70,7 +83,10 @@ def _session(given: dict[str, Any], library: "Library", *, private: bool) -> "It
         thinking_budget=given["thinking_budget"],
         overrides=overrides,
         private=private,
+        tools=Toolbox(settings.tools, tuple(settings.mcp.values()), Paths.of_user().config_file),
     )
+    if names := options.tool_names(context, given):
+        session.switch_tools(names)
     try:
         yield session
     finally:
@@ -383,6 +399,7 @@ cli.add_command(saved.archive)
 cli.add_command(saved.delete)
 cli.add_command(replay_command.replay)
 cli.add_command(exchange.export_command)
+cli.add_command(tools_command.tools)
 cli.add_command(exchange.import_command)
 
 

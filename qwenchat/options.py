@@ -109,6 +109,10 @@ _MODE = (
     _option("--thinking-budget", type=click.IntRange(1), metavar="TOKENS",
             help="Longest thought; then the model must answer from what it has thought."),
 )  # fmt: skip
+_TOOLS = (
+    _option("--tools", "tool_names", metavar="NAMES",
+            help="What the model may call, with commas between: tools, servers of tools, all, or none."),
+)  # fmt: skip
 _SAMPLING = (
     _option("--temperature", type=float, help="0 is greedy."),
     _option("--top-p", type=float),
@@ -156,7 +160,7 @@ not_saved = _option(
     "--private/--no-private", "--no-save/--save", "private", default=False,
     help="Keep this conversation out of the library.",
 )  # fmt: skip
-for_turns = _all((*_PRESET, *_MODEL, *_MODE, *_SAMPLING))
+for_turns = _all((*_PRESET, *_MODEL, *_MODE, *_TOOLS, *_SAMPLING))
 for_model = _all(_MODEL)
 for_screen = _all(_SCREEN)
 
@@ -227,6 +231,13 @@ def steering(context: click.Context, options: dict[str, Any], session: "Session"
     return Steering(
         session, flags=flags, settings=settings(context), presets=presets(context), preset=chosen_preset(context)
     )
+
+
+def tool_names(context: click.Context, options: dict[str, Any]) -> tuple[str, ...]:
+    """The tools and servers that the chat begins with."""
+    if (named := options.get("tool_names")) is None:
+        return settings(context).tools.allowed
+    return tuple(name for name in (word.strip() for word in named.split(",")) if name and name != "none")
 
 
 def overrides(options: dict[str, Any]) -> SamplingOverrides:

@@ -4,19 +4,24 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
+from qwenchat import texts
 from qwenchat.chat.again import again_of
+from qwenchat.chat.calls import calls_in
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import MessageNotFound, QwenchatError
-from qwenchat.chat.messages import Message, Role, Status
+from qwenchat.chat.messages import Message, Role, Status, ToolResultPart
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import decode_input, safe, safe_line
 from qwenchat.chat.thinking import budget_in_words, budget_of
+from qwenchat.consent import in_words, result_in_words
 from qwenchat.printer import Printer, say
 from qwenchat.session import Session
 from qwenchat.steering import NAMES, Steering
 
 INTERRUPTED = 130
 LISTED = 20
+SHOWN = 1_000
+"""Characters of a tool's result."""
 WELCOME = (
     "Write a message and press Enter. A backslash at the end of a line continues it on the next. "
     "Ctrl+C stops a reply. /help lists the commands, /quit leaves."
@@ -59,6 +64,7 @@ class PlainChat:
             "set": (self._set, "change how the model answers: /set temperature 0.5; alone, list the settings"),
             "system": (self._system, "change the system prompt: /system TEXT; alone, say it"),
             "preset": (self._preset, "turn to a preset: /preset NAME; alone, list them"),
+            "tools": (self._tools, "what the model may call: /tools NAME,NAME, or /tools off; alone, list it"),
             "model": (self._model, "load another model: /model NAME"),
             "list": (self._list, "list the saved conversations"),
             "resume": (self._resume, "go on with a saved conversation: /resume ID"),
@@ -129,6 +135,8 @@ class PlainChat:
             printer.run(self._session)
         if self._session.broken_off:
             say("The reply ended inside its thought. /answer makes the model answer from there.")
+        elif self._session.unanswered:
+            say("The tools were stopped. /continue lets the model go on from them.")
         elif self._session.begun is not None:
             say("The reply broke off. /continue lets it go on from there.")
 
@@ -237,6 +245,17 @@ class PlainChat:
             self._model(model)
         say(" ".join(filter(None, (self._steering.label, note))))
 
+    def _tools(self, rest: str) -> None:
+        if not rest:
+            on = self._session.tools_on
+            for name in dict.fromkeys((*self._session.tools_there, *on)):
+                print(f"{'*' if name in on else ' '} {safe_line(name)}")
+            sys.stdout.flush()
+            return
+        names = [] if rest == "off" else [name.strip() for name in rest.split(",") if name.strip()]
+        self._session.switch_tools(names)
+        say(texts.say("The model may call: {names}.", names=", ".join(names) or texts.say("nothing")))
+
     def _model(self, rest: str) -> None:
         self._load = replace(self._load, name=rest or None)
         self._session.load(self._load)
@@ -270,7 +289,10 @@ def _message(message: Message) -> str:
     if message.status is Status.FAILED and message.note:
         mark = f" [failed: {safe_line(message.note, 1000)}]"
     thought = f"<think>\n{safe(message.reasoning)}\n</think>\n\n" if message.reasoning else ""
-    return f"{_who(message)}{mark}:\n{thought}{safe(message.text)}".rstrip()
+    tools = [texts.say("calls {call}", call=in_words(call)) for call in calls_in(message)]
+    tools += [result_in_words(part, SHOWN) for part in message.parts if isinstance(part, ToolResultPart)]
+    said = "\n".join(filter(None, (safe(message.text), *tools)))
+    return f"{_who(message)}{mark}:\n{thought}{said}".rstrip()
 
 
 def _who(message: Message) -> str:

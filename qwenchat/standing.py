@@ -198,6 +198,11 @@ class Standing:
         return self._calling.on
 
     @property
+    def tools_there(self) -> tuple[str, ...]:
+        """The names of all tools, and of all servers of tools, that could be switched on."""
+        return self._tools.names if self._tools is not None else ()
+
+    @property
     def tools_offered(self) -> tuple[ToolSpec, ...]:
         """What the model may call, as far as it is ready."""
         return self._calling.offered

@@ -43,6 +43,10 @@ class FakeTools:
         """Let go of what is held."""
         self._gate.set()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.results)
+
     def prepare(self, number: int, names: Sequence[str], report: Callable[[ToolsListed], None]) -> None:
         specs = tuple(ToolSpec(name, f"Says the {name}.", SCHEMA) for name in names if name in self.results)
         self._in_background(self.listing_holds, lambda: report(ToolsListed(number, specs, self.problems)))

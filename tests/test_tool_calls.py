@@ -5,16 +5,23 @@ from pathlib import Path
 import pytest
 
 from qwenchat.chat.calls import arguments_of, balanced, call_of, open_calls
+from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import CallMalformed
 from qwenchat.chat.events import TextProduced, ToolCalled
 from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import FinishReason
 from qwenchat.chat.reply import GrowingReply
+from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.tools import ToolSettings
 from qwenchat.engine.local.engine import LocalEngine
+from qwenchat.engine.worker import Worker
+from qwenchat.library.library import Library
 from qwenchat.paths import Paths
+from qwenchat.session import Session
+from qwenchat.tools.toolbox import Toolbox
 
 from .engine_driver import Heard, ask, load
-from .tiny_caller import BROKEN, CALCULATOR, SEVERAL, TWELVE, calls, results
+from .tiny_caller import BROKEN, CALCULATOR, COMPLAINT, SEVERAL, TWELVE, calls, results
 from .tiny_qwen3 import user
 
 
@@ -64,8 +71,6 @@ def test_several_calls_in_one_turn_with_text_before_them(caller: LocalEngine) ->
     assert [type(part) for part in parts_of(heard)] == [ReasoningPart, TextPart, ToolCallPart, ToolCallPart]
     assert heard.answer == "Two at once."
     assert [json for _, json in called(heard)] == ['{"expression": "1 + 1"}', '{"expression": "2 + 2"}']
-    again = ask(caller, user(SEVERAL), Message(Role.ASSISTANT, parts_of(heard)), *results("2", "4"))
-    assert again.end.reason is not FinishReason.TOOL_CALLS
 
 
 def test_what_is_no_call_is_told_as_it_was_written(caller: LocalEngine) -> None:
@@ -75,7 +80,7 @@ def test_what_is_no_call_is_told_as_it_was_written(caller: LocalEngine) -> None:
 
 
 def test_without_tools_a_call_is_text(caller: LocalEngine) -> None:
-    heard = ask(caller, user(TWELVE), calls("12 * 12"), *results("144"), user(TWELVE))
+    heard = ask(caller, user(TWELVE), calls("12 * 12"), *results("144"), user(TWELVE), max_tokens=20)
     assert not called(heard)
     assert heard.end.reason is not FinishReason.TOOL_CALLS
 
@@ -127,6 +132,30 @@ def test_each_call_in_a_history_has_one_result_in_its_place() -> None:
     assert said == ["The call was not made.", "2", "The call was not made.", "The call was not made."]
     roles = ["user", "assistant", "tool", "tool", "user", "assistant", "tool", "tool"]
     assert [str(message.role) for message in told] == roles
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_a_whole_conversation_with_a_tool(tiny_caller: Path, paths: Paths, thinking: bool) -> None:
+    """Session, local engine and toolbox as they are, with a malformed call on the way."""
+    box = Toolbox(ToolSettings(always=("calculator",)))
+    overrides = SamplingOverrides(temperature=0.0, max_tokens=100)
+    session = Session(
+        Worker(lambda: LocalEngine(paths)), Library.in_memory(), overrides=overrides, thinking=thinking, tools=box
+    )
+    session.load(LoadModel(str(tiny_caller), device="cpu", quantization="float32"))
+    session.switch_tools(("calculator",))
+    try:
+        for question, answer in ((TWELVE, "It is 144."), (SEVERAL, "They are 2 and 4."), (BROKEN, "It is 144.")):
+            session.new()
+            session.send(question)
+            while session.busy:
+                session.wait(10)
+            assert session.path[-1].text == answer
+            assert session.path[-1].reasoning if thinking else not session.path[-1].reasoning
+        given = [part.text for message in session.path for part in message.parts if isinstance(part, ToolResultPart)]
+        assert given == [COMPLAINT, "144"]
+    finally:
+        session.close()
 
 
 def test_calls_that_wait_for_a_result_are_those_at_the_end() -> None:

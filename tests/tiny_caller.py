@@ -4,17 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, TextPart, ToolCallPart, ToolResultPart
-from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.local.prompt import ChatTemplate
 from qwenchat.engine.local.tokenizer import ChatTokenizer
+from qwenchat.tools.calculator import calculator
 
 from .tiny_qwen3 import save_trained, unpack_tokenizer, user
 
-CALCULATOR = ToolSpec(
-    "calculator",
-    "Work out a sum.",
-    '{"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]}',
-)
+CALCULATOR = calculator().spec
 TWELVE, SEVERAL, BROKEN = "What is 12 * 12?", "Two sums, please.", "Call it badly."
 CALL = '<tool_call>\n{"name": "calculator", "arguments": {"expression": "%s"}}\n</tool_call>'
 BAD = '<tool_call>\n{"name": calculator}\n</tool_call>'
@@ -71,6 +67,3 @@ def _lessons() -> Iterator[tuple[list[Message], bool, str]]:
         yield broken, thinking, said("I calculate.", CALL % "12 * 12")
         mended = [*broken, calls("12 * 12", thought=kept("I calculate.")), *results("144")]
         yield mended, thinking, said("The tool says 144.", "It is 144.")
-
-
-__all__ = ["BROKEN", "CALCULATOR", "COMPLAINT", "SEVERAL", "TWELVE", "calls", "results", "save_tiny_caller"]

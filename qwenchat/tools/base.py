@@ -10,6 +10,11 @@ from qwenchat.chat.events import CallReturned, ToolsListed
 class ToolRunner(Protocol):
     """Runs calls of tools away from the thread that asks. `report` may be called from any thread."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tools, and the servers of tools, that there are."""
+        ...
+
     def prepare(self, number: int, names: Sequence[str], report: Callable[[ToolsListed], None]) -> None:
         """Make the tools of these names ready, and those of the servers of these names; then report them, once.
 

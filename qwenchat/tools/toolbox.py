@@ -5,10 +5,10 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwenchat import config
 from qwenchat.chat.calls import arguments_of
 from qwenchat.chat.commands import RunTool
 from qwenchat.chat.errors import QwenchatError, ToolError, ToolFailed, ToolUnavailable
@@ -16,11 +16,9 @@ from qwenchat.chat.events import CallReturned, ToolsListed
 from qwenchat.chat.messages import ToolResultPart
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import McpServer, ToolSettings, ToolSpec
-from qwenchat.config_file import write
 from qwenchat.engine.base import StopSignal
 from qwenchat.texts import say
 from qwenchat.tools.builtin import Tool, clipped
-from qwenchat.tools.builtins import builtins
 from qwenchat.tools.naming import name_for
 
 if TYPE_CHECKING:
@@ -56,7 +54,6 @@ class Toolbox:
         self._settings = settings
         self._config = config_file
         self._longest_s = longest_s
-        self._builtins: dict[str, Tool] = {tool.spec.name: tool for tool in builtins(settings)}
         self._mcp = {server.name: server for server in servers}
         self._always = set(settings.always)
         self._lock = threading.Lock()
@@ -65,6 +62,13 @@ class Toolbox:
         self._run: _Run | None = None
         """The call that runs."""
 
+    @cached_property
+    def _builtins(self) -> dict[str, Tool]:
+        """The tools of this program; what they need takes a moment to import."""
+        from qwenchat.tools.builtins import builtins
+
+        return {tool.spec.name: tool for tool in builtins(self._settings)}
+
     @property
     def names(self) -> tuple[str, ...]:
         """The built-in tools, and the servers."""
@@ -72,11 +76,50 @@ class Toolbox:
 
     def prepare(self, number: int, names: Sequence[str], report: Callable[[ToolsListed], None]) -> None:
         """See `ToolRunner.prepare`."""
-        wanted = self.names if ALL in names else names
-        if any(self._server_of(name) for name in wanted):
-            threading.Thread(target=self._prepare, args=(number, wanted, report), name="tools", daemon=True).start()
-        else:
-            self._prepare(number, wanted, report)
+
+        def list_them() -> None:
+            report(replace(self.listing(names), number=number))
+
+        threading.Thread(target=list_them, name="tools", daemon=True).start()
+
+    def knows(self, name: str) -> bool:
+        """Whether there is such a tool or server; what is named as a tool of a server is believed to be one."""
+        return name in self._builtins or self.server_of(name) is not None
+
+    def server_of(self, name: str) -> str | None:
+        """The server that is meant by its name, or by the name of one of its tools."""
+        if name in self._mcp:
+            return name
+        return next((server for server in self._mcp if name.startswith(name_for(server, "", ()))), None)
+
+    def listing(self, names: Sequence[str]) -> ToolsListed:
+        """The tools of these names and those of the servers of these names, which start side by side, if need be."""
+        names = self.names if ALL in names else names
+        tools: dict[str, ToolSpec] = {}
+        problems: list[str] = []
+        listings: dict[str, Future[Listing]] = {}
+        for name in names:
+            if name in self._builtins:
+                tools[name] = self._builtins[name].spec
+            elif server := self.server_of(name):
+                listings.setdefault(server, self._started().listing(server))
+            else:
+                there = ", ".join(self.names)
+                problems.append(say("There is no tool {name}. There are: {names}.", name=safe_line(name), names=there))
+        for server, listing in listings.items():
+            try:
+                found = listing.result()
+            except QwenchatError as error:
+                problems.append(str(error))
+            else:
+                problems += found.problems
+                named = self._named(server, found.tools)
+                missing = [name for name in names if self.server_of(name) == server and name not in {server, *named}]
+                problems += [
+                    say("{server} has no tool {tool}.", server=server, tool=safe_line(name)) for name in missing
+                ]
+                tools |= {name: tool for name, tool in named.items() if server in names or name in names}
+        return ToolsListed(0, tuple(tools.values()), tuple(problems))
 
     def run(self, command: RunTool, report: Callable[[CallReturned], None]) -> None:
         """See `ToolRunner.run`."""
@@ -98,6 +141,9 @@ class Toolbox:
         """See `ToolRunner.allow_always`."""
         self._always.add(name)
         if self._config is not None:
+            from qwenchat import config
+            from qwenchat.config_file import write
+
             there = config.read(self._config)[0].tools.always
             write(self._config, {"tools.always": [*there, *({name} - set(there))]})
 
@@ -106,40 +152,6 @@ class Toolbox:
         self.stop()
         if self._servers is not None:
             self._servers.close()
-
-    def _prepare(self, number: int, names: Sequence[str], report: Callable[[ToolsListed], None]) -> None:
-        """List what is wanted; servers start side by side."""
-        tools: dict[str, ToolSpec] = {}
-        problems: list[str] = []
-        listings: dict[str, Future[Listing]] = {}
-        for name in names:
-            if name in self._builtins:
-                tools[name] = self._builtins[name].spec
-            elif server := self._server_of(name):
-                listings.setdefault(server, self._started().listing(server))
-            else:
-                there = ", ".join(self.names)
-                problems.append(say("There is no tool {name}. There are: {names}.", name=safe_line(name), names=there))
-        for server, listing in listings.items():
-            try:
-                found = listing.result()
-            except QwenchatError as error:
-                problems.append(str(error))
-            else:
-                problems += found.problems
-                named = self._named(server, found.tools)
-                missing = [name for name in names if self._server_of(name) == server and name not in {server, *named}]
-                problems += [
-                    say("{server} has no tool {tool}.", server=server, tool=safe_line(name)) for name in missing
-                ]
-                tools |= {name: tool for name, tool in named.items() if server in names or name in names}
-        report(ToolsListed(number, tuple(tools.values()), tuple(problems)))
-
-    def _server_of(self, name: str) -> str | None:
-        """The server that is meant by its name, or by the name of one of its tools."""
-        if name in self._mcp:
-            return name
-        return next((server for server in self._mcp if name.startswith(name_for(server, "", ()))), None)
 
     def _named(self, server: str, tools: Sequence[ToolSpec]) -> dict[str, ToolSpec]:
         """The tools of a server, by the names that they have here."""
