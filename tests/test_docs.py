@@ -79,9 +79,14 @@ def test_the_example_of_a_configuration_is_valid(tmp_path: Path) -> None:
 
 
 def test_the_example_of_a_theme_is_the_shipped_one() -> None:
-    example = section(page("configuration.md"), "Themes").split("```toml\n")[1].split("```")[0]
+    example = section(page("themes.md"), "One of your own").split("```toml\n")[1].split("```")[0]
     shipped = (ROOT / "themes" / "qwenchat-dark.toml").read_text("utf-8")
     assert example.strip() == "\n".join(line for line in shipped.splitlines() if not line.startswith("#")).strip()
+
+
+def test_every_shipped_theme_is_described() -> None:
+    described = {name for row in rows(page("themes.md").split("## One")[0]) for name in names(row[0])}
+    assert described == {file.stem for file in (ROOT / "themes").glob("*.toml")}
 
 
 @pytest.mark.parametrize(

@@ -33,17 +33,24 @@ def test_a_theme_is_named_like_its_file(tmp_path):
 def test_the_shipped_themes_are_sound():
     themes, problems = read_themes([])
     assert problems == ()
-    assert {"qwenchat-dark", "qwenchat-light"} <= {theme.name for theme in themes}
+    assert {theme.name for theme in themes} >= {
+        "qwenchat-dark", "qwenchat-light", "high-contrast", "high-contrast-light", "color-blind", "terminal",
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("file", sorted(shipped_themes().glob("*.toml")), ids=lambda file: file.stem)
+FILES = sorted(file for file in shipped_themes().glob("*.toml") if file.stem != "terminal")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_the_text_of_a_shipped_theme_can_be_read_on_all_of_its_backgrounds(file):
     theme = read_theme(file)
+    strong = "contrast" in file.stem
     for ground in (theme.background, theme.surface):
-        for text, least in ((theme.foreground, 7), (theme.primary, 4.5), (theme.warning, 4.5), (theme.error, 4.5)):
+        colours = (theme.primary, theme.secondary, theme.accent, theme.success, theme.warning, theme.error)
+        for text, least in ((theme.foreground, 7), *((colour, 7 if strong else 4.5) for colour in colours)):
             assert _contrast(text, ground) >= least, (file.stem, text, ground)
         dimmed = Color.parse(ground).blend(Color.parse(theme.foreground), 0.65).hex
-        assert _contrast(dimmed, ground) >= 4.5
+        assert _contrast(dimmed, ground) >= (7 if strong else 4.5)
 
 
 def _contrast(one: str | None, other: str | None) -> float:
@@ -104,7 +111,9 @@ def test_no_file_breaks_the_reading_of_the_others(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("themes")
     (folder / "noise.toml").write_bytes(data)
     themes, problems = read_themes([folder])
-    assert {"qwenchat-dark", "qwenchat-light"} <= {theme.name for theme in themes}
+    assert {theme.name for theme in themes} >= {
+        "qwenchat-dark", "qwenchat-light", "high-contrast", "high-contrast-light", "color-blind", "terminal",
+    }  # fmt: skip
     assert len(problems) == 1
 
 
@@ -136,7 +145,7 @@ async def test_a_broken_theme_is_said_on_the_screen(tmp_path):
 async def test_every_theme_that_is_offered_can_be_chosen():
     async with chat(Script("A `word`.\n\n```python\nx = 1\n```", thought="Let me see")) as it:
         await it.ask("Go")
-        assert set(it.app.available_themes) == {"qwenchat-dark", "qwenchat-light"} | OTHERS
+        assert set(it.app.available_themes) == {file.stem for file in shipped_themes().glob("*.toml")} | OTHERS
         for name in it.app.available_themes:
             it.app.theme = name
             await it.pilot.pause()
@@ -153,3 +162,16 @@ async def test_the_palette_lists_the_themes_and_changes_them(tmp_path):
         await it.press(*"mine")
         await it.press("enter")
         await it.until(lambda: it.app.theme == "mine", "the theme")
+
+
+async def test_a_theme_that_is_saved_counts_at_once_and_a_broken_one_stays_as_it_was(tmp_path):
+    file = _write(tmp_path, "mine", GOOD)
+    async with chat(theme="mine", theme_folders=[tmp_path]) as it:
+        assert it.app.get_css_variables()["primary"] == "#102030"
+        file.write_text(GOOD.replace("#102030", "#304050"), "utf-8")
+        await it.until(lambda: it.app.get_css_variables()["primary"] == "#304050", "the new colour")
+        file.write_text(GOOD.replace("#102030", "nonsense"), "utf-8")
+        await it.sees("colors.primary is not a colour", "It stays as it was.")
+        assert it.app.get_css_variables()["primary"] == "#304050"
+        _write(tmp_path, "other", GOOD)
+        await it.until(lambda: "other" in it.app.available_themes, "the new theme")

@@ -150,3 +150,11 @@ class TestRepetition:
             await it.sees("repeated itself", "Ctrl+S makes it answer · Ctrl+R asks again with presence penalty 1.5")
             await it.press("ctrl+s")
             await it.sees("Paris it is.")
+
+
+async def test_a_thought_that_opens_with_room_to_spare_leaves_the_end_in_view():
+    async with chat(Script("Yes.", thought="Let me see. It is so.")) as it:
+        await it.ask("Go")
+        await it.press("ctrl+o")
+        await it.sees("Let me see.")
+        await it.no_longer_sees("follows")

@@ -34,6 +34,8 @@ from qwenchat.tui.widgets.sidebar import Sidebar
 SWITCH_S = 0.0001
 """How long the interface may keep the interpreter from the thread of the model that waits for it. Python's own 5 ms,
 several times a token, would cost half of the speed while the screen is drawn."""
+LOOK_S = 1.0
+"""Between two looks at whether a theme was saved."""
 
 
 class QwenChat(App[None]):
@@ -71,6 +73,8 @@ class QwenChat(App[None]):
         self._log_file = log_file
         self._running_loop: asyncio.AbstractEventLoop | None = None
         self._signal = 0
+        theme_folders = tuple(theme_folders)
+        self._themes = themes.Reloading(self, theme_folders)
         self.keymap: dict[str, str] = {}
         """The keys by the ids of actions, where they are not the usual ones."""
         told = (*themes.choose(self, theme, theme_folders), *self._take_keys(keys, vim), *notices)
@@ -93,6 +97,11 @@ class QwenChat(App[None]):
         """From here on a signal leads to an orderly end, and coming back from the shell draws everything anew."""
         self._running_loop = asyncio.get_running_loop()
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
+        self.set_interval(LOOK_S, self._look_at_themes)
+
+    def _look_at_themes(self) -> None:
+        for problem in self._themes.look():
+            self.notify(problem, severity="warning", markup=False)
 
     async def on_event(self, event: Event) -> None:
         """Leave every key to the composer while that has the focus: it heeds them in the order in which they came."""

@@ -3,16 +3,18 @@
 import re
 import tomllib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from textual.app import App
 from textual.color import Color, ColorParseError
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.text import safe_line
 from qwenchat.paths import shipped_themes
+from qwenchat.texts import say
 
 DEFAULT = "qwenchat-dark"
 OTHERS = frozenset(
@@ -41,6 +43,37 @@ def choose(app: App[Any], name: str, folders: Iterable[Path]) -> tuple[str, ...]
     for other in app.available_themes.keys() - {theme.name for theme in found} - OTHERS - {app.theme}:
         app.unregister_theme(other)
     return problems
+
+
+class Reloading:
+    """Notices that a theme's file was saved, and takes what is in it now."""
+
+    def __init__(self, app: App[Any], folders: Iterable[Path]) -> None:
+        self._app, self._folders = app, tuple(folders)
+        self._seen = self._times()
+
+    def look(self) -> tuple[str, ...]:
+        """Take what was changed since the last look, and say what is wrong with it; a broken theme stays as it was."""
+        times = self._times()
+        changed = [file for file, saved in times.items() if self._seen.get(file) != saved]
+        self._seen = times
+        problems = []
+        for file in changed:
+            try:
+                self._app.register_theme(read_theme(file))
+            except ConfigInvalid as error:
+                problems.append(say("{error} It stays as it was.", error=error))
+            else:
+                if file.stem == self._app.theme:
+                    self._app.refresh_css(animate=False)
+        return tuple(problems)
+
+    def _times(self) -> dict[Path, int]:
+        times: dict[Path, int] = {}
+        for folder in self._folders:
+            with suppress(OSError):
+                times |= {file: file.stat().st_mtime_ns for file in folder.glob("*.toml")}
+        return times
 
 
 def read_themes(folders: Iterable[Path]) -> tuple[list[Theme], tuple[str, ...]]:
@@ -75,16 +108,14 @@ def read_theme(file: Path) -> Theme:
         table = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise _wrong(file, f"it cannot be read: {error}.") from error
-    for key in table.keys() - {"dark", "colors", "variables"}:
-        raise _wrong(file, f"there is no key {key}; a theme has dark, [colors] and [variables].")
-    dark = table.get("dark", True)
-    if not isinstance(dark, bool):
-        raise _wrong(file, f"dark is true or false, not {dark!r}.")
+    for key in table.keys() - {"dark", "ansi", "colors", "variables"}:
+        raise _wrong(file, say("there is no key {key}; a theme has dark, ansi, [colors] and [variables].", key=key))
+    dark, ansi = _switch(file, table, "dark", True), _switch(file, table, "ansi", False)
     colors = _strings(file, table, "colors")
     for key, color in colors.items():
         if key not in _COLORS:
             raise _wrong(file, f"there is no colour colors.{key}; there are {', '.join(sorted(_COLORS))}.")
-        if not _is_color(color):
+        if not _is_color(color, ansi=ansi):
             raise _wrong(file, f'colors.{key} is not a colour: {color!r}. Write it as "#a394ff".')
     if "primary" not in colors:
         raise _wrong(file, "colors.primary is missing.")
@@ -93,9 +124,18 @@ def read_theme(file: Path) -> Theme:
         if key.endswith("-style"):
             if not value or not set(value.split()) <= _TEXT_STYLES:
                 raise _wrong(file, f'variables.{key} is not a text style: {value!r}. Write it as "bold underline".')
-        elif not _is_color(value):
+        elif not _is_color(value, ansi=ansi):
             raise _wrong(file, f'variables.{key} is not a colour: {value!r}. Write it as "#a394ff 50%".')
-    return Theme(name=file.stem, dark=dark, variables=variables, **colors)  # type: ignore[arg-type]
+    if ansi:  # Textual's own style sheets refer to these
+        variables = BUILTIN_THEMES["ansi-dark" if dark else "ansi-light"].variables | variables
+    return Theme(name=file.stem, dark=dark, ansi=ansi, variables=variables, **colors)  # type: ignore[arg-type]
+
+
+def _switch(file: Path, table: dict[str, Any], name: str, default: bool) -> bool:
+    value = table.get(name, default)
+    if not isinstance(value, bool):
+        raise _wrong(file, say("{name} is true or false, not {value!r}.", name=name, value=value))
+    return value
 
 
 def _strings(file: Path, table: dict[str, Any], name: str) -> dict[str, str]:
@@ -108,11 +148,11 @@ def _strings(file: Path, table: dict[str, Any], name: str) -> dict[str, str]:
     return values
 
 
-def _is_color(text: str) -> bool:
-    """Whether `text` is a colour of its own, perhaps with a share as in "red 50%"."""
+def _is_color(text: str, *, ansi: bool) -> bool:
+    """Whether `text` is a colour of its own, perhaps with a share as in "red 50%"; or one of the terminal's."""
     color = re.sub(r" (?:\d{1,2}|100)%$", "", text)
     try:
-        return Color.parse(color).ansi is None and not color.startswith("auto")
+        return (ansi or Color.parse(color).ansi is None) and not color.startswith("auto")
     except ColorParseError:
         return False
 

@@ -238,11 +238,12 @@ class Transcript(VerticalScroll, can_focus=False):
         if opened:
             super().release_anchor()
             self.call_after_refresh(self.scroll_to_widget, what, animate=False)
+            self.call_after_refresh(self._follow_if_at_end)
         else:
             self.call_after_refresh(self._follow_if_at_end)
 
     def _follow_if_at_end(self) -> None:
-        if self.is_vertical_scroll_end:
+        if self.is_vertical_scroll_end or self.max_scroll_y <= 0:
             self.follow()
 
     @on(Edge.Wanted)
