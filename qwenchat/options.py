@@ -126,7 +126,7 @@ _SAMPLING = (
 )
 _SCREEN = (
     _option("--private/--no-private", default=False, help="Keep the chat in memory alone: nothing of it on disk."),
-    _option("--theme", default="qwenchat-dark", help="The colours: qwenchat-dark, qwenchat-light, high-contrast, paper, ... or your own."),
+    _option("--theme", default="qwenchat-dark", help="The colours, such as qwenchat-light or paper."),
     _option("--reduced-motion/--motion", default=False, help="Nothing moves that need not."),
     _option("--plain", is_flag=True, help="Line by line, for screen readers and simple terminals."),
 )
