@@ -139,6 +139,7 @@ async def chat(
     presets: Iterable[Preset] = (),
     keys: Mapping[str, str] = {},
     vim: bool = False,
+    reduced_motion: bool = False,
     ready: bool = True,
 ) -> AsyncIterator[Chat]:
     """The program over `scripts`, closed like `run` closes it; `ready` waits until the model is loaded."""
@@ -153,6 +154,7 @@ async def chat(
         theme_folders=theme_folders,
         keys=keys,
         vim=vim,
+        reduced_motion=reduced_motion,
         resume=resume,
         notices=notices,
     )

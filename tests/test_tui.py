@@ -361,7 +361,7 @@ class TestThinking:
     async def test_it_folds_to_a_line_when_the_answer_begins(self):
         async with chat(Script("The answer is here.", thought="Let me see what", hold_at=5)) as it:
             await it.send("Go")
-            await it.sees("▸ thought for 0 s, 4 tokens", "The")
+            await it.sees("▸ thought for 0.0 s, 4 tokens", "The")
             assert it.session.busy
             assert "Let me see what" not in it.screen
 
@@ -369,7 +369,7 @@ class TestThinking:
         async with chat(Script("Answer.", thought="Let me see what")) as it:
             await it.ask("Go")
             await it.press("ctrl+o")
-            await it.sees("▾ thought for 0 s, 4 tokens", "Let me see what")
+            await it.sees("▾ thought for 0.0 s, 4 tokens", "Let me see what")
             await it.press("ctrl+o")
             await it.no_longer_sees("Let me see what")
 
@@ -394,9 +394,9 @@ class TestThinking:
     async def test_a_click_on_its_heading_opens_and_folds_it(self):
         async with chat(Script("Answer.", thought="Let me see what")) as it:
             await it.ask("Go")
-            await it.click_text("thought for 0 s")
+            await it.click_text("thought for 0.0 s")
             await it.sees("Let me see what")
-            await it.click_text("thought for 0 s")
+            await it.click_text("thought for 0.0 s")
             await it.no_longer_sees("Let me see what")
 
     async def test_a_thought_folded_by_hand_stays_folded_while_it_grows(self):
@@ -609,7 +609,7 @@ class TestConversations:
             await it.press("ctrl+n")
             await it.no_longer_sees("The question")
             it.app._chat.opening.open(conversation)
-            await it.sees("The question", "The answer.", "▸ thought for 0 s, 3 tokens")
+            await it.sees("The question", "The answer.", "▸ thought for 0.0 s, 3 tokens")
 
     async def test_a_conversation_named_at_the_start_is_resumed(self, tmp_path):
         async with chat(library=Library.open(tmp_path / "db")) as it:

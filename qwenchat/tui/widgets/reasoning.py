@@ -139,7 +139,9 @@ class Reasoning(Vertical):
         count = f", {self.tokens:,} tokens" if self.tokens else ""
         verb = "thinking for" if self.live else "thought for"
         rest = "" if self.live or self.finished else ", broken off"
-        return Content(f"{mark} {verb} {duration(self.seconds)}{count}{rest}")
+        brief = not self.live and self.seconds < 1
+        time_taken = f"{self.seconds:.1f} s" if brief else duration(self.seconds)
+        return Content(f"{mark} {verb} {time_taken}{count}{rest}")
 
     def _redraw(self) -> None:
         self._head()

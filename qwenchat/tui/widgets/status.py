@@ -11,7 +11,9 @@ from qwenchat.chat.events import LoadProgressed
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import safe_line
 from qwenchat.session import Session
+from qwenchat.texts import say
 from qwenchat.tui.widgets.reasoning import duration
+from qwenchat.tui.widgets.rhythm import Rhythm
 from qwenchat.turn import Phase
 
 GAP = 3
@@ -78,11 +80,12 @@ class StatusLine(Widget):
         super().__init__(id="status")
         self._pace = Pace(clock)
         self._pieces: list[Piece] = []
+        self._rhythm = Rhythm(clock)
 
     def show(self, session: Session, prompt_tokens: int, preset: str = "") -> None:
         """Read the session; `prompt_tokens` is the size of a running turn's prompt, `preset` what is said of it."""
         pieces = [Piece(Content.styled("private", "bold $accent"), 0)] if session.private else []
-        pieces += [*self._model(session), self._thinking(session), *self._preset(preset), *self._speed(session)]
+        pieces += [*self._model(session), *self._thinking(session), *self._preset(preset), *self._speed(session)]
         pieces += self._context_gauge(session, prompt_tokens)
         if pieces != self._pieces:
             self._pieces = pieces
@@ -112,23 +115,26 @@ class StatusLine(Widget):
             words = self._pace.words(load)
             return [*pieces, Piece(_dim(words), 2)] if words else pieces
         if model is None:
-            return [Piece(Content.assemble(("✕ ", "$error"), "no model"), 1)]
+            return [Piece(Content.assemble(("✕ ", "$error"), say("no model")), 1)]
         kind = " ".join(word for word in (model.device, model.quantization) if word)
         name = Content.assemble(("● ", "$primary"), safe_line(model.name))
         return [Piece(name, 1), Piece(_dim(safe_line(kind)), 5)]
 
-    def _thinking(self, session: Session) -> Piece:
+    def _thinking(self, session: Session) -> list[Piece]:
+        if session.model is None:
+            return []
         match session.support:
             case ThinkingSupport.NONE:
-                return Piece(_dim("thinking not supported"), 0)
+                return [Piece(_dim(say("thinking not supported")), 0)]
             case ThinkingSupport.ALWAYS:
-                text = "thinking always on"
+                text = say("thinking always on")
             case _ if session.thinks:
-                text = "thinking on"
+                text = say("thinking on")
             case _:
-                return Piece(_dim("thinking off"), 0)
-        limit = "" if session.thinking_budget is None else f", {session.thinking_budget:,} tokens"
-        return Piece(Content.styled(text + limit, "$primary"), 0)
+                return [Piece(_dim(say("thinking off")), 0)]
+        budget = session.thinking_budget
+        limit = "" if budget is None else say(", {budget:,} tokens", budget=budget)
+        return [Piece(Content.styled(text + limit, "$primary"), 0)]
 
     def _preset(self, preset: str) -> list[Piece]:
         return [Piece(_dim(safe_line(preset)), 2)] if preset else []
@@ -140,11 +146,15 @@ class StatusLine(Widget):
         else:
             made = next((m.provenance for m in reversed(session.path) if m.provenance), None)
             rate, first = (made.timing.tokens_per_s, made.timing.first_token_s) if made else (0.0, None)
-        pieces = [Piece(Content.styled("stopping", "$warning"), 3, True)] if session.phase is Phase.STOPPING else []
+        stopping = session.phase is Phase.STOPPING
+        pieces = [Piece(Content.styled(say("stopping"), "$warning"), 3, True)] if stopping else []
         if first:
-            pieces.append(Piece(_dim(f"first token {first:.2f} s"), 6, True))
+            pieces.append(Piece(_dim(say("first token {seconds:.2f} s", seconds=first)), 6, True))
+        self._rhythm.take(growing.thinking_tokens + growing.answer_tokens if growing else None)
+        if (curve := self._rhythm.curve()) and self.app.animation_level != "none":
+            pieces.append(Piece(Content.styled(curve, "$primary"), 5, True))
         if rate:
-            pieces.append(Piece(Content(f"{rate:.1f} tok/s"), 3, True))
+            pieces.append(Piece(Content(say("{rate:.1f} tok/s", rate=rate)), 3, True))
         return pieces
 
     def _context_gauge(self, session: Session, prompt_tokens: int) -> list[Piece]:
@@ -158,4 +168,4 @@ class StatusLine(Widget):
         share = used / window
         gauge = Content.assemble(bar(share, 6), " ") if self.size.width >= GAUGE_FROM else ""
         figure = (f"{100 * share:.0f} %", "$warning" if share >= 0.8 else "$foreground 65%")
-        return [Piece(Content.assemble(("context ", "$foreground 65%"), gauge, figure), 4, True)]
+        return [Piece(Content.assemble((f"{say('context')} ", "$foreground 65%"), gauge, figure), 4, True)]
