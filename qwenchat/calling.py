@@ -189,10 +189,12 @@ class Calling:
 
     def _asks(self, call: ToolCallPart) -> bool:
         """Whether the user must say something before a call may run."""
-        if call.id in self._said or call.name in self._granted or self._runner is None:
-            return False
         known = any(tool.name == call.name for tool in self.offered)
-        return known and not self._runner.always(call.name)
+        return known and call.id not in self._said and not self.may_run(call.name)
+
+    def may_run(self, name: str) -> bool:
+        """Whether a tool may run without asking."""
+        return name in self._granted or (self._runner is not None and self._runner.always(name))
 
     def _run(self, call: ToolCallPart) -> None:
         if self._runner is None:

@@ -203,6 +203,15 @@ class Standing:
         return self._tools.names if self._tools is not None else ()
 
     @property
+    def tools_ready(self) -> bool:
+        """Whether all tools that are on were made ready, or could not be."""
+        return self._calling.ready
+
+    def runs_unasked(self, name: str) -> bool:
+        """Whether a tool may run without asking, by what the user said here or for good."""
+        return self._calling.may_run(name)
+
+    @property
     def tools_offered(self) -> tuple[ToolSpec, ...]:
         """What the model may call, as far as it is ready."""
         return self._calling.offered

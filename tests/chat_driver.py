@@ -15,6 +15,7 @@ from qwenchat.library.library import Library
 from qwenchat.presets import Preset
 from qwenchat.session import Session
 from qwenchat.steering import Steering
+from qwenchat.tools.base import ToolRunner
 from qwenchat.tui.app import QwenChat
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.message import Reply
@@ -140,11 +141,12 @@ async def chat(
     keys: Mapping[str, str] = {},
     vim: bool = False,
     reduced_motion: bool = False,
+    tools: ToolRunner | None = None,
     ready: bool = True,
 ) -> AsyncIterator[Chat]:
     """The program over `scripts`, closed like `run` closes it; `ready` waits until the model is loaded."""
     engine = engine or FakeEngine(list(scripts) or [Script()])
-    session = Session(Worker(lambda: engine), library or Library.in_memory())
+    session = Session(Worker(lambda: engine), library or Library.in_memory(), tools=tools)
     steering = Steering(session, presets=tuple(presets))
     app = QwenChat(
         session,

@@ -23,10 +23,12 @@ from qwenchat.tui.app import QwenChat
 from qwenchat.tui.keys import bindings_of, key_name
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.models import ModelsScreen
+from qwenchat.tui.screens.permission import PermissionScreen
 from qwenchat.tui.screens.presets import PresetsScreen
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import SearchScreen
 from qwenchat.tui.screens.settings import SettingsScreen
+from qwenchat.tui.screens.tools import ToolsScreen
 from qwenchat.tui.slash import COMMANDS
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
@@ -101,6 +103,8 @@ def test_every_shipped_theme_is_described() -> None:
         ("In the settings", SettingsScreen),
         ("In the models", ModelsScreen),
         ("In the presets", PresetsScreen),
+        ("In the tools", ToolsScreen),
+        ("In the question about a tool", PermissionScreen),
         ("In a replay", ReplayScreen),
         ("The program", QwenChat),
     ],

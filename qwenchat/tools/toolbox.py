@@ -18,7 +18,7 @@ from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import McpServer, ToolSettings, ToolSpec
 from qwenchat.engine.base import StopSignal
 from qwenchat.texts import say
-from qwenchat.tools.builtin import Tool, clipped
+from qwenchat.tools.builtin import NAMES, Tool, clipped
 from qwenchat.tools.naming import name_for
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Toolbox:
     @property
     def names(self) -> tuple[str, ...]:
         """The built-in tools, and the servers."""
-        return (*self._builtins, *self._mcp)
+        return (*NAMES, *self._mcp)
 
     def prepare(self, number: int, names: Sequence[str], report: Callable[[ToolsListed], None]) -> None:
         """See `ToolRunner.prepare`."""
@@ -84,7 +84,7 @@ class Toolbox:
 
     def knows(self, name: str) -> bool:
         """Whether there is such a tool or server; what is named as a tool of a server is believed to be one."""
-        return name in self._builtins or self.server_of(name) is not None
+        return name in NAMES or self.server_of(name) is not None
 
     def server_of(self, name: str) -> str | None:
         """The server that is meant by its name, or by the name of one of its tools."""

@@ -143,8 +143,10 @@ class QwenChat(App[None]):
     def places() -> tuple[tuple[Place, ...], tuple[Place, ...]]:
         """The parts of the program with keys of their own: those that count while one writes, and the others."""
         from qwenchat.tui.screens.models import ModelsScreen
+        from qwenchat.tui.screens.permission import PermissionScreen
         from qwenchat.tui.screens.presets import PresetsScreen
         from qwenchat.tui.screens.settings import SettingsScreen
+        from qwenchat.tui.screens.tools import ToolsScreen
 
         below, chat = (QwenChat,), (ChatScreen, QwenChat)
         groups = (
@@ -160,6 +162,8 @@ class QwenChat(App[None]):
             Place(say("In the settings"), SettingsScreen, below),
             Place(say("In the models"), ModelsScreen, below),
             Place(say("In the presets"), PresetsScreen, below),
+            Place(say("In the tools"), ToolsScreen, below),
+            Place(say("In the question about a tool"), PermissionScreen, below),
             Place(say("In a replay"), ReplayScreen, below),
         )
         return groups, elsewhere

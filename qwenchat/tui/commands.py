@@ -33,6 +33,8 @@ class Commands:
                 self._controls.system(rest)
             case "preset" if rest:
                 self._controls.preset(rest)
+            case "tools":
+                self._controls.tools(rest)
             case "export":
                 self._export(rest)
             case "retry":

@@ -6,7 +6,9 @@ from typing import Any
 
 from textual.screen import Screen
 
+from qwenchat.calling import Permission
 from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import greedy_warning
 from qwenchat.chat.thinking import budget_in_words, budget_of, next_budget
@@ -118,6 +120,27 @@ class Controls:
         from qwenchat.tui.screens.presets import PresetsScreen
 
         self._push(PresetsScreen(self.steering, self._paths.presets), lambda name: self.preset(name) if name else None)
+
+    def tools(self, typed: str) -> None:
+        """Let the model call the tools that were typed, or show all."""
+        if not typed:
+            self.choose_tools()
+            return
+        names = [] if typed == "off" else [name.strip() for name in typed.split(",") if name.strip()]
+        self._session.switch_tools(names)
+        self._tell(say("The model may call: {names}.", names=", ".join(names) or say("nothing")))
+
+    def choose_tools(self) -> None:
+        """Show the tools, to be switched on and off."""
+        from qwenchat.tui.screens.tools import ToolsScreen
+
+        self._push(ToolsScreen(self._session), lambda _: None)
+
+    def ask_about(self, call: ToolCallPart) -> None:
+        """Let the user say whether a call may run."""
+        from qwenchat.tui.screens.permission import PermissionScreen
+
+        self._push(PermissionScreen(call), lambda said: self._session.permit(call.id, said or Permission.REFUSE))
 
     def _answers(self, name: str) -> bool:
         """Whether that model is loaded or on its way."""

@@ -5,14 +5,21 @@ from collections.abc import Callable
 
 from qwenchat.chat.events import (
     BeginningTrimmed,
+    CallEvent,
+    CallReturned,
+    CallStarted,
     Event,
     HistoryTrimmed,
     LoadFailed,
     ModelLoaded,
+    PermissionAsked,
     PrefillProgressed,
     SaveFailed,
+    ToolsListed,
     TurnEnded,
+    TurnFailed,
 )
+from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION
 from qwenchat.session import Session
 from qwenchat.steering import Steering
@@ -56,9 +63,12 @@ class Feed:
     """Drains the session's events into transcript, notices and status line; `draw` is called many times a second."""
 
     def __init__(
-        self, session: Session, transcript: Transcript, notices: Notices, status: StatusLine, steering: Steering
-    ) -> None:
+        self, session: Session, transcript: Transcript, notices: Notices, status: StatusLine, steering: Steering,
+        ask: Callable[[ToolCallPart], object],
+    ) -> None:  # fmt: skip
+        """`ask` lets the user say whether a call may run."""
         self._session = session
+        self._ask = ask
         self._transcript = transcript
         self._notices = notices
         self._status = status
@@ -75,6 +85,8 @@ class Feed:
         """Show what has happened since the last time."""
         for event in self._session.poll():
             self._take(event)
+        if self._session.reply_id is not None and self.live is None and self._transcript.following:
+            self.show_path()  # the model goes on from what its tools gave
         if not self._session.unsaved:
             self._notices.say("save", "")
         if self.live is not None:
@@ -128,6 +140,8 @@ class Feed:
                 self._notices.say("load", f"{event.error} {way_out}")
             case SaveFailed():
                 self._notices.say("save", f"The reply is not saved yet, only kept on the screen. {event.error}")
+            case ToolsListed() | PermissionAsked() | CallStarted() | CallReturned():
+                self._take_call(event)
             case PrefillProgressed():
                 self._prefill = event
             case HistoryTrimmed():
@@ -136,6 +150,8 @@ class Feed:
             case BeginningTrimmed():
                 first = f"the first {event.tokens:,} tokens of the reply"
                 self._notices.say("trimmed", f"The model no longer reads {first}: the context is full.")
+            case TurnFailed() if live is None:
+                self._notices.say("tools", str(event.error))
             case _ if live is None:
                 return
             case _ if isinstance(event, TurnEnded):
@@ -144,9 +160,31 @@ class Feed:
             case _:
                 live.take(event, fold=self._transcript.following)
 
+    def _take_call(self, event: CallEvent) -> None:
+        """What happens to the calls of tools after the reply that asks for them."""
+        match event:
+            case ToolsListed():
+                self._notices.say("tools", " ".join(event.problems))
+            case PermissionAsked():
+                self._say_of_call(event.call.id, say("waits for your permission"))
+                self._ask(event.call)
+            case CallStarted():
+                self._say_of_call(event.call.id, say("runs"))
+            case CallReturned():
+                if (block := self._transcript.call(event.result.call_id)) is not None:
+                    block.settle(event.result)
+                self._transcript.show(self._session.path)
+
+    def _say_of_call(self, call_id: str, state: str) -> None:
+        if (block := self._transcript.call(call_id)) is not None:
+            block.say(state)
+
     def _make_offer(self) -> None:
         """Say below the latest reply what can be done about it, and below no other."""
+        unanswered = self._session.unanswered
         latest = self._transcript.reply(self._session.tree.leaf)
+        if latest is None and unanswered and self._transcript.replies:
+            latest = self._transcript.replies[-1]
         if self._offering is not None and self._offering is not latest:
             self._offering.offer("")
         self._offering = latest
@@ -159,6 +197,8 @@ class Feed:
                 offers.append(
                     say("{key} asks again with presence penalty {penalty}", key=key, penalty=PENALTY_ON_REPETITION)
                 )
+            if unanswered:
+                offers.append(say("/continue lets the model go on from its tools"))
             if self._session.begun is not None:
                 offers.append(say("/continue goes on with it"))
             latest.offer(" · ".join(offers))
@@ -169,6 +209,8 @@ class Feed:
             return ""
         if self._session.loading is not None:
             return "waiting for the model to load"
+        if not self._session.tools_ready:
+            return say("waiting for the tools")
         read = self._prefill
         if read is None or read.done >= read.total:
             return "reading the prompt"

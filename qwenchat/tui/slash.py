@@ -35,6 +35,12 @@ def _presets() -> Iterable[str]:
     return (preset.name for preset in read(Paths.of_user().presets)[0])
 
 
+def _tools() -> Iterable[str]:
+    from qwenchat.tools.builtin import NAMES as BUILT_IN  # seldom wanted
+
+    return (*BUILT_IN, "all", "off")
+
+
 def _formats() -> Iterable[str]:
     return "md", "json", "jsonl"
 
@@ -57,6 +63,7 @@ COMMANDS = {
     "system": Command("system", "Change the system prompt, or say it", "TEXT"),
     "preset": Command("presets", "Turn to a preset, or choose one", "NAME", _presets),
     "model": Command("models", "Load another model, or choose one", "NAME", _models),
+    "tools": Command("tools", "Let the model call tools, or choose them", "NAMES or off", _tools),
     "export": Command("export", "Write this conversation into a file here", "md, json or jsonl", _formats),
     "copy": Command("copy_reply", "Copy the last reply"),
     "help": Command("app.help", "Show all keys and commands"),

@@ -12,7 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Markdown, TextArea
 
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.messages import Status
+from qwenchat.chat.messages import Status, ToolCallPart
 from qwenchat.chat.text import is_web_link, safe, safe_line
 from qwenchat.replay import Replay, timelines_of
 from qwenchat.session import Session
@@ -61,6 +61,7 @@ class ChatScreen(Screen[None]):
         Binding("f3", "models", "Models", id="chat.models", priority=True),
         Binding("f5", "presets", "Presets", id="chat.presets", priority=True),
         Binding("f6", "replay", "Play this conversation back", priority=True, id="chat.replay"),
+        Binding("f10", "tools", "What the model may call", priority=True, id="chat.tools"),
         Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True, id="chat.copy_reply"),
         Binding("ctrl+end", "follow", "Go to the end and follow it", priority=True, id="chat.follow"),
         Binding("ctrl+home", "top", "Go to the beginning", priority=True, id="chat.top"),
@@ -82,7 +83,7 @@ class ChatScreen(Screen[None]):
         self._sidebar = Sidebar(session.library)
         self._status = StatusLine()
         self._drafts = Drafts(session.library, self._composer, lambda text: self._notices.say("draft", text))
-        self.feed = Feed(session, self._transcript, self._notices, self._status, steering)
+        self.feed = Feed(session, self._transcript, self._notices, self._status, steering, self._ask_about)
         self._controls = Controls(
             session, load, steering, self._notices, self._tell, lambda *args: self.app.push_screen(*args)
         )
@@ -201,6 +202,13 @@ class ChatScreen(Screen[None]):
     def action_presets(self) -> None:
         """Show the presets."""
         self._controls.choose_preset()
+
+    def action_tools(self) -> None:
+        """Show what the model may call."""
+        self._controls.choose_tools()
+
+    def _ask_about(self, call: ToolCallPart) -> None:
+        self._controls.ask_about(call)
 
     def action_reasoning(self) -> None:
         """Open or fold the latest thought there is."""

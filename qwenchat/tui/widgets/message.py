@@ -1,14 +1,32 @@
 """What one speaker said, as widgets; here the model's reply while it grows and after."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from qwenchat.chat.events import AnswerReclassified, Channel, Event, TextProduced, ThoughtEnded, ThoughtStarted
-from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, Status, TextPart
+from qwenchat.chat.calls import calls_in
+from qwenchat.chat.events import (
+    AnswerReclassified,
+    Channel,
+    Event,
+    TextProduced,
+    ThoughtEnded,
+    ThoughtStarted,
+    ToolCalled,
+)
+from qwenchat.chat.messages import (
+    Message,
+    Part,
+    ReasoningPart,
+    Role,
+    Status,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 from qwenchat.chat.provenance import FinishReason, Provenance, ThoughtCut
 from qwenchat.chat.text import SafeStream, safe, safe_line
 from qwenchat.chat.thinking import open_thought
@@ -16,6 +34,7 @@ from qwenchat.tui.widgets.answer import Answer
 from qwenchat.tui.widgets.prompt import Prompt
 from qwenchat.tui.widgets.reasoning import Reasoning
 from qwenchat.tui.widgets.said import Said
+from qwenchat.tui.widgets.tool_block import ToolBlock
 
 
 class Reply(Said):
@@ -27,6 +46,10 @@ class Reply(Said):
         super().__init__(message.id)
         self.reasoning = Reasoning()
         self.answer = Answer()
+        self.calls: dict[str, ToolBlock] = {}
+        """The calls of tools by their ids."""
+        self._calls = Vertical(classes="calls")
+        self._results: Mapping[str, ToolResultPart] = {}
         self._footer = Static(classes="footer")
         self._footer.display = False
         self._safe = {channel: SafeStream() for channel in Channel}
@@ -42,6 +65,7 @@ class Reply(Said):
         """The thought, the answer, and below them the versions and the footer."""
         yield self.reasoning
         yield self.answer
+        yield self._calls
         with Horizontal(classes="below"):
             yield self.versions
             yield self._footer
@@ -72,6 +96,8 @@ class Reply(Said):
                         self.reasoning.seconds = part.seconds
                 case TextPart():
                     self.answer.add(self._safe[Channel.ANSWER].feed(part.text))
+                case ToolCallPart():
+                    self._add_call(part)
 
     def wait(self, why: str) -> None:
         """Say why nothing has come yet."""
@@ -90,6 +116,9 @@ class Reply(Said):
                 self.reasoning.end(fold=fold)
             case AnswerReclassified():
                 self._reclassify(fold)
+            case ToolCalled():
+                self._say("")
+                self._add_call(event.call)
 
     def _add(self, event: TextProduced) -> None:
         text = self._safe[event.channel].feed(event.text)
@@ -107,6 +136,29 @@ class Reply(Said):
         self._answer_tokens = 0
         self.answer.settle("")
         self.reasoning.end(fold=fold)
+
+    def show_results(self, results: Mapping[str, ToolResultPart]) -> None:
+        """Show what came of its calls, by their ids."""
+        self._results = results
+        for call_id, block in self.calls.items():
+            if call_id in results:
+                block.settle(results[call_id])
+
+    def action_unfold(self) -> None:
+        """Open all calls of tools, or fold all."""
+        on = not all(block.is_open for block in self.calls.values())
+        for block in self.calls.values():
+            block.show(on)
+
+    def _add_call(self, call: ToolCallPart) -> None:
+        if call.id not in self.calls:
+            self.calls[call.id] = ToolBlock(call)
+            if call.id in self._results:
+                self.calls[call.id].settle(self._results[call.id])
+            self.call_later(self._mount_calls)
+
+    async def _mount_calls(self) -> None:
+        await self._calls.mount_all([block for block in self.calls.values() if block.parent is None])
 
     def flush(self) -> None:
         """Show what was added since the last time, unless the screen is still busy with that."""
@@ -132,6 +184,8 @@ class Reply(Said):
             )
         else:
             self.reasoning.end()
+        for call in calls_in(message):
+            self._add_call(call)
         self._account, self._offer = _footer(message), ""
         self._say(self._account)
         self._footer.set_class(message.status is Status.FAILED, "-failed")
@@ -170,7 +224,7 @@ def _ending(message: Message) -> list[str]:
         return ["cut off at the length limit"]
     if open_thought(message):
         return ["ended inside its thought"]
-    return [] if message.text.strip() else ["no answer"]
+    return [] if message.text.strip() or calls_in(message) else ["no answer"]
 
 
 def _figures(made: Provenance) -> list[str]:

@@ -1,10 +1,7 @@
 """What the user said, or the system prompt; what was pasted or attached is folded to a line."""
 
-from typing import ClassVar
-
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
@@ -84,9 +81,6 @@ class Prompt(Said):
     """What the user, or the system prompt, said."""
 
     HINT = "e change"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("alt+e", "unfold", "Open or fold what was pasted or attached", show=False, id="prompt.unfold"),
-    ]
 
     def __init__(self, message: messages.Message) -> None:
         super().__init__(message.id, classes=message.role.value)

@@ -69,6 +69,13 @@ class Said(Vertical):
             Binding(keys, f"screen.act('{name}')", description, show=False, id=f"message.{name}")
             for name, (keys, description) in ACTS.items()
         ),
+        Binding(
+            "alt+e",
+            "unfold",
+            "Open or fold what was pasted or attached, or the calls of tools",
+            show=False,
+            id="message.unfold",
+        ),
         Binding("escape", "screen.write", "Back to the draft", show=False, id="message.write"),
     ]
 
@@ -101,6 +108,9 @@ class Said(Vertical):
         """The keys that matter for it."""
         turn = "  ←→" if len(self.variants) > 1 else ""
         return f"{self.HINT}  y copy  d delete{turn}  Esc"
+
+    def action_unfold(self) -> None:
+        """Open all that is folded in it, or fold all; there may be nothing."""
 
     def show_versions(self, siblings: Sequence[str]) -> None:
         """Say which of its versions this is."""

@@ -16,6 +16,7 @@ from qwenchat.tui.widgets.message import Reply, widget_of
 from qwenchat.tui.widgets.prompt import Folded
 from qwenchat.tui.widgets.reasoning import Reasoning
 from qwenchat.tui.widgets.said import Said
+from qwenchat.tui.widgets.tool_block import ToolBlock
 from qwenchat.tui.widgets.welcome import Welcome
 
 WINDOW = 50
@@ -49,6 +50,8 @@ class Transcript(VerticalScroll, can_focus=False):
         """The window: the mounted part of the path."""
         self._earlier, self._later = Edge(), Edge()
         self._siblings: Callable[[str], Sequence[str]] = lambda message_id: ()
+        self._results: dict[str, messages.ToolResultPart] = {}
+        """What calls of tools in the path gave, by their ids."""
         self._place: _Place | None = None
         self._moving = False
 
@@ -81,6 +84,10 @@ class Transcript(VerticalScroll, can_focus=False):
         focused = self.screen.focused
         return focused if isinstance(focused, Said) else None
 
+    def call(self, call_id: str) -> ToolBlock | None:
+        """The mounted call of a tool with that id, the latest one."""
+        return next((reply.calls[call_id] for reply in reversed(self.replies) if call_id in reply.calls), None)
+
     def reply(self, message_id: str | None) -> Reply | None:
         """The mounted reply with that id."""
         widget = self._widgets.get(message_id or "")
@@ -112,6 +119,13 @@ class Transcript(VerticalScroll, can_focus=False):
         self._siblings = siblings or self._siblings
         at_end = self._stop == len(self._path)
         self._path = list(path)
+        self._results = {
+            part.call_id: part
+            for message in path
+            if message.role is messages.Role.TOOL
+            for part in message.parts
+            if isinstance(part, messages.ToolResultPart)
+        }
         there = [at for at, message in enumerate(path) if message.id in self._widgets]
         stop = len(path) if at_end or not there else there[-1] + 1
         start = there[0] if there else max(0, len(path) - WINDOW)
@@ -125,6 +139,8 @@ class Transcript(VerticalScroll, can_focus=False):
                 widget.show_versions(self._siblings(message.id))
                 if isinstance(widget, Reply) and not widget.ended and message.status is not messages.Status.STREAMING:
                     widget.finish(message)
+        for reply in self.replies:
+            reply.show_results(self._results)
         self.query_one(Welcome).display = not self._widgets
 
     def _set_window(self, start: int, stop: int, *, hidden: bool = False) -> tuple[AwaitMount, ...]:
@@ -156,6 +172,8 @@ class Transcript(VerticalScroll, can_focus=False):
             widget.choosable = self._choosable
             widget.display = not hidden
             widget.show_versions(self._siblings(widget.message_id))
+            if isinstance(widget, Reply):
+                widget.show_results(self._results)
             self._widgets[widget.message_id] = widget
         if made:
             yield self.mount_all(made, before=place)
@@ -233,6 +251,12 @@ class Transcript(VerticalScroll, can_focus=False):
         """Likewise for what was pasted or attached."""
         event.stop()
         self._toggled(event.folded, event.folded.is_open)
+
+    @on(ToolBlock.Toggled)
+    def _call_toggled(self, event: ToolBlock.Toggled) -> None:
+        """Likewise for a call of a tool."""
+        event.stop()
+        self._toggled(event.block, event.block.is_open)
 
     def _toggled(self, what: Widget, opened: bool) -> None:
         if opened:

@@ -1,0 +1,118 @@
+"""What the model may call in this chat: a list to switch on and off."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from qwenchat.chat.text import safe_line
+from qwenchat.session import Session
+from qwenchat.texts import say
+from qwenchat.tui.widgets.long_list import LongList
+
+NAME_WIDTH = 24
+
+
+@dataclass(frozen=True, slots=True)
+class _ToolRow:
+    """A tool or a server of tools, with a dot before one that is on."""
+
+    name: str
+    on: bool
+    about: str
+
+    @property
+    def key(self) -> str:
+        """Its name."""
+        return self.name
+
+    @property
+    def height(self) -> int:
+        """One line."""
+        return 1
+
+    def line(self, number: int, width: int) -> Content:
+        """Its name and what there is to say of it."""
+        mark = Content.styled("● " if self.on else "  ", "$primary")
+        name = Content.styled(safe_line(self.name), "bold").truncate(NAME_WIDTH, ellipsis=True, pad=True)
+        return Content.assemble(mark, name, (safe_line(self.about), "$foreground 65%"))
+
+
+class ToolsScreen(ModalScreen[None]):
+    """Every tool and server; what is switched counts from the next message on."""
+
+    CSS_PATH = "tools.tcss"
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012  (Textual declares them so)
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,space", "switch", "Switch a tool on or off for this chat", id="tools.switch", show=False),
+        Binding("escape,f10", "leave", "Leave the tools", id="tools.leave", show=False),
+    ]
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self._list = LongList()
+
+    def compose(self) -> ComposeResult:
+        """The list, what it says about the model, and the keys."""
+        with Vertical(id="panel"):
+            yield Static(Content.styled(say("Tools"), "bold $primary"), id="title")
+            yield self._list
+            yield Static(id="about")
+
+    def on_mount(self) -> None:
+        """Tools of servers come later, when these answer."""
+        self._show()
+        self._list.focus()
+        self.set_interval(0.5, self._show)
+
+    def action_switch(self) -> None:
+        """Switch what is highlighted."""
+        self._list.action_choose()
+
+    def action_leave(self) -> None:
+        """Leave the screen."""
+        self.dismiss()
+
+    @on(LongList.Selected)
+    def _switch(self, event: LongList.Selected) -> None:
+        on = self._session.tools_on
+        if event.key in on:
+            self._session.switch_tools([name for name in on if name != event.key])
+        else:
+            self._session.switch_tools([*on, event.key])
+        self._show()
+
+    def _show(self) -> None:
+        on = self._session.tools_on
+        names = dict.fromkeys((*self._session.tools_there, *on))
+        rows = [_ToolRow(name, name in on, self._about(name)) for name in names]
+        if rows != self._list.rows:
+            self._list.show(rows, self._list.highlighted or 0, say("There are no tools."))
+        self.query_one("#about", Static).update(Content.styled(self._advice(), "$foreground 65%"))
+
+    def _about(self, name: str) -> str:
+        if name not in self._session.tools_on:
+            return ""
+        if not self._session.tools_ready:
+            return say("getting ready")
+        offered = {tool.name: tool for tool in self._session.tools_offered}
+        if name in offered:
+            return self._asks(name)
+        below = [each for each in offered if each.startswith(f"{name}__")]
+        return ", ".join(each.removeprefix(f"{name}__") for each in below) or say("not available")
+
+    def _asks(self, name: str) -> str:
+        return say("runs without asking") if self._session.runs_unasked(name) else say("asks each time")
+
+    def _advice(self) -> str:
+        model = self._session.model
+        if model is not None and not model.tools:
+            return say("{model} cannot call tools; it answers without them.", model=safe_line(model.name))
+        return say("Enter switches a tool for this chat · `qwenchat tools allow NAME` for every chat · Esc leaves")
