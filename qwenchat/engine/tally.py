@@ -9,8 +9,10 @@ from qwenchat.chat.events import (
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
+    ToolCalled,
     TurnEvent,
 )
+from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import ThoughtCut, Timing, Usage
 from qwenchat.chat.splitter import Mark, Said, Split
 
@@ -62,6 +64,12 @@ class Tally:
                     self._thought_began_s = self._first_s
                     self._end_thought(now)
                     yield AnswerReclassified(self._turn, now)
+
+    def called(self, call: ToolCallPart) -> ToolCalled:
+        """A call of a tool, which the tokens that were not told of belong to."""
+        tokens, self._unreported = self._unreported, 0
+        self.tokens[Channel.ANSWER] += tokens
+        return ToolCalled(self._turn, call, tokens, self._elapsed())
 
     def usage(self, prompt_tokens: int = 0, cached_tokens: int = 0) -> Usage:
         """What was counted."""

@@ -70,6 +70,7 @@ class RemoteEngine:
             device=host,
             context_window=window,
             thinking=thinking,
+            tools=True,  # whether it really can, no server tells; one that cannot refuses the turn
             load_s=time.perf_counter() - started,
             reason=_notice(dialect, window, connection),
         )

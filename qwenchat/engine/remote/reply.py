@@ -7,6 +7,7 @@ from typing import Any
 from qwenchat.chat.events import TurnEvent, TurnFinished, TurnStopped
 from qwenchat.chat.provenance import FinishReason, ThoughtCut, Usage
 from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Split, TagSplitter
+from qwenchat.engine.remote.calls import StreamedCalls
 from qwenchat.engine.tally import Tally
 
 _REASONING = ("reasoning_content", "reasoning")
@@ -26,6 +27,7 @@ class Reply:
         self._turn = turn
         self.tally = Tally(turn)
         self._splitter = TagSplitter(expected=thinks)
+        self._calls = StreamedCalls()
         self._in_field = False
         """Whether the thought comes in a field of its own and has not ended."""
         self._closed = False
@@ -44,6 +46,9 @@ class Reply:
                 yield from self._thought(thought)
             if said := _text(delta, "content"):
                 yield from self._said(said)
+            if self._calls.take(delta):
+                self.tally.count()
+                yield from self.tally.events(self._close() if self._in_field else [])
             if isinstance(reason := getattr(choice, "finish_reason", None), str):
                 self.reason = _REASONS.get(reason, FinishReason.STOP)
 
@@ -56,6 +61,10 @@ class Reply:
     def end(self, *, stopped: bool) -> Iterator[TurnEvent]:
         """The rest, and the end of the turn."""
         yield from self.tally.events(self._splitter.finish())
+        if not stopped and self.reason in (FinishReason.STOP, FinishReason.TOOL_CALLS):
+            for call in self._calls.made():
+                yield self.tally.called(call)
+                self.reason = FinishReason.TOOL_CALLS
         usage, timing = self._counted(), self.tally.timing(self._total())
         if self._rate:
             timing = replace(timing, tokens_per_s=self._rate)

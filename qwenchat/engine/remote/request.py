@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qwenchat.chat.calls import arguments_of, calls_in
 from qwenchat.chat.commands import StartTurn
+from qwenchat.chat.errors import CallMalformed
 from qwenchat.chat.messages import Message, Role, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.remote.dialect import Speech, Switch, beyond, standard
 
 _CONTROL = re.compile(r"<(?=\|[^|<>\s]{1,40}\|>|/?(?:think|tool_call|tool_response)>)")
@@ -30,7 +33,11 @@ class Request:
 def request_of(command: StartTurn, speech: Speech, support: ThinkingSupport) -> Request:
     """What to ask for `command`; a reply that goes on needs `speech.continues`."""
     thinking = command.thinking if support is ThinkingSupport.SWITCHED else None
-    messages = [spoken(message) for message in command.messages]
+    latest = max((at for at, message in enumerate(command.messages) if message.role is Role.USER), default=0)
+    messages = [
+        spoken(message, thought=at > latest and speech.switch is Switch.TEMPLATE)
+        for at, message in enumerate(command.messages)
+    ]
     if thinking is not None and speech.switch is Switch.SOFT and messages and messages[-1]["role"] == "user":
         messages[-1]["content"] += "" if thinking else "\n/no_think"
     extra = beyond(command.sampling, speech, thinking=thinking, budget=command.thinking_budget)
@@ -41,23 +48,37 @@ def request_of(command: StartTurn, speech: Speech, support: ThinkingSupport) -> 
     if command.schema is not None:
         schema = {"name": "answer", "schema": json.loads(command.schema), "strict": True}
         sampling["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if command.tools:
+        sampling["tools"] = [_tool(tool) for tool in command.tools]
     return Request(messages, sampling, extra)
 
 
-def spoken(message: Message) -> dict[str, Any]:
-    """A message as the API has it: without thoughts, as Qwen's template wants the history."""
+def spoken(message: Message, *, thought: bool = False) -> dict[str, Any]:
+    """A message as the API has it; with its thought between the steps of tools, as Qwen's template wants it."""
     results = [part for part in message.parts if isinstance(part, ToolResultPart)]
     if message.role is Role.TOOL and results:
         return {"role": "tool", "tool_call_id": results[0].call_id, "content": inert(results[0].text)}
     said: dict[str, Any] = {"role": message.role.value, "content": inert(message.text)}
-    calls = [
-        {"id": part.id, "type": "function", "function": {"name": part.name, "arguments": part.arguments}}
-        for part in message.parts
-        if isinstance(part, ToolCallPart)
-    ]
-    if calls:
-        said["tool_calls"] = calls
+    if calls := calls_in(message):
+        said["tool_calls"] = [_call(call) for call in calls]
+    if thought and message.reasoning:
+        said["reasoning_content"] = inert(message.reasoning)
     return said
+
+
+def _call(call: ToolCallPart) -> dict[str, Any]:
+    """A call as the API has it. Servers refuse one that cannot be read; its result says what was wrong with it."""
+    try:
+        arguments = json.dumps(arguments_of(call), ensure_ascii=False)
+    except CallMalformed:
+        arguments = json.dumps({"malformed": call.arguments}, ensure_ascii=False)
+    function = {"name": inert(call.name) or "malformed", "arguments": inert(arguments)}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    function = {"name": inert(tool.name), "description": inert(tool.description)}
+    return {"type": "function", "function": {**function, "parameters": json.loads(inert(tool.parameters))}}
 
 
 def inert(text: str) -> str:
