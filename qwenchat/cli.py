@@ -19,6 +19,7 @@ from qwenchat import (
     process,
     replay_command,
     saved,
+    statistics_command,
     tools_command,
 )
 from qwenchat.chat.errors import QwenchatError
@@ -390,6 +391,7 @@ def completion(shell: str) -> None:
 
 
 cli.add_command(config_command.config)
+cli.add_command(statistics_command.stats)
 cli.add_command(saved.list_command)
 cli.add_command(saved.search)
 cli.add_command(saved.show)

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from qwenchat.chat.draft import Block, Draft
@@ -13,10 +13,11 @@ from qwenchat.library import encoding, timeline
 from qwenchat.library.backup import set_aside
 from qwenchat.library.bin import Bin
 from qwenchat.library.conversation import Conversation, Summary, not_found, summaries, whole
-from qwenchat.library.database import connect, copy_in_memory, opening, reading, transaction
+from qwenchat.library.database import connect, copy_in_memory, join, opening, reading, transaction
 from qwenchat.library.index import SearchIndex, index_of, remove_index
 from qwenchat.library.saving import put_conversation, put_draft, put_message, titled
 from qwenchat.library.search import Hit, Piece, search
+from qwenchat.library.statistics import Statistics, statistics
 from qwenchat.library.upkeep import Upkeep
 from qwenchat.library.writers import Writer
 
@@ -120,6 +121,22 @@ class Library:
         """All of a conversation; raises ConversationNotFound, and LibraryError when its rows make no sense."""
         with reading(self._path):
             return whole(self._connection, conversation, self.draft(conversation).whole)
+
+    @property
+    def in_memory_only(self) -> bool:
+        """Whether there is no file, so that only this thread can read it."""
+        return self._path is None
+
+    def statistics(self, since: float) -> Statistics:
+        """What happened since a moment in Unix seconds; unless the library is in memory, from any thread.
+
+        Raises LibraryError.
+        """
+        with reading(self._path):
+            if self._path is None:
+                return statistics(self._connection, since)
+            with closing(join(self._path)) as connection:
+                return statistics(connection, since)
 
     def search(self, text: str, *, thoughts: bool = False, limit: int = 50) -> list[Hit]:
         """What was said that has all the words of `text`, the best first; thoughts too when they are wanted.

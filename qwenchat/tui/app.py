@@ -146,6 +146,7 @@ class QwenChat(App[None]):
         from qwenchat.tui.screens.permission import PermissionScreen
         from qwenchat.tui.screens.presets import PresetsScreen
         from qwenchat.tui.screens.settings import SettingsScreen
+        from qwenchat.tui.screens.statistics import StatisticsScreen
         from qwenchat.tui.screens.tools import ToolsScreen
 
         below, chat = (QwenChat,), (ChatScreen, QwenChat)
@@ -164,6 +165,7 @@ class QwenChat(App[None]):
             Place(say("In the presets"), PresetsScreen, below),
             Place(say("In the tools"), ToolsScreen, below),
             Place(say("In the question about a tool"), PermissionScreen, below),
+            Place(say("In the statistics"), StatisticsScreen, below),
             Place(say("In a replay"), ReplayScreen, below),
         )
         return groups, elsewhere

@@ -60,6 +60,7 @@ class ChatScreen(Screen[None]):
         Binding("f2", "settings", "Settings", id="chat.settings", priority=True),
         Binding("f3", "models", "Models", id="chat.models", priority=True),
         Binding("f5", "presets", "Presets", id="chat.presets", priority=True),
+        Binding("f9", "statistics", "Statistics", priority=True, id="chat.statistics"),
         Binding("f6", "replay", "Play this conversation back", priority=True, id="chat.replay"),
         Binding("f10", "tools", "What the model may call", priority=True, id="chat.tools"),
         Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True, id="chat.copy_reply"),
@@ -268,6 +269,12 @@ class ChatScreen(Screen[None]):
         """Leave this conversation, saved with its draft, for an empty one."""
         self.opening.new()
         self._composer.focus()
+
+    def action_statistics(self) -> None:
+        """Tokens, time and speed, by day and by model."""
+        from qwenchat.tui.screens.statistics import StatisticsScreen
+
+        self.app.push_screen(StatisticsScreen(self.session.library))
 
     def action_copy_reply(self) -> None:
         """Copy the last reply, as the model wrote it."""
