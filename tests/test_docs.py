@@ -22,6 +22,7 @@ from qwenchat.session import Session
 from qwenchat.tui.app import QwenChat
 from qwenchat.tui.keys import bindings_of, key_name
 from qwenchat.tui.screens.chat import ChatScreen
+from qwenchat.tui.screens.inspect import InspectScreen
 from qwenchat.tui.screens.models import ModelsScreen
 from qwenchat.tui.screens.permission import PermissionScreen
 from qwenchat.tui.screens.presets import PresetsScreen
@@ -98,6 +99,7 @@ def test_every_shipped_theme_is_described() -> None:
         ("Writing", Composer),
         ("In the list above the draft", Dropdown),
         ("On a chosen message", Prompt),
+        ("In the account of a message", InspectScreen),
         ("In the list of conversations", Sidebar),
         ("In the search", SearchScreen),
         ("In the settings", SettingsScreen),

@@ -142,6 +142,7 @@ class QwenChat(App[None]):
     @staticmethod
     def places() -> tuple[tuple[Place, ...], tuple[Place, ...]]:
         """The parts of the program with keys of their own: those that count while one writes, and the others."""
+        from qwenchat.tui.screens.inspect import InspectScreen
         from qwenchat.tui.screens.models import ModelsScreen
         from qwenchat.tui.screens.permission import PermissionScreen
         from qwenchat.tui.screens.presets import PresetsScreen
@@ -157,6 +158,7 @@ class QwenChat(App[None]):
         elsewhere = (
             Place(say("In the list above the draft"), Dropdown, chat),
             Place(say("On a chosen message"), Prompt, chat),
+            Place(say("In the account of a message"), InspectScreen, below),
             Place(say("In the list of conversations"), Sidebar, chat),
             Place(say("In a list"), LongList, chat),
             Place(say("In the search"), SearchScreen, below),

@@ -9,6 +9,7 @@ from qwenchat.chat.timeline import Tick
 from qwenchat.session import Session
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
+from qwenchat.tui.looking import Looking
 from qwenchat.tui.pasted import draft_of
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.said import Said
@@ -20,7 +21,7 @@ class Branches:
 
     def __init__(
         self, session: Session, transcript: Transcript, composer: Composer, drafts: Drafts, feed: Feed,
-        tell: Callable[..., None], copy: Callable[[str], None], load: Callable[[str], None],
+        tell: Callable[..., None], copy: Callable[[str], None], load: Callable[[str], None], looking: Looking,
     ) -> None:  # fmt: skip
         self._session = session
         self._transcript = transcript
@@ -30,6 +31,7 @@ class Branches:
         self._tell = tell
         self._copy = copy
         self._load = load
+        self._looking = looking
         self.editing: str | None = None
         """The id of the message that is being changed in the composer."""
 
@@ -42,6 +44,7 @@ class Branches:
             "retry": self.retry,
             "continue": self._go_on,
             "copy": self._copy_message,
+            "inspect": lambda at: self._looking.inspect(self._message(at, Role.ASSISTANT)),
             "delete": lambda at: self._delete(at, self._session.delete_message),
             "delete_branch": lambda at: self._delete(at, self._session.delete_branch),
             "undo": lambda at: self._undo(),

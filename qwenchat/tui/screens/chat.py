@@ -22,6 +22,7 @@ from qwenchat.tui.commands import Commands
 from qwenchat.tui.controls import Controls
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
+from qwenchat.tui.looking import Looking
 from qwenchat.tui.opening import Opening
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import Chosen, SearchScreen
@@ -59,6 +60,7 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+f", "search", "Search in all conversations", priority=True, id="chat.search"),
         Binding("f2", "settings", "Settings", id="chat.settings", priority=True),
         Binding("f3", "models", "Models", id="chat.models", priority=True),
+        Binding("f4", "inspect", "Everything that made the latest reply", id="chat.inspect", priority=True),
         Binding("f5", "presets", "Presets", id="chat.presets", priority=True),
         Binding("f9", "statistics", "Statistics", priority=True, id="chat.statistics"),
         Binding("f6", "replay", "Play this conversation back", priority=True, id="chat.replay"),
@@ -92,6 +94,7 @@ class ChatScreen(Screen[None]):
         self._branches = Branches(
             session, self._transcript, self._composer, self._drafts, self.feed,
             self._tell, lambda text: self.app.copy_to_clipboard(text), self._controls.load,
+            Looking(session, lambda screen: self.app.push_screen(screen)),
         )  # fmt: skip
         self._writing = Writing(session, self._composer, self._drafts, self._branches, self._commands, self._tell)
         self._composer.recall = self._writing.recall
@@ -210,6 +213,10 @@ class ChatScreen(Screen[None]):
 
     def _ask_about(self, call: ToolCallPart) -> None:
         self._controls.ask_about(call)
+
+    def action_inspect(self) -> None:
+        """Show everything that made the latest reply, or the chosen message."""
+        self._branches.act("inspect")
 
     def action_reasoning(self) -> None:
         """Open or fold the latest thought there is."""

@@ -15,6 +15,7 @@ ACTS = {
     "retry": ("r", "Ask again for the reply; the old one is kept as a version"),
     "continue": ("c", "Let a reply that broke off go on from where it stopped"),
     "copy": ("y", "Copy the message as it was written"),
+    "inspect": ("i", "Everything that made the message"),
     "delete": ("d,delete", "Delete the message; what comes after it stays"),
     "delete_branch": ("D", "Delete the message and all that comes after it"),
     "undo": ("u,ctrl+z", "Bring back what was deleted last"),
@@ -107,7 +108,7 @@ class Said(Vertical):
     def hint(self) -> str:
         """The keys that matter for it."""
         turn = "  ←→" if len(self.variants) > 1 else ""
-        return f"{self.HINT}  y copy  d delete{turn}  Esc"
+        return f"{self.HINT}  y copy  i inspect  d delete{turn}  Esc"
 
     def action_unfold(self) -> None:
         """Open all that is folded in it, or fold all; there may be nothing."""
