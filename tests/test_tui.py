@@ -715,7 +715,7 @@ def long_library(turns: int, reply: str = "Yes.") -> Library:
 
 class TestCommands:
     async def test_the_help_lists_every_key_and_f1_closes_it(self):
-        async with chat(size=(100, 80)) as it:
+        async with chat(size=(100, 120)) as it:
             await it.press("f1")
             await it.sees("Keys and commands")
             for key in (
