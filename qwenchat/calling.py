@@ -15,7 +15,7 @@ from qwenchat.tools.base import ToolRunner
 STEPS = 8
 """How often a model may call tools for one message, each time as many as it likes; then it must answer."""
 LONGEST_RESULT = 8_000
-"""Characters of a result that a model is given at most."""
+"""Characters of a result that a model is given at most; half as many as the context has tokens, where that is less."""
 
 
 class Permission(StrEnum):
@@ -47,6 +47,8 @@ class Calling:
         """The names of the tools, and of the servers, that are switched on."""
         self.ready = True
         """Whether all that is switched on was made ready, or could not be."""
+        self.window = 0
+        """Tokens of the model's context; 0 when it is not known."""
         self.failed: CallMalformed | None = None
         """Why the model is not to go on: it wrote a call that cannot be read, twice in a row."""
         self._runner, self._keep, self._report, self._hear = runner, keep, report, hear
@@ -202,7 +204,8 @@ class Calling:
         self._number += 1
         self._running = True
         self._report(CallStarted(call))
-        self._runner.run(RunTool(self._number, call, LONGEST_RESULT), self._hear)
+        limit = min(LONGEST_RESULT, self.window // 2) if self.window else LONGEST_RESULT
+        self._runner.run(RunTool(self._number, call, limit), self._hear)
 
     def _finish(self, result: ToolResultPart, status: Status = Status.COMPLETE) -> None:
         self._running = False

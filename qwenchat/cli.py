@@ -86,8 +86,6 @@ def _session(given: dict[str, Any], library: "Library", *, private: bool) -> "It
         private=private,
         tools=Toolbox(settings.tools, tuple(settings.mcp.values()), Paths.of_user().config_file),
     )
-    if names := options.tool_names(context, given):
-        session.switch_tools(names)
     try:
         yield session
     finally:
@@ -155,6 +153,7 @@ def _chat_by_line(given: dict[str, Any], library: "Library", resumed: str | None
     for notice in notices:
         process.say(notice)
     with _session(given, library, private=given["private"]) as session:
+        session.switch_tools(options.tool_names(click.get_current_context(), given))
         if resumed is not None:
             session.resume(resumed)
         steering = options.steering(click.get_current_context(), given, session)
@@ -171,6 +170,7 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
             session,
             options.load_command(given),
             steering=options.steering(click.get_current_context(), given, session),
+            tools=options.tool_names(click.get_current_context(), given),
             theme=given["theme"],
             reduced_motion=given["reduced_motion"],
             keys=settings.keys,
@@ -227,6 +227,7 @@ def ask(
         library = Library.in_memory() if private else Library.open(Paths.of_user().database)
         with _session(given, library, private=private) as session:
             session.schema = fitting
+            session.switch_tools(options.tool_names(context, given))
             code = ask_once(session, options.load_command(given), text, as_json=as_json, saved=not private)
     except QwenchatError as error:
         if as_json:

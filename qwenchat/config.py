@@ -186,12 +186,20 @@ def _entry(table: str, name: str, value: Any, problems: Problems) -> Any:
                     f"{key}.{unknown}", say("there is no setting {key}. It is ignored.", key=safe_line(unknown))
                 )
         entry = replace(_converted(value, kind), name=name)
-        if isinstance(entry, McpServer) and bool(entry.command) is bool(entry.url):
-            raise ConfigInvalid(say("It has to have a command or a url."))
+        if isinstance(entry, McpServer):
+            _check_server(entry)
         return entry
     except ConfigInvalid as error:
         problems.add(key, _unusable(key, error))
         return None
+
+
+def _check_server(server: McpServer) -> None:
+    """Refuse what cannot be started, and names by which the tools of two servers could be taken for each other."""
+    if bool(server.command) is bool(server.url):
+        raise ConfigInvalid(say("It has to have a command or a url."))
+    if not re.fullmatch(r"[A-Za-z0-9-]+(_[A-Za-z0-9-]+)*", server.name):
+        raise ConfigInvalid(say("The name may have letters, digits, - and single _."))
 
 
 _TABLES: Mapping[str, Any] = {"keys": str, "servers": Server, "mcp": McpServer}

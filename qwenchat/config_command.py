@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +45,25 @@ def show() -> None:
     preset, problems = _preset(settings), _problems()
     lines = lines_of(file.read_text("utf-8", errors="replace")) if file.exists() else {}
     rows = [(setting.key, _shown(setting, settings, preset), _source(setting, lines, preset)) for setting in schema()]
-    tables = {"servers": {name: server.address for name, server in settings.servers.items()}, "keys": settings.keys}
+    tables: dict[str, Mapping[str, str]] = {
+        "servers": {name: server.address for name, server in settings.servers.items()},
+        "tools": _tools(settings),
+        "mcp": {name: server.url or str(server.command) for name, server in settings.mcp.items()},
+        "keys": settings.keys,
+    }
     for table, entries in tables.items():
         rows += [(f"{table}.{name}", value, _line(lines, f"{table}.{name}")) for name, value in entries.items()]
     click.echo(aligned([tuple(safe_line(cell, 80) for cell in row) for row in rows]))
     for problem in problems:
         process.say(problem)
+
+
+def _tools(settings: "Settings") -> dict[str, str]:
+    """What is set in `[tools]`."""
+    tools = settings.tools
+    lists = {"on": tools.on, "always": tools.always, "folders": tools.folders}
+    shown = {name: ", ".join(values) for name, values in lists.items() if values}
+    return shown | ({"private_addresses": "true"} if tools.private_addresses else {})
 
 
 @config.command()

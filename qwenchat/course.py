@@ -116,6 +116,7 @@ class Course(Standing):
         if isinstance(event, ModelLoaded):
             self._ahead_due = True
             self._say_if_unable()
+            self._calling.window = event.model.context_window
             self._ask_if_ready()
         elif isinstance(event, LoadFailed) and self._turn is not None and self._running.waiting:
             self._running.end(TurnFailed(self._turn.number, event.error))

@@ -207,6 +207,8 @@ key_env = "FAR_KEY"
         ('[mcp.time]\ncommand = "a"\nurl = "b"', "mcp.time cannot be used: It has to have a command or a url"),
         ('[mcp.time]\ncommand = "a"\nsecret = "b"', "line 3: there is no setting secret"),
         ("mcp = 3", "mcp cannot be used"),
+        ('[mcp.a__b]\ncommand = "a"', "mcp.a__b cannot be used: The name may have letters, digits, - and single _"),
+        ('[mcp."a b"]\ncommand = "a"', "cannot be used: The name may have letters"),
     ],
 )
 def test_what_is_wrong_with_tools_is_said(tmp_path: Path, text: str, problem: str) -> None:

@@ -41,7 +41,7 @@ LONGEST_DESCRIPTION = 1_000
 LONGEST_SCHEMA = 20_000
 LARGEST_ANSWER = 4_000_000
 """Bytes of one HTTP answer."""
-END_S = 1.0
+END_S = 0.5
 """How long servers have to end when the program ends; after that the leash ends them."""
 
 T = TypeVar("T")

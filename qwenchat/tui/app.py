@@ -57,6 +57,7 @@ class QwenChat(App[None]):
         load: LoadModel,
         *,
         steering: Steering | None = None,
+        tools: Iterable[str] = (),
         theme: str = themes.DEFAULT,
         reduced_motion: bool = False,
         keys: Mapping[str, str] = {},
@@ -78,7 +79,7 @@ class QwenChat(App[None]):
         self.keymap: dict[str, str] = {}
         """The keys by the ids of actions, where they are not the usual ones."""
         told = (*themes.choose(self, theme, theme_folders), *self._take_keys(keys, vim), *notices)
-        self._chat = ChatScreen(session, load, steering or Steering(session), resume, told)
+        self._chat = ChatScreen(session, load, steering or Steering(session), resume, told, tools)
 
     def run(self, *args: Any, **options: Any) -> None:
         """Run until the user quits; raises SystemExit with 128 + n after signal n, and with 1 after a crash."""

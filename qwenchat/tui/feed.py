@@ -76,6 +76,8 @@ class Feed:
         self._pace = Pace()
         self._prefill: PrefillProgressed | None = None
         """How far the prompt of the running turn was read."""
+        self._shown: str | None = None
+        """The id of the growing reply that the transcript knows of."""
         self.live: Reply | None = None
         """The reply that is being written."""
         self._offering: Reply | None = None
@@ -85,7 +87,7 @@ class Feed:
         """Show what has happened since the last time."""
         for event in self._session.poll():
             self._take(event)
-        if self._session.reply_id is not None and self.live is None and self._transcript.following:
+        if self._session.reply_id not in (None, self._shown):
             self.show_path()  # the model goes on from what its tools gave
         if not self._session.unsaved:
             self._notices.say("save", "")
@@ -116,6 +118,7 @@ class Feed:
         """Bring the transcript in line with the conversation, and follow its running turn."""
         before = self._transcript.reply(self._session.reply_id)
         self._transcript.show(self._session.path, self._session.tree.siblings)
+        self._shown = self._session.reply_id
         self.live = self._transcript.reply(self._session.reply_id)
         growing = self._session.growing
         if self.live is not None and growing is not None and growing.parts():

@@ -74,12 +74,15 @@ class ChatScreen(Screen[None]):
     ]
 
     def __init__(
-        self, session: Session, load: LoadModel, steering: Steering, resume: str | None, notices: Iterable[str] = ()
-    ) -> None:
+        self, session: Session, load: LoadModel, steering: Steering, resume: str | None, notices: Iterable[str] = (),
+        tools: Iterable[str] = (),
+    ) -> None:  # fmt: skip
+        """`tools` are switched on once the first frame is there."""
         super().__init__()
         self.session = session
         self._resume = resume
         self._told = tuple(notices)
+        self._tools = tuple(tools)
         self._composer = Composer()
         self._transcript = Transcript(choosable=True)
         self._notices = Notices()
@@ -135,6 +138,8 @@ class ChatScreen(Screen[None]):
             return
         self._begun = True
         self._controls.load()
+        if self._tools:
+            self.session.switch_tools(self._tools)
         self._notices.say("library", self.session.library.notice)
         for number, text in enumerate(self._told):
             self._notices.say(f"start {number}", text)
