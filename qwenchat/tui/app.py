@@ -111,6 +111,10 @@ class QwenChat(App[None]):
         else:
             await super().on_event(event)
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """What the style sheets may refer to beside Textual's variables."""
+        return themes.variables_of(self.current_theme)
+
     def get_default_screen(self) -> Screen[None]:
         """The chat is the only screen that is always there."""
         return self._chat

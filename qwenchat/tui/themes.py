@@ -45,6 +45,15 @@ def choose(app: App[Any], name: str, folders: Iterable[Path]) -> tuple[str, ...]
     return problems
 
 
+def variables_of(theme: Theme) -> dict[str, str]:
+    """The variables that the program has beside Textual's, where `theme` does not give them: text that stands back,
+    and what lies behind the chosen row of a list."""
+    colors = theme.to_color_system().generate()
+    if theme.ansi:
+        return {"quiet": "ansi_default", "chosen": theme.primary}
+    return {"quiet": f"{colors['foreground']} 78%", "chosen": f"{theme.primary} 15%"}
+
+
 class Reloading:
     """Notices that a theme's file was saved, and takes what is in it now."""
 

@@ -33,7 +33,7 @@ class HelpScreen(ModalScreen[None]):
         """One table for each part of the program."""
         with Vertical(id="panel"):
             heading = Content.assemble(
-                (say("Keys and commands"), "bold $primary"), (f"   {say('Esc closes')}", "$foreground 65%")
+                (say("Keys and commands"), "bold $primary"), (f"   {say('Esc closes')}", "$quiet")
             )
             yield Static(heading)
             with VerticalScroll(id="rows"):
@@ -64,5 +64,5 @@ class HelpScreen(ModalScreen[None]):
         for keys, description, *name in rows:
             with Vertical(classes="row"):
                 yield Static(Content(keys), classes="keys")
-                yield Static(Content.assemble(description, ("".join(f"  {id_}" for id_ in name), "$foreground 45%")),
+                yield Static(Content.assemble(description, ("".join(f"  {id_}" for id_ in name), "$quiet")),
                              classes="what")  # fmt: skip

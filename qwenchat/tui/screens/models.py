@@ -59,9 +59,7 @@ class Title:
     def line(self, number: int, width: int) -> Content:
         """The place, and what stands below at the right."""
         columns = (say("parameters"), say("download"), say("memory"), "")
-        return _columns(
-            Content.styled(self.text, "$primary"), [(column, "$foreground 65%") for column in columns], width
-        )
+        return _columns(Content.styled(self.text, "$primary"), [(column, "$quiet") for column in columns], width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +227,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
             pieces = [
                 Content.styled(
                     " ".join(filter(None, (way.quantization, _memory(way)))),
-                    "bold $primary" if way == row.way else "$foreground 65%",
+                    "bold $primary" if way == row.way else "$quiet",
                 )
                 for way in row.offer.ways
             ]
@@ -242,4 +240,4 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         text = say("Enter loads it · Tab number format · Esc leaves")
         if load is not None:
             text = " ".join(filter(None, (safe_line(load.step), self._pace.words(load))))
-        self.query_one("#about", Static).update(Content.styled(text, "$foreground 65%"))
+        self.query_one("#about", Static).update(Content.styled(text, "$quiet"))

@@ -133,7 +133,7 @@ class PermissionScreen(ModalScreen[Permission]):
     def _arguments(self) -> Content:
         rows = arguments_shown(self._call)
         if not rows:
-            return Content.styled(say("without arguments"), "$foreground 65%")
+            return Content.styled(say("without arguments"), "$quiet")
         return Content("\n").join(
             Content.assemble((f"{name}: " if name else "", "$primary"), value) for name, value in rows
         )

@@ -45,7 +45,7 @@ class PresetRow:
         """Its name and what it is for."""
         mark = Content.styled("● " if self.on else "  ", "$primary")
         name = Content.styled(safe_line(self.preset.name), "bold").truncate(NAME_WIDTH, ellipsis=True, pad=True)
-        return Content.assemble(mark, name, (safe_line(self.preset.description), "$foreground 65%"))
+        return Content.assemble(mark, name, (safe_line(self.preset.description), "$quiet"))
 
 
 def changes(steering: Steering, preset: Preset) -> Content:
@@ -62,7 +62,7 @@ def changes(steering: Steering, preset: Preset) -> Content:
 
 def _change(name: str, before: str, after: str) -> Content:
     arrow = " → " if before else "→ "
-    return Content.assemble(Content(name).truncate(20, pad=True), (before, "$foreground 65%"), arrow, after)
+    return Content.assemble(Content(name).truncate(20, pad=True), (before, "$quiet"), arrow, after)
 
 
 class PresetsScreen(ModalScreen[str | None]):
@@ -166,5 +166,5 @@ class PresetsScreen(ModalScreen[str | None]):
     def _hint(self) -> None:
         self._say(say("Enter turns to it · S saves the present settings · Esc leaves"))
 
-    def _say(self, text: str, style: str = "$foreground 65%") -> None:
+    def _say(self, text: str, style: str = "$quiet") -> None:
         self.query_one("#about", Static).update(Content.styled(safe_line(text, 1000), style))

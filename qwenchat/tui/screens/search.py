@@ -67,7 +67,7 @@ class HitRow:
         if number == 0:
             return _first_line(self.hit.title, day(self.hit.created, self.now), width)
         who = f"  {_WHO.get(self.hit.role, 'Message')}: "
-        return Content.assemble((who, "$foreground 60%"), excerpt(self.hit.excerpt, width - len(who)))
+        return Content.assemble((who, "$quiet"), excerpt(self.hit.excerpt, width - len(who)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _first_line(title: str, date: str, width: int) -> Content:
     """A title, and a date at the right."""
     name = Content.styled(safe_line(title) or "Untitled", "bold")
     room = max(0, width - len(date) - 2)
-    return Content.assemble(name.truncate(room, ellipsis=True, pad=True), "  ", (date, "$foreground 60%"))
+    return Content.assemble(name.truncate(room, ellipsis=True, pad=True), "  ", (date, "$quiet"))
 
 
 def excerpt(pieces: Sequence[Piece], width: int) -> Content:
@@ -118,7 +118,7 @@ def excerpt(pieces: Sequence[Piece], width: int) -> Content:
     kept = len(before)
     while kept and before[len(before) - kept :].cell_length >= room:
         kept -= 1
-    return Content.assemble(("…", "$foreground 60%"), before[len(before) - kept :], content[first.start :])
+    return Content.assemble(("…", "$quiet"), before[len(before) - kept :], content[first.start :])
 
 
 class SearchScreen(ModalScreen[Chosen | None]):
@@ -233,4 +233,4 @@ class SearchScreen(ModalScreen[Chosen | None]):
         if words and self._indexing:
             said += ", older messages are still being indexed"
         thoughts = f"Alt+T thoughts {'on' if self._thoughts else 'off'}"
-        return Content.assemble(said, (f" · {thoughts} · Enter opens · Esc leaves", "$foreground 60%"))
+        return Content.assemble(said, (f" · {thoughts} · Enter opens · Esc leaves", "$quiet"))

@@ -55,7 +55,7 @@ class KnobRow:
         room = width - NAME_WIDTH - ORIGIN_WIDTH - 1
         if room < ORIGIN_WIDTH:
             return Content.assemble(name, value)
-        origin = Content.styled(knob.origin, "$foreground 65%").truncate(ORIGIN_WIDTH, ellipsis=True)
+        origin = Content.styled(knob.origin, "$quiet").truncate(ORIGIN_WIDTH, ellipsis=True)
         return Content.assemble(name, value.truncate(room, ellipsis=True, pad=True), " ", origin)
 
 
@@ -246,5 +246,5 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
         load = say(" · L loads the model anew") if self._load.wanted != self._load.loaded else ""
         self._say(say("← → change · Enter types · Backspace default · S saves · Esc leaves") + load)
 
-    def _say(self, text: str, style: str = "$foreground 65%") -> None:
+    def _say(self, text: str, style: str = "$quiet") -> None:
         self.query_one("#about", Static).update(Content.styled(safe_line(text, 1000), style))

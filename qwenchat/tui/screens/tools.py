@@ -41,7 +41,7 @@ class _ToolRow:
         """Its name and what there is to say of it."""
         mark = Content.styled("● " if self.on else "  ", "$primary")
         name = Content.styled(safe_line(self.name), "bold").truncate(NAME_WIDTH, ellipsis=True, pad=True)
-        return Content.assemble(mark, name, (safe_line(self.about), "$foreground 65%"))
+        return Content.assemble(mark, name, (safe_line(self.about), "$quiet"))
 
 
 class ToolsScreen(ModalScreen[None]):
@@ -95,7 +95,7 @@ class ToolsScreen(ModalScreen[None]):
         rows = [_ToolRow(name, name in on, self._about(name)) for name in names]
         if rows != self._list.rows:
             self._list.show(rows, self._list.highlighted or 0, say("There are no tools."))
-        self.query_one("#about", Static).update(Content.styled(self._advice(), "$foreground 65%"))
+        self.query_one("#about", Static).update(Content.styled(self._advice(), "$quiet"))
 
     def _about(self, name: str) -> str:
         if name not in self._session.tools_on:

@@ -29,7 +29,7 @@ class ViewerScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """What it is, and the text."""
         with Vertical(id="panel"):
-            heading = Content.assemble((self._title, "bold $primary"), (f"   {say('Esc closes')}", "$foreground 65%"))
+            heading = Content.assemble((self._title, "bold $primary"), (f"   {say('Esc closes')}", "$quiet"))
             yield Static(heading)
             yield Log(id="lines", auto_scroll=False)
 

@@ -43,7 +43,7 @@ class ConversationRow:
         count = f"{self.summary.messages:,} message{'s' * (self.summary.messages != 1)}"
         model = safe_line(self.summary.model.rpartition("/")[2], 60)
         about = " · ".join(text for text in (age(self.summary.updated, self.now), count, model) if text)
-        return Content.assemble(" " * GUTTER, (about, "$foreground 60%"))
+        return Content.assemble(" " * GUTTER, (about, "$quiet"))
 
 
 def title_of(summary: Summary) -> str:

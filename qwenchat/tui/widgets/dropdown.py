@@ -84,9 +84,7 @@ class Dropdown(Widget):
         return Content("\n").join([self._row(at, choice, width) for at, choice in enumerate(shown, self._top)])
 
     def _row(self, at: int, choice: Choice, width: int) -> Content:
-        row = Content.assemble(
-            " ", safe_line(choice.title).ljust(width), "  ", (safe_line(choice.detail), "$foreground 65%")
-        )
+        row = Content.assemble(" ", safe_line(choice.title).ljust(width), "  ", (safe_line(choice.detail), "$quiet"))
         row = row.truncate(max(1, self.size.width), ellipsis=True, pad=True)
         return row.stylize("$background on $primary") if at == self.highlighted else row
 

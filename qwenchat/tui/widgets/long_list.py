@@ -116,7 +116,7 @@ class LongList(ScrollView, can_focus=True):
         before = self._place()
         self.set_reactive(LongList.highlighted, None)
         self._rows = rows
-        self._empty = Content.styled(empty, "$foreground 65%")
+        self._empty = Content.styled(empty, "$quiet")
         self._tops = [0, *accumulate(row.height for row in rows)]
         self._hovered = None
         self._measure()

@@ -57,7 +57,7 @@ class Player(Widget):
         words = Content.assemble((speed, "$primary"), f"  {at} "), Content(f" {length}"), Content(f"  {number}")
         room = width - sum(piece.cell_length for piece in words)
         first = Content.assemble(words[0], bar(share, max(NARROWEST_BAR, room)), words[1], words[2])
-        keys = [Content.assemble((key, "$primary"), (f" {what}", "$foreground 65%")) for key, what in _KEYS]
+        keys = [Content.assemble((key, "$primary"), (f" {what}", "$quiet")) for key, what in _KEYS]
         while len(keys) > 1 and sum(key.cell_length + GAP for key in keys) - GAP > width:
             keys.pop()
         lines = (first, Content(" " * GAP).join(keys))

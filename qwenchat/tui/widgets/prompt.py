@@ -27,7 +27,7 @@ def shown(text: str) -> Content:
         return Content(text)
     more = f"{len(text) - LONGEST_SHOWN:,}"
     rest = say("… and {more} more characters, which the model reads too", more=more)
-    return Content.assemble(text[:LONGEST_SHOWN], "\n", (rest, "$foreground 65%"))
+    return Content.assemble(text[:LONGEST_SHOWN], "\n", (rest, "$quiet"))
 
 
 class Folded(Vertical):

@@ -41,7 +41,7 @@ class Versions(Static):
         """Say which version of how many this is; nothing for an only one."""
         self.display = count > 1
         before, after = ("$primary" if there else "$foreground 30%" for there in (number > 1, number < count))
-        self.update(Content.assemble(("‹ ", before), (f"{number}/{count}", "$foreground 75%"), (" ›", after)))
+        self.update(Content.assemble(("‹ ", before), (f"{number}/{count}", "$quiet"), (" ›", after)))
 
     def on_click(self, event: Click) -> None:
         """A click on the left or the right half."""

@@ -47,7 +47,7 @@ def bar(share: float, width: int) -> Content:
 
 
 def _dim(text: str) -> Content:
-    return Content.styled(text, "$foreground 65%")
+    return Content.styled(text, "$quiet")
 
 
 class Pace:
@@ -167,5 +167,5 @@ class StatusLine(Widget):
             return []
         share = used / window
         gauge = Content.assemble(bar(share, 6), " ") if self.size.width >= GAUGE_FROM else ""
-        figure = (f"{100 * share:.0f} %", "$warning" if share >= 0.8 else "$foreground 65%")
-        return [Piece(Content.assemble((f"{say('context')} ", "$foreground 65%"), gauge, figure), 4, True)]
+        figure = (f"{100 * share:.0f} %", "$warning" if share >= 0.8 else "$quiet")
+        return [Piece(Content.assemble((f"{say('context')} ", "$quiet"), gauge, figure), 4, True)]

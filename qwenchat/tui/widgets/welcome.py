@@ -17,7 +17,7 @@ class Welcome(Vertical):
         yield Static(Content.styled("qwenchat", "bold $primary"))
         yield Static(Content(say("A private conversation, on your own machine.")))
         rows = [
-            Content.assemble((f"{shown(self, id_, key):<9}", "$primary"), (what, "$foreground 65%"))
+            Content.assemble((f"{shown(self, id_, key):<9}", "$primary"), (what, "$quiet"))
             for id_, key, what in self._keys()
         ]
         yield Static(Content("\n").join(rows), classes="keys")
