@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from qwenchat.chat.events import Channel, TextProduced, ThoughtEnded, ThoughtStarted
-from qwenchat.chat.messages import Message, Role, Status, ToolCallPart, ToolResultPart
+from qwenchat.chat.messages import Message, Role, Status, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.scene import Happening, Moment, ReplyBegan, ReplyEnded, Sent, Typed
 from qwenchat.chat.text import SafeStream, safe, safe_json, safe_line
 from qwenchat.printer import DIM, RESET
@@ -63,8 +63,7 @@ class Teller:
     def _whole(self, message: Message) -> str:
         """A message that nobody saw being written."""
         who = {Role.SYSTEM: "System", Role.TOOL: "Tool"}.get(message.role, "You")
-        texts = [message.text, *(part.text for part in message.parts if isinstance(part, ToolResultPart))]
-        return f"{self._heading(who)}{safe(''.join(texts)).rstrip()}\n"
+        return f"{self._heading(who)}{safe(_said(message)).rstrip()}\n"
 
     def _ending(self, message: Message) -> str:
         calls = [part for part in message.parts if isinstance(part, ToolCallPart)]
@@ -91,6 +90,11 @@ class Teller:
 
     def _dimmed(self, text: str) -> str:
         return f"{DIM}{text}{RESET}" if text and self._styled and self._writing is Channel.THOUGHT else text
+
+
+def _said(message: Message) -> str:
+    """What a message says, and what a tool gave."""
+    return "".join(part.text for part in message.parts if isinstance(part, TextPart | ToolResultPart))
 
 
 def tell(
@@ -121,7 +125,7 @@ def _happening(moment: Moment) -> dict[str, Any]:
         case Typed(text):
             return {"event": "typed", "text": text}
         case Sent(message):
-            return {"event": "sent", "role": message.role.value, "text": message.text}
+            return {"event": "sent", "role": message.role.value, "text": _said(message)}
         case ReplyBegan(message):
             return {"event": "asked", "model": message.provenance.model.name if message.provenance else None}
         case TextProduced() as produced:

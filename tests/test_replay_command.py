@@ -16,7 +16,7 @@ from qwenchat.library.exchange import own
 from qwenchat.library.library import Library
 from qwenchat.paths import Paths
 from qwenchat.replay import Replay
-from qwenchat.telling import as_cast, tell
+from qwenchat.telling import as_cast, as_json_lines, tell
 
 from .recordings import ANSWERED, CONVERSATION, TIMELINES, Clock, reply, said, store, ticks
 
@@ -97,6 +97,11 @@ class TestTelling:
         assert text.split("\n\n") == [
             "System:\nBe brief.\n[calls clock {\"zone\": \"UTC\"}]", "Tool:\nnoon", "Model answers:\nIt is noon.\n",
         ]  # fmt: skip
+
+    def test_as_json_a_tool_says_what_it_gave(self) -> None:
+        tool = Message(Role.TOOL, (ToolResultPart("1", "clock", "noon"),))
+        (line,) = as_json_lines(Replay((tool,), {}))
+        assert (json.loads(line)["role"], json.loads(line)["text"]) == ("tool", "noon")
 
     def test_thoughts_are_dimmed_where_that_can_be_seen_and_nowhere_else(self) -> None:
         pieces: list[str] = []

@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
+from qwenchat.chat.commands import RunTool
 from qwenchat.chat.errors import ToolError, ToolFailed, ToolRefused
+from qwenchat.chat.events import CallReturned
+from qwenchat.chat.messages import ToolCallPart
+from qwenchat.chat.tools import ToolSettings
 from qwenchat.engine.base import StopSignal
 from qwenchat.tools import addresses
 from qwenchat.tools.builtin import Tool, clipped
@@ -22,6 +26,7 @@ from qwenchat.tools.clock import clock
 from qwenchat.tools.files import files
 from qwenchat.tools.folders import LARGEST, Folders, _walked
 from qwenchat.tools.page import page
+from qwenchat.tools.toolbox import Toolbox
 
 
 def use(tool: Tool, **arguments: Any) -> str:
@@ -429,6 +434,18 @@ def test_a_redirect_is_looked_at_like_the_first_address(site: str, monkeypatch: 
     assert seen == ["public.test", "inner.test"]
     assert use(page(private=False), url=f"http://public.test:{port}/json") == f'{{"host": "public.test:{port}"}}'
     assert len(seen) == 3, "one look-up a request: what was looked at is what is connected to"
+
+
+def test_a_tool_that_takes_too_long_is_given_up(site: str) -> None:
+    box = Toolbox(ToolSettings(private_addresses=True), longest_s=0.2)
+    results: list[CallReturned] = []
+    box.run(RunTool(1, ToolCallPart("c", "fetch_page", f'{{"url": "{site}/silent"}}'), 1_000), results.append)
+    deadline = time.monotonic() + 5
+    while not results and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert results[0].result.text == "The tool took longer than 0.2 s."
+    time.sleep(0.1)
+    assert len(results) == 1
 
 
 def test_nobody_answers(site: str) -> None:
