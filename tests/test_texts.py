@@ -29,9 +29,9 @@ def texts_in_code() -> set[str]:
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if not isinstance(node, ast.Call):
                 continue
-            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            name = node.func.id if isinstance(node.func, ast.Name) else ""
             at = {"say": 0, "count": 1, "Binding": 2}.get(name)
-            if at is not None and len(node.args) > at and (name != "Binding" or isinstance(node.func, ast.Name)):
+            if at is not None and len(node.args) > at:
                 found.update(_constants(node.args[at]))
     return found
 
