@@ -8,6 +8,7 @@ import click
 
 from qwenchat import options as chat_options
 from qwenchat import process
+from qwenchat.texts import say
 
 if TYPE_CHECKING:
     from qwenchat.batch import Asking, Progress
@@ -67,7 +68,7 @@ def run(
             report.show()
         journal.finish(complete=not progress.failed)
     except KeyboardInterrupt:
-        process.say(f"{journal.file} has what came; the same command goes on.")
+        process.say(say("{file} has what came; the same command goes on.", file=journal.file))
         return INTERRUPTED
     finally:
         report.end()

@@ -12,6 +12,7 @@ from qwenchat.engine.local.measure import Subject
 from qwenchat.paths import Paths
 from qwenchat.printer import LoadReport
 from qwenchat.table import aligned
+from qwenchat.texts import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,5 +126,5 @@ def _known(shape: str) -> KnownModel:
     known = find(shape)
     if known is None:
         names = ", ".join(model.name for model in KNOWN)
-        raise ModelNotFound(f"There is no shape {shape}.", f"There are: {names}.")
+        raise ModelNotFound(say("There is no shape {shape}.", shape=shape), say("There are: {names}.", names=names))
     return known

@@ -24,6 +24,7 @@ from qwenchat import (
 )
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.paths import Paths
+from qwenchat.texts import say
 
 if TYPE_CHECKING:
     from qwenchat.engine.base import Engine
@@ -91,7 +92,7 @@ def _session(given: dict[str, Any], library: "Library", *, private: bool) -> "It
     finally:
         session.close()
         if session.unsaved:
-            process.say("The last reply could not be saved.")
+            process.say(say("The last reply could not be saved."))
 
 
 def _no_command(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -260,7 +261,7 @@ def _question(prompt: tuple[str, ...]) -> str:
         replaced = replaced or piped_replaced
         text = "\n\n".join(part for part in (text, piped.strip("\n")) if part.strip())
     if replaced:
-        process.say("What was not valid text in the prompt or on standard input was replaced.")
+        process.say(say("What was not valid text in the prompt or on standard input was replaced."))
     if not text.strip():
         raise click.UsageError("There is nothing to ask. Give a prompt, or text on standard input.")
     return text

@@ -14,6 +14,7 @@ import click
 from qwenchat import process
 from qwenchat.paths import Paths
 from qwenchat.saved import complete_conversation, saved_conversations
+from qwenchat.texts import count, say
 
 if TYPE_CHECKING:
     from qwenchat.library.conversation import Conversation
@@ -69,7 +70,7 @@ def export_command(
                 _print(pieces)
             else:
                 write(Path(output), pieces, replacing=force)
-                process.say(f"Wrote {output}.")
+                process.say(say("Wrote {output}.", output=output))
     sys.exit(1 if reading.failed else 0)
 
 
@@ -122,14 +123,16 @@ def _write_each(
 
     folder.mkdir(parents=True, exist_ok=True)
     names = names_for(titles, chosen.suffix)
-    count = 0
+    files = 0
     for whole in reading:
         try:
             write(folder / names[whole[0].id], written([whole], chosen, thoughts=thoughts), replacing=force)
-            count += 1
+            files += 1
         except ExportFailed as error:
             reading.fail(str(error))
-    process.say(f"Wrote {count} {'file' if count == 1 else 'files'} into {folder}.")
+    process.say(
+        count("Wrote {number} file into {folder}.", "Wrote {number} files into {folder}.", files, folder=folder)
+    )
 
 
 def _some(pieces: Iterable[str]) -> Iterator[str]:
@@ -139,7 +142,7 @@ def _some(pieces: Iterable[str]) -> Iterator[str]:
         empty = empty and not piece
         yield piece
     if empty:
-        process.say("There is nothing to write: no conversation, or none with a complete reply.")
+        process.say(say("There is nothing to write: no conversation, or none with a complete reply."))
 
 
 def _print(pieces: Iterable[str]) -> None:
@@ -263,7 +266,7 @@ class _Tally:
 
         self._report.clear()
         if self.problems > _TOLD:
-            process.say(f"{self._name}: and {self.problems - _TOLD:,} more like these.")
+            process.say(say("{name}: and {number:,} more like these.", name=self._name, number=self.problems - _TOLD))
         names = {"imported": "would be imported"} if dry_run else {}
         counts = ", ".join(f"{count:,} {names.get(fate, fate)}" for fate, count in self._fates.items())
         click.echo(f"{safe_line(self._name)}: {counts or 'nothing imported'}")

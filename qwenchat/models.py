@@ -12,6 +12,7 @@ from qwenchat.engine.local.footprint import QUANTIZATIONS, Quantization, in_word
 from qwenchat.engine.local.memory import Memory
 from qwenchat.paths import Paths
 from qwenchat.table import aligned
+from qwenchat.texts import say
 
 CONTEXT = 32_768
 """Tokens that every Qwen3 model is made for."""
@@ -74,7 +75,10 @@ def account(name: str, paths: Paths, rooms: Sequence[Memory] | None = None) -> s
         path = embedded.path_in(paths.models)
         return aligned((("name", embedded.NAME), ("context", "8,192 tokens"), ("here", _where(path))))
     if not name or not path.exists():
-        raise ModelNotFound(f"There is no model {name}: no such folder, file or known name.", "See `qwenchat models`.")
+        raise ModelNotFound(
+            say("There is no model {name}: no such folder, file or known name.", name=name),
+            say("See `qwenchat models`."),
+        )
     return aligned((("name", safe_line(path.resolve().name)), ("here", _where(path))))
 
 

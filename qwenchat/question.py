@@ -8,6 +8,7 @@ from qwenchat.chat.messages import Message, Role
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.thinking import soft_switch_in_force
 from qwenchat.chat.tree import MessageTree
+from qwenchat.texts import say
 
 
 def question_before(tree: MessageTree, message_id: str | None) -> str:
@@ -18,20 +19,22 @@ def question_before(tree: MessageTree, message_id: str | None) -> str:
     while at is not None and _belongs_to_a_reply(tree[at]):
         at = tree[at].parent
     if at is None or tree[at].role is not Role.USER:
-        raise PromptEmpty("There is no message to answer.", "Write one first.")
+        raise PromptEmpty(say("There is no message to answer."), say("Write one first."))
     if at in tree.hidden:
-        raise PromptEmpty("The message that this answers was deleted.", "/undo brings back what was deleted last.")
+        raise PromptEmpty(
+            say("The message that this answers was deleted."), say("/undo brings back what was deleted last.")
+        )
     return at
 
 
 def require_thinking(support: ThinkingSupport, wanted: bool | None, path: Sequence[Message]) -> None:
     """Refuse what the model, or a switch in the messages, does not allow. Raises NoThought."""
     if wanted is True and support is ThinkingSupport.NONE:
-        raise NoThought("This model does not think before it answers.")
+        raise NoThought(say("This model does not think before it answers."))
     if wanted is False and support is ThinkingSupport.ALWAYS:
-        raise NoThought("This model always thinks.")
+        raise NoThought(say("This model always thinks."))
     if wanted is True and soft_switch_in_force(path) is False:
-        raise NoThought("The message, or one before it, says /no_think.", "Edit it to take that out.")
+        raise NoThought(say("The message, or one before it, says /no_think."), say("Edit it to take that out."))
 
 
 def _belongs_to_a_reply(message: Message) -> bool:

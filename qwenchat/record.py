@@ -10,6 +10,7 @@ from qwenchat.chat.timeline import Tick
 from qwenchat.chat.tree import MessageTree
 from qwenchat.library.library import Conversation, Library
 from qwenchat.library.pending import Pending
+from qwenchat.texts import say
 
 
 class NothingDeleted(QwenchatError):
@@ -92,7 +93,7 @@ class Record:
         """Bring back what was deleted last in this conversation; raises NothingDeleted, LibraryError."""
         last = next((each for each in reversed(self._deleted) if each.conversation == self.conversation), None)
         if last is None:
-            raise NothingDeleted("There is nothing to bring back in this conversation.")
+            raise NothingDeleted(say("There is nothing to bring back in this conversation."))
         self._library.unhide(last.messages)
         self._deleted.remove(last)
         self.tree.unhide(last.messages)

@@ -15,6 +15,7 @@ from qwenchat import options, process
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.paths import Paths, shipped_themes
 from qwenchat.saved import complete_conversation, saved_conversations
+from qwenchat.texts import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,7 +134,7 @@ def _of_file(file: Path) -> _Recording:
     with file.open("rb") as opened:
         found = next((entry for entry in conversations_in(opened) if isinstance(entry, Found)), None)
     if found is None:
-        raise QwenchatError(f"There is no conversation in {file}.")
+        raise QwenchatError(say("There is no conversation in {file}.", file=file))
     for problem in found.problems:
         process.say(problem)
     stored = found.conversation
@@ -156,7 +157,7 @@ def _play(recording: _Recording, given: dict[str, Any]) -> None:
         speed=given["speed"],
     )
     if not path:
-        process.say("There is nothing to play in this conversation yet.")
+        process.say(say("There is nothing to play in this conversation yet."))
     if not on_screen:
         _tell(player, recording.conversation, given)
     elif path:
@@ -210,7 +211,7 @@ def _ask_again(recording: _Recording, library: "Library | None", given: dict[str
 
     asked, progress = questions(recording.path), LoadReport()
     if not asked:
-        raise QwenchatError("There is no reply in this conversation that could be asked for again.")
+        raise QwenchatError(say("There is no reply in this conversation that could be asked for again."))
     report = None if given["as_json"] else Report(len(asked))
     results = []
     with _engine() as rerun:

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from qwenchat import process
 from qwenchat.chat.errors import LibraryUnwritable
 from qwenchat.paths import Paths
+from qwenchat.texts import say
 
 if TYPE_CHECKING:
     from qwenchat.library.library import Hit, Library, Summary
@@ -41,7 +42,9 @@ def _to_be_changed() -> "Iterator[Library]":
     """The saved conversations; raises LibraryUnwritable where a change would not last."""
     with saved_conversations() as library:
         if library.notice:
-            raise LibraryUnwritable("Nothing was changed.", "Saved conversations must be readable and writable.")
+            raise LibraryUnwritable(
+                say("Nothing was changed."), say("Saved conversations must be readable and writable.")
+            )
         yield library
 
 
@@ -77,7 +80,7 @@ def list_command(archived: bool, limit: int | None, as_json: bool) -> None:
     if as_json:
         click.echo(safe_json([{name: getattr(row, name) for name in _LISTED} for row in rows]))
     elif not rows:
-        process.say("No conversation is archived." if archived else "No conversation is saved yet.")
+        process.say(say("No conversation is archived.") if archived else say("No conversation is saved yet."))
     for row in () if as_json else rows:
         click.echo(f"{safe_line(row.id)}  {_when(row.updated)}  {row.messages:>4}  {safe_line(row.title, 80)}")
 
@@ -96,7 +99,7 @@ def search(words: tuple[str, ...], thoughts: bool, limit: int, as_json: bool) ->
     if as_json:
         click.echo(safe_json([_as_dict(hit) for hit in hits]))
     elif not hits:
-        process.say("Nothing was found.")
+        process.say(say("Nothing was found."))
     for hit in () if as_json else hits:
         click.echo(f"{safe_line(hit.conversation)}  {_when(hit.created)}  {safe_line(hit.title, 80)}")
         click.echo(f"    {_excerpt(hit)}")
@@ -171,7 +174,7 @@ def delete(conversations: tuple[str, ...], yes: bool) -> None:
         known = {row.id: row for row in (*library.conversations(), *library.conversations(archived=True))}
         names = [_name(id_, known.get(id_)) for id_ in ids]
         if not yes and not _agreed(names):
-            process.say("Nothing was deleted.")
+            process.say(say("Nothing was deleted."))
             return
         for id_ in ids:
             library.delete(id_)

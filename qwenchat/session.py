@@ -12,6 +12,7 @@ from qwenchat.chat.timeline import Tick
 from qwenchat.course import Course
 from qwenchat.question import question_before, require_thinking
 from qwenchat.standing import repeats
+from qwenchat.texts import say
 from qwenchat.turn import Phase
 
 
@@ -40,7 +41,7 @@ class Session(Course):
     def edit(self, message_id: str, said: str | Sequence[TextPart], typed: Sequence[Tick] = ()) -> Message:
         """Say something else in place of a message of the user's; the old branch stays. Raises as `send`."""
         if self.tree[message_id].role is not Role.USER:
-            raise PromptEmpty("Only your own messages can be changed.", "A reply can be asked for again.")
+            raise PromptEmpty(say("Only your own messages can be changed."), say("A reply can be asked for again."))
         return self._say(said, self.tree[message_id].parent, typed)
 
     def retry(
@@ -86,7 +87,9 @@ class Session(Course):
             self._calling.begin(self.path)
             return
         if self.begun is None:
-            raise ReplyComplete("The latest message is no reply that broke off.", "Ctrl+R or /retry asks again for it.")
+            raise ReplyComplete(
+                say("The latest message is no reply that broke off."), say("Ctrl+R or /retry asks again for it.")
+            )
         self._go_on(answer_now=False)
 
     def answer_now(self) -> None:
@@ -96,12 +99,14 @@ class Session(Course):
         """
         if self._turn is None:
             if not self.broken_off:
-                raise NoThought("No reply broke off inside its thought.", "Ctrl+R or /retry asks again for it.")
+                raise NoThought(
+                    say("No reply broke off inside its thought."), say("Ctrl+R or /retry asks again for it.")
+                )
             self._go_on(answer_now=True)
         elif self._turn.phase is Phase.THINKING:
             self._worker.send(AnswerNow(self._turn.number))
         else:
-            raise NoThought("The model is not thinking.", "It answers as soon as it can.")
+            raise NoThought(say("The model is not thinking."), say("It answers as soon as it can."))
 
     def stop(self) -> None:
         """End the running turn, and the tools it called, keeping what has come; does nothing when none is running."""
@@ -211,7 +216,7 @@ class Session(Course):
     def _say(self, said: str | Sequence[TextPart], parent: str | None, typed: Sequence[Tick]) -> Message:
         parts = (TextPart(said),) if isinstance(said, str) else tuple(said)
         if not any(part.text.strip() for part in parts):
-            raise PromptEmpty("There is nothing to send.", "Write a message first.")
+            raise PromptEmpty(say("There is nothing to send."), say("Write a message first."))
         self._require_idle()
         before = self._system_before(parent)
         user = Message(Role.USER, self._switch.said_in(parts), parent=before[0].id if before else parent)

@@ -21,6 +21,7 @@ from qwenchat.library.library import Library
 from qwenchat.loading import Loading
 from qwenchat.record import Record
 from qwenchat.running import Running
+from qwenchat.texts import say
 from qwenchat.tools.base import ToolRunner
 from qwenchat.turn import Phase, Turn
 
@@ -239,7 +240,7 @@ class Standing:
 
     def _require_idle(self) -> None:
         if self.busy:
-            raise TurnInProgress("The model is still answering.", "Wait for it or stop it first.")
+            raise TurnInProgress(say("The model is still answering."), say("Wait for it or stop it first."))
 
     @property
     def system_in_force(self) -> str:

@@ -39,7 +39,10 @@ def again_of(typed: str) -> Again:
             sampling[name] = number_of(name, value)
         else:
             known = ", ".join((*_SAMPLING, "think=on", "think=off", "model=NAME"))
-            raise ConfigInvalid(f"{word} is no setting of a reply.", f"There are {known}, as in temperature=0.2.")
+            raise ConfigInvalid(
+                say("{word} is no setting of a reply.", word=word),
+                say("There are {known}, as in temperature=0.2.", known=known),
+            )
     overrides = SamplingOverrides(**sampling)
     overrides.applied(thinking=True)
     return Again(overrides, thinking, model)

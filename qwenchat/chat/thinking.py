@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart
 from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.texts import say
 
 CLOSING = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n"
@@ -46,7 +47,7 @@ def budget_of(typed: str) -> int | None:
         return None
     digits = typed.replace(",", "")
     if not re.fullmatch(r"[1-9][0-9]{0,8}", digits):
-        raise ConfigInvalid(f"{typed} is no thinking budget.", "Give a number of tokens, or off.")
+        raise ConfigInvalid(say("{typed} is no thinking budget.", typed=typed), say("Give a number of tokens, or off."))
     return int(digits)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from qwenchat.chat.errors import MessageNotFound
 from qwenchat.chat.messages import Message
+from qwenchat.texts import say
 
 
 class MessageTree:
@@ -39,7 +40,9 @@ class MessageTree:
         try:
             return self._messages[message_id]
         except KeyError:
-            raise MessageNotFound(f"There is no message {message_id} in this conversation.") from None
+            raise MessageNotFound(
+                say("There is no message {message_id} in this conversation.", message_id=message_id)
+            ) from None
 
     @property
     def hidden(self) -> frozenset[str]:
@@ -89,7 +92,7 @@ class MessageTree:
         Raises MessageNotFound, also for a hidden message.
         """
         if self[message_id].id in self._hidden:
-            raise MessageNotFound(f"The message {message_id} was deleted.")
+            raise MessageNotFound(say("The message {message_id} was deleted.", message_id=message_id))
         self._read_to(message_id)
         self._settle()
 

@@ -19,6 +19,7 @@ from qwenchat.chat.events import (
     TurnStopped,
 )
 from qwenchat.engine.base import Engine, Stopped, StopSignal, TurnSignals
+from qwenchat.texts import say
 
 log = logging.getLogger(__name__)
 
@@ -125,14 +126,16 @@ class Worker:
                 self._engine = self._make_engine()
             model = self._engine.load(command, self.events.put, stop)
         except Stopped:
-            self._model_failed = ModelNotFound("Loading was stopped.", "Choose a model.")
+            self._model_failed = ModelNotFound(say("Loading was stopped."), say("Choose a model."))
         except QwenchatError as error:
             self._model_failed = error
         except MemoryError:
-            self._model_failed = OutOfMemory("The model does not fit into memory.", "Choose a smaller one.")
+            self._model_failed = OutOfMemory(say("The model does not fit into memory."), say("Choose a smaller one."))
         except Exception as error:
             log.exception("loading failed")
-            self._model_failed = EngineFailed(f"The model could not be loaded: {error!r}.", "The log has more.")
+            self._model_failed = EngineFailed(
+                say("The model could not be loaded: {error!r}.", error=error), say("The log has more.")
+            )
         else:
             log.info("loaded %s in %.2f s", model, time.perf_counter() - started)
             self.events.put(ModelLoaded(model))
@@ -158,7 +161,7 @@ class Worker:
             self.events.put(TurnStopped(command.turn))
             return
         if self._engine is None or self._model_failed is not None:
-            error = self._model_failed or ModelNotFound("No model is loaded.", "Choose one.")
+            error = self._model_failed or ModelNotFound(say("No model is loaded."), say("Choose one."))
             self.events.put(TurnFailed(command.turn, error))
             return
         try:
@@ -166,15 +169,15 @@ class Worker:
                 self.events.put(event)
                 if isinstance(event, TurnEnded):
                     return
-            failure: QwenchatError = EngineFailed("The engine ended without an answer.", "Try again.")
+            failure: QwenchatError = EngineFailed(say("The engine ended without an answer."), say("Try again."))
         except Stopped:
             self.events.put(TurnStopped(command.turn))
             return
         except QwenchatError as error:
             failure = error
         except MemoryError:
-            failure = OutOfMemory("Memory ran out during the reply.", "Start a new chat or a smaller model.")
+            failure = OutOfMemory(say("Memory ran out during the reply."), say("Start a new chat or a smaller model."))
         except Exception as error:
             log.exception("turn failed")
-            failure = EngineFailed(f"The model failed during the reply: {error!r}.", "Try again.")
+            failure = EngineFailed(say("The model failed during the reply: {error!r}.", error=error), say("Try again."))
         self.events.put(TurnFailed(command.turn, failure))

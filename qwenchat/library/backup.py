@@ -13,6 +13,7 @@ import psutil
 
 from qwenchat.chat.errors import LibraryDamaged, LibraryInUse, LibraryUnwritable
 from qwenchat.library.migrations import MIGRATIONS
+from qwenchat.texts import say
 
 JOURNALS = ("-wal", "-shm", "-journal")
 KEPT = 5
@@ -95,7 +96,9 @@ def back_up(connection: sqlite3.Connection, library: Path, stop: Callable[[], bo
             copy.set_progress_handler(stop, 100_000)
             copy.execute("pragma journal_mode=delete")
             if not _is_whole(copy):
-                raise LibraryDamaged(f"{library} is damaged: the integrity check of its copy failed.")
+                raise LibraryDamaged(
+                    say("{library} is damaged: the integrity check of its copy failed.", library=library)
+                )
         partial.replace(target)
     except sqlite3.OperationalError:
         if stop():
@@ -143,13 +146,18 @@ def restore(library: Path, wanted: Path | None = None) -> tuple[Path, Path | Non
     """
     backup = wanted or (found.path if (found := last_backup(library)) else None)
     if backup is None:
-        raise LibraryUnwritable(f"There is no backup of {library}.")
+        raise LibraryUnwritable(say("There is no backup of {library}.", library=library))
     if not backup.is_file() and (named := library.parent / "backups" / backup.name).is_file():
         backup = named
     if not is_sound(backup):
-        raise LibraryUnwritable(f"{backup} is not a sound backup.", "`qwenchat doctor` lists those that are there.")
+        raise LibraryUnwritable(
+            say("{backup} is not a sound backup.", backup=backup), say("`qwenchat doctor` lists those that are there.")
+        )
     if users := in_use(library):
-        raise LibraryInUse(f"{library} is open in {', '.join(users)}.", "Leave every qwenchat, then try again.")
+        raise LibraryInUse(
+            say("{library} is open in {users}.", library=library, users=", ".join(users)),
+            say("Leave every qwenchat, then try again."),
+        )
     fresh = _beside(library, f".{os.getpid()}.partial")
     try:
         with closing(_read_only(backup)) as source, closing(sqlite3.connect(fresh)) as copy:
@@ -158,7 +166,9 @@ def restore(library: Path, wanted: Path | None = None) -> tuple[Path, Path | Non
         aside = set_aside(library, "replaced") if library.exists() else None
         fresh.replace(library)
     except (sqlite3.Error, OSError) as error:
-        raise LibraryUnwritable(f"The backup could not be put in place: {error}.", "Check the disk.") from error
+        raise LibraryUnwritable(
+            say("The backup could not be put in place: {error}.", error=error), say("Check the disk.")
+        ) from error
     finally:
         fresh.unlink(missing_ok=True)
     return backup, aside

@@ -9,6 +9,7 @@ from typing import Any
 from qwenchat.chat.errors import ConversationNotFound
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.library import encoding
+from qwenchat.texts import say
 
 _LAST_DAY = 253_402_214_400.0
 """The end of the year 9999, which every calendar function can still show."""
@@ -111,7 +112,9 @@ def whole(connection: sqlite3.Connection, conversation: str, draft: str) -> Conv
 
 def not_found(conversation: str) -> ConversationNotFound:
     """The error for a conversation that is not there."""
-    return ConversationNotFound(f"There is no conversation {conversation}.", "`qwenchat list` shows them.")
+    return ConversationNotFound(
+        say("There is no conversation {conversation}.", conversation=conversation), say("`qwenchat list` shows them.")
+    )
 
 
 def in_order(messages: Iterable[Message]) -> Iterable[Message]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from qwenchat.chat.errors import LibraryDamaged, LibraryError, LibraryNewer, LibraryUnwritable
 from qwenchat.library.backup import back_up, missing_tables
 from qwenchat.library.migrations import MIGRATIONS
+from qwenchat.texts import say
 
 _WAL_SAFE = (3, 51, 3)
 """Before this version, WAL with several writers can corrupt the file."""
@@ -41,7 +42,9 @@ def connect(path: Path | None) -> sqlite3.Connection:
         examined = path is not None and _is_doubtful(path)
         connection = sqlite3.connect(path or ":memory:", timeout=BUSY_S, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
-        raise LibraryUnwritable(f"{path} cannot be opened: {error}.", "Check the folder.") from error
+        raise LibraryUnwritable(
+            say("{path} cannot be opened: {error}.", path=path, error=error), say("Check the folder.")
+        ) from error
     with opening(connection, path):
         version = _version(connection, path)
         if version and examined and connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
@@ -68,12 +71,18 @@ def opening(connection: sqlite3.Connection, path: Path | None) -> Iterator[None]
         raise
     except (LibraryError, OSError) as error:
         connection.close()
-        raise LibraryUnwritable(f"{path} cannot be written: {error}.", "Check the disk and the folder.") from error
+        raise LibraryUnwritable(
+            say("{path} cannot be written: {error}.", path=path, error=error), say("Check the disk and the folder.")
+        ) from error
     except sqlite3.Error as error:
         connection.close()
         if refused(error):
-            raise LibraryUnwritable(f"{path} cannot be written: {error}.", "Check the disk and the folder.") from error
-        raise LibraryDamaged(f"{path} is damaged: {error}.", "It is set aside, and a new one is begun.") from error
+            raise LibraryUnwritable(
+                say("{path} cannot be written: {error}.", path=path, error=error), say("Check the disk and the folder.")
+            ) from error
+        raise LibraryDamaged(
+            say("{path} is damaged: {error}.", path=path, error=error), say("It is set aside, and a new one is begun.")
+        ) from error
 
 
 def join(path: Path) -> sqlite3.Connection:
@@ -148,7 +157,9 @@ def copy_in_memory(path: Path) -> sqlite3.Connection:
 def _require_writable(path: Path) -> None:
     for place in (path.parent, path):
         if place.exists() and not os.access(place, os.W_OK):
-            raise LibraryUnwritable(f"{place} cannot be written.", "Set QWENCHAT_HOME to another folder.")
+            raise LibraryUnwritable(
+                say("{place} cannot be written.", place=place), say("Set QWENCHAT_HOME to another folder.")
+            )
 
 
 def _require_schema(connection: sqlite3.Connection) -> None:
@@ -160,7 +171,9 @@ def _require_schema(connection: sqlite3.Connection) -> None:
 def _version(connection: sqlite3.Connection, path: Path | None) -> int:
     version = int(connection.execute("pragma user_version").fetchone()[0])
     if version > len(MIGRATIONS):
-        raise LibraryNewer(f"{path} was written by a newer qwenchat.", "Update qwenchat; the file was not touched.")
+        raise LibraryNewer(
+            say("{path} was written by a newer qwenchat.", path=path), say("Update qwenchat; the file was not touched.")
+        )
     return version
 
 
@@ -184,7 +197,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             yield
     except (sqlite3.Error, OSError) as error:
         remedy = "Free some space." if _is_full(error) else "`qwenchat doctor` examines the library."
-        raise LibraryUnwritable(f"The conversation could not be saved: {error}.", remedy) from error
+        raise LibraryUnwritable(say("The conversation could not be saved: {error}.", error=error), remedy) from error
 
 
 @contextmanager
@@ -231,5 +244,5 @@ def reading(path: Path | None) -> Iterator[None]:
             with suppress(OSError):
                 doubt(path)
         raise LibraryError(
-            f"Saved conversations could not be read: {error}.", "`qwenchat doctor` examines them."
+            say("Saved conversations could not be read: {error}.", error=error), say("`qwenchat doctor` examines them.")
         ) from error

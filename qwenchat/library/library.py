@@ -20,6 +20,7 @@ from qwenchat.library.search import Hit, Piece, search
 from qwenchat.library.statistics import Statistics, statistics
 from qwenchat.library.upkeep import Upkeep
 from qwenchat.library.writers import Writer
+from qwenchat.texts import say
 
 __all__ = ["Conversation", "Hit", "Library", "Piece", "Summary"]
 
@@ -161,7 +162,10 @@ class Library:
         if len(rows) == 1 or rows[0][0] == prefix:
             return str(rows[0][0])
         several = ", ".join(row[0] for row in rows)
-        raise ConversationNotFound(f"Several conversations begin with {prefix}: {several}.", "Give more digits.")
+        raise ConversationNotFound(
+            say("Several conversations begin with {prefix}: {several}.", prefix=prefix, several=several),
+            say("Give more digits."),
+        )
 
     def latest(self) -> str | None:
         """The id of the conversation that changed last, archived ones aside."""

@@ -14,6 +14,7 @@ from qwenchat.chat.title import title_after
 from qwenchat.library import encoding, timeline
 from qwenchat.library.bin import without
 from qwenchat.library.conversation import Conversation, as_date, as_text, in_order, recount, whole
+from qwenchat.texts import say
 
 _READ_FOR_TITLE = 20_000
 """Characters of a message that are looked at to name a conversation."""
@@ -95,7 +96,7 @@ def put_conversation(
     if taken and taken[0] is None:
         there = whole(connection, given.id, "")
         if tuple(without(there.messages, there.hidden)) == messages:
-            raise ConversationPresent(f"{given.id} is here already.", "It was left as it is.")
+            raise ConversationPresent(say("{id} is here already.", id=given.id), say("It was left as it is."))
     id_ = new_id() if taken else given.id
     ids = _fresh_ids(connection, messages)
     leaf = given.leaf if given.leaf in ids else messages[-1].id if messages else None

@@ -198,7 +198,7 @@ class QwenChat(App[None]):
     async def _copy_to_system(self, text: str) -> None:
         tool = await clipboard.copy(text)
         through = f"{tool} and the terminal" if tool else "the terminal, if it allows that (OSC 52)"
-        self.notify(f"Copied {len(text):,} characters through {through}.", markup=False)
+        self.notify(say("Copied {text:,} characters through {through}.", text=len(text), through=through), markup=False)
 
     def save_and_close(self) -> None:
         """Save the draft and the reply as far as they came, and end the model's thread."""

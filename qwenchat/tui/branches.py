@@ -7,6 +7,7 @@ from qwenchat.chat.errors import MessageNotFound, PromptEmpty, QwenchatError
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.timeline import Tick
 from qwenchat.session import Session
+from qwenchat.texts import say
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
 from qwenchat.tui.looking import Looking
@@ -91,7 +92,7 @@ class Branches:
         if said:
             self._copy(said[-1])
         else:
-            self._tell("There is no reply to copy yet.")
+            self._tell(say("There is no reply to copy yet."))
 
     # Changing a message
 
@@ -124,7 +125,7 @@ class Branches:
     def _begin_edit(self, message_id: str | None) -> None:
         message = self._message(message_id, Role.USER)
         if message.role is not Role.USER:
-            raise PromptEmpty("Only your own messages can be changed.", "R asks again for a reply.")
+            raise PromptEmpty(say("Only your own messages can be changed."), say("R asks again for a reply."))
         if self.editing is not None:
             self.leave_edit()
         self._drafts.keep()
@@ -137,7 +138,7 @@ class Branches:
 
     def _go_on(self, message_id: str | None) -> None:
         if message_id not in (None, self._session.tree.leaf):
-            raise PromptEmpty("Only the latest reply can go on.", "R asks again for this one.")
+            raise PromptEmpty(say("Only the latest reply can go on."), say("R asks again for this one."))
         self.begin_turn(self._session.continue_reply)
 
     def _copy_message(self, message_id: str | None) -> None:
@@ -157,7 +158,7 @@ class Branches:
             self._feed.show_path()
         count = len(set(before) - set(left))
         what = "One message" if count == 1 else f"{count} messages"
-        self._tell(f"{what} deleted. {'Ctrl+Z' if choosing else '/undo'} undoes that.")
+        self._tell(say("{what} deleted. {key} undoes that.", what=what, key="Ctrl+Z" if choosing else "/undo"))
 
     def _undo(self) -> None:
         before = {message.id for message in self._session.path}
@@ -174,7 +175,7 @@ class Branches:
             return self._session.tree[message_id]
         found = next((said for said in reversed(self._session.path) if role in (None, said.role)), None)
         if found is None:
-            raise MessageNotFound("There is no message yet.", "Write one first.")
+            raise MessageNotFound(say("There is no message yet."), say("Write one first."))
         return found
 
     def _show_and_choose(self, message_id: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qwenchat.session import Session
+from qwenchat.texts import say
 from qwenchat.tui.branches import Branches
 from qwenchat.tui.controls import Controls
 from qwenchat.tui.slash import COMMANDS
@@ -48,10 +49,10 @@ class Commands:
         from qwenchat.library.exchange.export import Format, export_to_folder
 
         if self._session.conversation is None:
-            self._tell("There is nothing to export yet.")
+            self._tell(say("There is nothing to export yet."))
         elif typed and typed not in list(Format):
-            self._tell(f"Formats are {', '.join(Format)}.")
+            self._tell(say("Formats are {formats}.", formats=", ".join(Format)))
         else:
             form = Format(typed or Format.MARKDOWN)
             path = export_to_folder(self._session.library, self._session.conversation, form, Path.cwd())
-            self._tell(f"Written to {path}")
+            self._tell(say("Written to {path}", path=path))

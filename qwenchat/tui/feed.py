@@ -142,17 +142,23 @@ class Feed:
                     way_out = say("/model tries again, /model NAME loads another; Ctrl+R then asks again.")
                 self._notices.say("load", f"{event.error} {way_out}")
             case SaveFailed():
-                self._notices.say("save", f"The reply is not saved yet, only kept on the screen. {event.error}")
+                self._notices.say(
+                    "save", say("The reply is not saved yet, only kept on the screen. {error}", error=event.error)
+                )
             case ToolsListed() | PermissionAsked() | CallStarted() | CallReturned():
                 self._take_call(event)
             case PrefillProgressed():
                 self._prefill = event
             case HistoryTrimmed():
                 oldest = "message" if event.messages == 1 else f"{event.messages} messages"
-                self._notices.say("trimmed", f"The model no longer reads the oldest {oldest}: the context is full.")
+                self._notices.say(
+                    "trimmed", say("The model no longer reads the oldest {oldest}: the context is full.", oldest=oldest)
+                )
             case BeginningTrimmed():
                 first = f"the first {event.tokens:,} tokens of the reply"
-                self._notices.say("trimmed", f"The model no longer reads {first}: the context is full.")
+                self._notices.say(
+                    "trimmed", say("The model no longer reads {first}: the context is full.", first=first)
+                )
             case TurnFailed() if live is None:
                 self._notices.say("tools", str(event.error))
             case _ if live is None:

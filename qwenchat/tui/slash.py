@@ -8,6 +8,7 @@ from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.paths import Paths
 from qwenchat.steering import NAMES
+from qwenchat.texts import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +102,8 @@ def command_of(text: str) -> tuple[str, str] | None:
         return None
     if found[1] not in COMMANDS:
         known = ", ".join(f"/{name}" for name in COMMANDS)
-        raise UnknownCommand(f"There is no command /{found[1]}.", f"There are {known}. The draft was kept.")
+        raise UnknownCommand(
+            say("There is no command /{found}.", found=found[1]),
+            say("There are {known}. The draft was kept.", known=known),
+        )
     return found[1], text[found.end() :].strip()

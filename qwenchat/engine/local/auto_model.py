@@ -21,6 +21,7 @@ from qwenchat.chat.errors import ModelDamaged, ModelError, ModelUnsupported
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import hardware
 from qwenchat.engine.local.hardware import Plan
+from qwenchat.texts import say
 
 _models: Any = AutoModelForCausalLM
 _logging: Any = logging
@@ -115,7 +116,10 @@ def describe(folder: Path, stored_bytes: int) -> Description:
     kind, architecture = told.get("model_type"), (told.get("architectures") or [""])[0]
     known = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind) if isinstance(kind, str) else None
     if known is None or architecture != known:
-        raise ModelUnsupported(f"The architecture {architecture or 'of this model'} is not known.", "Choose another.")
+        raise ModelUnsupported(
+            say("The architecture {architecture} is not known.", architecture=architecture or "of this model"),
+            say("Choose another."),
+        )
     with _as_damage("its configuration is impossible"):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         text = config.get_text_config()
@@ -124,7 +128,10 @@ def describe(folder: Path, stored_bytes: int) -> Description:
         with torch.device("meta"):
             model = _models.from_config(config, trust_remote_code=False)
         if getattr(model, "_is_stateful", False):
-            raise ModelUnsupported(f"{architecture} cannot go back in what it has read.", "Choose another model.")
+            raise ModelUnsupported(
+                say("{architecture} cannot go back in what it has read.", architecture=architecture),
+                say("Choose another model."),
+            )
         parameters = sum(weight.numel() for weight in model.parameters())
         if parameters > stored_bytes:
             raise ValueError(f"{parameters:,} weights in {stored_bytes:,} bytes")
@@ -157,14 +164,21 @@ def read(folder: Path, description: Description, plan: Plan) -> AutoModel:
             ignore_mismatched_sizes=True,
         )
     for name, stored, wanted in sorted(found["mismatched_keys"]):
-        raise ModelDamaged(f"The weight {name} has the shape {stored} instead of {wanted}.", "Download it again.")
+        raise ModelDamaged(
+            say(
+                "The weight {name} has the shape {stored} instead of {wanted}.", name=name, stored=stored, wanted=wanted
+            ),
+            say("Download it again."),
+        )
     for missing in sorted(found["missing_keys"]):
-        raise ModelDamaged(f"The weights lack {missing}.", "Download the model again.")
+        raise ModelDamaged(say("The weights lack {missing}.", missing=missing), say("Download the model again."))
     for left in sorted(found["unexpected_keys"]):
-        raise ModelUnsupported(f"This variant has weights that are not known: {left}.", "Choose another model.")
+        raise ModelUnsupported(
+            say("This variant has weights that are not known: {left}.", left=left), say("Choose another model.")
+        )
     for name, weight in model.named_parameters():
         if weight.device.type != "meta" and not torch.isfinite(weight.sum(dtype=torch.float32)):
-            raise ModelDamaged(f"The weight {name} holds invalid numbers.", "Download it again.")
+            raise ModelDamaged(say("The weight {name} holds invalid numbers.", name=name), say("Download it again."))
     return AutoModel(model.eval().requires_grad_(requires_grad=False))
 
 
@@ -179,4 +193,6 @@ def _as_damage(what: str) -> Iterator[None]:
         if hardware.is_out_of_memory(error) or hardware.is_device_failure(error):
             raise
         said = " ".join(str(error).split()) or type(error).__name__
-        raise ModelDamaged(f"The model is damaged: {what} ({said[:300]}).", "Download it again.") from error
+        raise ModelDamaged(
+            say("The model is damaged: {what} ({said}).", what=what, said=said[:300]), say("Download it again.")
+        ) from error

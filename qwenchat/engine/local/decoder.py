@@ -14,6 +14,7 @@ from torch import Tensor
 from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.kvcache import KVCache
+from qwenchat.texts import say
 
 ARCHITECTURES = {"Qwen3ForCausalLM": "qwen3", "Qwen2ForCausalLM": "qwen2", "LlamaForCausalLM": "llama"}
 
@@ -73,7 +74,9 @@ class DecoderConfig:
                 tied=bool(config.get("tie_word_embeddings", False)),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelDamaged(f"The model's config.json lacks or garbles {error}.", "Download it again.") from error
+            raise ModelDamaged(
+                say("The model's config.json lacks or garbles {error}.", error=error), say("Download it again.")
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class Decoder:
         def need(name: str, *shape: int) -> Tensor:
             tensor = take(name, shape)
             if tensor is None:
-                raise ModelDamaged(f"The weights lack {name}.", "Download the model again.")
+                raise ModelDamaged(say("The weights lack {name}.", name=name), say("Download the model again."))
             return tensor
 
         self.config = config

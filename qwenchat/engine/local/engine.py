@@ -28,6 +28,7 @@ from qwenchat.engine.local.prompt import ChatTemplate
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 from qwenchat.engine.local.turn import Turn, reserve_of
 from qwenchat.paths import Paths
+from qwenchat.texts import say
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +164,7 @@ class LocalEngine:
 
     def _require_loaded(self) -> _Loaded:
         if self._loaded is None:
-            raise EngineFailed("No model is loaded.", "Choose one.")
+            raise EngineFailed(say("No model is loaded."), say("Choose one."))
         return self._loaded
 
 
@@ -176,9 +177,13 @@ def _typed_errors(device: str) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if hardware.is_out_of_memory(error):
             if device == "cpu":
-                raise OutOfMemory("The context does not fit the device's memory.", "Start a new chat.") from error
-            raise DeviceFailed("The context does not fit the GPU's memory.", TAKES_OVER) from error
-        raise EngineFailed(f"The model failed during the reply: {error}.", "Try again.") from error
+                raise OutOfMemory(
+                    say("The context does not fit the device's memory."), say("Start a new chat.")
+                ) from error
+            raise DeviceFailed(say("The context does not fit the GPU's memory."), TAKES_OVER) from error
+        raise EngineFailed(
+            say("The model failed during the reply: {error}.", error=error), say("Try again.")
+        ) from error
 
 
 @contextlib.contextmanager
@@ -189,4 +194,4 @@ def _typed_device_failures() -> Iterator[None]:
         if hardware.is_out_of_memory(error) or not hardware.is_device_failure(error):
             raise
         said = str(error).strip().splitlines()[0].rstrip(".")
-        raise DeviceFailed(f"The GPU failed: {said}.", TAKES_OVER) from error
+        raise DeviceFailed(say("The GPU failed: {said}.", said=said), TAKES_OVER) from error

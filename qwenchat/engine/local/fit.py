@@ -8,6 +8,7 @@ from qwenchat.engine.local import memory
 from qwenchat.engine.local.catalog import KNOWN, LONGEST_WINDOW, KnownModel
 from qwenchat.engine.local.footprint import QUANTIZATIONS, in_words, token_bytes
 from qwenchat.engine.local.memory import Memory
+from qwenchat.texts import say
 
 MARGIN = 500_000_000
 """Bytes left free for the program itself and its scratch memory."""
@@ -86,8 +87,8 @@ def refuse_remote(model: KnownModel) -> None:
     """Raise ModelUnsupported for a model that only a server can run."""
     if model.remote:
         raise ModelUnsupported(
-            f"{model.name} is a mixture of experts, which cannot be run here.",
-            "A server can run it: vLLM, SGLang, Ollama or llama.cpp.",
+            say("{name} is a mixture of experts, which cannot be run here.", name=model.name),
+            say("A server can run it: vLLM, SGLang, Ollama or llama.cpp."),
         )
 
 
@@ -116,7 +117,14 @@ def too_large(
     """The error for a model of so many bytes, with what would fit; `how` leads to its size in words."""
     can_be_had = in_words(max(0, room.free - MARGIN))
     return OutOfMemory(
-        f"{name} does not fit: {how} {in_words(size)} of memory in {quantization}, and {can_be_had} can be had.",
+        say(
+            "{name} does not fit: {how} {size} of memory in {quantization}, and {can_be_had} can be had.",
+            name=name,
+            how=how,
+            size=in_words(size),
+            quantization=quantization,
+            can_be_had=can_be_had,
+        ),
         alternatives(quantization, room, model),
     )
 
@@ -168,7 +176,12 @@ def window(asked: int | None, most: int, usual: int, token: int, room: int) -> W
     cost = f"{wanted:,} tokens of context take {in_words(wanted * token)} of memory"
     left = f"{in_words(max(0, room))} are left beside the model"
     if asked is not None and largest >= SMALLEST_WINDOW:
-        raise OutOfMemory(f"{cost}, and {left}.", f"The longest that fits: --context {largest}.")
+        raise OutOfMemory(
+            say("{cost}, and {left}.", cost=cost, left=left),
+            say("The longest that fits: --context {largest}.", largest=largest),
+        )
     if asked is not None or largest < min(USEFUL_WINDOW, most):
-        raise OutOfMemory(f"{cost}, and {left}.", "Close other programs, or choose a smaller model.")
+        raise OutOfMemory(
+            say("{cost}, and {left}.", cost=cost, left=left), say("Close other programs, or choose a smaller model.")
+        )
     return Window(largest, f"The context window is {largest:,} tokens long, since {cost}, and {left}.")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
 from qwenchat.engine.local.cpu.packing import PackedMatrix
+from qwenchat.texts import say
 
 _W = TypeVar("_W", bound="_Shaped")
 
@@ -30,17 +31,25 @@ class Found(Generic[_W]):
             return None
         if tuple(weight.shape) != shape:
             raise ModelDamaged(
-                f"The weight {name} has the shape {tuple(weight.shape)} instead of {shape}.", "Download it again."
+                say(
+                    "The weight {name} has the shape {found} instead of {shape}.",
+                    name=name,
+                    found=tuple(weight.shape),
+                    shape=shape,
+                ),
+                say("Download it again."),
             )
         if not _finite(weight):
-            raise ModelDamaged(f"The weight {name} holds invalid numbers.", "Download it again.")
+            raise ModelDamaged(say("The weight {name} holds invalid numbers.", name=name), say("Download it again."))
         return weight
 
     def check_all_taken(self) -> None:
         """Raise ModelUnsupported when weights are left over: without them the model would talk nonsense."""
         left = [name for name in self._weights if name != "lm_head.weight" and not name.endswith(".inv_freq")]
         if left:
-            raise ModelUnsupported(f"This variant has weights that are not known: {left[0]}.", "Choose another model.")
+            raise ModelUnsupported(
+                say("This variant has weights that are not known: {left}.", left=left[0]), say("Choose another model.")
+            )
 
 
 def _finite(weight: object) -> bool:

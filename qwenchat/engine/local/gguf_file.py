@@ -16,6 +16,7 @@ from qwenchat.engine.local.decoder import DecoderConfig
 from qwenchat.engine.local.gguf_reader import GGUFLayout
 from qwenchat.engine.local.stored import StoredWeight
 from qwenchat.engine.local.tokenizer import ChatTokenizer, open_tokenizer
+from qwenchat.texts import say
 
 _NAMES = {
     "token_embd.weight": "model.embed_tokens.weight",
@@ -52,10 +53,13 @@ class GGUFFile:
         self.architecture = str(self.get("general.architecture", ""))
         if self.architecture not in ("llama", "qwen2", "qwen3"):
             raise ModelUnsupported(
-                f"{path} holds a {self.architecture or 'nameless'} model.", "Qwen3, Qwen2 and Llama can be run."
+                say("{path} holds a {architecture} model.", path=path, architecture=self.architecture or "nameless"),
+                say("Qwen3, Qwen2 and Llama can be run."),
             )
         if self._own("rope.scaling.type", "none") != "none" or "rope_freqs.weight" in self._layout.tensors:
-            raise ModelUnsupported(f"{path} stretches its context in a way that is not supported.", "Choose another.")
+            raise ModelUnsupported(
+                say("{path} stretches its context in a way that is not supported.", path=path), say("Choose another.")
+            )
 
     def get(self, key: str, default: Any = None) -> Any:
         """The metadata under `key`."""
@@ -145,7 +149,8 @@ class GGUFFile:
     def _converted(self) -> Tokenizer:
         if self.get("tokenizer.ggml.model") != "gpt2":
             raise ModelUnsupported(
-                f"{self.path} has a {self.get('tokenizer.ggml.model')} tokenizer.", "BPE tokenizers can be read."
+                say("{path} has a {kind} tokenizer.", path=self.path, kind=self.get("tokenizer.ggml.model")),
+                say("BPE tokenizers can be read."),
             )
         tokens, kinds = self.get("tokenizer.ggml.tokens"), self.get("tokenizer.ggml.token_type")
         merges = [tuple(merge.split(" ", 1)) for merge in self.get("tokenizer.ggml.merges")]
@@ -170,7 +175,7 @@ class GGUFFile:
         return self.get(f"{self.architecture}.{key}", default)
 
     def _damaged(self, why: str) -> ModelDamaged:
-        return ModelDamaged(f"{self.path} cannot be read: {why}.", "Download it again.")
+        return ModelDamaged(say("{path} cannot be read: {why}.", path=self.path, why=why), say("Download it again."))
 
 
 def _safetensors_name(name: str) -> str | None:

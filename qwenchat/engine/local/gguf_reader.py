@@ -10,6 +10,7 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
+from qwenchat.texts import say
 
 _SCALARS = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
@@ -62,7 +63,10 @@ class GGUFLayout:
     def _read(self) -> None:
         version = self._scalar("<I")
         if version not in (2, 3):
-            raise ModelUnsupported(f"{self._path} is of GGUF version {version}.", "Versions 2 and 3 can be read.")
+            raise ModelUnsupported(
+                say("{path} is of GGUF version {version}.", path=self._path, version=version),
+                say("Versions 2 and 3 can be read."),
+            )
         tensors, entries = self._count(_MOST_ENTRIES), self._count(_MOST_ENTRIES)
         for _ in range(entries):
             key = self._string()
@@ -89,7 +93,8 @@ class GGUFLayout:
             block, block_bytes = GGML_QUANT_SIZES[kind]
         except (ValueError, KeyError) as error:
             raise ModelUnsupported(
-                f"{self._path} has weights in an unknown format ({number}).", "Try another."
+                say("{path} has weights in an unknown format ({number}).", path=self._path, number=number),
+                say("Try another."),
             ) from error
         row, over = divmod(shape[-1], block)
         rows = 1
@@ -140,4 +145,4 @@ class GGUFLayout:
         return count
 
     def _damaged(self, why: str) -> ModelDamaged:
-        return ModelDamaged(f"{self._path} cannot be read: {why}.", "Download it again.")
+        return ModelDamaged(say("{path} cannot be read: {why}.", path=self._path, why=why), say("Download it again."))

@@ -8,6 +8,7 @@ import psutil
 import torch
 
 from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.texts import say
 
 _DTYPES = {"bf16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 _BITS = {"int8": 8, "int4": 4}
@@ -55,17 +56,26 @@ def choose(device: str, quantization: str) -> Plan:
     """How to run a model for what was asked, "auto" being the best here; raises ConfigInvalid."""
     here = devices()
     if device != "auto" and device not in here:
-        raise ConfigInvalid(f"There is no {device} device on this machine.", f"There is: {', '.join(here)}.")
+        raise ConfigInvalid(
+            say("There is no {device} device on this machine.", device=device),
+            say("There is: {devices}.", devices=", ".join(here)),
+        )
     chosen = here[0] if device == "auto" else device
     if quantization in _DTYPES:
         return Plan(chosen, _DTYPES[quantization])
     if quantization in _BITS:
         if chosen != "cpu":
-            raise ConfigInvalid(f"{quantization} runs on the CPU, not on {chosen}.", "Add --device cpu, or take bf16.")
+            raise ConfigInvalid(
+                say("{quantization} runs on the CPU, not on {chosen}.", quantization=quantization, chosen=chosen),
+                say("Add --device cpu, or take bf16."),
+            )
         return Plan(chosen, torch.float32, packed=True, bits=_BITS[quantization], required=True)
     if quantization != "auto":
         known = ", ".join(("auto", *_BITS, *_DTYPES))
-        raise ConfigInvalid(f"The quantization {quantization} is not known.", f"Known: {known}.")
+        raise ConfigInvalid(
+            say("The quantization {quantization} is not known.", quantization=quantization),
+            say("Known: {known}.", known=known),
+        )
     if chosen == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return Plan(chosen, torch.bfloat16 if native else torch.float16)

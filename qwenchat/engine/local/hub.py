@@ -27,6 +27,7 @@ from qwenchat.chat.errors import DownloadFailed, HubUnreachable, ModelError, Mod
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.shards import is_complete
+from qwenchat.texts import say
 
 WANTED = ["*.json", "*.safetensors", "*.jinja"]
 """What is fetched: never pickles, never code."""
@@ -95,27 +96,38 @@ def download(name: str, progress: Callable[[LoadProgressed], None], stop: StopSi
     """
     if not reachable():
         raise HubUnreachable(
-            f"{name} is not on this machine, and the Hugging Face Hub cannot be reached.",
-            "Connect to the internet, or name a folder or GGUF file with --model.",
+            say("{name} is not on this machine, and the Hugging Face Hub cannot be reached.", name=name),
+            say("Connect to the internet, or name a folder or GGUF file with --model."),
         )
     try:
         folder = _Download(name, progress, stop).wait()
     except (Stopped, ModelError):
         raise
     except GatedRepoError as error:
-        raise ModelError(f"{name} wants its licence accepted.", "Do so on its page and set HF_TOKEN.") from error
+        raise ModelError(
+            say("{name} wants its licence accepted.", name=name), say("Do so on its page and set HF_TOKEN.")
+        ) from error
     except RepositoryNotFoundError as error:
-        raise ModelNotFound(f"The Hugging Face Hub has no model {name}.", "Check the name.") from error
+        raise ModelNotFound(
+            say("The Hugging Face Hub has no model {name}.", name=name), say("Check the name.")
+        ) from error
     except HFValidationError as error:
-        raise ModelNotFound(f"{name} is no name of a model.", "Check the name.") from error
+        raise ModelNotFound(say("{name} is no name of a model.", name=name), say("Check the name.")) from error
     except Exception as error:
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
         remedy = "Free some space" if full else "Try again"
-        raise DownloadFailed(f"Downloading {name} broke off: {error}.", f"{remedy}; it will be resumed.") from error
+        raise DownloadFailed(
+            say("Downloading {name} broke off: {error}.", name=name, error=error),
+            say("{remedy}; it will be resumed.", remedy=remedy),
+        ) from error
     if not any(folder.glob("*.safetensors")):
-        raise ModelUnsupported(f"The Hub has no safetensors weights of {name}.", "Choose another model.")
+        raise ModelUnsupported(
+            say("The Hub has no safetensors weights of {name}.", name=name), say("Choose another model.")
+        )
     if not is_complete(folder):
-        raise DownloadFailed(f"Downloading {name} left files out.", "Try again; it will be resumed.")
+        raise DownloadFailed(
+            say("Downloading {name} left files out.", name=name), say("Try again; it will be resumed.")
+        )
     return folder
 
 
@@ -141,7 +153,12 @@ class _Download:
                     raise Stopped
                 if time.monotonic() - self._heard_at > STALL_S:
                     raise DownloadFailed(
-                        f"Downloading {self._name} broke off: nothing came for {STALL_S:.0f} s.", "Try again later."
+                        say(
+                            "Downloading {name} broke off: nothing came for {seconds:.0f} s.",
+                            name=self._name,
+                            seconds=STALL_S,
+                        ),
+                        say("Try again later."),
                     )
         finally:
             self._left.set()

@@ -29,6 +29,7 @@ from qwenchat.engine.local.shards import shards
 from qwenchat.engine.local.stepper import Stepper
 from qwenchat.engine.local.stored import StoredWeight, read_safetensors
 from qwenchat.engine.local.tokenizer import ChatTokenizer, read_json
+from qwenchat.texts import say
 
 LONGEST_WINDOW = 32_768
 """Qwen3's context length; longer ones are the user's choice."""
@@ -92,17 +93,24 @@ def _explained(path: Path, device: str) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not hardware.is_out_of_memory(error):
             raise
-        raise OutOfMemory(f"{path.name} does not fit the memory of {device}.", "Choose a smaller model.") from error
+        raise OutOfMemory(
+            say("{name} does not fit the memory of {device}.", name=path.name, device=device),
+            say("Choose a smaller model."),
+        ) from error
     except (ModelDamaged, ModelUnsupported) as error:
         if str(path) in error.what:
             raise
         raise type(error)(f"{path} cannot be used: {error.what}", error.remedy) from error
     except OSError as error:
-        raise ModelDamaged(f"{path} cannot be read: {error}.", "Check its permissions and the disk.") from error
+        raise ModelDamaged(
+            say("{path} cannot be read: {error}.", path=path, error=error), say("Check its permissions and the disk.")
+        ) from error
 
 
 def _not_packed(path: Path, why: str) -> ModelUnsupported:
-    return ModelUnsupported(f"{path.name} {why}, so it cannot be packed.", "Try --quantization bf16.")
+    return ModelUnsupported(
+        say("{name} {why}, so it cannot be packed.", name=path.name, why=why), say("Try --quantization bf16.")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +143,9 @@ def _opened(path: Path, cache_folder: Path) -> _Source:
         as_it_is = sum(packed_bytes(weight.kind.name, weight.shape) for weight in file.weights())
         source = _Source(file.config(), tokenizer, file.quantization, [path], file.weights(), as_it_is)
     elif path.is_file():
-        raise ModelUnsupported(f"{path} is no GGUF file.", "Name one, or the folder that holds the model.")
+        raise ModelUnsupported(
+            say("{path} is no GGUF file.", path=path), say("Name one, or the folder that holds the model.")
+        )
     else:
         config, files = _config(path), shards(path)
         tokenizer = ChatTokenizer.from_folder(path)
@@ -149,7 +159,7 @@ def _present(files: list[Path]) -> list[Path]:
     """The files, none of which may be missing."""
     for file in files:
         if not file.exists():
-            raise ModelDamaged(f"{file} is missing.", "Download the model again.")
+            raise ModelDamaged(say("{file} is missing.", file=file), say("Download the model again."))
     return files
 
 
@@ -256,14 +266,21 @@ def _packed_decoder(
 def _config(folder: Path) -> DecoderConfig:
     file = folder / "config.json"
     if not file.exists():
-        raise ModelNotFound(f"{folder} holds no model: it has no config.json.", "Name a folder with safetensors.")
+        raise ModelNotFound(
+            say("{folder} holds no model: it has no config.json.", folder=folder),
+            say("Name a folder with safetensors."),
+        )
     config = read_json(file)
     if config.get("quantization_config"):
-        raise ModelUnsupported(f"{folder} holds a variant that is not supported.", "Choose another model.")
+        raise ModelUnsupported(
+            say("{folder} holds a variant that is not supported.", folder=folder), say("Choose another model.")
+        )
     try:
         return DecoderConfig.from_json(config)
     except (AttributeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-        raise ModelDamaged(f"{file} holds unusable values: {error!r}.", "Download it again.") from error
+        raise ModelDamaged(
+            say("{file} holds unusable values: {error!r}.", file=file, error=error), say("Download it again.")
+        ) from error
 
 
 def _check(config: DecoderConfig, tokenizer: ChatTokenizer, path: Path) -> None:
@@ -273,7 +290,9 @@ def _check(config: DecoderConfig, tokenizer: ChatTokenizer, path: Path) -> None:
     sound = min(counts) > 0 and max(counts) < 2**31 and c.layers <= MOST_LAYERS and c.head_dim % 2 == 0
     sound = sound and c.heads % c.kv_heads == 0 and 0 < c.rope_base < math.inf and 0 <= c.norm_eps < 1
     if not sound:
-        raise ModelDamaged(f"{path} describes an impossible model: {config}.", "Download it again.")
+        raise ModelDamaged(
+            say("{path} describes an impossible model: {config}.", path=path, config=config), say("Download it again.")
+        )
     _check_vocabulary(tokenizer, c.vocab, path)
 
 
@@ -281,6 +300,11 @@ def _check_vocabulary(tokenizer: ChatTokenizer, rows: int, path: Path) -> None:
     """Raise ModelDamaged for a tokenizer with more tokens than there are weights for."""
     if tokenizer.vocab_size > rows:
         raise ModelDamaged(
-            f"{path} has a tokenizer of {tokenizer.vocab_size:,} tokens and weights for {rows:,}.",
-            "Download it again.",
+            say(
+                "{path} has a tokenizer of {vocab_size:,} tokens and weights for {rows:,}.",
+                path=path,
+                vocab_size=tokenizer.vocab_size,
+                rows=rows,
+            ),
+            say("Download it again."),
         )

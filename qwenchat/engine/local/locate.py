@@ -11,6 +11,7 @@ from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import embedded, hub
 from qwenchat.engine.local.catalog import HUB_NAMES, KNOWN, KnownModel, find
 from qwenchat.paths import Paths
+from qwenchat.texts import say
 
 DEFAULT = KNOWN[0]
 
@@ -54,7 +55,7 @@ def locate(
     if full.count("/") != 1 or name.lower().endswith(".gguf") or name.startswith((".", "/", "~")):
         near = difflib.get_close_matches(name.lower(), [*HUB_NAMES, "smollm2"], n=3, cutoff=0.5)
         hint = f"Did you mean {' or '.join(near)}?" if near else "`qwenchat models` lists what is known."
-        raise ModelNotFound(f"There is no model {name}: no such folder, file or known name.", hint)
+        raise ModelNotFound(say("There is no model {name}: no such folder, file or known name.", name=name), hint)
     folder = hub.cached(full) or hub.download(full, progress, stop)
     return Located(folder, full, folder.name)
 

@@ -25,6 +25,7 @@ from qwenchat.engine.local.locate import locate
 from qwenchat.engine.local.random_model import config_of, random_network
 from qwenchat.engine.local.sampler import Sampler
 from qwenchat.paths import Paths
+from qwenchat.texts import say
 
 STEPS = 32
 """Tokens that are generated after each prompt, the first one not counted."""
@@ -98,7 +99,10 @@ def of_model(name: str | None, plan: Plan, longest: int, paths: Paths, progress:
 
 def _require(name: str, longest: int, most: int) -> None:
     if longest > most:
-        raise ConfigInvalid(f"{name} holds {most:,} tokens.", f"--context may be {most - STEPS - 1} at most.")
+        raise ConfigInvalid(
+            say("{name} holds {most:,} tokens.", name=name, most=most),
+            say("--context may be {most} at most.", most=most - STEPS - 1),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,10 @@ def speeds(subject: Subject, contexts: list[int], rounds: int, progress: Progres
 
 
 def _too_long(name: str, longest: int) -> ConfigInvalid:
-    return ConfigInvalid(f"{name} holds {longest:,} tokens.", f"--context may be {longest - STEPS - 1} here.")
+    return ConfigInvalid(
+        say("{name} holds {longest:,} tokens.", name=name, longest=longest),
+        say("--context may be {longest} here.", longest=longest - STEPS - 1),
+    )
 
 
 def _run(subject: Subject, context: Context, length: int, turn: int) -> list[float]:

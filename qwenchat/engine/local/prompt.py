@@ -26,6 +26,7 @@ from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG
 from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.local.sandbox import Sandbox
 from qwenchat.engine.local.tokenizer import ChatTokenizer
+from qwenchat.texts import say
 
 CALL_TAG, CALL_END_TAG = "<tool_call>", "</tool_call>"
 
@@ -47,7 +48,8 @@ class ChatTemplate:
     def __init__(self, tokenizer: ChatTokenizer) -> None:
         if not tokenizer.chat_template:
             raise ModelUnsupported(
-                "This model has no chat template, so it cannot be talked to.", "Choose an instruct or chat model."
+                say("This model has no chat template, so it cannot be talked to."),
+                say("Choose an instruct or chat model."),
             )
         self._tokenizer = tokenizer
         self._control = re.compile("|".join(map(re.escape, sorted(tokenizer.control_tokens, key=len, reverse=True))))
@@ -55,7 +57,9 @@ class ChatTemplate:
         try:
             self._template = self._sandbox.from_string(tokenizer.chat_template)
         except Exception as error:
-            raise ModelUnsupported(f"The model's chat template is broken: {error}.", "Use another file.") from error
+            raise ModelUnsupported(
+                say("The model's chat template is broken: {error}.", error=error), say("Use another file.")
+            ) from error
         self.thinking = self._thinking_support(tokenizer.chat_template)
         self.system_changes = self._renders_later_system()
         """Whether a system message after the first message comes through."""
@@ -174,7 +178,8 @@ class ChatTemplate:
             )
         except Exception as error:
             raise ModelUnsupported(
-                f"The model's chat template refused this conversation: {error}.", "Start a new chat or another model."
+                say("The model's chat template refused this conversation: {error}.", error=error),
+                say("Start a new chat or another model."),
             ) from error
 
     def _renders_later_system(self) -> bool:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from qwenchat.chat.errors import EngineFailed
 from qwenchat.chat.sampling import Sampling
+from qwenchat.texts import say
 
 BLOCK = 128
 """Logits that are looked at together to find the largest."""
@@ -140,4 +141,6 @@ class Sampler:
 
 def invalid_numbers() -> EngineFailed:
     """The error for logits that are NaN."""
-    return EngineFailed("The model produced invalid numbers (NaN).", "Its weights may be damaged; try another model.")
+    return EngineFailed(
+        say("The model produced invalid numbers (NaN)."), say("Its weights may be damaged; try another model.")
+    )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from qwenchat.chat.errors import ModelDamaged, ModelError, ModelNotFound, ModelUnsupported
 from qwenchat.engine.local.tokenizer import read_json
+from qwenchat.texts import say
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
@@ -17,19 +18,24 @@ def shards(folder: Path) -> list[Path]:
     if index.exists():
         names = read_json(index).get("weight_map")
         if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-            raise ModelDamaged(f"{index} has no weight_map.", "Download it again.")
+            raise ModelDamaged(say("{index} has no weight_map.", index=index), say("Download it again."))
         files = sorted(set(names.values()))
         if any(Path(file).name != file for file in files):
-            raise ModelDamaged(f"{index} names files that are not beside it.", "Download it again.")
+            raise ModelDamaged(
+                say("{index} names files that are not beside it.", index=index), say("Download it again.")
+            )
         return [folder / file for file in files]
     whole = folder / "model.safetensors"
     files = [whole] if whole.exists() else sorted(folder.glob("*.safetensors"))
     if not files:
         if any(file for kind in _PICKLES for file in folder.glob(kind)):
             raise ModelUnsupported(
-                f"{folder} holds only pickled weights, which can run code when opened.", "Convert them to safetensors."
+                say("{folder} holds only pickled weights, which can run code when opened.", folder=folder),
+                say("Convert them to safetensors."),
             )
-        raise ModelNotFound(f"{folder} holds no weights.", "Download the model again: it needs *.safetensors.")
+        raise ModelNotFound(
+            say("{folder} holds no weights.", folder=folder), say("Download the model again: it needs *.safetensors.")
+        )
     return files
 
 

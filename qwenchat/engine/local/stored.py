@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged
+from qwenchat.texts import say
 
 _KINDS = {torch.float32: Kind.F32, torch.float16: Kind.F16, torch.bfloat16: Kind.BF16}
 _DTYPES = {kind: dtype for dtype, kind in _KINDS.items()}
@@ -48,7 +49,9 @@ def read_safetensors(files: list[Path]) -> Iterator[StoredWeight]:
                 for name in weights.keys():  # noqa: SIM118  (not a mapping)
                     yield _stored(name, weights.get_tensor(name))
         except (SafetensorError, OSError, ValueError) as error:
-            raise ModelDamaged(f"{file} cannot be read: {error}.", "Download it again.") from error
+            raise ModelDamaged(
+                say("{file} cannot be read: {error}.", file=file, error=error), say("Download it again.")
+            ) from error
 
 
 def _stored(name: str, tensor: Tensor) -> StoredWeight:

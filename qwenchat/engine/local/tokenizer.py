@@ -9,6 +9,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from qwenchat.chat.errors import ModelDamaged, ModelNotFound
+from qwenchat.texts import say
 
 _LONG = 20_000
 """Characters from which on encoding takes long enough to matter to who draws meanwhile."""
@@ -69,7 +70,7 @@ class ChatTokenizer:
         """Read tokenizer.json and what stands beside it; raises ModelNotFound or ModelDamaged naming the file."""
         file = folder / "tokenizer.json"
         if not file.exists():
-            raise ModelNotFound(f"{folder} has no tokenizer.json.", "Download the model again.")
+            raise ModelNotFound(say("{folder} has no tokenizer.json.", folder=folder), say("Download the model again."))
         config = read_json(folder / "tokenizer_config.json")
         generation = read_json(folder / "generation_config.json")
         tokenizer = open_tokenizer(file)
@@ -86,7 +87,9 @@ def open_tokenizer(file: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(file))
     except Exception as error:
-        raise ModelDamaged(f"{file} cannot be read: {error}.", "Download the model again.") from error
+        raise ModelDamaged(
+            say("{file} cannot be read: {error}.", file=file, error=error), say("Download the model again.")
+        ) from error
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -96,9 +99,11 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         value = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ModelDamaged(f"{file} is not valid JSON: {error}.", "Download the model again.") from error
+        raise ModelDamaged(
+            say("{file} is not valid JSON: {error}.", file=file, error=error), say("Download the model again.")
+        ) from error
     if not isinstance(value, dict):
-        raise ModelDamaged(f"{file} does not hold a JSON object.", "Download the model again.")
+        raise ModelDamaged(say("{file} does not hold a JSON object.", file=file), say("Download the model again."))
     return value
 
 
@@ -108,7 +113,9 @@ def _template(folder: Path, config: dict[str, Any]) -> str:
         try:
             return file.read_text("utf-8")
         except ValueError as error:
-            raise ModelDamaged(f"{file} is not valid UTF-8: {error}.", "Download the model again.") from error
+            raise ModelDamaged(
+                say("{file} is not valid UTF-8: {error}.", file=file, error=error), say("Download the model again.")
+            ) from error
     template = config.get("chat_template")
     if isinstance(template, list):
         named = [entry for entry in template if isinstance(entry, dict) and entry.get("name") == "default"]

@@ -49,7 +49,7 @@ class RemoteEngine:
         """Find out what the server is and has. See `Engine.load`."""
         self.close()
         if command.server is None:
-            raise EngineFailed("No server was named.", "Choose one.")
+            raise EngineFailed(say("No server was named."), say("Choose one."))
         started = time.perf_counter()
         connection = Connection(command.server)
         host = command.server.name or connection.address.host

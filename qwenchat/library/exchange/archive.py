@@ -12,6 +12,7 @@ from typing import IO
 
 from qwenchat.chat.errors import ImportFailed
 from qwenchat.library.exchange.stream import Bounded, Joined
+from qwenchat.texts import say
 
 _ZIP = b"PK\x03\x04"
 _BUFFER = 2**20
@@ -39,10 +40,12 @@ def opened(file: IO[bytes]) -> Iterator[Iterator[IO[bytes]]]:
             with zipfile.ZipFile(file if file.seekable() else copy) as archive:
                 members = sorted(name for name in archive.namelist() if _MEMBER.fullmatch(name))
                 if not members:
-                    raise ImportFailed("There is no conversations.json in this archive.")
+                    raise ImportFailed(say("There is no conversations.json in this archive."))
                 yield (_member(archive, name) for name in members)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-            raise ImportFailed(f"The archive is damaged or encrypted: {error}.", "Unpack it yourself.") from error
+            raise ImportFailed(
+                say("The archive is damaged or encrypted: {error}.", error=error), say("Unpack it yourself.")
+            ) from error
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:

@@ -13,6 +13,7 @@ from qwenchat.library.exchange import markdown, openai, own
 from qwenchat.library.exchange.filename import free_path
 from qwenchat.library.exchange.own import Timelines
 from qwenchat.library.library import Library
+from qwenchat.texts import say
 
 
 class Format(StrEnum):
@@ -61,9 +62,11 @@ def written(
 def write(path: Path, pieces: Iterable[str], *, replacing: bool = False) -> None:
     """Write a file, all of it or nothing; raises ExportFailed, also where one stands already and is not to go."""
     if not replacing and (path.exists() or path.is_symlink()):
-        raise ExportFailed(f"{path} is there already.", "It was left as it is; --force replaces it.")
+        raise ExportFailed(
+            say("{path} is there already.", path=path), say("It was left as it is; --force replaces it.")
+        )
     if path.exists() and not path.is_file():
-        raise ExportFailed(f"{path} is no file.")
+        raise ExportFailed(say("{path} is no file.", path=path))
     path = path.resolve()
     partial = path.with_name(f".{new_id()}.partial")
     try:
@@ -76,7 +79,9 @@ def write(path: Path, pieces: Iterable[str], *, replacing: bool = False) -> None
         else:
             _put_where_nothing_is(partial, path)
     except OSError as error:
-        raise ExportFailed(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise ExportFailed(
+            say("{path} cannot be written: {error}.", path=path, error=error.strerror or error)
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -15,6 +15,7 @@ from qwenchat.library.exchange.own import Timelines
 from qwenchat.library.exchange.scanner import Scanner
 from qwenchat.library.exchange.stream import Joined
 from qwenchat.library.exchange.values import by_line, is_lines, values
+from qwenchat.texts import say
 
 _MOST_MESSAGES = 1_000_000
 _START = 2**20
@@ -25,10 +26,10 @@ def conversations_in(file: IO[bytes]) -> Iterator[Found | Unusable]:
     """The conversations of a file, one at a time, and what in it is none; raises ImportFailed for other files."""
     start, now = file.read(_START), time.time()
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ImportFailed("It is written in UTF-16.", "Save it as UTF-8.")
+        raise ImportFailed(say("It is written in UTF-16."), say("Save it as UTF-8."))
     start = start.removeprefix(codecs.BOM_UTF8)
     if start.lstrip()[:1] not in (b"{", b"["):
-        raise ImportFailed("It is empty." if not start.strip() else "It is not JSON.")
+        raise ImportFailed(say("It is empty.") if not start.strip() else say("It is not JSON."))
     whole: IO[bytes] = BufferedReader(Joined(start, file), _START)
     for where, value in by_line(whole) if is_lines(start) else values(Scanner(whole)):
         try:
@@ -43,7 +44,9 @@ def read_own_json(data: bytes) -> tuple[Conversation, Timelines]:
     usable = [entry for entry in found if isinstance(entry, Found)]
     if len(usable) != 1:
         unusable = [entry.why for entry in found if isinstance(entry, Unusable)]
-        raise ImportFailed(unusable[0] if unusable else f"The file holds {len(usable)} conversations, not one.")
+        raise ImportFailed(
+            unusable[0] if unusable else say("The file holds {usable} conversations, not one.", usable=len(usable))
+        )
     return usable[0].conversation, usable[0].timelines
 
 

@@ -4,6 +4,7 @@ from io import BytesIO, RawIOBase
 from typing import IO, Any
 
 from qwenchat.chat.errors import ImportFailed
+from qwenchat.texts import say
 
 
 class Joined(RawIOBase):
@@ -40,6 +41,6 @@ class Bounded(RawIOBase):
         data = self._file.read(len(buffer))
         self._left -= len(data)
         if self._left < 0:
-            raise ImportFailed("The archive unpacks to far more than text does.", "It was left alone.")
+            raise ImportFailed(say("The archive unpacks to far more than text does."), say("It was left alone."))
         buffer[: len(data)] = data
         return len(data)

@@ -17,6 +17,7 @@ from qwenchat.chat.text import is_web_link, safe, safe_line
 from qwenchat.replay import Replay, timelines_of
 from qwenchat.session import Session
 from qwenchat.steering import Steering
+from qwenchat.texts import say
 from qwenchat.tui.branches import Branches
 from qwenchat.tui.commands import Commands
 from qwenchat.tui.controls import Controls
@@ -190,7 +191,7 @@ class ChatScreen(Screen[None]):
         if is_web_link(event.href):
             self.app.open_url(event.href)
         else:
-            self._tell(f"Only web links are opened, not {safe_line(event.href)}")
+            self._tell(say("Only web links are opened, not {href}", href=safe_line(event.href)))
 
     def action_thinking(self) -> None:
         """Turn thinking on or off for the next message."""
@@ -317,7 +318,7 @@ class ChatScreen(Screen[None]):
             self.call_later(self.run_action, "app.quit")
         else:
             self._asked_to_quit_at = time.monotonic()
-            self._tell("Press Ctrl+C again to quit.")
+            self._tell(say("Press Ctrl+C again to quit."))
 
     # Saved conversations and drafts
 
@@ -352,7 +353,7 @@ class ChatScreen(Screen[None]):
         if path:
             self.app.push_screen(ReplayScreen(Replay(path, timelines_of(self.session.library, path))))
         else:
-            self._tell("There is nothing to play yet.")
+            self._tell(say("There is nothing to play yet."))
 
     def action_search(self) -> None:
         """Search in every word of every conversation."""

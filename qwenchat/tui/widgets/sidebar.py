@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.library.library import Library, Summary
+from qwenchat.texts import say
 from qwenchat.tui.widgets.conversation_row import GUTTER, ConversationRow, grouped, title_of
 from qwenchat.tui.widgets.line import Line
 from qwenchat.tui.widgets.long_list import LongList
@@ -178,12 +179,17 @@ class Sidebar(Vertical):
             self._deleted.append(_Deleted(summary, summary.id == self._current))
             self._remove(summary)
             self.post_message(self.Deleted(summary.id))
-            self._tell(f"“{safe_line(title_of(summary), 40)}” is deleted.\nu in this list brings it back.")
+            self._tell(
+                say(
+                    "“{title}” is deleted.\nu in this list brings it back.",
+                    title=safe_line(title_of(summary), 40),
+                )
+            )
 
     def action_undo(self) -> None:
         """Bring back what was deleted last."""
         if not self._deleted:
-            self._tell("Nothing was deleted since the program began.")
+            self._tell(say("Nothing was deleted since the program began."))
             return
         deleted = self._deleted[-1]
         if self._try(lambda: self._library.undelete(deleted.summary.id)):

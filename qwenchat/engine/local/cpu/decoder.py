@@ -20,6 +20,7 @@ from qwenchat.engine.local.cpu.packing import PackedMatrix, aligned
 from qwenchat.engine.local.cpu.simd import GROUP, ROWS, RUNS_HERE
 from qwenchat.engine.local.cpu.team import Team
 from qwenchat.engine.local.decoder import DecoderConfig
+from qwenchat.texts import say
 
 CHUNK = 256
 """Tokens read at once at most."""
@@ -56,7 +57,7 @@ class QuantizedDecoder:
         def need(name: str, *shape: int) -> Any:
             found = take(name, shape)
             if found is None:
-                raise ModelDamaged(f"The weights lack {name}.", "Download the model again.")
+                raise ModelDamaged(say("The weights lack {name}.", name=name), say("Download the model again."))
             return found
 
         c = self.config = config
@@ -78,7 +79,9 @@ class QuantizedDecoder:
             if all(part is None for row in rows for part in row):
                 return np.zeros((0, length), np.float32)
             if any(part is None for row in rows for part in row):
-                raise ModelDamaged(f"Some layers lack their {suffix}.", "Download the model again.")
+                raise ModelDamaged(
+                    say("Some layers lack their {suffix}.", suffix=suffix), say("Download the model again.")
+                )
             return np.array([np.concatenate(row) for row in rows], np.float32)
 
         self._weights = Weights(
