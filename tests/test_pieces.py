@@ -60,6 +60,11 @@ More of them
     ```
 1. ```sh
 code = 1
+$$
+$$ x = 1 $$
+\\[
+\\]
+- b
 <div>
 
 

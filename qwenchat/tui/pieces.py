@@ -4,6 +4,8 @@ import re
 
 from markdown_it import MarkdownIt
 
+from qwenchat.tui.markdown_rules import CLOSING, formulas, tasks
+
 SHORTEST = 200
 """Characters that a piece has at least, if another follows it."""
 
@@ -14,8 +16,8 @@ _DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:", re.MULTILINE)
 
 
 def parser() -> MarkdownIt:
-    """Markdown as GitHub has it, with HTML shown as the text it is."""
-    return MarkdownIt("gfm-like", {"html": False})
+    """Markdown as GitHub has it, with formulas, and with HTML shown as the text it is."""
+    return MarkdownIt("gfm-like", {"html": False}).use(formulas).use(tasks)
 
 
 def refers_elsewhere(text: str) -> bool:
@@ -86,10 +88,23 @@ class Cutter:
         item = _ITEM.match(line)
         if not (item or self._block_ended):
             return False
+        if self._in_formula():
+            return False
         # If the line is no part of what is open before it, then neither is any other that begins like it.
         tokens = self._parser.parse(f"{''.join(self._piece)}{item[1] if item else ''}cut")
         last = next((token for token in reversed(tokens) if token.nesting == 0), None)
         return last is not None and last.content == "cut" and last.level == (3 if item else 1)
+
+    def _in_formula(self) -> bool:
+        """Whether what follows can still close a formula."""
+        piece = "".join(self._piece)
+        for opening, closing in CLOSING.items():
+            if opening in piece and any(
+                token.type == "formula" and token.map and token.map[1] > piece.count("\n")
+                for token in self._parser.parse(piece + closing)
+            ):
+                return True
+        return False
 
     def _end_line(self, line: str) -> None:
         found = _FENCE.match(line)

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from textual.containers import Vertical
-from textual.widgets import Markdown
 
-from qwenchat.tui.pieces import Cutter, parser, refers_elsewhere
+from qwenchat.tui.pieces import Cutter, refers_elsewhere
 from qwenchat.tui.widgets.growing import GrowingText
+from qwenchat.tui.widgets.markdown import Rendered
 
 LONGEST_PARSED = 2000
 """Characters of one piece that are parsed while it grows. A longer block, such as a file of code or a table, goes on as
@@ -32,7 +32,7 @@ class Answer(Vertical):
         self._piece = ""
         self._parsed = 0
         """How much of the latest piece is drawn as Markdown."""
-        self._markdown: Markdown | None = None
+        self._markdown: Rendered | None = None
         self._rest: GrowingText | None = None
         self.display = False
 
@@ -110,7 +110,7 @@ class Answer(Vertical):
     async def _extend(self) -> None:
         """Draw what was added to the latest piece, as Markdown if it is still short."""
         if self._markdown is None and self._piece:
-            self._markdown = _markdown("")
+            self._markdown = Rendered("")
             await self.mount(self._markdown)
         parsed = self._parsed if self._rest is not None else _parsed_length(self._piece)
         if self._markdown is not None and parsed > self._parsed:
@@ -132,17 +132,13 @@ class Answer(Vertical):
         """Draw the latest piece as a whole."""
         self._parsed = len(self._piece)
         if self._markdown is None:
-            self._markdown = _markdown(self._piece)
+            self._markdown = Rendered(self._piece)
             await self.mount(self._markdown)
             return
         await self._markdown.update(self._piece)
         if self._rest is not None:
             await self._rest.remove()
             self._rest = None
-
-
-def _markdown(text: str) -> Markdown:
-    return Markdown(text, parser_factory=parser, open_links=False)
 
 
 def _parsed_length(piece: str) -> int:
