@@ -164,7 +164,12 @@ def _play(recording: _Recording, given: dict[str, Any]) -> None:
         from qwenchat.tui.player_app import ReplayApp
 
         player.go_to(first)
-        ReplayApp(player, theme=given["theme"], theme_folders=(shipped_themes(), Paths.of_user().themes)).run()
+        ReplayApp(
+            player,
+            theme=given["theme"],
+            theme_folders=(shipped_themes(), Paths.of_user().themes),
+            reduced_motion=given["reduced_motion"],
+        ).run()
 
 
 def _tell(player: "Replay", conversation: "Conversation", given: dict[str, Any]) -> None:

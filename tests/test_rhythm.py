@@ -43,6 +43,7 @@ async def test_it_stands_in_the_status_line_while_a_reply_streams_and_not_where_
         await it.send("Go")
         await it.idle()
         assert not any(bar in it.status for bar in "▁▂▃▄▅▆▇█")
+        assert not it.composer.cursor_blink
 
 
 async def test_nothing_is_said_of_thinking_before_the_model_is_known() -> None:

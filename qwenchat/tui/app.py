@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.events import Event, Key
 from textual.screen import Screen
@@ -24,6 +24,7 @@ from qwenchat.tui.screens.help import HelpScreen
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import SearchScreen
 from qwenchat.tui.terminal import own_terminal, signals_to_end
+from qwenchat.tui.themed_app import ThemedApp
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
 from qwenchat.tui.widgets.long_list import LongList
@@ -38,7 +39,7 @@ LOOK_S = 1.0
 """Between two looks at whether a theme was saved."""
 
 
-class QwenChat(App[None]):
+class QwenChat(ThemedApp):
     """The full-screen chat. The session is made by the caller; closing it is part of quitting."""
 
     TITLE = "qwenchat"
@@ -67,9 +68,7 @@ class QwenChat(App[None]):
         notices: Iterable[str] = (),
         log_file: Path | None = None,
     ) -> None:
-        super().__init__()
-        if reduced_motion:
-            self.animation_level = "none"
+        super().__init__(reduced_motion=reduced_motion)
         self.session = session
         self._log_file = log_file
         self._running_loop: asyncio.AbstractEventLoop | None = None
@@ -110,10 +109,6 @@ class QwenChat(App[None]):
             self.focused._forward_event(event)
         else:
             await super().on_event(event)
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """What the style sheets may refer to beside Textual's variables."""
-        return themes.variables_of(self.current_theme)
 
     def get_default_screen(self) -> Screen[None]:
         """The chat is the only screen that is always there."""

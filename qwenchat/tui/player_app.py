@@ -5,16 +5,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
 
 from qwenchat.replay import Replay
 from qwenchat.tui import themes
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.terminal import own_terminal, signals_to_end
+from qwenchat.tui.themed_app import ThemedApp
 
 
-class ReplayApp(App[None]):
+class ReplayApp(ThemedApp):
     """Plays until the user leaves."""
 
     TITLE = "qwenchat replay"
@@ -22,8 +22,15 @@ class ReplayApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Leave", priority=True, id="app.quit")]
 
-    def __init__(self, replay: Replay, *, theme: str = themes.DEFAULT, theme_folders: Iterable[Path] = ()) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        replay: Replay,
+        *,
+        theme: str = themes.DEFAULT,
+        theme_folders: Iterable[Path] = (),
+        reduced_motion: bool = False,
+    ) -> None:
+        super().__init__(reduced_motion=reduced_motion)
         self._replay = ReplayScreen(replay)
         self._signal = 0
         self._running_loop: asyncio.AbstractEventLoop | None = None

@@ -16,7 +16,7 @@ from qwenchat.chat.text import safe_line
 from qwenchat.paths import shipped_themes
 from qwenchat.texts import say
 
-DEFAULT = "qwenchat-dark"
+DEFAULT, TERMINAL = "qwenchat-dark", "terminal"
 OTHERS = frozenset(
     {"catppuccin-latte", "catppuccin-mocha", "gruvbox", "nord", "rose-pine", "solarized-light", "tokyo-night"}
 )
