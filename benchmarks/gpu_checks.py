@@ -94,7 +94,13 @@ def _apart(found: Tensor, expected: Tensor) -> float:
 @torch.inference_mode()
 def _said(context: Context, sampling: Sampling, *, ahead: bool = True) -> list[int]:
     sampler = Sampler(sampling, context.ids, context.device)
-    return list(decode(context, sampler, StopSignal(), STEPS, logits=not ahead))
+    if ahead:
+        return list(decode(context, sampler, StopSignal(), STEPS))
+    said = [sampler.draw(context.logits)]
+    while len(said) < STEPS:
+        context.read(said[-1:], StopSignal())
+        said.append(sampler.draw(context.logits))
+    return said
 
 
 @torch.inference_mode()

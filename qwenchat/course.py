@@ -1,7 +1,9 @@
 """How a chat goes on by itself: what the worker and the tools report is recorded, and turns begin when they can."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from qwenchat.chat.begun import begun_in
 from qwenchat.chat.calls import balanced
 from qwenchat.chat.commands import ReadAhead
 from qwenchat.chat.errors import DeviceFailed
@@ -16,15 +18,18 @@ from qwenchat.chat.events import (
     ModelLoaded,
     PermissionAsked,
     SaveFailed,
+    ScoringEnded,
+    TokensScored,
     ToolsListed,
     TurnEnded,
     TurnFailed,
     TurnFinished,
     TurnStopped,
 )
-from qwenchat.chat.messages import ToolCallPart
+from qwenchat.chat.messages import Message, ToolCallPart
 from qwenchat.chat.provenance import FinishReason
 from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.timeline import Tick
 from qwenchat.standing import Standing
 from qwenchat.texts import say
 from qwenchat.turn import Phase, Turn
@@ -53,6 +58,7 @@ class Course(Standing):
     def _abandon(self) -> None:
         """End what runs at once, as when leaving the chat; late events of it are dropped."""
         self._running.abandon()
+        self.scoring.stop()
         if self._calling.active:
             self._stop_calls()
         self._calling.forget_grants()
@@ -79,11 +85,18 @@ class Course(Standing):
     def _go_on(self, *, answer_now: bool) -> None:
         """Begin a turn that goes on with the latest reply."""
         if self.latest is not None and self.begun is not None:
-            self._turns += 1
-            ticks = self.library.timeline(self.latest.id)
-            turn = Turn.going_on(self._turns, self.latest, self.begun, ticks, self._clock(), answer_now)
-            self.tree.replace(turn.reply)
-            self._running.begin(turn, ready=self._ready)
+            self._go_on_with(self.latest, self.library.timeline(self.latest.id), answer_now=answer_now)
+
+    def _go_on_with(self, reply: Message, ticks: Sequence[Tick], *, answer_now: bool = False) -> None:
+        """Begin a turn that goes on with a reply that broke off, or with a new one of which the beginning is there."""
+        begun = begun_in(reply)
+        if begun is None:
+            return
+        self._turns += 1
+        turn = Turn.going_on(self._turns, reply, begun, ticks, self._clock(), answer_now)
+        put = self.tree.replace if reply.id in self.tree else self.tree.add
+        put(turn.reply)
+        self._running.begin(turn, ready=self._ready)
 
     def _take(self, event: Event) -> None:
         match event:
@@ -94,6 +107,9 @@ class Course(Standing):
             case DraftWeighed():
                 if event.number == self._ahead_number:
                     self._weighed = self._draft_ahead, event
+            case TokensScored() | ScoringEnded():
+                self.scoring.take(event)
+                self._ahead_due |= isinstance(event, ScoringEnded)
             case SaveFailed():
                 self._out.append(event)
             case ToolsListed():

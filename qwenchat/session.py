@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 from qwenchat.calling import Permission
+from qwenchat.chat.alternative import Beginning
 from qwenchat.chat.commands import AnswerNow, LoadModel
 from qwenchat.chat.errors import NoThought, PromptEmpty, QwenchatError
-from qwenchat.chat.messages import Message, Role, TextPart
+from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION, SamplingOverrides
 from qwenchat.chat.thinking import budget_kept
 from qwenchat.chat.timeline import Tick
 from qwenchat.course import Course
 from qwenchat.question import question_before, require_thinking
+from qwenchat.scoring import scoring_of
 from qwenchat.standing import repeats
 from qwenchat.texts import say
 from qwenchat.turn import Phase
@@ -107,6 +109,18 @@ class Session(Course):
             self._worker.send(AnswerNow(self._turn.number))
         else:
             raise NoThought(say("The model is not thinking."), say("It answers as soon as it can."))
+
+    def score(self, message_id: str) -> None:
+        """Let the model tell in `scoring` how sure it is of each token of a reply. Raises NoTokens, MessageNotFound."""
+        self.scoring.begin(scoring_of(self.tree, message_id))
+
+    def branch(self, message_id: str, other: Beginning) -> None:
+        """Let the model go on from another beginning of a reply, as a version of it. Raises TurnInProgress."""
+        self._require_idle()
+        parent = self.tree[message_id].parent
+        self._asked_for = None
+        self._calling.begin_question()
+        self._go_on_with(Message(Role.ASSISTANT, other.parts, parent=parent, status=Status.STOPPED), other.ticks)
 
     def stop(self) -> None:
         """End the running turn, and the tools it called, keeping what has come; does nothing when none is running."""

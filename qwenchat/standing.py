@@ -21,6 +21,7 @@ from qwenchat.library.library import Library
 from qwenchat.loading import Loading
 from qwenchat.record import Record
 from qwenchat.running import Running
+from qwenchat.scoring import Scoring
 from qwenchat.texts import say
 from qwenchat.tools.base import ToolRunner
 from qwenchat.turn import Phase, Turn
@@ -60,6 +61,8 @@ class Standing:
         self._clock = clock
         self._switch = ThinkingSwitch(thinking)
         self._running = Running(worker, self._record, self._asked, self._out.append, clock)
+        self.scoring = Scoring(worker)
+        """The reply whose tokens are looked at."""
         self._tools = tools
         self._calling = Calling(tools, self._keep_result, self._out.append, lambda event: worker.events.put(event))
         self._asked_for: Turn | None = None

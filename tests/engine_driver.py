@@ -65,7 +65,6 @@ def ask(
     budget: int | None = None,
     begun: Begun = NOTHING,
     answer_now: bool = False,
-    lens: bool = False,
     schema: str | None = None,
     tools: tuple[ToolSpec, ...] = (),
     **sampling: Any,
@@ -77,7 +76,7 @@ def ask(
     signals = stop or TurnSignals()
     events = []
     chosen = Sampling(**{"temperature": 0.0, "max_tokens": 100} | sampling)
-    command = StartTurn(1, messages, thinking, chosen, budget, begun, answer_now, lens=lens, schema=schema, tools=tools)
+    command = StartTurn(1, messages, thinking, chosen, budget, begun, answer_now, schema=schema, tools=tools)
     for event in engine.generate(command, signals):
         events.append(event)
         if stop_when(event):

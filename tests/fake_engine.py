@@ -6,18 +6,21 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
+from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
 from qwenchat.chat.errors import ModelNotFound, QwenchatError
 from qwenchat.chat.events import (
+    Alternative,
     AnswerReclassified,
     Channel,
     DraftWeighed,
     HistoryTrimmed,
     LoadProgressed,
     PrefillProgressed,
+    ScoredToken,
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
+    TokensScored,
     ToolCalled,
     TurnEvent,
     TurnFinished,
@@ -79,6 +82,12 @@ class FakeEngine:
     noise: str = ""
     """What a native library would write to file descriptor 2 while the model loads."""
     closed: bool = False
+    doubts: dict[str, str] = field(default_factory=dict)
+    """Words of replies that it would not have said, and what instead."""
+    scoring_holds: bool = False
+    """Half way, looking at a reply waits until `release`."""
+    score_error: QwenchatError | None = None
+    scored: list[ScoreReply] = field(default_factory=list)
     weighs: bool = False
     """Whether it tells how many words, which are its tokens, a draft has."""
     token: Callable[[str], Iterator[str]] = field(default_factory=lambda: _tokens)
@@ -153,6 +162,26 @@ class FakeEngine:
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
         self.ahead.append(command)
+
+    def score(self, command: ScoreReply, stop: StopSignal) -> Iterator[TokensScored]:
+        """Sure of every token but those that `doubts` names, of which it says what it would rather have said."""
+        self.scored.append(command)
+        if self.score_error is not None:
+            raise self.score_error
+        said = [(Channel.THOUGHT, word) for word in self.token(command.reply.thought)]
+        said += [(Channel.ANSWER, word) for word in self.token(command.reply.answer)]
+        tokens = [self._doubted(channel, word) for channel, word in said]
+        half = len(tokens) // 2
+        yield TokensScored(command.number, tuple(tokens[:half]), len(tokens))
+        if self.scoring_holds:
+            self._hold(stop)
+        yield TokensScored(command.number, tuple(tokens[half:]), len(tokens))
+
+    def _doubted(self, channel: Channel, word: str) -> ScoredToken:
+        rather = self.doubts.get(word.strip())
+        chosen = Alternative(word, 0.12 if rather else 0.98)
+        likeliest = (Alternative(rather, 0.7), chosen) if rather else (chosen, Alternative("Well ", 0.01))
+        return ScoredToken(word, channel, False, chosen, likeliest)
 
     def close(self) -> None:
         self.closed = True

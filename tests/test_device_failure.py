@@ -14,7 +14,7 @@ from torch import Tensor
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import DeviceFailed, OutOfMemory
-from qwenchat.chat.events import LoadProgressed, ModelLoaded, TextProduced, TokenChosen, TurnFailed
+from qwenchat.chat.events import LoadProgressed, ModelLoaded, TextProduced, TurnFailed
 from qwenchat.chat.messages import Status
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import StopSignal
@@ -114,14 +114,6 @@ def test_a_thought_that_is_cut_on_the_gpu_is_answered_as_on_the_cpu(
         for one in (engine, cpu)
     ]
     assert (asked[0].thought, asked[0].answer) == (asked[1].thought, asked[1].answer)
-
-
-def test_the_lens_on_the_gpu_tells_of_every_token(engine: LocalEngine) -> None:
-    heard = ask(engine, user(SKY.question), lens=True)
-    assert heard.answer == SKY.answer
-    told = [event for event in heard.events if isinstance(event, TokenChosen)]
-    assert len(told) == heard.end.usage.thinking_tokens + heard.end.usage.answer_tokens
-    assert all(event.chosen == event.likeliest[0] for event in told)
 
 
 def test_a_stop_on_the_gpu_leaves_the_next_turn_right(engine: LocalEngine) -> None:

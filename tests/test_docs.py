@@ -23,6 +23,7 @@ from qwenchat.tui.app import QwenChat
 from qwenchat.tui.keys import bindings_of, key_name
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.inspect import InspectScreen
+from qwenchat.tui.screens.lens import LensScreen
 from qwenchat.tui.screens.models import ModelsScreen
 from qwenchat.tui.screens.permission import PermissionScreen
 from qwenchat.tui.screens.presets import PresetsScreen
@@ -35,10 +36,15 @@ from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
 from qwenchat.tui.widgets.prompt import Prompt
 from qwenchat.tui.widgets.sidebar import Sidebar
+from qwenchat.tui.widgets.token_view import TokenView
 
 ROOT = Path(__file__).parent.parent
 make_reference = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+class Lens(TokenView, LensScreen):  # type: ignore[misc]
+    """The keys of the token lens, wherever in it they count."""
 
 
 def page(name: str) -> str:
@@ -100,6 +106,7 @@ def test_every_shipped_theme_is_described() -> None:
         ("In the list above the draft", Dropdown),
         ("On a chosen message", Prompt),
         ("In the account of a message", InspectScreen),
+        ("In the token lens", Lens),
         ("In the list of conversations", Sidebar),
         ("In the search", SearchScreen),
         ("In the settings", SettingsScreen),

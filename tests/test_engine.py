@@ -18,7 +18,6 @@ from qwenchat.chat.events import (
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
-    TokenChosen,
     TurnFinished,
     TurnStopped,
 )
@@ -407,18 +406,3 @@ def test_conversation_of_two_turns_matches_a_fresh_engine(session: Session, fres
 def test_text_that_is_no_unicode_is_read_anyway(engine: LocalEngine) -> None:
     odd = Message(Role.USER, (TextPart("Hello!\ud800\x00"),))
     assert isinstance(ask(engine, odd, max_tokens=3).end, TurnFinished)
-
-
-def test_lens_tells_how_sure_each_token_was_and_changes_nothing(engine: LocalEngine) -> None:
-    plain = ask(engine, user(SKY.question))
-    seen = ask(engine, user(SKY.question), lens=True)
-    assert (seen.thought, seen.answer) == (plain.thought, plain.answer)
-    assert not any(isinstance(event, TokenChosen) for event in plain.events)
-    chosen = [event for event in seen.events if isinstance(event, TokenChosen)]
-    assert len(chosen) == seen.end.usage.thinking_tokens + seen.end.usage.answer_tokens
-    for event in chosen:
-        probabilities = [one.probability for one in event.likeliest]
-        assert event.chosen == event.likeliest[0]
-        assert len(probabilities) == 5
-        assert probabilities == sorted(probabilities, reverse=True)
-        assert 0 < sum(probabilities) <= 1.0001

@@ -53,13 +53,13 @@ async def test_an_action_gets_the_keys_that_the_user_wants() -> None:
 
 
 async def test_the_help_and_the_hints_show_the_keys_that_count() -> None:
-    async with chat(Script(answer="Yes.", hold_at=0), keys={"app.help": "f12", "chat.stop": "f4"}) as it:
+    async with chat(Script(answer="Yes.", hold_at=0), keys={"app.help": "f12", "chat.stop": "f8"}) as it:
         await it.sees("F12  ", "F12 help")
         await it.press("f12")
-        await it.sees("F4 ", "chat.stop")
+        await it.sees("F8 ", "chat.stop")
         await it.press("escape", *"hello", "enter")
-        await it.sees("F4 stops")
-        await it.press("f4")
+        await it.sees("F8 stops")
+        await it.press("f8")
         await it.sees("stopped")
 
 

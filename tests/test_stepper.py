@@ -139,12 +139,6 @@ def test_a_window_is_filled_to_its_end() -> None:
     assert len(said(context, GREEDY, 5)) == 5
 
 
-def test_logits_are_there_for_who_looks_at_them() -> None:
-    context = begun(stepper())
-    for token in decode(context, Sampler(GREEDY, PROMPT, "cpu"), StopSignal(), 10, logits=True):
-        assert token == int(context.logits.argmax())
-
-
 def test_numbers_that_become_invalid_end_the_reply_in_an_error_after_the_last_good_token(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

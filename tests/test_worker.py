@@ -3,7 +3,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from qwenchat.chat.commands import AnswerNow, LoadModel, ReadAhead, StartTurn, Stop
+from qwenchat.chat.begun import NOTHING
+from qwenchat.chat.commands import AnswerNow, LoadModel, ReadAhead, ScoreReply, StartTurn, Stop, StopScoring
 from qwenchat.chat.errors import EngineFailed, ModelNotFound
 from qwenchat.chat.events import (
     Channel,
@@ -11,8 +12,10 @@ from qwenchat.chat.events import (
     LoadFailed,
     LoadProgressed,
     ModelLoaded,
+    ScoringEnded,
     TextProduced,
     ThoughtEnded,
+    TokensScored,
     TurnEnded,
     TurnEvent,
     TurnFailed,
@@ -62,6 +65,15 @@ class Script:
             raise ValueError("boom")
         while not stop.is_set():
             threading.Event().wait(0.005)
+
+    def score(self, command: ScoreReply, stop: StopSignal) -> Iterator[TokensScored]:
+        yield TokensScored(command.number, (), 7)
+        if self.fail_ahead:
+            raise ValueError("boom")
+        self.reading.set()
+        while not stop.is_set():
+            threading.Event().wait(0.005)
+        raise Stopped
 
     def close(self) -> None: ...
 
@@ -187,4 +199,40 @@ def test_asking_for_the_answer_reaches_its_turn_running_or_waiting_and_no_other(
         seen += worker.events.drain()
     assert [event.turn for event in seen if isinstance(event, ThoughtEnded)] == [1, 3]
     assert [event.turn for event in seen if isinstance(event, TurnStopped)] == [2]
+    worker.close()
+
+
+def test_looking_at_a_reply_yields_to_a_turn_and_not_to_reading_ahead() -> None:
+    engine = Script()
+    worker = Worker(lambda: engine)
+    worker.send(LoadModel())
+    worker.send(ScoreReply((), NOTHING, False, number=1))
+    assert engine.reading.wait(10)
+    worker.send(ReadAhead((), True))
+    assert not any(isinstance(event, ScoringEnded) for event in worker.events.drain())
+    worker.send(start(1))
+    events = until(worker, TurnFinished)
+    assert ScoringEnded(1) in events
+    engine.reading.clear()
+    worker.send(ScoreReply((), NOTHING, False, number=2))
+    assert engine.reading.wait(10)
+    worker.send(StopScoring(1))
+    worker.send(StopScoring(2))
+    assert until(worker, ScoringEnded)[-1] == ScoringEnded(2)
+    worker.close()
+
+
+def test_looking_at_a_reply_that_fails_says_why_and_the_next_turn_is_answered() -> None:
+    engine = Script()
+    engine.fail_ahead = True
+    worker = Worker(lambda: engine)
+    worker.send(ScoreReply((), NOTHING, False, number=1))
+    ended = [event for event in until(worker, ScoringEnded) if isinstance(event, ScoringEnded)]
+    assert isinstance(ended[0].error, ModelNotFound)
+    worker.send(LoadModel())
+    worker.send(ScoreReply((), NOTHING, False, number=2))
+    ended = [event for event in until(worker, ScoringEnded) if isinstance(event, ScoringEnded)]
+    assert "boom" in str(ended[0].error)
+    worker.send(start(1))
+    until(worker, TurnFinished)
     worker.close()

@@ -23,8 +23,11 @@ NOTHING = Begun()
 
 def begun_in(message: Message) -> Begun | None:
     """What the model can go on from; None for a message that is no reply, is complete, or has more than text."""
-    if message.role is not Role.ASSISTANT or not _broke_off(message):
-        return None
+    return written_in(message) if message.role is Role.ASSISTANT and _broke_off(message) else None
+
+
+def written_in(message: Message) -> Begun | None:
+    """A reply as it stands; None for one that has more than text."""
     match message.parts:
         case ():
             return NOTHING

@@ -46,8 +46,6 @@ class StartTurn:
     """Whether the thought that is gone on from ends at once, in the same way as when its budget is spent."""
     schema: str | None = None
     """A JSON schema, as text, that the answer must be JSON of."""
-    lens: bool = False
-    """Whether to tell of each token how sure the model was of it."""
     tools: tuple[ToolSpec, ...] = ()
     """What the model may call. Messages may hold calls and results of others too."""
 
@@ -69,6 +67,23 @@ class ReadAhead:
     """Identifies it in the `DraftWeighed` that it causes."""
     pieces: tuple[str, ...] = ()
     """Parts of the draft whose tokens are to be told one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreReply:
+    """Tell of each token of a reply that is there how sure the model is of it.
+
+    Whatever is asked next goes before it.
+    """
+
+    messages: tuple[Message, ...]
+    """From the root to what was answered."""
+    reply: Begun
+    ended: bool
+    """Whether the model ended the reply itself, so that the token which ends it counts too."""
+    tools: tuple[ToolSpec, ...] = ()
+    number: int = 0
+    """Identifies it in the events it causes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +112,15 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class StopScoring:
+    """End that `ScoreReply`, queued or running."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """Give the model's memory back and end the thread."""
 
 
-Command = LoadModel | StartTurn | ReadAhead | AnswerNow | Stop | Close
+Command = LoadModel | StartTurn | ReadAhead | ScoreReply | AnswerNow | Stop | StopScoring | Close

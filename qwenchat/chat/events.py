@@ -82,24 +82,6 @@ class TextProduced:
 
 
 @dataclass(frozen=True, slots=True)
-class Alternative:
-    """A token that might have come next, with the model's own probability before temperature and penalties."""
-
-    text: str
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class TokenChosen:
-    """How sure the model was of one token; comes before the text it belongs to, for turns that ask for it."""
-
-    turn: int
-    chosen: Alternative
-    likeliest: tuple[Alternative, ...]
-    """The five likeliest tokens, likeliest first; the chosen one may be among them."""
-
-
-@dataclass(frozen=True, slots=True)
 class ThoughtStarted:
     """The model began to think."""
 
@@ -197,6 +179,50 @@ class DraftWeighed:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token that might have come next, with the model's own probability before temperature and penalties."""
+
+    text: str
+    """Raw; empty for a part of a character."""
+    probability: float
+    control: bool = False
+    """Whether it is no text, but a token such as the one that ends the reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredToken:
+    """How sure the model is of one token of a reply."""
+
+    text: str
+    """The characters that are whole with it, raw; may be empty. Those of all tokens together are the reply."""
+    channel: Channel
+    control: bool
+    chosen: Alternative
+    likeliest: tuple[Alternative, ...]
+    """The five likeliest tokens, likeliest first; the chosen one may be among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokensScored:
+    """The next tokens of a reply that is looked at; there may be none yet."""
+
+    number: int
+    """That of the `ScoreReply`."""
+    tokens: tuple[ScoredToken, ...]
+    total: int
+    """How many tokens the reply has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringEnded:
+    """No more tokens come."""
+
+    number: int
+    error: QwenchatError | None = None
+    """Why, if not all came; None also when something else was asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class SaveFailed:
     """Something could not be written to disk; it is kept in memory and written again at the next chance."""
 
@@ -240,7 +266,6 @@ class CallReturned:
 TurnEnded = TurnFinished | TurnStopped | TurnFailed
 TurnProgressed = (
     HistoryTrimmed
-    | TokenChosen
     | BeginningTrimmed
     | PrefillProgressed
     | TextProduced
@@ -252,4 +277,5 @@ TurnProgressed = (
 LoadEvent = LoadProgressed | ModelLoaded | LoadFailed
 TurnEvent = TurnProgressed | TurnEnded
 CallEvent = ToolsListed | PermissionAsked | CallStarted | CallReturned
-Event = LoadEvent | TurnEvent | DraftWeighed | SaveFailed | CallEvent
+ScoringEvent = TokensScored | ScoringEnded
+Event = LoadEvent | TurnEvent | DraftWeighed | ScoringEvent | SaveFailed | CallEvent

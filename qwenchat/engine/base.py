@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
-from qwenchat.chat.events import DraftWeighed, LoadProgressed, TurnEvent
+from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
+from qwenchat.chat.events import DraftWeighed, LoadProgressed, TokensScored, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 
 
@@ -69,6 +69,10 @@ class Engine(Protocol):
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
         """Read a conversation before its next turn is asked for; returns early on `stop`, keeping what was read."""
+        ...
+
+    def score(self, command: ScoreReply, stop: StopSignal) -> Iterator[TokensScored]:
+        """Look at the tokens of a reply, a few at a time; raises QwenchatError where that cannot be, and Stopped."""
         ...
 
     def close(self) -> None:

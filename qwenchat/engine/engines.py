@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
+from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
 from qwenchat.chat.errors import EngineFailed
-from qwenchat.chat.events import DraftWeighed, LoadProgressed, TurnEvent
+from qwenchat.chat.events import DraftWeighed, LoadProgressed, TokensScored, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.engine.base import Engine, StopSignal, TurnSignals
 from qwenchat.texts import say
@@ -33,9 +33,7 @@ class Engines:
 
     def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         """See `Engine.generate`."""
-        if self._current is None:
-            raise EngineFailed(say("No model is loaded."), say("Choose one."))
-        return self._current.generate(command, signals)
+        return self._require_current().generate(command, signals)
 
     def weigh(self, command: ReadAhead) -> DraftWeighed | None:
         """See `Engine.weigh`."""
@@ -46,8 +44,17 @@ class Engines:
         if self._current is not None:
             self._current.read_ahead(command, stop)
 
+    def score(self, command: ScoreReply, stop: StopSignal) -> Iterator[TokensScored]:
+        """See `Engine.score`."""
+        return self._require_current().score(command, stop)
+
     def close(self) -> None:
         """See `Engine.close`."""
         if self._current is not None:
             self._current.close()
         self._current = None
+
+    def _require_current(self) -> Engine:
+        if self._current is None:
+            raise EngineFailed(say("No model is loaded."), say("Choose one."))
+        return self._current

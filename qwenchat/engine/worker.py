@@ -7,13 +7,24 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from qwenchat.chat.commands import AnswerNow, Close, Command, LoadModel, ReadAhead, StartTurn, Stop
+from qwenchat.chat.commands import (
+    AnswerNow,
+    Close,
+    Command,
+    LoadModel,
+    ReadAhead,
+    ScoreReply,
+    StartTurn,
+    Stop,
+    StopScoring,
+)
 from qwenchat.chat.errors import EngineFailed, ModelNotFound, OutOfMemory, QwenchatError
 from qwenchat.chat.events import (
     Event,
     LoadFailed,
     LoadProgressed,
     ModelLoaded,
+    ScoringEnded,
     TurnEnded,
     TurnFailed,
     TurnStopped,
@@ -74,15 +85,11 @@ class Worker:
         with self._lock:
             if self._closing:
                 return
-            if isinstance(command, Stop | AnswerNow):
-                for pending, signals in self._pending:
-                    if isinstance(pending, StartTurn) and pending.turn == command.turn:
-                        tell = signals.set if isinstance(command, Stop) else signals.ask_for_answer
-                        tell()
+            if isinstance(command, Stop | AnswerNow | StopScoring):
+                self._tell(command)
                 return
             for pending, signal in self._pending:
-                replaced = isinstance(pending, LoadModel) and isinstance(command, LoadModel)
-                if replaced or isinstance(pending, ReadAhead):
+                if _gives_way(pending, command):
                     signal.set()
             if isinstance(command, Close):
                 self._closing = True
@@ -99,6 +106,17 @@ class Worker:
         self._thread.join(timeout_s if self._engine is not None else 0)
         return not self._thread.is_alive()
 
+    def _tell(self, command: Stop | AnswerNow | StopScoring) -> None:
+        """Let what is pending know."""
+        for pending, signals in self._pending:
+            match pending, command:
+                case StartTurn(turn=turn), Stop() if turn == command.turn:
+                    signals.set()
+                case StartTurn(turn=turn), AnswerNow() if turn == command.turn:
+                    signals.ask_for_answer()
+                case ScoreReply(number=number), StopScoring() if number == command.number:
+                    signals.set()
+
     def _run(self) -> None:
         while True:
             entry = self._commands.get()
@@ -110,6 +128,8 @@ class Worker:
                     self._turn(command, signal)
                 case ReadAhead():
                     self._read_ahead(command, signal)
+                case ScoreReply():
+                    self._score(command, signal)
                 case Close():
                     if self._engine is not None:
                         self._engine.close()
@@ -155,6 +175,24 @@ class Worker:
         except Exception:
             log.exception("reading ahead failed")
 
+    def _score(self, command: ScoreReply, stop: StopSignal) -> None:
+        """Look at a reply; whatever happens, exactly one `ScoringEnded` is put as the last of its events."""
+        failure: QwenchatError | None = None
+        try:
+            if self._engine is None or self._model_failed is not None:
+                raise self._model_failed or ModelNotFound("No model is loaded.", "Choose one.")
+            if not stop.is_set():
+                for event in self._engine.score(command, stop):
+                    self.events.put(event)
+        except Stopped:
+            pass
+        except QwenchatError as error:
+            failure = error
+        except Exception as error:
+            log.exception("looking at a reply failed")
+            failure = EngineFailed(f"The model failed while it read the reply: {error!r}.", "Try again.")
+        self.events.put(ScoringEnded(command.number, failure))
+
     def _turn(self, command: StartTurn, signals: TurnSignals) -> None:
         """Run one turn; whatever happens, exactly one of its `TurnEnded` events is put."""
         if signals.is_set():
@@ -181,3 +219,15 @@ class Worker:
             log.exception("turn failed")
             failure = EngineFailed(say("The model failed during the reply: {error!r}.", error=error), say("Try again."))
         self.events.put(TurnFailed(command.turn, failure))
+
+
+def _gives_way(pending: Command, command: Command) -> bool:
+    """Whether what is pending ends for what is asked now."""
+    match pending:
+        case LoadModel():
+            return isinstance(command, LoadModel)
+        case ReadAhead():
+            return True
+        case ScoreReply():
+            return not isinstance(command, ReadAhead)
+    return False

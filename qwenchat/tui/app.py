@@ -143,12 +143,14 @@ class QwenChat(ThemedApp):
     def places() -> tuple[tuple[Place, ...], tuple[Place, ...]]:
         """The parts of the program with keys of their own: those that count while one writes, and the others."""
         from qwenchat.tui.screens.inspect import InspectScreen
+        from qwenchat.tui.screens.lens import LensScreen
         from qwenchat.tui.screens.models import ModelsScreen
         from qwenchat.tui.screens.permission import PermissionScreen
         from qwenchat.tui.screens.presets import PresetsScreen
         from qwenchat.tui.screens.settings import SettingsScreen
         from qwenchat.tui.screens.statistics import StatisticsScreen
         from qwenchat.tui.screens.tools import ToolsScreen
+        from qwenchat.tui.widgets.token_view import TokenView
 
         below, chat = (QwenChat,), (ChatScreen, QwenChat)
         groups = (
@@ -159,6 +161,8 @@ class QwenChat(ThemedApp):
             Place(say("In the list above the draft"), Dropdown, chat),
             Place(say("On a chosen message"), Prompt, chat),
             Place(say("In the account of a message"), InspectScreen, below),
+            Place(say("In the token lens"), TokenView, (LensScreen, QwenChat)),
+            Place(say("In the token lens, anywhere"), LensScreen, below),
             Place(say("In the list of conversations"), Sidebar, chat),
             Place(say("In a list"), LongList, chat),
             Place(say("In the search"), SearchScreen, below),

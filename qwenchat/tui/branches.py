@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from qwenchat.chat.again import again_of
+from qwenchat.chat.alternative import Beginning
 from qwenchat.chat.errors import MessageNotFound, PromptEmpty, QwenchatError
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.timeline import Tick
@@ -46,6 +47,7 @@ class Branches:
             "continue": self._go_on,
             "copy": self._copy_message,
             "inspect": lambda at: self._looking.inspect(self._message(at, Role.ASSISTANT)),
+            "lens": lambda at: self._looking.lens(self._message(at, Role.ASSISTANT), self._go_on_from),
             "delete": lambda at: self._delete(at, self._session.delete_message),
             "delete_branch": lambda at: self._delete(at, self._session.delete_branch),
             "undo": lambda at: self._undo(),
@@ -140,6 +142,9 @@ class Branches:
         if message_id not in (None, self._session.tree.leaf):
             raise PromptEmpty(say("Only the latest reply can go on."), say("R asks again for this one."))
         self.begin_turn(self._session.continue_reply)
+
+    def _go_on_from(self, message_id: str, other: Beginning) -> None:
+        self.attempt(lambda: self.begin_turn(lambda: self._session.branch(message_id, other)))
 
     def _copy_message(self, message_id: str | None) -> None:
         self._copy(self._message(message_id, Role.ASSISTANT).text)

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
+from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
 from qwenchat.chat.errors import DeviceFailed, EngineFailed, OutOfMemory, PromptTooLong
-from qwenchat.chat.events import DraftWeighed, LoadProgressed, TurnEvent
+from qwenchat.chat.events import DraftWeighed, LoadProgressed, TokensScored, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
@@ -20,6 +20,7 @@ from qwenchat.engine.local.catalog import KnownModel
 from qwenchat.engine.local.contexts import Contexts
 from qwenchat.engine.local.generate import prefill
 from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.lens import Lens
 from qwenchat.engine.local.loader import load, quantization_of
 from qwenchat.engine.local.locate import locate
 from qwenchat.engine.local.memory import Memory
@@ -143,6 +144,17 @@ class LocalEngine:
             context = loaded.contexts.nearest(ids)
             for _ in prefill(context, ids[context.rewind(ids) :], stop):
                 pass
+
+    def score(self, command: ScoreReply, stop: StopSignal) -> Iterator[TokensScored]:
+        """See `Engine.score`."""
+        loaded = self._require_loaded()
+        lens = Lens(loaded.contexts, loaded.template, loaded.tokenizer, command, reserve_of(loaded.contexts.window))
+        try:
+            with _typed_errors(loaded.info.device), torch.inference_mode():
+                yield from lens.run(stop)
+        except (EngineFailed, OutOfMemory, DeviceFailed):
+            loaded.contexts.forget()
+            raise
 
     def close(self) -> None:
         """See `Engine.close`."""

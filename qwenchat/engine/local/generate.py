@@ -38,15 +38,13 @@ def decode(
     stop: StopSignal,
     limit: int,
     *,
-    logits: bool = False,
     constraint: Constraint | None = None,
 ) -> Iterator[int]:
     """Up to `limit` tokens, each drawn, and read only when the next is asked for. Raises Stopped between tokens.
 
-    `constraint` says which may come. With `logits`, the context shows those that each token was drawn from until the
-    next is asked for.
+    `constraint` says which may come.
     """
-    if context.ahead and not logits and constraint is None:
+    if context.ahead and constraint is None:
         yield from context.steps(sampler, stop, limit)
         return
     for produced in range(limit):

@@ -65,6 +65,10 @@ class ChatTokenizer:
         """The id of exactly that token; None if the vocabulary lacks it."""
         return self.tokenizer.token_to_id(text)
 
+    def is_control(self, token: int) -> bool:
+        """Whether it is a token of its own, no piece of text."""
+        return token in self._control_ids
+
     @classmethod
     def from_folder(cls, folder: Path) -> "ChatTokenizer":
         """Read tokenizer.json and what stands beside it; raises ModelNotFound or ModelDamaged naming the file."""

@@ -33,7 +33,6 @@ from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.contexts import Contexts
 from qwenchat.engine.local.detokenize import INCOMPLETE, Detokenizer
 from qwenchat.engine.local.generate import decode, prefill
-from qwenchat.engine.local.lens import weighed
 from qwenchat.engine.local.prompt import ChatTemplate, Prompt
 from qwenchat.engine.local.repetition import RepetitionGuard
 from qwenchat.engine.local.sampler import Sampler
@@ -193,15 +192,11 @@ class Turn:
         guard = RepetitionGuard(lambda token: self._tokenizer.decode([token]))
         while True:
             cut = None
-            for token in decode(
-                self._context, sampler, self._signals, left, logits=self._command.lens, constraint=self._constraint
-            ):
+            for token in decode(self._context, sampler, self._signals, left, constraint=self._constraint):
                 if token in self._tokenizer.eos_ids:
                     return FinishReason.STOP
                 ids.append(token)
                 left -= 1
-                if self._command.lens:
-                    yield weighed(self._command.turn, token, self._context.logits, self._tokenizer)
                 yield from self._take(token)
                 if guard.add(token):
                     return FinishReason.REPETITION

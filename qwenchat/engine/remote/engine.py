@@ -10,9 +10,9 @@ from typing import Any
 
 import openai
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
+from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
 from qwenchat.chat.errors import EngineFailed, PromptTooLong, ServerError
-from qwenchat.chat.events import DraftWeighed, HistoryTrimmed, LoadProgressed, TurnEvent
+from qwenchat.chat.events import DraftWeighed, HistoryTrimmed, LoadProgressed, TokensScored, TurnEvent
 from qwenchat.chat.messages import Message, Role, kept_from
 from qwenchat.chat.provenance import ModelInfo, ThinkingSupport
 from qwenchat.chat.server import Dialect
@@ -106,6 +106,12 @@ class RemoteEngine:
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
         """A server reads when it is asked, and keeps what it read by itself."""
+
+    def score(self, command: ScoreReply, stop: StopSignal) -> Iterator[TokensScored]:
+        """A server does not tell this of a reply that is there."""
+        raise ServerError(
+            say("A server does not tell how sure its model is of a reply."), say("A model on this machine does: F3.")
+        )
 
     def close(self) -> None:
         """See `Engine.close`."""

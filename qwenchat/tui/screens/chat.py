@@ -98,7 +98,7 @@ class ChatScreen(Screen[None]):
         self._branches = Branches(
             session, self._transcript, self._composer, self._drafts, self.feed,
             self._tell, lambda text: self.app.copy_to_clipboard(text), self._controls.load,
-            Looking(session, lambda screen: self.app.push_screen(screen)),
+            Looking(session, lambda *args: self.app.push_screen(*args)),
         )  # fmt: skip
         self._writing = Writing(session, self._composer, self._drafts, self._branches, self._commands, self._tell)
         self._composer.recall = self._writing.recall

@@ -16,6 +16,7 @@ ACTS = {
     "continue": ("c", "Let a reply that broke off go on from where it stopped"),
     "copy": ("y", "Copy the message as it was written"),
     "inspect": ("i", "Everything that made the message"),
+    "lens": ("l", "Token lens: how sure the model was of each word of the reply"),
     "delete": ("d,delete", "Delete the message; what comes after it stays"),
     "delete_branch": ("D", "Delete the message and all that comes after it"),
     "undo": ("u,ctrl+z", "Bring back what was deleted last"),
@@ -108,7 +109,7 @@ class Said(Vertical):
     def hint(self) -> str:
         """The keys that matter for it."""
         turn = "  ←→" if len(self.variants) > 1 else ""
-        return f"{self.HINT}  y copy  i inspect  d delete{turn}  Esc"
+        return f"{self.HINT}  y copy  i inspect  l lens  d delete{turn}  Esc"
 
     def action_unfold(self) -> None:
         """Open all that is folded in it, or fold all; there may be nothing."""
