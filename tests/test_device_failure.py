@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.begun import Begun
+from qwenchat.chat.commands import LoadModel, ScoreReply
 from qwenchat.chat.errors import DeviceFailed, OutOfMemory
 from qwenchat.chat.events import LoadProgressed, ModelLoaded, TextProduced, TurnFailed
 from qwenchat.chat.messages import Status
@@ -114,6 +115,14 @@ def test_a_thought_that_is_cut_on_the_gpu_is_answered_as_on_the_cpu(
         for one in (engine, cpu)
     ]
     assert (asked[0].thought, asked[0].answer) == (asked[1].thought, asked[1].answer)
+
+
+def test_the_lens_on_the_gpu_is_sure_of_what_the_model_learned(engine: LocalEngine) -> None:
+    command = ScoreReply((user(SKY.question),), Begun(SKY.thought, SKY.answer), ended=True)
+    tokens = [token for event in engine.score(command, StopSignal()) for token in event.tokens]
+    assert len(tokens) > 10
+    assert all(token.chosen == token.likeliest[0] for token in tokens)
+    assert ask(engine, user(COUNT.question)).answer == COUNT.answer
 
 
 def test_a_stop_on_the_gpu_leaves_the_next_turn_right(engine: LocalEngine) -> None:

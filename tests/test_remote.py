@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from qwenchat.chat.begun import Begun
-from qwenchat.chat.commands import LoadModel, StartTurn
+from qwenchat.chat.commands import LoadModel, ScoreReply, StartTurn
 from qwenchat.chat.errors import (
     ModelNotFound,
     PromptTooLong,
@@ -393,3 +393,9 @@ def test_what_is_left_out_takes_no_system_prompt_in_force_with_it() -> None:
     kept, left_out = fitted(messages, 200)
     assert [message.text for message in kept] == ["Speak French.", "Why?"]
     assert left_out == 5
+
+
+def test_how_sure_the_model_was_is_not_told_by_a_server(engine: RemoteEngine, server: ChatServer) -> None:
+    load(engine, server)
+    with pytest.raises(ServerError, match="does not tell how sure"):
+        list(engine.score(ScoreReply(HELLO, Begun(answer="Good day."), ended=True), StopSignal()))

@@ -141,3 +141,15 @@ async def test_it_works_at_any_size(size):
         await it.sees("Token lens", "heart␣")
         await it.pilot.resize_terminal(*size)
         await it.press("escape")
+
+
+async def test_the_cursor_walks_through_tokens_that_are_longer_than_a_line():
+    engine = FakeEngine([Script("a " + "x" * 90 + " b c\n\n\nd")])
+    async with chat(engine=engine, size=(40, 30)) as it:
+        await it.ask("Go")
+        await look(it)
+        await it.sees("4 tokens")
+        await it.press("down", "down", "down", "down", "down")
+        await it.sees("token 4")
+        await it.press("up", "up", "up", "up", "up")
+        await it.sees("token 1")

@@ -137,13 +137,14 @@ class TokenView(ScrollView, can_focus=True):
         if not self._tokens:
             return
         at = self._line_of[self.cursor]
-        line = self._lines[at]
-        column = line.starts[line.numbers.index(self.cursor)]
+        column = self._lines[at].starts[self._lines[at].numbers.index(self.cursor)]
         at += by
-        while 0 <= at < len(self._lines) and not self._lines[at].numbers:
+        while 0 <= at < len(self._lines):
+            if here := [number for number in self._lines[at].numbers if self._line_of[number] == at]:
+                beside = self._lines[at].numbers[self._piece_at(at, column)]
+                self._go_to(min(max(beside, here[0]), here[-1]))
+                return
             at += by
-        if 0 <= at < len(self._lines):
-            self._go_to(self._lines[at].numbers[self._piece_at(at, column)])
 
     def action_page(self, by: int) -> None:
         """To the token a page up or down."""
@@ -218,10 +219,15 @@ class TokenView(ScrollView, can_focus=True):
         self.refresh()
 
     def _put(self, number: int, text: str, width: int) -> None:
-        """Append one token: on a new line if it does not fit and a word may end before it."""
+        """Append one token: on a new line, but for its blank, if it does not fit."""
         pieces = text.split("\n")
         if self._lines[-1].width and self._lines[-1].width + cell_len(pieces[0]) > width:
-            self._break(pieces[0])
+            if pieces[0][0] == " " != pieces[0] and self._lines[-1].width < width:
+                self._lines[-1].add(number, " ")
+                self._lines.append(_Line())
+                pieces[0] = pieces[0][1:]
+            else:
+                self._break(pieces[0])
         for at, piece in enumerate(pieces):
             if at:
                 self._lines.append(_Line())
