@@ -268,13 +268,22 @@ def _question(prompt: tuple[str, ...]) -> str:
 
 
 @cli.group(invoke_without_command=True)
+@click.option("--server", metavar="NAME", help="List what a server has, by its URL or its name in config.toml.")
 @click.pass_context
-def models(context: click.Context) -> None:
+def models(context: click.Context, server: str | None) -> None:
     """List the known models, show one, or fetch one."""
-    if context.invoked_subcommand is None:
-        from qwenchat.models import table
+    if context.invoked_subcommand is not None:
+        return
+    from qwenchat.served import models_of, servers_here
 
-        click.echo(table(Paths.of_user()))
+    if server is not None:
+        click.echo(models_of(options.server_of(server)))
+        return
+    from qwenchat.models import table
+
+    click.echo(table(Paths.of_user()))
+    if here := servers_here():
+        click.echo(f"\n{here}")
 
 
 @models.command("show")

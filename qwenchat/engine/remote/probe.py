@@ -29,6 +29,8 @@ _SIGNS = (
     ("/version", Dialect.VLLM),
 )
 """Where only one kind of server has something."""
+LIST_S = 10.0
+"""How long a server may take to list its models."""
 OLLAMA_WINDOW = 4096
 """The context that Ollama gives a model when nobody says otherwise; what is beyond it is cut without a word."""
 
@@ -49,7 +51,8 @@ def offers(connection: Connection, named: bool, unwanted: Unwanted) -> tuple[tup
     """
 
     async def listed() -> Any:
-        return await connection.client.get("/models", cast_to=object)
+        options: Any = {"timeout": LIST_S}
+        return await connection.client.get("/models", cast_to=object, options=options)
 
     try:
         answer = connection.waiting.until_done(listed(), unwanted)
@@ -60,9 +63,14 @@ def offers(connection: Connection, named: bool, unwanted: Unwanted) -> tuple[tup
         if named and isinstance(failure, ServerFaulty):  # `transformers serve` fails here without a cache of the Hub
             return (), Dialect.AUTO
         raise failure from error
-    rows = [row for row in _list(_get(answer, "data")) if isinstance(_get(row, "id"), str)]
     if not isinstance(answer, dict) or "data" not in answer:
         raise connection.typed(TypeError())
+    return listed_in(answer)
+
+
+def listed_in(answer: Any) -> tuple[tuple[Offer, ...], Dialect]:
+    """The models in a server's list, and what that says the server is."""
+    rows = [row for row in _list(_get(answer, "data")) if isinstance(_get(row, "id"), str)]
     owner = str(_get(rows[0], "owned_by")) if rows else ""
     found = tuple(Offer(row["id"], _number(_get(row, "max_model_len"))) for row in rows)
     return found, _OWNERS.get(owner, Dialect.AUTO)
