@@ -1,6 +1,6 @@
 """Models on servers, as rows for the shell."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
 from qwenchat.chat.server import Server
 from qwenchat.chat.text import safe_line
@@ -25,8 +25,8 @@ def servers_here() -> str:
     return "\n".join((say("Servers on this machine:"), *lines)) if lines else ""
 
 
-def _rows(offers: Iterable[Offer]) -> list[tuple[str, ...]]:
-    rows = [
-        (safe_line(offer.name, 100), f"{offer.context_window:,}" if offer.context_window else "") for offer in offers
-    ]
-    return [(say("MODEL"), say("CONTEXT")), *rows] if any(row[1] for row in rows) else [(say("MODEL"), ""), *rows]
+def _rows(offers: Sequence[Offer]) -> Iterator[tuple[str, ...]]:
+    told = any(offer.context_window for offer in offers)
+    yield say("MODEL"), say("CONTEXT") if told else ""
+    for offer in offers:
+        yield safe_line(offer.name, 100), f"{offer.context_window:,}" if offer.context_window else ""

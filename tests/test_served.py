@@ -1,5 +1,6 @@
 """`qwenchat models --server` lists what a server has, and servers on this machine are found."""
 
+import socket
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,6 +34,14 @@ def test_servers_on_this_machine_are_found_and_nothing_is_asked_of_them() -> Non
         found = nearby.nearby({**ports, 9: "nothing"})
         assert [(one.kind, len(one.models)) for one in found] == [("vLLM", 2), ("Ollama", 0)]
         assert server.asked == []
+
+
+def test_what_only_listens_is_no_server_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwenchat.engine.remote.connection.QUESTION_S", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        assert nearby.nearby({silent.getsockname()[1]: "silence"}) == ()
 
 
 def test_they_are_named_below_the_known_models(monkeypatch: pytest.MonkeyPatch) -> None:
