@@ -1,5 +1,7 @@
 """The interface leaves the interpreter to the model while a reply grows."""
 
+import gc
+import re
 import sys
 
 import pytest
@@ -11,8 +13,10 @@ from qwenchat.library.library import Library
 from qwenchat.session import Session
 from qwenchat.tui.app import SWITCH_S, QwenChat
 from qwenchat.tui.feed import Pace
+from qwenchat.tui.garbage import AT_MOST, QUIET_S, Garbage
 
-from .fake_engine import FakeEngine
+from .chat_driver import chat
+from .fake_engine import FakeEngine, Script
 
 
 @pytest.mark.parametrize(("cost", "waits"), [(0.001, 0.004), (0.02, 0.08), (0.1, 0.4), (0.4, 0.5), (30.0, 0.5)])
@@ -33,3 +37,51 @@ def test_the_model_need_not_wait_for_the_interpreter_while_the_program_runs(monk
     QwenChat(Session(Worker(FakeEngine), Library.in_memory()), LoadModel()).run()
     assert during == [pytest.approx(SWITCH_S)]
     assert sys.getswitchinterval() == pytest.approx(before)
+
+
+def test_a_full_search_for_garbage_waits_until_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, searches = 0.0, []
+    monkeypatch.setattr(gc, "collect", lambda: searches.append(now))
+    monkeypatch.setattr(gc, "get_count", lambda: (0, 0, 50))
+    before = gc.get_threshold()
+    garbage = Garbage(lambda: now)
+    garbage.begin()
+    assert gc.get_threshold() == (*before[:2], AT_MOST)
+    now = QUIET_S - 1
+    garbage.look()
+    garbage.stir()
+    now += QUIET_S - 1
+    garbage.look()
+    assert searches == []
+    now += 1
+    garbage.look()
+    assert searches == [now]
+    garbage.end()
+    assert gc.get_threshold() == before
+
+
+async def test_a_reply_of_many_screens_is_whole_wherever_one_reads():
+    script = Script("".join(f"- item {n} of the list\n" for n in range(300)), thought="Let me see. ")
+    async with chat(script, size=(80, 30)) as it:
+        await it.ask("List them")
+        await it.sees("item 299 of")
+        seen = {int(found) for found in re.findall(r"item (\d+) of", it.screen)}
+        while it.transcript.scroll_y > 0:
+            before = it.transcript.scroll_y
+            await it.press("pageup")
+            await it.until(lambda before=before: it.transcript.scroll_y < before, "the page above")
+            await it.until(lambda: not it.transcript.is_scrolling, "the end of scrolling")
+            shown = [int(found) for found in re.findall(r"item (\d+) of", it.screen)]
+            assert shown == list(range(shown[0], shown[-1] + 1))
+            seen.update(shown)
+        assert seen == set(range(300))
+
+
+async def test_a_thought_far_above_is_opened_in_view():
+    script = Script("".join(f"Paragraph {n}.\n\n" for n in range(120)), thought="Let me see.")
+    async with chat(script, Script("Short.\n\n" * 60), size=(80, 30)) as it:
+        await it.ask("Long")
+        await it.press("ctrl+t")
+        await it.ask("Short")
+        await it.press("ctrl+o")
+        await it.sees("Let me see.")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
-from textual.events import Event, Key
+from textual.events import Event, InputEvent, Key
 from textual.screen import Screen
 
 from qwenchat.chat.commands import LoadModel
@@ -19,6 +19,7 @@ from qwenchat.texts import say
 from qwenchat.tui import clipboard, themes
 from qwenchat.tui.keys import VIM, Place, bindings_of, keymap_of
 from qwenchat.tui.paste import quick_pastes
+from qwenchat.tui.garbage import Garbage
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import HelpScreen
 from qwenchat.tui.screens.replay import ReplayScreen
@@ -36,7 +37,7 @@ SWITCH_S = 0.0001
 """How long the interface may keep the interpreter from the thread of the model that waits for it. Python's own 5 ms,
 several times a token, would cost half of the speed while the screen is drawn."""
 LOOK_S = 1.0
-"""Between two looks at whether a theme was saved."""
+"""Between two looks at whether a theme was saved, and whether there is time to search for garbage."""
 
 
 class QwenChat(ThemedApp):
@@ -73,6 +74,7 @@ class QwenChat(ThemedApp):
         self._log_file = log_file
         self._running_loop: asyncio.AbstractEventLoop | None = None
         self._signal = 0
+        self._garbage = Garbage()
         theme_folders = tuple(theme_folders)
         self._themes = themes.Reloading(self, theme_folders)
         self.keymap: dict[str, str] = {}
@@ -84,12 +86,14 @@ class QwenChat(ThemedApp):
         """Run until the user quits; raises SystemExit with 128 + n after signal n, and with 1 after a crash."""
         before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
+        self._garbage.begin()
         with own_terminal(self._log_file), quick_pastes(), signals_to_end(self._leave_on_signal):
             try:
                 super().run(*args, **options)
             finally:
                 self.save_and_close()
                 sys.setswitchinterval(before)
+                self._garbage.end()
         if code := 128 + self._signal if self._signal else self.return_code:
             raise SystemExit(code)
 
@@ -97,14 +101,19 @@ class QwenChat(ThemedApp):
         """From here on a signal leads to an orderly end, and coming back from the shell draws everything anew."""
         self._running_loop = asyncio.get_running_loop()
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
-        self.set_interval(LOOK_S, self._look_at_themes)
+        self.set_interval(LOOK_S, self._look_after)
 
-    def _look_at_themes(self) -> None:
+    def _look_after(self) -> None:
+        if self.session.busy:
+            self._garbage.stir()
+        self._garbage.look()
         for problem in self._themes.look():
             self.notify(problem, severity="warning", markup=False)
 
     async def on_event(self, event: Event) -> None:
         """Leave every key to the composer while that has the focus: it heeds them in the order in which they came."""
+        if isinstance(event, InputEvent):
+            self._garbage.stir()
         if isinstance(event, Key) and not event.is_forwarded and isinstance(self.focused, Composer):
             self.focused._forward_event(event)
         else:

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-from textual.containers import Vertical
 
 from qwenchat.tui.pieces import Cutter, refers_elsewhere
 from qwenchat.tui.widgets.growing import GrowingText
 from qwenchat.tui.widgets.markdown import Rendered
+from qwenchat.tui.widgets.viewed import Column
 
 LONGEST_PARSED = 2000
 """Characters of one piece that are parsed while it grows. A longer block, such as a file of code or a table, goes on as
@@ -16,7 +16,7 @@ the text it is until it ends, and is parsed as a whole then."""
 log = logging.getLogger(__name__)
 
 
-class Answer(Vertical):
+class Answer(Column):
     """Shows Markdown piece by piece: only the latest one changes, and no more than that is parsed again."""
 
     def __init__(self) -> None:

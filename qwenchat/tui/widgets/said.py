@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Blur, Click, Key
 from textual.message import Message
 from textual.widgets import Static
+
+from qwenchat.tui.widgets.viewed import Viewed
 
 ACTS = {
     "edit": ("e", "Change your message and send it again, as a new version"),
@@ -50,7 +51,7 @@ class Versions(Static):
         self.post_message(self.Turned(-1 if event.x < self.size.width / 2 else 1))
 
 
-class Said(Vertical):
+class Said(Viewed):
     """What one speaker said. While it is chosen it takes the keys, which act through the screen."""
 
     FOCUS_ON_CLICK = False

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
+from textual.geometry import Size
+from textual.layout import DockArrangeResult
 from textual.message import Message
 from textual.widget import AwaitMount, Widget
 
@@ -17,6 +19,7 @@ from qwenchat.tui.widgets.prompt import Folded
 from qwenchat.tui.widgets.reasoning import Reasoning
 from qwenchat.tui.widgets.said import Said
 from qwenchat.tui.widgets.tool_block import ToolBlock
+from qwenchat.tui.widgets.viewed import Rows, show_rows
 from qwenchat.tui.widgets.welcome import Welcome
 
 WINDOW = 50
@@ -67,6 +70,14 @@ class Transcript(VerticalScroll, can_focus=False):
     def on_mount(self) -> None:
         """Follow the end from the start."""
         self.anchor()
+
+    def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
+        """Where the messages go; those far from the view learn that they are, unless text is being selected."""
+        arranged = super().arrange(size, optimal)
+        top = arranged.total_region.bottom - size.height if self.following else round(self.scroll_y)
+        seen = Rows(top - size.height, top + 2 * size.height)
+        show_rows(arranged, None if self.screen._selecting else seen)
+        return arranged
 
     @property
     def following(self) -> bool:
@@ -261,6 +272,8 @@ class Transcript(VerticalScroll, can_focus=False):
     def _toggled(self, what: Widget, opened: bool) -> None:
         if opened:
             super().release_anchor()
+            if not what.region:
+                self.scroll_to_widget(next(node for node in what.ancestors if isinstance(node, Said)), animate=False)
             self.call_after_refresh(self.scroll_to_widget, what, animate=False)
             self.call_after_refresh(self._follow_if_at_end)
         else:

@@ -1,0 +1,69 @@
+"""What is laid out only near the rows that the reader sees, so that a layout costs no more below a long conversation."""
+
+from dataclasses import dataclass
+
+from textual.containers import Vertical
+from textual.geometry import Size, Spacing
+from textual.layout import DockArrangeResult, WidgetPlacement
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a container that are seen, or are about to be."""
+
+    top: int
+    bottom: int
+
+    def touch(self, placement: WidgetPlacement) -> bool:
+        """Whether a part of it lies in these rows."""
+        return placement.region.y < self.bottom and placement.region.bottom > self.top
+
+    def within(self, placement: WidgetPlacement) -> "Rows":
+        """The same rows, counted from the top of its content."""
+        top = placement.region.y + placement.widget.styles.gutter.top
+        return Rows(self.top - top, self.bottom - top)
+
+
+class Viewed(Vertical):
+    """A container that keeps its height, and places nothing inside, while it is far from the view."""
+
+    seen: Rows | None = None
+    """None while nothing is known about the view: then all is placed."""
+    _measured = False
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """The height of all of it, near or far."""
+        self._measured = True
+        try:
+            return super().get_content_height(container, viewport, width)
+        finally:
+            self._measured = False
+
+    def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
+        """Where the children go; nowhere while they are far away."""
+        seen = None if self._measured else self.seen
+        if seen is not None and (seen.bottom <= 0 or seen.top >= size.height):
+            return DockArrangeResult([], set(), Spacing())
+        arranged = super().arrange(size, optimal)
+        if not self._measured:
+            show_rows(arranged, seen)
+        return arranged
+
+
+class Column(Viewed):
+    """A long container of which only the children near the view are placed."""
+
+    def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
+        """Where the children near the view go."""
+        arranged = super().arrange(size, optimal)
+        if self._measured or self.seen is None:
+            return arranged
+        near = [placement for placement in arranged.placements if self.seen.touch(placement)]
+        return DockArrangeResult(near, {placement.widget for placement in near}, arranged.scroll_spacing)
+
+
+def show_rows(arranged: DockArrangeResult, seen: Rows | None) -> None:
+    """Tell the children which of their rows are seen."""
+    for placement in arranged.placements:
+        if isinstance(placement.widget, Viewed):
+            placement.widget.seen = seen and seen.within(placement)
