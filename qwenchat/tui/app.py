@@ -17,9 +17,9 @@ from qwenchat.session import Session
 from qwenchat.steering import Steering
 from qwenchat.texts import say
 from qwenchat.tui import clipboard, themes
+from qwenchat.tui.garbage import Garbage
 from qwenchat.tui.keys import VIM, Place, bindings_of, keymap_of
 from qwenchat.tui.paste import quick_pastes
-from qwenchat.tui.garbage import Garbage
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import HelpScreen
 from qwenchat.tui.screens.replay import ReplayScreen

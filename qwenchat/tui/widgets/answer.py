@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-
 from qwenchat.tui.pieces import Cutter, refers_elsewhere
 from qwenchat.tui.widgets.growing import GrowingText
 from qwenchat.tui.widgets.markdown import Rendered

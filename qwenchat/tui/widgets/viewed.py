@@ -1,4 +1,4 @@
-"""What is laid out only near the rows that the reader sees, so that a layout costs no more below a long conversation."""
+"""What is laid out only near the rows that are seen, so that a long conversation costs no more than a short one."""
 
 from dataclasses import dataclass
 
