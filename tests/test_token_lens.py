@@ -1,7 +1,6 @@
 """The token lens on the screen: shades, a cursor, alternatives, and going on from one."""
 
-import pytest
-
+from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ServerError
 from qwenchat.tui.screens.lens import LensScreen
 
@@ -129,18 +128,19 @@ async def test_hostile_tokens_are_text():
         assert not [c for c in it.screen if (ord(c) < 32 and c != "\n") or 0x7F <= ord(c) < 0xA0]
 
 
-@pytest.mark.parametrize("size", [(1, 1), (12, 4), (40, 12)])
-async def test_it_works_at_any_size(size):
+async def test_it_works_at_any_size():
     engine = FakeEngine([Script(ANSWER * 4)], doubts={"capital": "heart "})
-    async with chat(engine=engine, size=size) as it:
+    async with chat(engine=engine, size=(1, 1)) as it:
         await it.ask("Where?")
         await look(it)
         await it.until(lambda: it.session.scoring.complete, "all tokens")
-        await it.press("n", "down", "pagedown", "up", "end", "home", "n", "enter", "up", "escape")
-        await it.pilot.resize_terminal(100, 40)
+        for size in ((1, 1), (12, 4), (40, 12), (100, 40)):
+            await it.pilot.resize_terminal(*size)
+            await it.press("n", "down", "pagedown", "up", "end", "home", "n", "enter", "up", "escape")
         await it.sees("Token lens", "heart␣")
-        await it.pilot.resize_terminal(*size)
+        await it.pilot.resize_terminal(1, 1)
         await it.press("escape")
+        await it.until(lambda: not isinstance(it.app.screen, LensScreen), "the lens closed")
 
 
 async def test_the_cursor_walks_through_tokens_that_are_longer_than_a_line():
@@ -150,6 +150,18 @@ async def test_the_cursor_walks_through_tokens_that_are_longer_than_a_line():
         await look(it)
         await it.sees("4 tokens")
         await it.press("down", "down", "down", "down", "down")
+        await it.sees("token 3")
+        await it.press("right")
         await it.sees("token 4")
         await it.press("up", "up", "up", "up", "up")
         await it.sees("token 1")
+
+
+async def test_it_says_when_another_model_wrote_the_reply():
+    engine = FakeEngine([Script(ANSWER)], doubts={"capital": "heart "})
+    async with chat(engine=engine) as it:
+        await it.ask("Where?")
+        it.session.load(LoadModel("Qwen/Qwen3-4B"))
+        await it.until(lambda: it.session.loading is None, "the other model")
+        await look(it)
+        await it.sees("12 tokens, read by Qwen/Qwen3-4B bf16, written by Qwen/Qwen3-0.6B bf16", "▃")

@@ -19,6 +19,7 @@ from qwenchat.scoring import Scoring
 from qwenchat.texts import count, say
 from qwenchat.tui.keys import shown
 from qwenchat.tui.widgets.long_list import LongList
+from qwenchat.tui.widgets.overview import Overview
 from qwenchat.tui.widgets.token_view import SHADES, TokenView, shade_of
 
 LOOKS_PER_S = 10
@@ -97,6 +98,7 @@ class LensScreen(ModalScreen[Beginning | None]):
         self._scoring, self._read = scoring, read
         self._reader, self._writer = reader, writer
         self._view = TokenView()
+        self._overview = Overview()
         self._choices = LongList("choices", clicks=2)
         self._title, self._about, self._legend = Static(id="title"), Static(id="about"), Static(id="legend")
 
@@ -104,6 +106,7 @@ class LensScreen(ModalScreen[Beginning | None]):
         """The reply, and below it what else might have stood at the cursor."""
         with Vertical(id="panel"):
             yield self._title
+            yield self._overview
             yield self._view
             yield self._about
             yield self._choices
@@ -144,6 +147,7 @@ class LensScreen(ModalScreen[Beginning | None]):
     @on(TokenView.Moved)
     def _show_token(self) -> None:
         token = self._view.token
+        self._show_overview()
         if token is None:
             return
         choices = choices_of(token)
@@ -172,7 +176,15 @@ class LensScreen(ModalScreen[Beginning | None]):
         known = len(self._view.tokens)
         if len(self._scoring.tokens) > known:
             self._view.add(self._scoring.tokens[known:])
+            self._show_overview()
         self._title.update(Content.assemble((say("Token lens"), "bold $primary"), "   ", self._state()))
+
+    def on_resize(self) -> None:
+        """The overview is as wide as the screen allows."""
+        self.call_after_refresh(self._show_overview)
+
+    def _show_overview(self) -> None:
+        self._overview.show(self._view.tokens, self._view.cursor, self._scoring.total)
 
     def _state(self) -> Content:
         """How far it is, and who reads."""
