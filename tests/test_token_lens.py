@@ -1,5 +1,7 @@
 """The token lens on the screen: shades, a cursor, alternatives, and going on from one."""
 
+from textual.events import Key
+
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ServerError
 from qwenchat.tui.screens.lens import LensScreen
@@ -165,3 +167,14 @@ async def test_it_says_when_another_model_wrote_the_reply():
         await it.until(lambda: it.session.loading is None, "the other model")
         await look(it)
         await it.sees("12 tokens, read by Qwen/Qwen3-4B bf16, written by Qwen/Qwen3-0.6B bf16", "▃")
+
+
+async def test_keys_that_come_at_once_reach_the_alternatives():
+    engine = FakeEngine([Script(ANSWER), Script("of the land.")], doubts={"capital": "heart "})
+    async with chat(engine=engine) as it:
+        await it.ask("Where?")
+        await look(it)
+        await it.sees("12 tokens")
+        for key in ("n", "enter", "up", "enter"):
+            it.app.post_message(Key(key, None))
+        await it.sees("Paris is the heart of the land.")

@@ -114,7 +114,7 @@ class LensScreen(ModalScreen[Beginning | None]):
 
     def on_mount(self) -> None:
         """Begin to read."""
-        self._view.focus()
+        self.set_focus(self._view)
         self._legend.update(self._words_below())
         self._read()
         self._look()
@@ -125,11 +125,11 @@ class LensScreen(ModalScreen[Beginning | None]):
         self._scoring.stop()
 
     def action_alternatives(self) -> None:
-        """Choose among what else might have been said; Enter there goes on from that."""
+        """Choose among what else might have been said, at once: the next key may be waiting already."""
         if self._choices.has_focus:
-            self._view.focus()
+            self.set_focus(self._view)
         elif self._view.token is not None:
-            self._choices.focus()
+            self.set_focus(self._choices)
 
     def action_read(self) -> None:
         """Read on after something else was asked of the model."""
@@ -140,7 +140,7 @@ class LensScreen(ModalScreen[Beginning | None]):
     def action_leave(self) -> None:
         """From the alternatives to the tokens, from there to the chat."""
         if self._choices.has_focus:
-            self._view.focus()
+            self.set_focus(self._view)
         else:
             self.dismiss(None)
 
