@@ -151,8 +151,10 @@ class QwenChat(ThemedApp):
     @staticmethod
     def places() -> tuple[tuple[Place, ...], tuple[Place, ...]]:
         """The parts of the program with keys of their own: those that count while one writes, and the others."""
+        from qwenchat.tui.screens.code_blocks import CodeBlocksScreen
         from qwenchat.tui.screens.inspect import InspectScreen
         from qwenchat.tui.screens.lens import LensScreen
+        from qwenchat.tui.screens.message_menu import MessageMenu
         from qwenchat.tui.screens.models import ModelsScreen
         from qwenchat.tui.screens.permission import PermissionScreen
         from qwenchat.tui.screens.presets import PresetsScreen
@@ -169,6 +171,8 @@ class QwenChat(ThemedApp):
         elsewhere = (
             Place(say("In the list above the draft"), Dropdown, chat),
             Place(say("On a chosen message"), Prompt, chat),
+            Place(say("In the menu of a message"), MessageMenu, below),
+            Place(say("In the code of a message"), CodeBlocksScreen, below),
             Place(say("In the account of a message"), InspectScreen, below),
             Place(say("In the token lens"), TokenView, (LensScreen, QwenChat)),
             Place(say("In the token lens, anywhere"), LensScreen, below),
@@ -205,8 +209,17 @@ class QwenChat(ThemedApp):
 
     async def _copy_to_system(self, text: str) -> None:
         tool = await clipboard.copy(text)
-        through = f"{tool} and the terminal" if tool else "the terminal, if it allows that (OSC 52)"
-        self.notify(say("Copied {text:,} characters through {through}.", text=len(text), through=through), markup=False)
+        number = f"{len(text):,}"
+        if tool:
+            said = say("Copied {number} characters through {tool} and the terminal.", number=number, tool=tool)
+        elif clipboard.fits_terminal(text):
+            said = say("Copied {number} characters through the terminal, if it allows that (OSC 52).", number=number)
+        else:
+            said = say(
+                "{number} characters may be more than the terminal copies (OSC 52), and there is no tool for it here.",
+                number=number,
+            )
+        self.notify(said, markup=False)
 
     def save_and_close(self) -> None:
         """Save the draft and the reply as far as they came, and end the model's thread."""

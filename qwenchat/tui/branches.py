@@ -9,6 +9,7 @@ from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.timeline import Tick
 from qwenchat.session import Session
 from qwenchat.texts import say
+from qwenchat.tui.copying import Copying
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
 from qwenchat.tui.looking import Looking
@@ -23,7 +24,7 @@ class Branches:
 
     def __init__(
         self, session: Session, transcript: Transcript, composer: Composer, drafts: Drafts, feed: Feed,
-        tell: Callable[..., None], copy: Callable[[str], None], load: Callable[[str], None], looking: Looking,
+        tell: Callable[..., None], copying: Copying, load: Callable[[str], None], looking: Looking,
     ) -> None:  # fmt: skip
         self._session = session
         self._transcript = transcript
@@ -31,7 +32,7 @@ class Branches:
         self._drafts = drafts
         self._feed = feed
         self._tell = tell
-        self._copy = copy
+        self._copying = copying
         self._load = load
         self._looking = looking
         self.editing: str | None = None
@@ -45,7 +46,10 @@ class Branches:
             "edit": self._begin_edit,
             "retry": self.retry,
             "continue": self._go_on,
-            "copy": self._copy_message,
+            "copy": lambda at: self._copying.written(self._message(at, Role.ASSISTANT)),
+            "copy_plain": lambda at: self._copying.plain(self._message(at, Role.ASSISTANT)),
+            "code": lambda at: self._copying.code(self._message(at, Role.ASSISTANT)),
+            "menu": lambda at: self._copying.menu(self.act),
             "inspect": lambda at: self._looking.inspect(self._message(at, Role.ASSISTANT)),
             "lens": lambda at: self._looking.lens(self._message(at, Role.ASSISTANT), self._go_on_from),
             "delete": lambda at: self._delete(at, self._session.delete_message),
@@ -90,9 +94,9 @@ class Branches:
 
     def copy_reply(self) -> None:
         """Copy the last reply that has words, as the model wrote it."""
-        said = [message.text for message in self._session.path if message.role is Role.ASSISTANT and message.text]
+        said = [message for message in self._session.path if message.role is Role.ASSISTANT and message.text]
         if said:
-            self._copy(said[-1])
+            self._copying.written(said[-1])
         else:
             self._tell(say("There is no reply to copy yet."))
 
@@ -145,9 +149,6 @@ class Branches:
 
     def _go_on_from(self, message_id: str, other: Beginning) -> None:
         self.attempt(lambda: self.begin_turn(lambda: self._session.branch(message_id, other)))
-
-    def _copy_message(self, message_id: str | None) -> None:
-        self._copy(self._message(message_id, Role.ASSISTANT).text)
 
     def _delete(self, message_id: str | None, delete: Callable[[str], None]) -> None:
         message = self._message(message_id, None)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 PATIENCE_S = 2.0
+TERMINAL_TAKES = 74_000
+"""Bytes that every terminal with OSC 52 takes; several refuse a sequence that, in base64, is longer than 100,000."""
 
 
 def _tools() -> Iterator[tuple[str, ...]]:
@@ -19,14 +21,30 @@ def _tools() -> Iterator[tuple[str, ...]]:
     if os.environ.get("DISPLAY"):
         yield ("xclip", "-selection", "clipboard")
         yield ("xsel", "--clipboard", "--input")
+    if sys.platform == "win32" or os.environ.get("WSL_DISTRO_NAME"):
+        yield ("clip.exe",)
+    if os.environ.get("TERMUX_VERSION"):
+        yield ("termux-clipboard-set",)
+    if os.environ.get("TMUX"):
+        yield ("tmux", "load-buffer", "-w", "-")
 
 
 async def copy(text: str) -> str | None:
     """Copy `text` and return the name of the tool that took it; None where there is none that works."""
     for name, *arguments in _tools():
-        if shutil.which(name) and await _feed(name, *arguments, data=text.encode("utf-8", errors="replace")):
+        if shutil.which(name) and await _feed(name, *arguments, data=_encoded(text, name)):
             return name
     return None
+
+
+def fits_terminal(text: str) -> bool:
+    """Whether a terminal takes a text of this length."""
+    return len(text) <= TERMINAL_TAKES and len(text.encode("utf-8", errors="replace")) <= TERMINAL_TAKES
+
+
+def _encoded(text: str, tool: str) -> bytes:
+    """As the tool reads it: Windows knows UTF-16 by its mark, and would take anything else for its code page."""
+    return text.encode("utf-16" if tool == "clip.exe" else "utf-8", errors="replace")
 
 
 async def _feed(*command: str, data: bytes) -> bool:

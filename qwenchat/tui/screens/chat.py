@@ -21,6 +21,7 @@ from qwenchat.texts import say
 from qwenchat.tui.branches import Branches
 from qwenchat.tui.commands import Commands
 from qwenchat.tui.controls import Controls
+from qwenchat.tui.copying import Copying
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
 from qwenchat.tui.looking import Looking
@@ -95,9 +96,12 @@ class ChatScreen(Screen[None]):
             session, load, steering, self._notices, self._tell, lambda *args: self.app.push_screen(*args)
         )
         self._commands = Commands(session, self._controls, self._tell, self._run)
+        copying = Copying(
+            lambda text: self.app.copy_to_clipboard(text), self._tell, lambda *args: self.app.push_screen(*args)
+        )
         self._branches = Branches(
             session, self._transcript, self._composer, self._drafts, self.feed,
-            self._tell, lambda text: self.app.copy_to_clipboard(text), self._controls.load,
+            self._tell, copying, self._controls.load,
             Looking(session, lambda *args: self.app.push_screen(*args)),
         )  # fmt: skip
         self._writing = Writing(session, self._composer, self._drafts, self._branches, self._commands, self._tell)

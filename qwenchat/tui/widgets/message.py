@@ -69,6 +69,7 @@ class Reply(Said):
         with Horizontal(classes="below"):
             yield self.versions
             yield self._footer
+        yield self.more
 
     async def on_mount(self) -> None:
         """A reply that is already complete is shown as one, and counts as mounted when it is."""

@@ -97,6 +97,7 @@ class Prompt(Said):
             piece.add_class("body")
             yield piece
         yield self.versions
+        yield self.more
 
     def action_unfold(self) -> None:
         """Open all that is folded, or fold all."""

@@ -16,11 +16,14 @@ ACTS = {
     "retry": ("r", "Ask again for the reply; the old one is kept as a version"),
     "continue": ("c", "Let a reply that broke off go on from where it stopped"),
     "copy": ("y", "Copy the message as it was written"),
+    "copy_plain": ("Y", "Copy the message as plain text, without the marks of Markdown"),
+    "code": ("k", "Copy or save the code in the message"),
     "inspect": ("i", "Everything that made the message"),
     "lens": ("l", "Token lens: how sure the model was of each word of the reply"),
     "delete": ("d,delete", "Delete the message; what comes after it stays"),
     "delete_branch": ("D", "Delete the message and all that comes after it"),
     "undo": ("u,ctrl+z", "Bring back what was deleted last"),
+    "menu": ("m", "Everything that can be done with the message"),
 }
 """What can be done to a chosen message: keys and description."""
 
@@ -49,6 +52,24 @@ class Versions(Static):
         """A click on the left or the right half."""
         event.stop()
         self.post_message(self.Turned(-1 if event.x < self.size.width / 2 else 1))
+
+
+class More(Static):
+    """Three dots in the corner of a message, while the mouse is over it or it is chosen; a click opens its menu."""
+
+    ALLOW_SELECT = False
+
+    class Wanted(Message):
+        """The reader wants the menu."""
+
+    def __init__(self) -> None:
+        super().__init__(" ⋯ ", classes="more", markup=False)
+        self.visible = False
+
+    def on_click(self, event: Click) -> None:
+        """A click anywhere on the dots."""
+        event.stop()
+        self.post_message(self.Wanted())
 
 
 class Said(Viewed):
@@ -105,6 +126,7 @@ class Said(Viewed):
         self.variants: tuple[str, ...] = (message_id,)
         """The ids of all of its versions."""
         self.versions = Versions()
+        self.more = More()
 
     @property
     def hint(self) -> str:
@@ -126,14 +148,30 @@ class Said(Viewed):
         self.can_focus = True
         self.screen.set_focus(self, scroll_visible=False)
 
+    def on_focus(self) -> None:
+        """What is chosen shows its dots."""
+        self.more.visible = True
+
     def on_blur(self, event: Blur) -> None:
         """Another widget has the keys; Tab does not come here."""
         if self.screen.focused is not self:
             self.can_focus = False
+            self.more.visible = self.choosable and self.is_mouse_over
+
+    def on_enter(self) -> None:
+        """So does what is below the mouse."""
+        self.more.visible = self.choosable
+
+    def on_leave(self) -> None:
+        """The mouse may only have moved on to another part of it."""
+        self.more.visible = self.choosable and (self.has_focus or self.is_mouse_over)
 
     def on_click(self, event: Click) -> None:
-        """A click chooses the message, unless it ends a selection of text."""
-        if self.choosable and not self.screen.get_selected_text():
+        """A click chooses the message, unless it ends a selection of text; the right button opens the menu."""
+        if self.choosable and event.button == 3:
+            event.stop()
+            self.open_menu()
+        elif self.choosable and not self.screen.get_selected_text():
             event.stop()
             self.choose()
 
@@ -144,6 +182,16 @@ class Said(Viewed):
         if event.is_printable and event.character and not bound:
             event.stop()
             self.post_message(self.Left(event.character))
+
+    def on_more_wanted(self, event: More.Wanted) -> None:
+        """A click on the dots."""
+        event.stop()
+        self.open_menu()
+
+    def open_menu(self) -> None:
+        """Show what can be done with the message."""
+        self.choose()
+        self.call_later(self.run_action, "screen.act('menu')")
 
     def on_versions_turned(self, event: Versions.Turned) -> None:
         """A click on the switcher."""
