@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from textual.events import MouseScrollDown
 from textual.geometry import Offset
 
 from qwenchat.tui.plain_text import Code, code_in, plain
@@ -146,6 +147,50 @@ async def test_the_mouse_opens_the_menu_and_copies_code() -> None:
         await it.sees("This message")
         await it.pilot.click(offset=Offset(1, 1))
         await it.no_longer_sees("This message")
+
+
+async def select(it: Chat, first: str, last: str) -> None:
+    """Drag the mouse from the beginning of one text to the end of another."""
+    lines = it.screen.splitlines()
+    start, end = ((y, line) for text in (first, last) for y, line in enumerate(lines) if text in line)
+    await it.pilot.mouse_down(offset=Offset(start[1].index(first), start[0]))
+    await it.pilot.hover(offset=Offset(end[1].index(last) + len(last), end[0]))
+    await it.pilot.mouse_up(offset=Offset(end[1].index(last) + len(last), end[0]))
+
+
+async def test_what_is_selected_is_copied_as_it_is_shown() -> None:
+    text = "First \\(x^2\\) **words**.\n\n```python\ny = 2\n```\n\n- last item\n"
+    async with chat(Script(thought="Hmm, well.", answer=text)) as it:
+        await it.ask("Go")
+        await it.press("ctrl+o")
+        await it.sees("Hmm, well.")
+        await select(it, "well.", "last item")
+        await it.press("ctrl+c")
+        await it.until(lambda: it.app.clipboard, "the copy")
+        assert it.app.clipboard.split("\n") == ["well.", "First x² words.", "y = 2", "•  last item"]
+
+
+async def test_the_end_of_a_reply_changes_nothing_that_is_shown() -> None:
+    text = "So \\(x^2\\):\n\n```python\n" + "print(1)  # a line\n" * 5 + "```\n\nThen.\n\n```sh\nls -l\n```\n"
+    tokens = len(text.split(" "))
+    async with chat(Script(answer=text, hold_at=tokens - 1)) as it:
+        await it.send("Go")
+        await it.sees("So x²:", "print(1)  # a line", "Then.", "sh", "ls")
+        before = [line for line in it.screen.splitlines() if "print" in line or "python" in line]
+        it.engine.release()
+        await it.idle()
+        await it.sees("ls -l")
+        assert [line for line in it.screen.splitlines() if "print" in line or "python" in line] == before
+        assert len(before) == 6
+
+
+async def test_long_lines_of_code_scroll_sideways() -> None:
+    async with chat(Script(answer="```python\nstart = 1  # " + "x" * 200 + " end\n```\n"), size=(60, 20)) as it:
+        await it.ask("Go")
+        line = next(at for at, text in enumerate(it.screen.splitlines()) if "start" in text)
+        for _ in range(100):
+            await it.pilot._post_mouse_events([MouseScrollDown], offset=Offset(20, line), shift=True)
+        await it.sees("xxx end")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 12)])

@@ -21,6 +21,12 @@ class Formula(MarkdownBlock):
         self.set_content(Content(token.content))
 
 
+class Language(Static):
+    """What the code below is written in; no part of what is selected with it."""
+
+    ALLOW_SELECT = False
+
+
 class CopyCode(Static):
     """The word in the corner of a block of code that copies it."""
 
@@ -39,7 +45,7 @@ class CodeBlock(MarkdownFence):
     def __init__(self, markdown: Markdown, token: Token, code: str) -> None:
         token.info = (token.info.split() or [""])[0]
         super().__init__(markdown, token, code)
-        self._language = Static(classes="language")
+        self._language = Language(classes="language")
 
     def compose(self) -> ComposeResult:
         """The language and the way to copy it above the code."""
