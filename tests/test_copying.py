@@ -184,6 +184,17 @@ async def test_the_end_of_a_reply_changes_nothing_that_is_shown() -> None:
         assert len(before) == 6
 
 
+async def test_a_wide_table_keeps_its_words_and_scrolls_sideways() -> None:
+    cells = " | ".join(f"column{n}" for n in range(12))
+    async with chat(Script(answer=f"| {cells} |\n{'|---' * 12}|\n| {cells} |\n"), size=(60, 20)) as it:
+        await it.ask("Go")
+        await it.sees("column0", "column3")
+        line = next(at for at, text in enumerate(it.screen.splitlines()) if "column0" in text)
+        for _ in range(60):
+            await it.pilot._post_mouse_events([MouseScrollDown], offset=Offset(20, line), shift=True)
+        await it.sees("column11")
+
+
 async def test_long_lines_of_code_scroll_sideways() -> None:
     async with chat(Script(answer="```python\nstart = 1  # " + "x" * 200 + " end\n```\n"), size=(60, 20)) as it:
         await it.ask("Go")

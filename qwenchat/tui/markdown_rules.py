@@ -123,6 +123,7 @@ def _say(state: StateInline, stop: int, formula: str, silent: bool, *, display: 
         token.info = "formula"
         if display and state.src[stop : state.posMax].strip(" .,;:"):
             state.push("hardbreak", "br", 0)
+            stop += len(state.src[stop : state.posMax]) - len(state.src[stop : state.posMax].lstrip(" "))
     state.pos = stop
 
 

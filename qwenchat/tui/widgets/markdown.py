@@ -1,16 +1,22 @@
 """Markdown as it is drawn: code with its language and a way to copy it, formulas as blocks of their own."""
 
+from itertools import zip_longest
+
 from markdown_it.token import Token
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import Click
 from textual.widgets import Markdown, Static
-from textual.widgets._markdown import MarkdownBlock, MarkdownFence
+from textual.widgets._markdown import MarkdownBlock, MarkdownFence, MarkdownTable, MarkdownTableContent
 
 from qwenchat.chat.text import safe_line
 from qwenchat.texts import say
 from qwenchat.tui.pieces import parser
+
+MOST_OF_A_WORD = 20
+"""Cells that a column of a table has for its longest word."""
 
 
 class Formula(MarkdownBlock):
@@ -67,10 +73,41 @@ class CodeBlock(MarkdownFence):
         self._language.update(Content(safe_line(self.lexer, 30)))
 
 
+class Table(MarkdownTable):
+    """A table that scrolls sideways rather than squeeze its words."""
+
+    def compose(self) -> ComposeResult:
+        """The cells, with room for their words."""
+        yield from super().compose()
+        self.call_after_refresh(self._make_room)
+
+    @property
+    def allow_horizontal_scroll(self) -> bool:
+        """Where it is wider than the message."""
+        return True
+
+    async def _update_from_block(self, block: MarkdownBlock) -> None:
+        await super()._update_from_block(block)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        columns = zip_longest(self._headers, *self._rows, fillvalue=Content())
+        room = sum(2 + max(map(_longest_word, column)) for column in columns) + len(self._headers) + 1
+        for content in self.query(MarkdownTableContent):
+            content.styles.min_width = room
+
+
+def _longest_word(cell: Content) -> int:
+    """In cells of the terminal; longer ones than MOST_OF_A_WORD are folded."""
+    return min(max(map(cell_len, cell.plain.split()), default=1), MOST_OF_A_WORD)
+
+
 class Rendered(Markdown):
     """Markdown in which links are left to the screen."""
 
-    BLOCKS = {**Markdown.BLOCKS, "fence": CodeBlock, "code_block": CodeBlock}  # noqa: RUF012  (Textual declares it so)
+    BLOCKS = {  # noqa: RUF012  (Textual declares it so)
+        **Markdown.BLOCKS, "fence": CodeBlock, "code_block": CodeBlock, "table_open": Table,
+    }  # fmt: skip
 
     def __init__(self, text: str) -> None:
         super().__init__(text, parser_factory=parser, open_links=False)
