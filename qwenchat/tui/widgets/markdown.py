@@ -78,8 +78,9 @@ class Table(MarkdownTable):
 
     def compose(self) -> ComposeResult:
         """The cells, with room for their words."""
-        yield from super().compose()
-        self.call_after_refresh(self._make_room)
+        for content in super().compose():
+            content.styles.min_width = self._room()
+            yield content
 
     @property
     def allow_horizontal_scroll(self) -> bool:
@@ -88,13 +89,13 @@ class Table(MarkdownTable):
 
     async def _update_from_block(self, block: MarkdownBlock) -> None:
         await super()._update_from_block(block)
-        self._make_room()
-
-    def _make_room(self) -> None:
-        columns = zip_longest(self._headers, *self._rows, fillvalue=Content())
-        room = sum(2 + max(map(_longest_word, column)) for column in columns) + len(self._headers) + 1
         for content in self.query(MarkdownTableContent):
-            content.styles.min_width = room
+            content.styles.min_width = self._room()
+
+    def _room(self) -> int:
+        """What all columns need for their longest words, between lines."""
+        columns = zip_longest(self._headers, *self._rows, fillvalue=Content())
+        return sum(2 + max(map(_longest_word, column)) for column in columns) + len(self._headers) + 1
 
 
 def _longest_word(cell: Content) -> int:
