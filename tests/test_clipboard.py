@@ -47,7 +47,7 @@ async def test_each_system_has_its_tool(
     assert await clipboard.copy("naïve 漢字") is None
     monkeypatch.setenv(variable, "x")
     assert await clipboard.copy("naïve 漢字") == name
-    assert given.read_bytes().decode("utf-16" if name == "clip.exe" else "utf-8") == "naïve 漢字"
+    assert given.read_bytes().decode("utf-16-le" if name == "clip.exe" else "utf-8") == "naïve 漢字"
     assert Path(f"{given}.arguments").read_text().strip() == arguments
 
 

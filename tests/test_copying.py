@@ -215,3 +215,22 @@ async def test_hostile_code_and_small_screens(size: tuple[int, int]) -> None:
         await it.press("k")
         await it.pilot.resize_terminal(80, 24)
         await it.sees("Code in this message", "[red]漢字")
+
+
+async def test_another_name_takes_back_the_leave_to_replace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reply.py").write_text("mine")
+    async with chat(Script(answer=REPLY)) as it:
+        await it.ask("Go")
+        await it.press("ctrl+up", "k", "s", "enter")
+        await it.sees("Enter again replaces it")
+        await it.press("x", "backspace", "enter", "escape")
+        await it.sees("Enter copies it")
+        assert (tmp_path / "reply.py").read_text() == "mine"
+
+
+async def test_vim_has_another_key_for_code() -> None:
+    async with chat(Script(answer=REPLY), vim=True) as it:
+        await it.ask("Go")
+        await it.press("ctrl+up", "b")
+        await it.sees("Code in this message")

@@ -43,8 +43,8 @@ def fits_terminal(text: str) -> bool:
 
 
 def _encoded(text: str, tool: str) -> bytes:
-    """As the tool reads it: Windows knows UTF-16 by its mark, and would take anything else for its code page."""
-    return text.encode("utf-16" if tool == "clip.exe" else "utf-8", errors="replace")
+    """As the tool reads it: for clip.exe UTF-8 is the code page, and a mark of the byte order a character."""
+    return text.encode("utf-16-le" if tool == "clip.exe" else "utf-8", errors="replace")
 
 
 async def _feed(*command: str, data: bytes) -> bool:

@@ -25,7 +25,7 @@ VIM: Mapping[str, str] = {
     "message.after": "down,ctrl+down,alt+down,j",
     "message.version_before": "left,h",
     "message.version_after": "right,l",
-    "message.code": "K",
+    "message.code": "b",
     "message.write": "escape,a",
     "message.lens": "t",
     "lens.before": "left,h",

@@ -132,6 +132,10 @@ class CodeBlocksScreen(ModalScreen[Code | None]):
         else:
             self.dismiss()
 
+    @on(Input.Changed)
+    def _forget_warning(self) -> None:
+        self._replaces = ""
+
     @on(Input.Submitted)
     async def _save(self) -> None:
         written = self._field.value.strip()
