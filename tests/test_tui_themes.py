@@ -16,7 +16,7 @@ from qwenchat.tui.themes import OTHERS, read_theme, read_themes
 
 from .chat_driver import Chat, chat
 from .fake_engine import Script
-from .views import VIEWS, still, view_of
+from .views import VIEWS, looks_of, still
 
 __all__ = ["still"]
 
@@ -59,13 +59,10 @@ MARKS = re.compile(r"[\w%]")
 @pytest.mark.parametrize("view", COLOURFUL, ids=str)
 async def test_every_text_can_be_read_in_every_shipped_theme(view):
     """WCAG AA in all, AAA in those of high contrast, but for comments in code, which stand back."""
-    async with view_of(view, (100, 34)) as it:
-        for theme in THEMES:
-            it.app.theme = theme
-            await it.pilot.pause(0.02)
-            for text, color, ground in _texts(it):
-                least = 7 if "contrast" in theme and not text.startswith("#") else 4.5
-                assert _contrast(color, ground) >= least, (theme, text, color.hex, ground.hex)
+    async for theme, it in looks_of(view, ((theme, (100, 34)) for theme in THEMES)):
+        for text, color, ground in _texts(it):
+            least = 7 if "contrast" in theme and not text.startswith("#") else 4.5
+            assert _contrast(color, ground) >= least, (theme, text, color.hex, ground.hex)
 
 
 def _texts(it: Chat) -> Iterator[tuple[str, Color, Color]]:

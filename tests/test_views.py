@@ -38,7 +38,7 @@ class TestWithoutColours:
         [
             ("sidebar", "Tides", "Plums"),
             ("completion", "/retry", "Qwen"),
-            ("chosen", "Why do words", "Python's sort is"),
+            ("chosen", "Why do words", "It is"),
             ("selected", "ords", "A draft of"),
             ("search", "You:", "About"),
             ("settings", "thinking_budget", "temperature"),

@@ -1,7 +1,7 @@
 """Every screen of the program in its states, brought about by keys: a new one is one entry in VIEWS."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,11 +12,13 @@ import pytest
 from qwenchat.chat.errors import EngineFailed
 from qwenchat.library.library import Library
 from qwenchat.presets import built_in
+from qwenchat.tui.screens import permission
 from qwenchat.tui.widgets.reasoning import Reasoning
 
 from . import fake_engine
 from .chat_driver import Chat, chat
-from .fake_engine import FakeEngine, Script
+from .fake_engine import MODEL, FakeEngine, Script
+from .fake_tools import CAPABLE, FakeTools, call
 from .saved_conversations import put
 
 NOON = datetime(2026, 3, 5, 12)
@@ -42,6 +44,8 @@ def by_length(words: list[str]) -> list[str]:  # the longest last
 THOUGHT = "They ask about ties. Timsort merges runs and never swaps equal items, so it is stable; I show an example."
 QUESTION = "Why do words of the same length keep their order?"
 REPLY = Script(ANSWER, thought=THOUGHT)
+BRIEF = Script("It is **stable**.", thought=THOUGHT)
+CALL, RAIN = Script("", calls=(call(),)), Script("It rains in Paris.")
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,12 @@ class View:
     notices: tuple[str, ...] = ()
     saved: bool = False
     """Whether there are saved conversations."""
+    tools: bool = False
+    """Whether the model can call tools."""
     steady: bool = True
     """Whether it looks the same on every machine."""
+    recolored: bool = True
+    """Whether it takes on another theme while it is open."""
 
     def __str__(self) -> str:
         return self.name
@@ -116,6 +124,19 @@ async def _search(it: Chat) -> None:
     await it.sees("About tides")
 
 
+async def _permission(it: Chat) -> None:
+    it.session.switch_tools(("weather", "clock"))
+    await it.send("Weather?")
+    await it.sees("The model wants to call weather")
+
+
+async def _called(it: Chat) -> None:
+    await _permission(it)
+    await it.press("y")
+    await it.sees("Rain.", "It rains in Paris.")
+    await it.idle()
+
+
 async def _told(it: Chat) -> None:
     it.app._chat._tell("The draft is kept.")
     it.app._chat._tell("Nothing can be saved.", "warning")
@@ -126,11 +147,11 @@ async def _told(it: Chat) -> None:
 VIEWS = (
     View("welcome", _keys(sees="Qwen")),
     View("chat", _keys(sees="list.sort", ask=True)),
-    View("thought", _keys("ctrl+o", "ctrl+home", sees="Timsort", ask=True)),
+    View("thought", _keys("ctrl+o", sees="Timsort", ask=True), (BRIEF,)),
     View("streaming", _streaming, (Script("An answer.", thought=THOUGHT, hold_at=14),)),
     View("failed", _failed, (Script(ANSWER, error=EngineFailed("The model failed."), error_at=3),)),
-    View("chosen", _chosen),
-    View("editing", _editing),
+    View("chosen", _chosen, (BRIEF,)),
+    View("editing", _editing, (BRIEF,)),
     View("versions", _versions, (Script("One way."), Script("Another way."))),
     View("selected", _selected),
     View("completion", _keys("slash", "r", sees="/retry")),
@@ -140,9 +161,14 @@ VIEWS = (
     View("search", _search, saved=True),
     View("replay", _replay, (Script(thought="A short thought."),)),
     View("help", _keys("f1", sees="Ctrl")),
-    View("palette", _keys("ctrl+p", sees="Search")),
+    View("palette", _keys("ctrl+p", sees="Search"), recolored=False),
     View("settings", _keys("f2", "down", sees="temperature")),
     View("models", _keys("f3", sees="qwen3-0.6b"), steady=False),
+    View("inspect", _keys("f4", sees="Model", ask=True), (BRIEF,), steady=False),
+    View("statistics", _keys("f9", sees="The last 30 days", ask=True), (BRIEF,), steady=False),
+    View("tools", _keys("f10", "down", sees="weather"), tools=True),
+    View("permission", _permission, (CALL, RAIN), tools=True),
+    View("called", _called, (CALL, RAIN), tools=True),
     View("presets", _keys("f5", "down", sees="Balanced")),
 )
 
@@ -153,6 +179,7 @@ def still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QWENCHAT_HOME", str(tmp_path))
     monkeypatch.setattr(time, "time", NOON.timestamp)
     monkeypatch.setattr(fake_engine, "time", _Still)
+    monkeypatch.setattr(permission, "PAUSE_S", 0.0)
     monkeypatch.setattr(Reasoning.__init__, "__defaults__", (lambda: 0.0,))
 
 
@@ -172,10 +199,24 @@ async def view_of(view: View, size: tuple[int, int], theme: str = "qwenchat-dark
         for title, days in (("Plums", 400), ("Tides", 1), ("Sorting", 0)):
             put(library, title, when=NOON - timedelta(days=days), reply=f"About {title.lower()}.")
     async with chat(
-        engine=FakeEngine(list(view.scripts)), library=library, size=size, theme=theme, notices=view.notices,
+        engine=FakeEngine(list(view.scripts), model=CAPABLE if view.tools else MODEL),
+        tools=FakeTools() if view.tools else None, library=library, size=size, theme=theme, notices=view.notices,
         presets=built_in(), reduced_motion=True,
     ) as it:  # fmt: skip
-        it.composer.cursor_blink = False
         await view.show(it)
         await it.pilot.pause()
         yield it
+
+
+async def looks_of(view: View, looks: Iterable[tuple[str, tuple[int, int]]]) -> AsyncIterator[tuple[str, Chat]]:
+    """The program as `view` shows it in each theme and size, with the theme's name."""
+    looks = list(looks)
+    while looks:
+        theme, size = looks.pop(0)
+        async with view_of(view, size, theme) as it:
+            yield theme, it
+            while looks and view.recolored:
+                theme, size = looks.pop(0)
+                it.app.theme = theme
+                await it.pilot.resize_terminal(*size)
+                yield theme, it

@@ -51,7 +51,7 @@ def variables_of(theme: Theme) -> dict[str, str]:
     colors = theme.to_color_system().generate()
     if theme.ansi:
         return {"quiet": "ansi_default", "chosen": theme.primary}
-    return {"quiet": f"{colors['foreground']} 78%", "chosen": f"{theme.primary} 15%"}
+    return {"quiet": f"{colors['foreground']} 78%", "chosen": f"{theme.primary} {18 if theme.dark else 15}%"}
 
 
 class Reloading:

@@ -15,7 +15,7 @@ from qwenchat.texts import say
 from qwenchat.tui.account import Facts, Share, in_words
 from qwenchat.tui.keys import shown
 
-FILLS = (("▒", "$foreground 45%"), ("▓", "$foreground 70%"), ("▚", "$accent"), ("█", "$primary"))
+FILLS = (("▒", "$quiet"), ("▓", "$quiet"), ("▚", "$accent"), ("█", "$primary"))
 """How the parts of a bar are told apart, without colours too."""
 
 
@@ -36,7 +36,7 @@ class Bar(Static):
         starts = (0, *ends)
         bar = [(fill[0] * (end - at), fill[1])
                for at, end, (_, fill) in zip(starts, ends, self._parts, strict=False)]  # fmt: skip
-        legend = [piece for share, fill in self._parts for piece in (fill, (f" {share.name}   ", "$foreground 65%"))]
+        legend = [piece for share, fill in self._parts for piece in (fill, (f" {share.name}   ", "$quiet"))]
         return Content.assemble(*bar, "\n", *legend)
 
 
@@ -59,7 +59,7 @@ class InspectScreen(ModalScreen[None]):
         with Vertical(id="panel"):
             copy, close = shown(self, "inspect.copy", "y"), shown(self, "inspect.close", "escape")
             keys = say("{copy} copies it   {close} closes", copy=copy, close=close)
-            heading = Content.assemble((say("What made it"), "bold $primary"), (f"   {keys}", "$foreground 65%"))
+            heading = Content.assemble((say("What made it"), "bold $primary"), (f"   {keys}", "$quiet"))
             yield Static(heading, id="title")
             with VerticalScroll(id="rows"):
                 for facts in self._account:
@@ -80,6 +80,6 @@ class InspectScreen(ModalScreen[None]):
                 yield Static(Content(fact.name), classes="name")
                 value = (f"{fact.value} ●" if fact.marked else fact.value, "bold $accent" if fact.marked else "")
                 note = f"  {fact.note}" if fact.note else ""
-                yield Static(Content.assemble(value, (note, "$foreground 60%")), classes="value")
+                yield Static(Content.assemble(value, (note, "$quiet")), classes="value")
         if sum(share.amount > 0 for share in facts.shares) > 1:
             yield Bar(facts.shares)

@@ -55,7 +55,7 @@ class Choice:
         share = self.alternative.probability
         name = name.truncate(NAME_WIDTH, ellipsis=True, pad=True)
         bar = (_bar(share, max(0, min(BAR, width - NAME_WIDTH - 24))), "$primary")
-        said = (f" {say('was said')}" if self.chosen else "", "$foreground 65%")
+        said = (f" {say('was said')}" if self.chosen else "", "$quiet")
         return Content.assemble(mark, name, f"{100 * share:6.2f} %  ", bar, said)
 
 
@@ -155,7 +155,7 @@ class LensScreen(ModalScreen[Beginning | None]):
         self._choices.highlighted = next(choice.number for choice in choices if choice.chosen)
         share = token.chosen.probability
         place = say("token {number:,}", number=self._view.cursor + 1)
-        name, words = (visible(token.chosen), "bold"), (f"{place}, {_word(share)}", "$foreground 65%")
+        name, words = (visible(token.chosen), "bold"), (f"{place}, {_word(share)}", "$quiet")
         self._about.update(Content.assemble(name, f"  {100 * share:.2f} %  ", words))
 
     @on(LongList.Selected)
@@ -203,9 +203,9 @@ class LensScreen(ModalScreen[Beginning | None]):
         if self._reader:
             words = say("{words}, read by {reader}", words=words, reader=safe_line(self._reader))
         if self._reader == self._writer or not self._writer or not self._reader:
-            return Content.styled(words, "$foreground 65%")
+            return Content.styled(words, "$quiet")
         other = say("written by {writer}", writer=safe_line(self._writer))
-        return Content.assemble((words, "$foreground 65%"), (f", {other}", "$warning"))
+        return Content.assemble((words, "$quiet"), (f", {other}", "$warning"))
 
     def _words_below(self) -> Content:
         """What the shades mean, and the keys."""
@@ -216,7 +216,7 @@ class LensScreen(ModalScreen[Beginning | None]):
         doubts = say("{next} and {before} go to doubtful tokens", next=next_, before=before)
         key = shown(self, "lens.choose", "enter")
         others = say("{key} to the alternatives; there, Enter goes on from one", key=key)
-        words = (f" {own}", "$foreground 65%"), (f"\n{doubts}   {others}", "$foreground 65%")
+        words = (f" {own}", "$quiet"), (f"\n{doubts}   {others}", "$quiet")
         return Content.assemble(*shades, *words)
 
 

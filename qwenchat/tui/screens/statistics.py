@@ -97,7 +97,7 @@ class StatisticsScreen(ModalScreen[None]):
         said = say("Nothing was answered in this time.") if empty else headline(found)
         self.query_one("#head", Static).update(Content.assemble((f"{when}\n", "bold $primary"), said))
         self.query_one("#foot", Static).update(
-            Content.styled(say("←→ another time · T numbers or plots · Esc closes"), "$foreground 65%")
+            Content.styled(say("←→ another time · T numbers or plots · Esc closes"), "$quiet")
         )
         for plot in self.query(PlotextPlot):
             plot.display = not empty and not self._numbers
