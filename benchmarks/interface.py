@@ -1,8 +1,8 @@
 """Measures the interface in a pseudo-terminal: python -m benchmarks.interface [--engine embedded] [--only NAME].
 
-scripted: how long the event loop is held up, and how much of a core that takes, while replies of several kinds stream
-at 80 tokens a second below a conversation of 1,000 messages, at the start of each reply and near its end; what idling
-costs; how long a paste of a megabyte takes.
+scripted: while replies of several kinds stream at 80 tokens a second below a conversation of 1,000 messages, how long a
+key takes to the screen, how long the event loop is held up, and how much processor time a token takes, at the start of
+each reply and near its end; what idling costs; how long a paste of a megabyte takes.
 embedded: how fast the embedded model decodes inside the interface, against the same session without one. The two take
 turns, and need a machine that has nothing else to do.
 """
@@ -51,6 +51,11 @@ SAMPLE_S = 0.005
 DECODED = 200
 """Tokens the embedded model is asked for."""
 COLUMNS, LINES = 120, 40
+TYPED = [chr(0x0180 + n) for n in range(0xC0)]
+"""Letters that nothing else on the screen has, so that each can be seen to arrive."""
+TYPED_EVERY_S = 0.1
+MARKS = {"start": b"\x1b]2;start\x07", "end": b"\x1b]2;end\x07", "": b"\x1b]2;rest\x07"}
+"""Titles of the window by which the program tells when keys are to come."""
 
 WORDS = "the quick brown fox jumps over the lazy dog and runs on through the wood until the evening comes"
 KINDS: dict[str, Callable[[int], str]] = {
@@ -64,6 +69,44 @@ KINDS: dict[str, Callable[[int], str]] = {
     "thought": lambda n: f"Step {n}: {WORDS}.\n",
 }  # fmt: skip
 ROWS_OF_A_TABLE = 200
+
+
+class Typist:
+    """Writes letters into a terminal while it is told to, and sees when each is on the screen."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._left = iter(TYPED)
+        self._when = ""
+        self._letter = ""
+        self._typed_at = 0.0
+        self._unseen = b""
+        self.took_ms: dict[str, list[float]] = {"start": [], "end": []}
+
+    def see(self, output: bytes) -> None:
+        """What the program has written to the screen; type the next letter when it is time."""
+        now = time.perf_counter()
+        self._unseen += output
+        for when, mark in MARKS.items():
+            if mark in self._unseen:
+                self._when, self._letter = when, ""
+                self._unseen = self._unseen.split(mark)[-1]
+        if self._letter and self._letter.encode() in self._unseen:
+            self.took_ms[self._when].append(1000 * (now - self._typed_at))
+            self._letter = ""
+        if not self._letter and self._when and now - self._typed_at > TYPED_EVERY_S:
+            self._letter, self._typed_at, self._unseen = next(self._left, ""), now, b""
+            self._write(self._letter)
+        self._unseen = self._unseen[-64_000:]
+
+    def figures(self) -> dict[str, float]:
+        """How long keys took to the screen, in milliseconds."""
+        return {
+            f"{when}_key_{name}_ms": sorted(took)[int(share * (len(took) - 1))]
+            for when, took in self.took_ms.items()
+            if took
+            for name, share in (("p50", 0.5), ("p95", 0.95), ("worst", 1.0))
+        }
 
 
 class Streamer:
@@ -192,7 +235,9 @@ def streaming(kind: str) -> dict[str, Any]:
         app.session.send("Go on.")
         app._chat.feed.show_path()
         await until(lambda: engine.said)
+        app._driver.write(MARKS["start"].decode())
         found["start"] = await lag_until(lambda: engine.said >= MEASURED)
+        app._driver.write(MARKS[""].decode())
         engine.rate = 1000.0
         engine.go.set()
         await until(lambda: engine.said >= tokens - MEASURED)
@@ -200,7 +245,9 @@ def streaming(kind: str) -> dict[str, Any]:
         await asyncio.sleep(1.0)
         engine.rate = RATE
         engine.go.set()
+        app._driver.write(MARKS["end"].decode())
         found["end"] = await lag_until(lambda: engine.said >= tokens)
+        app._driver.write(MARKS[""].decode())
         found["close"] = await lag_until(lambda: app._chat.feed.live is None)
         found["after"] = await lag_for(1.0)
 
@@ -212,7 +259,7 @@ def streaming(kind: str) -> dict[str, Any]:
             ("p50_ms", lag.percentile(0.5)),
             ("p95_ms", lag.percentile(0.95)),
             ("worst_ms", lag.percentile(1.0)),
-            ("cpu_percent", 100 * lag.cpu_s / lag.wall_s),
+            ("cpu_ms_per_token", 1000 * lag.cpu_s / MEASURED),
         )
         if lag.late_ms
     }
@@ -324,16 +371,22 @@ def measured(name: str) -> dict[str, Any]:
             timeout=300,
             maxread=1 << 16,
         )
-        tail = b""
+        child.delaybeforesend = None
+        tail, typist = b"", Typist(child.send)
         while not child.eof():
+            output = b""
             try:
-                tail = (tail + child.read_nonblocking(1 << 16, timeout=300))[-2000:]
+                output = child.read_nonblocking(1 << 16, timeout=0.002)
+            except pexpect.TIMEOUT:
+                pass
             except pexpect.EOF:
                 break
+            tail = (tail + output)[-2000:]
+            typist.see(output)
         child.close()
         if not result.exists():
             raise SystemExit(f"{name} gave no result:\n{tail.decode(errors='replace')}")
-        return json.loads(result.read_text())
+        return json.loads(result.read_text()) | typist.figures()
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:
@@ -351,13 +404,15 @@ def scripted(only: str | None) -> None:
     rows = [
         (
             "reply",
-            "lag p50 start",
+            "key p50 start",
             "end",
             "p95 start",
             "end",
             "worst start",
             "end",
-            "core % start",
+            "lag worst start",
+            "end",
+            "cpu ms/token start",
             "end",
             "closing worst",
         )
@@ -366,8 +421,8 @@ def scripted(only: str | None) -> None:
         if only in (None, kind):
             found = measured(kind)
             pairs = [
-                f"{found[f'{when}_{what}']:.1f}"
-                for what in ("p50_ms", "p95_ms", "worst_ms", "cpu_percent")
+                f"{found.get(f'{when}_{what}', float('nan')):.1f}"
+                for what in ("key_p50_ms", "key_p95_ms", "key_worst_ms", "worst_ms", "cpu_ms_per_token")
                 for when in ("start", "end")
             ]
             closing = max(found.get("close_worst_ms", 0.0), found["after_worst_ms"])
