@@ -36,14 +36,9 @@ class Setting:
         return value
 
     @property
-    def flag(self) -> str:
-        """The option of the command line."""
-        return "--" + self.key.rpartition(".")[2].replace("_", "-")
-
-    @property
     def variable(self) -> str:
-        """The environment variable."""
-        return "QWENCHAT_" + self.key.rpartition(".")[2].upper()
+        """The environment variable; empty where there is none."""
+        return "" if self.key == "keymap" else "QWENCHAT_" + self.key.rpartition(".")[2].upper()
 
     @property
     def range_in_words(self) -> str:

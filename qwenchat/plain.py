@@ -40,6 +40,7 @@ class PlainChat:
         self._load = load
         self._steering = steering or Steering(session)
         self._prompting = sys.stdin.isatty()
+        self._thoughts = True
         self._commands: dict[str, tuple[Callable[[str], None], str]] = {
             "new": (self._new, "begin a new conversation"),
             "retry": (
@@ -60,6 +61,7 @@ class PlainChat:
             "answer": (self._answer, "answer from a thought that was stopped or broke off"),
             "think": (lambda _: self._think(True), "think before each answer"),
             "no_think": (lambda _: self._think(False), "answer at once"),
+            "thoughts": (self._read_thoughts, "whether thoughts are read out: /thoughts off, /thoughts on"),
             "budget": (self._budget, "the longest thought in tokens: /budget 500, or /budget off"),
             "set": (self._set, "change how the model answers: /set temperature 0.5; alone, list the settings"),
             "system": (self._system, "change the system prompt: /system TEXT; alone, say it"),
@@ -84,7 +86,7 @@ class PlainChat:
         if self._session.path:
             print(f"{as_text(self._session.path)}\n", flush=True)
         try:
-            while (text := self._read()) is not None:
+            while (text := self._read_or_leave()) is not None:
                 self._heed(text)
         except Quit:
             return 0
@@ -92,6 +94,17 @@ class PlainChat:
             print(flush=True)
             return INTERRUPTED
         return 0
+
+    def _read_or_leave(self) -> str | None:
+        """The next message; at a terminal the first Ctrl+C only says that another one leaves."""
+        try:
+            return self._read()
+        except KeyboardInterrupt:
+            if not self._prompting:
+                raise
+        print(flush=True)
+        say(texts.say("Ctrl+C again leaves; everything is saved."))
+        return self._read()
 
     def _read(self) -> str | None:
         """The next message, put together from continued lines; None at the end of the input."""
@@ -127,7 +140,7 @@ class PlainChat:
             say(str(error))
 
     def _print_reply(self) -> None:
-        printer = Printer(announced=True)
+        printer = Printer(announced=True, thoughts=self._thoughts)
         try:
             printer.run(self._session)
         except KeyboardInterrupt:
@@ -222,6 +235,11 @@ class PlainChat:
         if self._session.thinks is not on:
             self._session.toggle_thinking()
         say(f"Thinking is {'on' if on else 'off'}.")
+
+    def _read_thoughts(self, rest: str) -> None:
+        if rest in ("on", "off"):
+            self._thoughts = rest == "on"
+        say(texts.say("Thoughts are read out.") if self._thoughts else texts.say("Thoughts are not read out."))
 
     def _set(self, rest: str) -> None:
         if rest:

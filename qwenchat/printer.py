@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from qwenchat import texts
 from qwenchat.calling import Permission
 from qwenchat.chat.events import (
     BeginningTrimmed,
@@ -30,9 +31,11 @@ from qwenchat.chat.events import (
 )
 from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import FinishReason
+from qwenchat.chat.sentences import Sentences
 from qwenchat.chat.text import SafeStream, safe_line
 from qwenchat.consent import ask_by_line, in_words, result_in_words
 from qwenchat.session import Session
+from qwenchat.texts import count
 
 DIM, RESET = "\x1b[2m", "\x1b[0m"
 _CLEAR_LINE = "\r\x1b[K"
@@ -87,7 +90,8 @@ class LoadReport:
 class Printer:
     """Prints a turn as it streams: the answer to standard output, the thought to standard error, dimmed if it can be.
 
-    With `announced`, each part is introduced in words and all of it goes to standard output, for readers who listen.
+    With `announced`, each part is introduced in words, comes in whole sentences, and goes to standard output, for
+    readers who listen; without `thoughts` these are left out.
     """
 
     def __init__(
@@ -95,12 +99,15 @@ class Printer:
         *,
         quiet: bool = False,
         announced: bool = False,
+        thoughts: bool = True,
         permit: Callable[[ToolCallPart], Permission] = ask_by_line,
     ) -> None:
         """`permit` is asked whether a call may run."""
         self._quiet = quiet
         self._permit = permit
         self._announced = announced
+        self._thoughts = thoughts
+        self._sentences = Sentences()
         self._streams = {Channel.ANSWER: SafeStream(), Channel.THOUGHT: SafeStream()}
         self._dim = not announced and may_dim(sys.stderr)
         self._open: Channel | None = None
@@ -166,6 +173,7 @@ class Printer:
         """End the line of the channel that is open."""
         if self._open is not None:
             self._print(self._open, self._streams[self._open].finish() + "\n")
+            self._write(self._open, self._sentences.finish())
             self._open = None
 
     def _say_how(self, event: TurnEnded) -> None:
@@ -179,6 +187,8 @@ class Printer:
             case TurnFinished(reason=FinishReason.REPETITION) if not self._quiet:
                 way_out = "/retry asks again with" if self._announced else "Try"
                 say(f"The reply did nothing but repeat itself and was ended. {way_out} presence penalty 1.5.")
+            case TurnFinished() if self._announced and not _goes_on(event):
+                say(_figures(event))
 
     def _tell_of_call(self, text: str) -> None:
         if not self._quiet:
@@ -190,6 +200,10 @@ class Printer:
             print(text, flush=True)
 
     def _print(self, channel: Channel, text: str) -> None:
+        if channel is Channel.ANSWER or self._thoughts:
+            self._write(channel, self._sentences.feed(text) if self._announced else text)
+
+    def _write(self, channel: Channel, text: str) -> None:
         if self._quiet or not text:
             return
         if channel is Channel.ANSWER or self._announced:
@@ -197,6 +211,12 @@ class Printer:
         else:
             text = f"{DIM}{text}{RESET}" if self._dim else text
             print(text, end="", file=sys.stderr, flush=True)
+
+
+def _figures(event: TurnFinished) -> str:
+    tokens = event.usage.thinking_tokens + event.usage.answer_tokens
+    ended = count("The reply has ended: {number} token", "The reply has ended: {number} tokens", tokens)
+    return texts.say("{ended} in {seconds:.0f} s.", ended=ended, seconds=event.timing.total_s)
 
 
 def _goes_on(event: TurnEnded) -> bool:

@@ -24,10 +24,12 @@ def test_show_says_what_counts_and_where_it_comes_from(file: Path, monkeypatch: 
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text('# mine\nthink = false\n[sampling]\nseed = 7\n[servers.box]\naddress = "http://box"\n')
     monkeypatch.setenv("QWENCHAT_TOP_P", "0.5")
+    monkeypatch.setenv("QWENCHAT_KEYMAP", "vim")
     lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in run("show").stdout.splitlines()}
     assert lines["think"].split() == ["false", "line", "2"]
     assert lines["sampling.seed"].split() == ["7", "line", "4"]
     assert lines["sampling.top_p"].split() == ["0.5", "QWENCHAT_TOP_P"]
+    assert lines["keymap"].split() == ["default", "default"]
     assert lines["context"].startswith("(the model's own)")
     assert lines["servers.box"].split() == ["http://box", "line", "5"]
 

@@ -88,6 +88,13 @@ async def test_keys_may_be_exchanged() -> None:
         await it.until(lambda: isinstance(it.app.screen, SearchScreen), "the search")
 
 
+async def test_the_keys_of_a_chosen_message_are_said_as_they_are_bound() -> None:
+    async with chat(Script(answer="Yes."), keys={"message.copy": "f7", "message.retry": "q"}, vim=True) as it:
+        await it.ask("One")
+        await it.press("ctrl+up")
+        await it.sees("q again  c go on  F7 copy  i inspect  t lens")
+
+
 async def test_vim_walks_through_messages_and_lists() -> None:
     library = Library.in_memory()
     for title in ("Plums", "Tides", "Sorting"):

@@ -81,6 +81,15 @@ def test_thinking_is_switched_by_a_line_and_inside_a_message_by_the_models_own_s
     assert "Thinking is on." in result.stderr
 
 
+def test_thoughts_can_be_left_out_and_the_end_of_a_reply_is_said() -> None:
+    engine = FakeEngine([Script("Paris.", thought="Hm, France.")])
+    result = chat("/thoughts off", "a", "/thoughts on", "b", engine=engine)
+    answered = ["Qwen3-0.6B answers:", "Paris."]
+    assert result.stdout.splitlines() == ["thinking...", *answered, "thinking...", "Hm, France.", *answered]
+    assert "Thoughts are not read out." in result.stderr
+    assert result.stderr.splitlines()[-1] == "qwenchat: The reply has ended: 3 tokens in 1 s."
+
+
 def test_help_names_every_command() -> None:
     out = chat("/help").stdout
     for name in ("new", "retry", "think", "no_think", "model", "list", "resume", "help", "quit"):
@@ -168,7 +177,7 @@ def test_where_no_line_can_be_redrawn_progress_is_a_line_now_and_then(
 
 def test_ctrl_c_stops_the_reply_and_the_chat_goes_on() -> None:
     launch = str(Path(__file__).parent / "launch.py")
-    engine = '{"scripts": [{"answer": "one two three", "hold_at": 1}, {"answer": "fine"}]}'
+    engine = '{"scripts": [{"answer": "one. two three", "hold_at": 1}, {"answer": "fine"}]}'
     process = subprocess.Popen(
         [sys.executable, launch, engine, "--plain"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -178,7 +187,7 @@ def test_ctrl_c_stops_the_reply_and_the_chat_goes_on() -> None:
     process.stdin.write(b"a\n")
     process.stdin.flush()
     assert process.stdout.readline() == b"Qwen3-0.6B answers:\n"
-    assert process.stdout.read(4) == b"one "
+    assert process.stdout.read(5) == b"one. "
     process.send_signal(2)
     assert process.stdout.readline() == b"\n"
     out, err = process.communicate(b"b\n", timeout=30)
@@ -203,7 +212,7 @@ def test_a_reply_that_ended_in_its_thought_answers_when_told_to() -> None:
 
 def test_ctrl_c_in_a_thought_and_a_line_answer_at_once() -> None:
     launch = str(Path(__file__).parent / "launch.py")
-    engine = '{"scripts": [{"thought": "one two three", "hold_at": 1}, {"answer": "fine"}]}'
+    engine = '{"scripts": [{"thought": "one. two three", "hold_at": 1}, {"answer": "fine"}]}'
     process = subprocess.Popen(
         [sys.executable, launch, engine, "--plain"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -213,7 +222,7 @@ def test_ctrl_c_in_a_thought_and_a_line_answer_at_once() -> None:
     process.stdin.write(b"a\n")
     process.stdin.flush()
     assert process.stdout.readline() == b"thinking...\n"
-    assert process.stdout.read(4) == b"one "
+    assert process.stdout.read(5) == b"one. "
     process.send_signal(2)
     out, _ = process.communicate(b"/answer\n", timeout=30)
     assert out.endswith(b"Qwen3-0.6B answers:\nfine\n")

@@ -295,6 +295,10 @@ def test_plain_mode_in_a_terminal_moves_no_cursor(start: Callable[..., Terminal]
     terminal.shows("You:")
     terminal.keys("Capital?\r")
     terminal.shows("thinking...", "Hm.", "Qwen3-0.6B answers:", "Paris.")
+    terminal.keys("\x03")
+    terminal.shows("Ctrl+C again leaves")
+    terminal.keys("More?\r")
+    terminal.shows("More?")
     terminal.keys("/quit\r")
     assert terminal.end() == 0
     assert b"\x1b" not in terminal.raw

@@ -104,12 +104,12 @@ class TestChoosing:
             assert it.draft == "x"
 
     async def test_the_keys_are_said_while_a_message_is_chosen(self):
-        async with chat(size=(60, 24)) as it:
+        async with chat(size=(70, 24)) as it:
             await it.ask("One")
             await it.press(KEY)
-            await it.sees("r again  c go on  y copy  d delete  Esc")
+            await it.sees("r again  c go on  y copy  i inspect  l lens  m all  Esc")
             await it.press(KEY)
-            await it.sees("e change  y copy  d delete  Esc")
+            await it.sees("e change  y copy  i inspect  m all  Esc")
 
     async def test_messages_that_are_not_mounted_are_come_to(self):
         library = Library.in_memory()
@@ -377,7 +377,7 @@ class TestDeleting:
             await it.press("ctrl+z")
             await it.sees("First.")
             await it.until(lambda: chosen(it) == "First.", "the message")
-            lines = [line.strip(" ▌") for line in it.screen.splitlines()]
+            lines = [line.strip(" ▌⋯") for line in it.screen.splitlines()]
             assert [line for line in lines if line in ("One", "First.", "Two", "Second.")] == [
                 "One", "First.", "Two", "Second.",
             ]  # fmt: skip

@@ -30,6 +30,7 @@ from qwenchat.chat.messages import (
 from qwenchat.chat.provenance import FinishReason, Provenance, ThoughtCut
 from qwenchat.chat.text import SafeStream, safe, safe_line
 from qwenchat.chat.thinking import open_thought
+from qwenchat.texts import say
 from qwenchat.tui.widgets.answer import Answer
 from qwenchat.tui.widgets.prompt import Prompt
 from qwenchat.tui.widgets.reasoning import Reasoning
@@ -39,8 +40,6 @@ from qwenchat.tui.widgets.tool_block import ToolBlock
 
 class Reply(Said):
     """What the model said: its thought, its answer as Markdown, and a line about how it was made."""
-
-    HINT = "r again  c go on"
 
     def __init__(self, message: Message) -> None:
         super().__init__(message.id)
@@ -70,6 +69,11 @@ class Reply(Said):
             yield self.versions
             yield self._footer
         yield self.more
+
+    def acts(self) -> Mapping[str, str]:
+        """What is done to it most often, in a word each."""
+        own = {"retry": say("again"), "continue": say("go on"), **super().acts(), "lens": say("lens")}
+        return own | {"menu": own.pop("menu")}
 
     async def on_mount(self) -> None:
         """A reply that is already complete is shown as one, and counts as mounted when it is."""

@@ -1,5 +1,7 @@
 """What the user said, or the system prompt; what was pasted or attached is folded to a line."""
 
+from collections.abc import Mapping
+
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -80,8 +82,6 @@ class Folded(Vertical):
 class Prompt(Said):
     """What the user, or the system prompt, said."""
 
-    HINT = "e change"
-
     def __init__(self, message: messages.Message) -> None:
         super().__init__(message.id, classes=message.role.value)
         parts = [part for part in message.parts if isinstance(part, TextPart)]
@@ -98,6 +98,10 @@ class Prompt(Said):
             yield piece
         yield self.versions
         yield self.more
+
+    def acts(self) -> Mapping[str, str]:
+        """What is done to it most often, in a word each."""
+        return {"edit": say("change"), **super().acts()}
 
     def action_unfold(self) -> None:
         """Open all that is folded, or fold all."""

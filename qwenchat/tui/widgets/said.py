@@ -1,6 +1,6 @@
 """A message on the screen that can be chosen, and then heeds single keys."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -9,6 +9,8 @@ from textual.events import Blur, Click, Key
 from textual.message import Message
 from textual.widgets import Static
 
+from qwenchat.texts import say
+from qwenchat.tui.keys import shown
 from qwenchat.tui.widgets.viewed import Viewed
 
 ACTS = {
@@ -76,8 +78,6 @@ class Said(Viewed):
     """What one speaker said. While it is chosen it takes the keys, which act through the screen."""
 
     FOCUS_ON_CLICK = False
-    HINT = ""
-    """Keys that matter for one kind of message, for `hint`."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,ctrl+up,alt+up", "screen.choose(-1)", "Choose the message before", show=False, id="message.before"),
         Binding(
@@ -131,8 +131,17 @@ class Said(Viewed):
     @property
     def hint(self) -> str:
         """The keys that matter for it."""
-        turn = "  ←→" if len(self.variants) > 1 else ""
-        return f"{self.HINT}  y copy  i inspect  l lens  d delete{turn}  Esc"
+        keys = [shown(self, f"message.{name}", ACTS[name][0]) for name in self.acts()]
+        hints = [
+            f"{key if len(key) > 1 else key.lower()} {word}"
+            for key, word in zip(keys, self.acts().values(), strict=True)
+        ]
+        turn = ["←→"] if len(self.variants) > 1 else []
+        return "  ".join((*hints, *turn, shown(self, "message.write", "escape")))
+
+    def acts(self) -> Mapping[str, str]:
+        """What is done to it most often, in a word each."""
+        return {"copy": say("copy"), "inspect": say("inspect"), "menu": say("all")}
 
     def action_unfold(self) -> None:
         """Open all that is folded in it, or fold all; there may be nothing."""
