@@ -13,8 +13,10 @@ from click.core import ParameterSource
 from qwenchat import (
     __version__,
     batch_command,
+    bench_command,
     config_command,
     exchange,
+    models_command,
     options,
     process,
     replay_command,
@@ -267,99 +269,6 @@ def _question(prompt: tuple[str, ...]) -> str:
     return text
 
 
-@cli.group(invoke_without_command=True)
-@click.option("--server", metavar="NAME", help="List what a server has, by its URL or its name in config.toml.")
-@click.pass_context
-def models(context: click.Context, server: str | None) -> None:
-    """List the known models, show one, or fetch one."""
-    if context.invoked_subcommand is not None:
-        return
-    from qwenchat.served import models_of, servers_here
-
-    if server is not None:
-        click.echo(models_of(options.server_of(server)))
-        return
-    from qwenchat.models import table
-
-    click.echo(table(Paths.of_user()))
-    if here := servers_here():
-        click.echo(f"\n{here}")
-
-
-@models.command("show")
-@click.argument("name", shell_complete=options.complete_model)
-def show_model(name: str) -> None:
-    """Say what is known of a model: parameters, context, sizes, and where it is."""
-    from qwenchat.models import account
-
-    click.echo(account(name, Paths.of_user()))
-
-
-@models.command()
-@click.argument("name", shell_complete=options.complete_model)
-@click.option("--force", is_flag=True, help="Also one that does not fit the memory of this machine now.")
-def pull(name: str, force: bool) -> None:
-    """Fetch a model."""
-    from qwenchat.engine.base import StopSignal
-    from qwenchat.engine.local import fit, memory
-    from qwenchat.engine.local.catalog import KnownModel
-    from qwenchat.engine.local.locate import locate
-    from qwenchat.printer import LoadReport
-
-    def check(known: KnownModel) -> None:
-        if force:
-            fit.refuse_remote(known)
-        else:
-            fit.check_anyhow(known, memory.here())
-
-    report = LoadReport(lines=True)
-    try:
-        located = locate(name, paths=Paths.of_user(), progress=report.show, stop=StopSignal(), check=check)
-    finally:
-        report.clear()
-    click.echo(f"{located.name} is here: {located.path}")
-
-
-@cli.command()
-@click.option("--model", metavar="NAME", shell_complete=options.complete_model, help="By default that of the chat.")
-@click.option(
-    "--shape",
-    metavar="NAME",
-    shell_complete=options.complete_model,
-    help="Instead of a model, random weights in the shape of one, such as qwen3-0.6b.",
-)
-@click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", help="Where it runs.")
-@click.option("--quantization", metavar="NAMES", default="auto", help="One or several, as in int8,int4.")
-@click.option(
-    "--context",
-    "contexts",
-    metavar="TOKENS",
-    default="16,512,2048",
-    callback=options.numbers,
-    show_default=True,
-    help="Lengths of the prompts.",
-)
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="How often each is measured.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def bench(
-    model: str | None,
-    shape: str | None,
-    device: str,
-    quantization: str,
-    contexts: list[int],
-    rounds: int,
-    as_json: bool,
-) -> None:
-    """Measure how fast a model reads and answers on this machine."""
-    if model is not None and shape is not None:
-        raise click.UsageError("--shape goes without --model.")
-    from qwenchat.bench import run
-    from qwenchat.chat.text import safe_json
-
-    report = run(model, shape, device, quantization.split(","), contexts, rounds)
-    click.echo(safe_json(report.as_dict(), indent=2) if as_json else report.as_text())
-
-
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.option(
@@ -401,6 +310,8 @@ def completion(shell: str) -> None:
         click.echo(template.source_template % template.source_vars())
 
 
+cli.add_command(bench_command.bench)
+cli.add_command(models_command.models)
 cli.add_command(config_command.config)
 cli.add_command(statistics_command.stats)
 cli.add_command(saved.list_command)
