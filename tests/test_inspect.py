@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from qwenchat.chat.messages import Message, Role, TextPart
+from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.library.library import Library
 from qwenchat.tui.screens.inspect import InspectScreen
 
@@ -19,11 +20,20 @@ async def test_f4_tells_everything_that_made_the_latest_reply():
             "Qwen/Qwen3-0.6B", "abc123", "bf16", "cpu", "4,096 tokens", "by the model", "until the first token"
         )
         rows = {line.split()[0]: line.split()[1:] for line in it.screen.splitlines() if len(line.split()) > 1}
-        assert rows["temperature"][:4] == ["0.25", "●", "Qwen3:", "0.6"]
+        assert rows["temperature"][:4] == ["0.25", "●", "usual:", "0.6"]
         assert "●" not in rows["top_p"]
         assert rows["seed"][0] == "77"
         await it.press("f4")
         await it.no_longer_sees("abc123")
+
+
+async def test_what_is_usual_is_what_the_model_wants():
+    model = replace(MODEL, sampling=SamplingOverrides(temperature=0.2))
+    async with chat(engine=FakeEngine(model=model), size=(100, 70)) as it:
+        await it.ask("Go")
+        await it.press("f4")
+        await it.sees("temperature")
+        assert "usual" not in it.screen
 
 
 async def test_a_chosen_message_of_the_user_tells_how_long_it_was_typed(monkeypatch):

@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from qwenchat.chat.messages import Message, Role, Status
-from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, ThoughtCut
-from qwenchat.chat.sampling import NON_THINKING, THINKING, Sampling
+from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, ThoughtCut, Timing
+from qwenchat.chat.sampling import Sampling
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import open_thought
 from qwenchat.chat.timeline import Tick
@@ -118,6 +118,8 @@ def _model(model: ModelInfo) -> Iterator[Fact]:
     yield Fact(say("number format"), safe_line(model.quantization) or say("not known"))
     yield Fact(say("device"), safe_line(model.device))
     yield Fact(say("context window"), say("{tokens:,} tokens", tokens=model.context_window))
+    if model.load_s:
+        yield Fact(say("loaded in"), say("{seconds} s", seconds=f"{model.load_s:,.1f}"))
 
 
 def _mode(message: Message, made: Provenance) -> Iterator[Fact]:
@@ -136,11 +138,11 @@ def _mode(message: Message, made: Provenance) -> Iterator[Fact]:
 
 
 def _sampling(made: Provenance) -> Iterator[Fact]:
-    usual = THINKING if made.thinking else NON_THINKING
+    usual = made.model.sampling.applied(made.thinking)
     for field in fields(Sampling):
         value, preset = getattr(made.sampling, field.name), getattr(usual, field.name)
         differs = field.name != "seed" and value != preset
-        note = say("Qwen3: {value}", value=_number(preset)) if differs else ""
+        note = say("usual: {value}", value=_number(preset)) if differs else ""
         yield Fact(field.name, "-" if value is None else _number(value), note, differs)
 
 
@@ -173,18 +175,22 @@ def _times(made: Provenance) -> Iterator[Fact]:
     timing = made.timing
     yield Fact(say("first token"), say("{seconds} s", seconds=f"{timing.first_token_s:,.2f}"))
     yield Fact(say("thinking"), say("{seconds} s", seconds=f"{timing.thinking_s:,.2f}"))
+    yield Fact(say("answering"), say("{seconds} s", seconds=f"{_answering(timing):,.2f}"))
     yield Fact(say("total"), say("{seconds} s", seconds=f"{timing.total_s:,.2f}"))
     yield Fact(say("speed"), say("{rate} tokens/s", rate=f"{timing.tokens_per_s:,.1f}"))
 
 
 def _time_shares(made: Provenance) -> tuple[Share, ...]:
     timing = made.timing
-    left = max(0.0, timing.total_s - timing.first_token_s - timing.thinking_s)
     return (
         Share(say("until the first token"), timing.first_token_s),
         Share(say("thinking"), timing.thinking_s),
-        Share(say("answering"), left),
+        Share(say("answering"), _answering(timing)),
     )
+
+
+def _answering(timing: Timing) -> float:
+    return max(0.0, timing.total_s - timing.first_token_s - timing.thinking_s)
 
 
 def _moment(at: float) -> str:
