@@ -85,7 +85,9 @@ class ChatServer:
 
             def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
-                mine._chat(self, json.loads(self.rfile.read(length) or b"{}"))
+                body = self.rfile.read(length)
+                if length and len(body) == length:  # else whoever asked is gone
+                    mine._chat(self, json.loads(body))
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

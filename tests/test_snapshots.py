@@ -4,6 +4,7 @@ After a wanted change: pytest tests/test_snapshots.py --snapshot-update, and loo
 """
 
 import re
+from contextlib import aclosing
 
 import pytest
 from pytest_textual_snapshot import SVGImageExtension
@@ -22,8 +23,9 @@ LOOKS = (("qwenchat-dark", (140, 44)), ("high-contrast-light", (80, 24)))
 @pytest.mark.parametrize("view", STEADY, ids=str)
 async def test_it_looks_as_it_did(view, snapshot: SnapshotAssertion):
     snapshot = snapshot.use_extension(SVGImageExtension)
-    async for theme, it in looks_of(view, LOOKS):
-        assert await _picture(it) == snapshot(name=theme)
+    async with aclosing(looks_of(view, LOOKS)) as looks:
+        async for theme, it in looks:
+            assert await _picture(it) == snapshot(name=theme)
 
 
 async def _picture(it: Chat) -> str:

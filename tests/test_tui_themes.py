@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -59,10 +60,11 @@ MARKS = re.compile(r"[\w%]")
 @pytest.mark.parametrize("view", COLOURFUL, ids=str)
 async def test_every_text_can_be_read_in_every_shipped_theme(view):
     """WCAG AA in all, AAA in those of high contrast, but for comments in code, which stand back."""
-    async for theme, it in looks_of(view, ((theme, (100, 34)) for theme in THEMES)):
-        for text, color, ground in _texts(it):
-            least = 7 if "contrast" in theme and not text.startswith("#") else 4.5
-            assert _contrast(color, ground) >= least, (theme, text, color.hex, ground.hex)
+    async with aclosing(looks_of(view, ((theme, (100, 34)) for theme in THEMES))) as looks:
+        async for theme, it in looks:
+            for text, color, ground in _texts(it):
+                least = 7 if "contrast" in theme and not text.startswith("#") else 4.5
+                assert _contrast(color, ground) >= least, (theme, text, color.hex, ground.hex)
 
 
 def _texts(it: Chat) -> Iterator[tuple[str, Color, Color]]:

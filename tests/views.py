@@ -1,7 +1,7 @@
 """Every screen of the program in its states, brought about by keys: a new one is one entry in VIEWS."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -208,7 +208,7 @@ async def view_of(view: View, size: tuple[int, int], theme: str = "qwenchat-dark
         yield it
 
 
-async def looks_of(view: View, looks: Iterable[tuple[str, tuple[int, int]]]) -> AsyncIterator[tuple[str, Chat]]:
+async def looks_of(view: View, looks: Iterable[tuple[str, tuple[int, int]]]) -> AsyncGenerator[tuple[str, Chat], None]:
     """The program as `view` shows it in each theme and size, with the theme's name."""
     looks = list(looks)
     while looks:
