@@ -9,8 +9,9 @@ from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.events import TurnFailed
 from qwenchat.chat.messages import Message, Status, ToolResultPart
 from qwenchat.chat.text import safe_json
-from qwenchat.printer import Printer, say
+from qwenchat.printer import Printer, tell
 from qwenchat.session import Session
+from qwenchat.texts import say
 
 INTERRUPTED = 130
 
@@ -18,7 +19,7 @@ INTERRUPTED = 130
 def ask(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved: bool) -> int:
     """Ask once and print the reply, as text or as one JSON object; the exit code."""
     if session.library.notice and saved:
-        say(session.library.notice)
+        tell(session.library.notice)
     printer = Printer(quiet=as_json)
     code = 0
     try:
@@ -30,7 +31,9 @@ def ask(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved:
         printer.run(session)
         code = INTERRUPTED
     if session.broken_off and code == 0:
-        say("The reply ended inside its thought, so there is no answer. --thinking-budget keeps thoughts shorter.")
+        tell(
+            say("The reply ended inside its thought, so there is no answer. --thinking-budget keeps thoughts shorter.")
+        )
     if as_json:
         print(safe_json(_report(session, session.path[-1], saved)))
     return code

@@ -68,7 +68,7 @@ def run(
             report.show()
         journal.finish(complete=not progress.failed)
     except KeyboardInterrupt:
-        process.say(say("{file} has what came; the same command goes on.", file=journal.file))
+        process.tell(say("{file} has what came; the same command goes on.", file=journal.file))
         return INTERRUPTED
     finally:
         report.end()

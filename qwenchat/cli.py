@@ -94,7 +94,7 @@ def _session(given: dict[str, Any], library: "Library", *, private: bool) -> "It
     finally:
         session.close()
         if session.unsaved:
-            process.say(say("The last reply could not be saved."))
+            process.tell(say("The last reply could not be saved."))
 
 
 def _no_command(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -154,7 +154,7 @@ def _chat_by_line(given: dict[str, Any], library: "Library", resumed: str | None
     from qwenchat.plain import PlainChat
 
     for notice in notices:
-        process.say(notice)
+        process.tell(notice)
     with _session(given, library, private=given["private"]) as session:
         session.switch_tools(options.tool_names(click.get_current_context(), given))
         if resumed is not None:
@@ -219,7 +219,7 @@ def ask(
         sys.exit(batch_command.run(wired["make_engine"], given, jsonl, output, concurrency, fitting))
     text = _question(prompt)
     for notice in (*options.problems(context), *options.warnings(given)):
-        process.say(notice)
+        process.tell(notice)
     from qwenchat.ask import ask as ask_once
     from qwenchat.ask import failure
     from qwenchat.chat.text import safe_json
@@ -263,7 +263,7 @@ def _question(prompt: tuple[str, ...]) -> str:
         replaced = replaced or piped_replaced
         text = "\n\n".join(part for part in (text, piped.strip("\n")) if part.strip())
     if replaced:
-        process.say(say("What was not valid text in the prompt or on standard input was replaced."))
+        process.tell(say("What was not valid text in the prompt or on standard input was replaced."))
     if not text.strip():
         raise click.UsageError("There is nothing to ask. Give a prompt, or text on standard input.")
     return text

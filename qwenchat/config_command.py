@@ -55,7 +55,7 @@ def show() -> None:
         rows += [(f"{table}.{name}", value, _line(lines, f"{table}.{name}")) for name, value in entries.items()]
     click.echo(aligned([tuple(safe_line(cell, 80) for cell in row) for row in rows]))
     for problem in problems:
-        process.say(problem)
+        process.tell(problem)
 
 
 def _tools(settings: "Settings") -> dict[str, str]:
@@ -71,7 +71,7 @@ def check() -> None:
     """Say what is wrong with config.toml and the presets; exit code 1 when something is."""
     problems = _problems()
     for problem in problems:
-        process.say(problem)
+        process.tell(problem)
     if problems:
         sys.exit(1)
     click.echo(say("Nothing is wrong with {file}.", file=Paths.of_user().config_file))
@@ -84,19 +84,19 @@ def edit() -> None:
 
     file = Paths.of_user().config_file
     if create(file):
-        process.say(say("{file} was made.", file=file))
+        process.tell(say("{file} was made.", file=file))
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor:
-        process.say(say("Neither VISUAL nor EDITOR names an editor. Open it yourself: {file}", file=file))
+        process.tell(say("Neither VISUAL nor EDITOR names an editor. Open it yourself: {file}", file=file))
         sys.exit(1)
     while True:
         code = subprocess.run([*shlex.split(editor), str(file)], check=False).returncode
         if code:
-            process.say(say("The editor ended with code {code}.", code=code))
+            process.tell(say("The editor ended with code {code}.", code=code))
             sys.exit(1)
         problems = _problems()
         for problem in problems:
-            process.say(problem)
+            process.tell(problem)
         if not problems or not sys.stdin.isatty() or not click.confirm(say("Edit it again?"), default=True):
             break
     sys.exit(1 if problems else 0)

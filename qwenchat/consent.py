@@ -3,10 +3,10 @@
 import json
 import sys
 
-from qwenchat import texts
 from qwenchat.calling import Permission
 from qwenchat.chat.messages import ToolCallPart, ToolResultPart
 from qwenchat.chat.text import safe, safe_json, safe_line
+from qwenchat.texts import count, say
 
 SHOWN = 2_000
 """Characters of the arguments that are shown; what is longer says so."""
@@ -26,16 +26,16 @@ def ask_by_line(call: ToolCallPart) -> Permission:
     """Ask on the terminal; where there is none nothing is asked, and nothing is allowed."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         _print(
-            texts.say(
+            say(
                 "qwenchat: {tool} was not allowed, since there is nobody to ask;"
                 " `qwenchat tools allow --always {tool}` lets it run.",
                 tool=safe_line(call.name),
             )
         )
         return Permission.REFUSE
-    _print(texts.say("The model wants to call {call}", call=in_words(call)))
+    _print(say("The model wants to call {call}", call=in_words(call)))
     while True:
-        _print(texts.say("Allow it? y: once, c: in this chat, a: always, n: no "), end="")
+        _print(say("Allow it? y: once, c: in this chat, a: always, n: no "), end="")
         typed = sys.stdin.readline()
         if not typed:
             return Permission.REFUSE
@@ -45,7 +45,7 @@ def ask_by_line(call: ToolCallPart) -> Permission:
 
 def in_words(call: ToolCallPart) -> str:
     """A call as a person reads it: its name, and its arguments in full, one a line; safe for a terminal."""
-    lines = [safe_line(call.name) or texts.say("something that is no call")]
+    lines = [safe_line(call.name) or say("something that is no call")]
     lines += (f"  {name}: {value}" for name, value in arguments_shown(call))
     return "\n".join(lines)
 
@@ -66,15 +66,15 @@ def arguments_shown(call: ToolCallPart) -> list[tuple[str, str]]:
 
 def result_in_words(result: ToolResultPart, limit: int = 200) -> str:
     """A result on one line; safe for a terminal."""
-    name, text = safe_line(result.name) or texts.say("the call"), safe_line(result.text, limit)
-    return texts.say("{tool} failed: {text}", tool=name, text=text) if result.failed else f"{name}: {text}"
+    name, text = safe_line(result.name) or say("the call"), safe_line(result.text, limit)
+    return say("{tool} failed: {text}", tool=name, text=text) if result.failed else f"{name}: {text}"
 
 
 def _shown(text: str) -> str:
     if len(text) <= SHOWN:
         return text
     more = len(text) - SHOWN
-    rest = texts.count("{number} more character", "{number} more characters", more)
+    rest = count("{number} more character", "{number} more characters", more)
     return f"{text[:SHOWN]}… ({rest})"
 
 

@@ -70,7 +70,7 @@ def export_command(
                 _print(pieces)
             else:
                 write(Path(output), pieces, replacing=force)
-                process.say(say("Wrote {output}.", output=output))
+                process.tell(say("Wrote {output}.", output=output))
     sys.exit(1 if reading.failed else 0)
 
 
@@ -109,7 +109,7 @@ class _Reading:
 
     def fail(self, why: str) -> None:
         """Say what could not be written."""
-        process.say(why)
+        process.tell(why)
         self.failed = True
 
 
@@ -130,7 +130,7 @@ def _write_each(
             files += 1
         except ExportFailed as error:
             reading.fail(str(error))
-    process.say(
+    process.tell(
         count("Wrote {number} file into {folder}.", "Wrote {number} files into {folder}.", files, folder=folder)
     )
 
@@ -142,7 +142,7 @@ def _some(pieces: Iterable[str]) -> Iterator[str]:
         empty = empty and not piece
         yield piece
     if empty:
-        process.say(say("There is nothing to write: no conversation, or none with a complete reply."))
+        process.tell(say("There is nothing to write: no conversation, or none with a complete reply."))
 
 
 def _print(pieces: Iterable[str]) -> None:
@@ -184,7 +184,7 @@ def _library(dry_run: bool) -> "Iterator[Library]":
         connect(path).close()
     library = Library.open(path)
     if library.notice:
-        process.say(library.notice)
+        process.tell(library.notice)
     try:
         yield library
     finally:
@@ -250,7 +250,7 @@ class _Tally:
         self.problems += 1
         self._report.clear()
         if self.problems <= _TOLD:
-            process.say(f"{self._name}: {what}")
+            process.tell(f"{self._name}: {what}")
 
     def show(self, done: int, size: int) -> None:
         """Show on a terminal how far it is."""
@@ -266,7 +266,7 @@ class _Tally:
 
         self._report.clear()
         if self.problems > _TOLD:
-            process.say(say("{name}: and {number:,} more like these.", name=self._name, number=self.problems - _TOLD))
+            process.tell(say("{name}: and {number:,} more like these.", name=self._name, number=self.problems - _TOLD))
         names = {"imported": "would be imported"} if dry_run else {}
         counts = ", ".join(f"{count:,} {names.get(fate, fate)}" for fate, count in self._fates.items())
         click.echo(f"{safe_line(self._name)}: {counts or 'nothing imported'}")

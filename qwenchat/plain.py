@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
-from qwenchat import texts
 from qwenchat.chat.again import again_of
 from qwenchat.chat.calls import calls_in
 from qwenchat.chat.commands import LoadModel
@@ -14,18 +13,15 @@ from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import decode_input, safe, safe_line
 from qwenchat.chat.thinking import budget_in_words, budget_of
 from qwenchat.consent import in_words, result_in_words
-from qwenchat.printer import Printer, say
+from qwenchat.printer import Printer, tell
 from qwenchat.session import Session
 from qwenchat.steering import NAMES, Steering
+from qwenchat.texts import count, say
 
 INTERRUPTED = 130
 LISTED = 20
 SHOWN = 1_000
 """Characters of a tool's result."""
-WELCOME = (
-    "Write a message and press Enter. A backslash at the end of a line continues it on the next. "
-    "Ctrl+C stops a reply. /help lists the commands, /quit leaves."
-)
 
 
 class Quit(Exception):
@@ -42,47 +38,51 @@ class PlainChat:
         self._prompting = sys.stdin.isatty()
         self._thoughts = True
         self._commands: dict[str, tuple[Callable[[str], None], str]] = {
-            "new": (self._new, "begin a new conversation"),
+            "new": (self._new, say("begin a new conversation")),
             "retry": (
                 self._retry,
-                "ask again for the last reply, or /retry 4 for that; also /retry temperature=0.2 think=off model=NAME",
+                say(
+                    "ask again for the last reply, or /retry 4 for that; or /retry temperature=0.2 think=off model=NAME"
+                ),
             ),
-            "edit": (self._edit, "say something else in place of your last message: /edit TEXT, or /edit 3: TEXT"),
-            "continue": (self._continue, "let the last reply, if it broke off, go on from where it stopped"),
+            "edit": (self._edit, say("say something else in place of your last message: /edit TEXT, or /edit 3: TEXT")),
+            "continue": (self._continue, say("let the last reply, if it broke off, go on from where it stopped")),
             "versions": (
                 self._versions,
-                "number the messages and count their versions; /versions 4 2 reads the second version of message 4",
+                say(
+                    "number the messages and count their versions; /versions 4 2 reads the second version of message 4"
+                ),
             ),
             "delete": (
                 self._delete,
-                "delete the last message, or /delete 4 for that; /delete 4 on for all after it too",
+                say("delete the last message, or /delete 4 for that; /delete 4 on for all after it too"),
             ),
-            "undo": (self._undo, "bring back what was deleted last"),
-            "answer": (self._answer, "answer from a thought that was stopped or broke off"),
-            "think": (lambda _: self._think(True), "think before each answer"),
-            "no_think": (lambda _: self._think(False), "answer at once"),
-            "thoughts": (self._read_thoughts, "whether thoughts are read out: /thoughts off, /thoughts on"),
-            "budget": (self._budget, "the longest thought in tokens: /budget 500, or /budget off"),
-            "set": (self._set, "change how the model answers: /set temperature 0.5; alone, list the settings"),
-            "system": (self._system, "change the system prompt: /system TEXT; alone, say it"),
-            "preset": (self._preset, "turn to a preset: /preset NAME; alone, list them"),
-            "tools": (self._tools, "what the model may call: /tools NAME,NAME, or /tools off; alone, list it"),
-            "model": (self._model, "load another model: /model NAME"),
-            "list": (self._list, "list the saved conversations"),
-            "resume": (self._resume, "go on with a saved conversation: /resume ID"),
-            "help": (self._help, "list the commands"),
-            "quit": (self._quit, "leave; everything is saved"),
+            "undo": (self._undo, say("bring back what was deleted last")),
+            "answer": (self._answer, say("answer from a thought that was stopped or broke off")),
+            "think": (lambda _: self._think(True), say("think before each answer")),
+            "no_think": (lambda _: self._think(False), say("answer at once")),
+            "thoughts": (self._read_thoughts, say("whether thoughts are read out: /thoughts off, /thoughts on")),
+            "budget": (self._budget, say("the longest thought in tokens: /budget 500, or /budget off")),
+            "set": (self._set, say("change how the model answers: /set temperature 0.5; alone, list the settings")),
+            "system": (self._system, say("change the system prompt: /system TEXT; alone, say it")),
+            "preset": (self._preset, say("turn to a preset: /preset NAME; alone, list them")),
+            "tools": (self._tools, say("what the model may call: /tools NAME,NAME, or /tools off; alone, list it")),
+            "model": (self._model, say("load another model: /model NAME")),
+            "list": (self._list, say("list the saved conversations")),
+            "resume": (self._resume, say("go on with a saved conversation: /resume ID")),
+            "help": (self._help, say("list the commands")),
+            "quit": (self._quit, say("leave; everything is saved")),
         }
 
     def run(self) -> int:
         """The exit code."""
         self._session.load(self._load)
         if self._session.private:
-            say("This chat is private: it is kept in memory alone and gone when you leave.")
+            tell(say("This chat is private: it is kept in memory alone and gone when you leave."))
         if self._session.library.notice:
-            say(self._session.library.notice)
+            tell(self._session.library.notice)
         if self._prompting:
-            print(WELCOME)
+            print(_welcome())
         if self._session.path:
             print(f"{as_text(self._session.path)}\n", flush=True)
         try:
@@ -103,7 +103,7 @@ class PlainChat:
             if not self._prompting:
                 raise
         print(flush=True)
-        say(texts.say("Ctrl+C again leaves; everything is saved."))
+        tell(say("Ctrl+C again leaves; everything is saved."))
         return self._read()
 
     def _read(self) -> str | None:
@@ -111,13 +111,13 @@ class PlainChat:
         lines: list[str] = []
         while True:
             if self._prompting:
-                print("More: " if lines else "You: ", end="", flush=True)
+                print(say("More:") if lines else say("You:"), end=" ", flush=True)
             data = sys.stdin.buffer.readline()
             if not data:
                 return "\n".join(lines) if lines else None
             line, replaced = decode_input(data)
             if replaced:
-                say("What was not valid text was replaced.")
+                tell(say("What was not valid text was replaced."))
             line = line.rstrip("\r\n")
             if not line.endswith("\\"):
                 return "\n".join((*lines, line))
@@ -132,12 +132,12 @@ class PlainChat:
             if word.startswith("/") and name in self._commands and not (rest and name in ("think", "no_think")):
                 self._commands[name][0](rest.strip())
             elif word.startswith("/") and name.isalpha() and name not in ("think", "nothink"):
-                say(f"There is no command {word}. /help lists the commands.")
+                tell(say("There is no command {word}. /help lists the commands.", word=word))
             elif word:
                 self._session.send(text)
                 self._print_reply()
         except QwenchatError as error:
-            say(str(error))
+            tell(str(error))
 
     def _print_reply(self) -> None:
         printer = Printer(announced=True, thoughts=self._thoughts)
@@ -147,15 +147,15 @@ class PlainChat:
             self._session.stop()
             printer.run(self._session)
         if self._session.broken_off:
-            say("The reply ended inside its thought. /answer makes the model answer from there.")
+            tell(say("The reply ended inside its thought. /answer makes the model answer from there."))
         elif self._session.unanswered:
-            say("The tools were stopped. /continue lets the model go on from them.")
+            tell(say("The tools were stopped. /continue lets the model go on from them."))
         elif self._session.begun is not None:
-            say("The reply broke off. /continue lets it go on from there.")
+            tell(say("The reply broke off. /continue lets it go on from there."))
 
     def _new(self, rest: str) -> None:
         self._session.new()
-        say("A new conversation.")
+        tell(say("A new conversation."))
 
     def _retry(self, rest: str) -> None:
         number, _, settings = rest.partition(" ")
@@ -174,7 +174,7 @@ class PlainChat:
             number, text = "", rest
         mine = [message for message in self._session.path if message.role is Role.USER]
         if not mine:
-            raise MessageNotFound("There is no message of yours yet.", "Write one first.")
+            raise MessageNotFound(say("There is no message of yours yet."), say("Write one first."))
         self._session.edit((self._numbered(number) if number else mine[-1]).id, text.strip())
         self._print_reply()
 
@@ -191,7 +191,15 @@ class PlainChat:
         number, _, version = rest.partition(" ")
         siblings = self._session.tree.siblings(self._numbered(number).id)
         if not version.strip().isdecimal() or not 1 <= int(version) <= len(siblings):
-            raise MessageNotFound(f"Message {number} has {len(siblings)} versions.", "/versions 4 2 reads the second.")
+            raise MessageNotFound(
+                count(
+                    "Message {at} has {number} version.",
+                    "Message {at} has {number} versions.",
+                    len(siblings),
+                    at=number,
+                ),
+                say("/versions 4 2 reads the second."),
+            )
         self._session.select(siblings[int(version) - 1])
         print(as_text(self._session.path[int(number) - 1 :]), flush=True)
 
@@ -200,24 +208,35 @@ class PlainChat:
         message = self._numbered(number or str(len(self._session.path)))
         delete = self._session.delete_branch if on.strip() == "on" else self._session.delete_message
         delete(message.id)
-        say(f"Deleted. {len(self._session.path)} messages are left. /undo brings back what was deleted.")
+        left = count("{number} message is left.", "{number} messages are left.", len(self._session.path))
+        tell(say("Deleted. {left} /undo brings back what was deleted.", left=left))
 
     def _undo(self, rest: str) -> None:
         self._session.undo_delete()
-        say(f"Brought back. There are {len(self._session.path)} messages.")
+        tell(
+            count(
+                "Brought back. There is {number} message.",
+                "Brought back. There are {number} messages.",
+                len(self._session.path),
+            )
+        )
 
     def _numbered(self, number: str) -> Message:
         """The message with the number that `/versions` gives it."""
         path = self._session.path
         if not path:
-            raise MessageNotFound("There is no message yet.", "Write one first.")
+            raise MessageNotFound(say("There is no message yet."), say("Write one first."))
         if not number.isdecimal() or not 1 <= int(number) <= len(path):
-            raise MessageNotFound(f"There is no message {number}.", f"/versions numbers them, 1 to {len(path)}.")
+            raise MessageNotFound(
+                say("There is no message {number}.", number=number),
+                say("/versions numbers them, 1 to {last}.", last=len(path)),
+            )
         return path[int(number) - 1]
 
     def _version(self, message: Message) -> str:
         siblings = self._session.tree.siblings(message.id)
-        return f", version {siblings.index(message.id) + 1} of {len(siblings)}" if len(siblings) > 1 else ""
+        number, versions = siblings.index(message.id) + 1, len(siblings)
+        return say(", version {number} of {versions}", number=number, versions=versions) if versions > 1 else ""
 
     def _answer(self, rest: str) -> None:
         self._session.answer_now()
@@ -226,30 +245,30 @@ class PlainChat:
     def _budget(self, rest: str) -> None:
         if rest:
             self._session.thinking_budget = budget_of(rest)
-        say(budget_in_words(self._session.thinking_budget))
+        tell(budget_in_words(self._session.thinking_budget))
 
     def _think(self, on: bool) -> None:
         if self._session.support is not ThinkingSupport.SWITCHED:
-            say("This model always thinks." if self._session.thinks else "This model cannot think.")
+            tell(say("This model always thinks.") if self._session.thinks else say("This model cannot think."))
             return
         if self._session.thinks is not on:
             self._session.toggle_thinking()
-        say(f"Thinking is {'on' if on else 'off'}.")
+        tell(say("Thinking is on.") if on else say("Thinking is off."))
 
     def _read_thoughts(self, rest: str) -> None:
         if rest in ("on", "off"):
             self._thoughts = rest == "on"
-        say(texts.say("Thoughts are read out.") if self._thoughts else texts.say("Thoughts are not read out."))
+        tell(say("Thoughts are read out.") if self._thoughts else say("Thoughts are not read out."))
 
     def _set(self, rest: str) -> None:
         if rest:
-            say(self._steering.heed(rest))
+            tell(self._steering.heed(rest))
         else:
             print("\n".join(map(self._steering.in_words, NAMES)), flush=True)
 
     def _system(self, rest: str) -> None:
         note = self._steering.set("system", rest) if rest else ""
-        say("\n".join(filter(None, (self._steering.in_words("system"), note))))
+        tell("\n".join(filter(None, (self._steering.in_words("system"), note))))
 
     def _preset(self, rest: str) -> None:
         if not rest:
@@ -261,7 +280,7 @@ class PlainChat:
         note = self._steering.choose(rest)
         if model := self._steering.model_of(self._steering.preset):
             self._model(model)
-        say(" ".join(filter(None, (self._steering.label, note))))
+        tell(" ".join(filter(None, (self._steering.label, note))))
 
     def _tools(self, rest: str) -> None:
         if not rest:
@@ -272,12 +291,13 @@ class PlainChat:
             return
         names = [] if rest == "off" else [name.strip() for name in rest.split(",") if name.strip()]
         self._session.switch_tools(names)
-        say(texts.say("The model may call: {names}.", names=", ".join(names) or texts.say("nothing")))
+        tell(say("The model may call: {names}.", names=", ".join(names) or say("nothing")))
 
     def _model(self, rest: str) -> None:
         self._load = replace(self._load, name=rest or None)
         self._session.load(self._load)
-        say(f"Loading {rest or 'the best model there is'}; the next message is answered by it.")
+        name = rest or say("the best model there is")
+        tell(say("Loading {name}; the next message is answered by it.", name=name))
 
     def _list(self, rest: str) -> None:
         for row in self._session.library.conversations(limit=LISTED):
@@ -288,7 +308,7 @@ class PlainChat:
         print(as_text(self._session.path), flush=True)
 
     def _help(self, rest: str) -> None:
-        print(WELCOME)
+        print(_welcome())
         for name, (_, meaning) in self._commands.items():
             print(f"/{name}: {meaning}")
         sys.stdout.flush()
@@ -305,9 +325,9 @@ def as_text(messages: tuple[Message, ...]) -> str:
 def _message(message: Message) -> str:
     mark = "" if message.status is Status.COMPLETE else f" [{message.status}]"
     if message.status is Status.FAILED and message.note:
-        mark = f" [failed: {safe_line(message.note, 1000)}]"
+        mark = f" [{say('failed')}: {safe_line(message.note, 1000)}]"
     thought = f"<think>\n{safe(message.reasoning)}\n</think>\n\n" if message.reasoning else ""
-    tools = [texts.say("calls {call}", call=in_words(call)) for call in calls_in(message)]
+    tools = [say("calls {call}", call=in_words(call)) for call in calls_in(message)]
     tools += [result_in_words(part, SHOWN) for part in message.parts if isinstance(part, ToolResultPart)]
     said = "\n".join(filter(None, (safe(message.text), *tools)))
     return f"{_who(message)}{mark}:\n{thought}{said}".rstrip()
@@ -316,4 +336,19 @@ def _message(message: Message) -> str:
 def _who(message: Message) -> str:
     if message.provenance is not None:
         return safe_line(message.provenance.model.name)
-    return {Role.USER: "You", Role.ASSISTANT: "Model", Role.SYSTEM: "System", Role.TOOL: "Tool"}[message.role]
+    match message.role:
+        case Role.USER:
+            return say("You")
+        case Role.ASSISTANT:
+            return say("Model")
+        case Role.SYSTEM:
+            return say("System")
+        case Role.TOOL:
+            return say("Tool")
+
+
+def _welcome() -> str:
+    return say(
+        "Write a message and press Enter. A backslash at the end of a line continues it on the next. "
+        "Ctrl+C stops a reply. /help lists the commands, /quit leaves."
+    )

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from qwenchat import texts
 from qwenchat.calling import Permission
 from qwenchat.chat.events import (
     BeginningTrimmed,
@@ -35,7 +34,7 @@ from qwenchat.chat.sentences import Sentences
 from qwenchat.chat.text import SafeStream, safe_line
 from qwenchat.consent import ask_by_line, in_words, result_in_words
 from qwenchat.session import Session
-from qwenchat.texts import count
+from qwenchat.texts import count, say
 
 DIM, RESET = "\x1b[2m", "\x1b[0m"
 _CLEAR_LINE = "\r\x1b[K"
@@ -52,7 +51,7 @@ def may_dim(stream: TextIO) -> bool:
     return has_cursor(stream) and not os.environ.get("NO_COLOR")
 
 
-def say(text: str) -> None:
+def tell(text: str) -> None:
     """A line of the program's own, on standard error."""
     print(f"qwenchat: {safe_line(text, 1000)}", file=sys.stderr, flush=True)
 
@@ -71,7 +70,9 @@ class LoadReport:
         """Tell how far it is."""
         text = safe_line(event.step)
         if event.total:
-            text += f": {event.done / 1e6:,.0f} of {event.total / 1e6:,.0f} MB"
+            text = say(
+                "{step}: {done:,.0f} of {total:,.0f} MB", step=text, done=event.done / 1e6, total=event.total / 1e6
+            )
         if self._redraw:
             dim, reset = (DIM, RESET) if may_dim(sys.stderr) else ("", "")
             print(f"{_CLEAR_LINE}{dim}{text}{reset}", end="", file=sys.stderr, flush=True)
@@ -126,7 +127,7 @@ class Printer:
         match event:
             case ToolsListed():
                 for problem in event.problems:
-                    say(problem)
+                    tell(problem)
             case PermissionAsked():
                 self._end()
                 session.permit(event.call.id, self._permit(event.call))
@@ -140,21 +141,32 @@ class Printer:
             case ModelLoaded():
                 self.report.clear()
                 if event.model.reason:
-                    say(event.model.reason)
+                    tell(event.model.reason)
             case ThoughtStarted():
-                self._announce("thinking...")
+                self._announce(say("thinking..."))
             case TextProduced():
                 self._text(event, session)
             case ThoughtEnded():
                 self._end()
             case HistoryTrimmed():
-                say(f"The {event.messages} oldest messages no longer fit the context and were left out.")
+                tell(
+                    count(
+                        "The oldest message no longer fits the context and was left out.",
+                        "The {number} oldest messages no longer fit the context and were left out.",
+                        event.messages,
+                    )
+                )
             case BeginningTrimmed():
-                say(f"The first {event.tokens} tokens of the reply no longer fit the context and were left out.")
+                tell(
+                    say(
+                        "The first {tokens:,} tokens of the reply no longer fit the context and were left out.",
+                        tokens=event.tokens,
+                    )
+                )
             case LoadFailed():
                 self.report.clear()
             case SaveFailed():
-                say(str(event.error))
+                tell(str(event.error))
             case TurnFinished() | TurnStopped() | TurnFailed():
                 self.report.clear()
                 self._end()
@@ -164,8 +176,8 @@ class Printer:
         if event.channel is not self._open:
             self._end()
             if event.channel is Channel.ANSWER:
-                name = session.model.name if session.model else "model"
-                self._announce(f"{safe_line(name.rpartition('/')[2])} answers:")
+                name = safe_line(session.model.name.rpartition("/")[2]) if session.model else say("model")
+                self._announce(say("{name} answers:", name=name))
             self._open = event.channel
         self._print(event.channel, self._streams[event.channel].feed(event.text))
 
@@ -179,16 +191,20 @@ class Printer:
     def _say_how(self, event: TurnEnded) -> None:
         match event:
             case TurnFailed():
-                say(str(event.error))
+                tell(str(event.error))
             case TurnStopped() if self._announced:
-                say("The reply was stopped; what came is kept.")
+                tell(say("The reply was stopped; what came is kept."))
             case TurnFinished(reason=FinishReason.LENGTH) if not self._quiet:
-                say("The reply was cut off: it reached the limit of tokens (--max-tokens) or the end of the context.")
+                tell(say("The reply was cut off at the limit of tokens (--max-tokens) or the end of the context."))
             case TurnFinished(reason=FinishReason.REPETITION) if not self._quiet:
-                way_out = "/retry asks again with" if self._announced else "Try"
-                say(f"The reply did nothing but repeat itself and was ended. {way_out} presence penalty 1.5.")
+                ended = say("The reply did nothing but repeat itself and was ended.")
+                if self._announced:
+                    way_out = say("/retry asks again with presence penalty 1.5.")
+                else:
+                    way_out = say("Try --presence-penalty 1.5.")
+                tell(f"{ended} {way_out}")
             case TurnFinished() if self._announced and not _goes_on(event):
-                say(_figures(event))
+                tell(_figures(event))
 
     def _tell_of_call(self, text: str) -> None:
         if not self._quiet:
@@ -216,7 +232,7 @@ class Printer:
 def _figures(event: TurnFinished) -> str:
     tokens = event.usage.thinking_tokens + event.usage.answer_tokens
     ended = count("The reply has ended: {number} token", "The reply has ended: {number} tokens", tokens)
-    return texts.say("{ended} in {seconds:.0f} s.", ended=ended, seconds=event.timing.total_s)
+    return say("{ended} in {seconds:.0f} s.", ended=ended, seconds=event.timing.total_s)
 
 
 def _goes_on(event: TurnEnded) -> bool:

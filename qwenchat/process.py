@@ -33,7 +33,7 @@ def run(program: Program) -> NoReturn:
     _leave(_exit_code(program))
 
 
-def say(text: str) -> None:
+def tell(text: str) -> None:
     """A line of the program's own, on standard error."""
     from qwenchat.chat.text import safe_line  # noqa: PLC0415  (the help has no use for it)
 
@@ -58,10 +58,10 @@ def _exit_code(program: Program) -> int:
     except BrokenPipeError:
         _drop_output()
     except QwenchatError as error:
-        say(str(error))
+        tell(str(error))
         return 2 if isinstance(error, ConfigInvalid) else 1
     except OSError as error:
-        say(f"{error}.")
+        tell(f"{error}.")
         return 1
     return 0
 
@@ -74,7 +74,7 @@ def _leave(code: int) -> NoReturn:
         _drop_output()
     except OSError as error:
         _drop_output()
-        say(f"{error}.")
+        tell(f"{error}.")
         code = code or 1
     if threading.active_count() > 1:
         os._exit(code)

@@ -90,7 +90,7 @@ def replay(context: click.Context, /, source: str, rerun: bool, save: bool, **gi
     FILE is one that `export` wrote. With --rerun, a model answers the same questions again.
     """
     for notice in options.problems(context):
-        process.say(notice)
+        process.tell(notice)
     _refuse_what_does_not_go_together(context)
     if rerun:
         sys.exit(_rerun(source, save, given))
@@ -136,7 +136,7 @@ def _of_file(file: Path) -> _Recording:
     if found is None:
         raise QwenchatError(say("There is no conversation in {file}.", file=file))
     for problem in found.problems:
-        process.say(problem)
+        process.tell(problem)
     stored = found.conversation
     return _Recording(stored, MessageTree(stored.messages, stored.leaf, stored.hidden).path(), found.timelines)
 
@@ -157,7 +157,7 @@ def _play(recording: _Recording, given: dict[str, Any]) -> None:
         speed=given["speed"],
     )
     if not path:
-        process.say(say("There is nothing to play in this conversation yet."))
+        process.tell(say("There is nothing to play in this conversation yet."))
     if not on_screen:
         _tell(player, recording.conversation, given)
     elif path:
@@ -203,7 +203,7 @@ def _rerun(source: str, save: bool, given: dict[str, Any]) -> int:
     except QwenchatError as error:
         if given["as_json"]:
             click.echo(safe_json(failure(source, error)))
-        process.say(str(error))
+        process.tell(str(error))
         return FAILED
 
 
@@ -223,7 +223,7 @@ def _ask_again(recording: _Recording, library: "Library | None", given: dict[str
         model = rerun.load(options.load_command(given), progress.show)
         progress.clear()
         if model.reason:
-            process.say(model.reason)
+            process.tell(model.reason)
         for number, question in enumerate(asked, 1):
             try:
                 repeated = rerun.ask(question, _counting(progress, f"asking {number} of {len(asked)}"))

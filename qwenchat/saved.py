@@ -30,7 +30,7 @@ def saved_conversations() -> "Iterator[Library]":
     path = Paths.of_user().database
     library = Library.open(path) if path.exists() else Library.in_memory()
     if library.notice:
-        process.say(library.notice)
+        process.tell(library.notice)
     try:
         yield library
     finally:
@@ -80,7 +80,7 @@ def list_command(archived: bool, limit: int | None, as_json: bool) -> None:
     if as_json:
         click.echo(safe_json([{name: getattr(row, name) for name in _LISTED} for row in rows]))
     elif not rows:
-        process.say(say("No conversation is archived.") if archived else say("No conversation is saved yet."))
+        process.tell(say("No conversation is archived.") if archived else say("No conversation is saved yet."))
     for row in () if as_json else rows:
         click.echo(f"{safe_line(row.id)}  {_when(row.updated)}  {row.messages:>4}  {safe_line(row.title, 80)}")
 
@@ -99,7 +99,7 @@ def search(words: tuple[str, ...], thoughts: bool, limit: int, as_json: bool) ->
     if as_json:
         click.echo(safe_json([_as_dict(hit) for hit in hits]))
     elif not hits:
-        process.say(say("Nothing was found."))
+        process.tell(say("Nothing was found."))
     for hit in () if as_json else hits:
         click.echo(f"{safe_line(hit.conversation)}  {_when(hit.created)}  {safe_line(hit.title, 80)}")
         click.echo(f"    {_excerpt(hit)}")
@@ -174,7 +174,7 @@ def delete(conversations: tuple[str, ...], yes: bool) -> None:
         known = {row.id: row for row in (*library.conversations(), *library.conversations(archived=True))}
         names = [_name(id_, known.get(id_)) for id_ in ids]
         if not yes and not _agreed(names):
-            process.say(say("Nothing was deleted."))
+            process.tell(say("Nothing was deleted."))
             return
         for id_ in ids:
             library.delete(id_)

@@ -58,7 +58,7 @@ def _settings() -> "Settings":
 
     settings, problems = read(Paths.of_user().config_file)
     for problem in problems:
-        process.say(problem)
+        process.tell(problem)
     return settings
 
 
