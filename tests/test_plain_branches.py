@@ -42,7 +42,7 @@ def test_messages_are_numbered_and_their_versions_walked() -> None:
 def test_numbers_that_make_no_sense_are_said(line: str) -> None:
     result = chat("one", line)
     assert result.exit_code == 0
-    assert "There is no message" in result.stderr or "has 1 versions" in result.stderr
+    assert "There is no message" in result.stderr or "has 1 version." in result.stderr
 
 
 def test_an_earlier_reply_is_asked_for_again_with_other_settings() -> None:
