@@ -42,6 +42,11 @@ def say(text: str, /, **values: Any) -> str:
     return said.format(**values) if values else said
 
 
+def later(text: str) -> str:
+    """`text` as it is: one that is kept now and goes through `say` where it is shown."""
+    return text
+
+
 def count(one: str, several: str, number: int, /, **values: Any) -> str:
     """The text for one or for several, with `{number}` of them. Other languages have one form, that of `several`."""
     return say(one if number == 1 and not _translations else several, number=number, **values)

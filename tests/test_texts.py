@@ -23,21 +23,21 @@ def _constants(node: ast.expr) -> Iterator[str]:
 
 
 def texts_in_code() -> set[str]:
-    """What is said through `say` and `count`, and the descriptions of key bindings."""
+    """What is said through `say`, `later` and `count`, and the descriptions of key bindings."""
     found: set[str] = set()
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if not isinstance(node, ast.Call):
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else ""
-            at = {"say": 0, "count": 1, "Binding": 2}.get(name)
+            at = {"say": 0, "later": 0, "count": 1, "Binding": 2}.get(name)
             if at is not None and len(node.args) > at:
                 found.update(_constants(node.args[at]))
     return found
 
 
 def fields_of(text: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+    return {name.partition(".")[0] for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from qwenchat.chat.errors import MessageNotFound, PromptEmpty, QwenchatError
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.timeline import Tick
 from qwenchat.session import Session
-from qwenchat.texts import say
+from qwenchat.texts import count, say
 from qwenchat.tui.copying import Copying
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
@@ -162,9 +162,14 @@ class Branches:
             self._show_and_choose(left[min(before.index(message.id), len(left) - 1)])
         else:
             self._feed.show_path()
-        count = len(set(before) - set(left))
-        what = "One message" if count == 1 else f"{count} messages"
-        self._tell(say("{what} deleted. {key} undoes that.", what=what, key="Ctrl+Z" if choosing else "/undo"))
+        self._tell(
+            count(
+                "One message deleted. {key} undoes that.",
+                "{number} messages deleted. {key} undoes that.",
+                len(set(before) - set(left)),
+                key="Ctrl+Z" if choosing else "/undo",
+            )
+        )
 
     def _undo(self) -> None:
         before = {message.id for message in self._session.path}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from qwenchat.chat.draft import NOTHING, Draft
 from qwenchat.chat.errors import LibraryError
 from qwenchat.library.library import Library
+from qwenchat.texts import say
 from qwenchat.tui.widgets.composer import Composer
 
 SAVED_AFTER_S = 0.3
@@ -80,7 +81,7 @@ class Drafts:
         try:
             self._library.save_draft(self._place, draft)
         except LibraryError as error:
-            self._say(f"The draft could not be saved. {error}")
+            self._say(say("The draft could not be saved. {error}", error=error))
         else:
             self._saved = draft
             self._say("")

@@ -23,7 +23,7 @@ from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION
 from qwenchat.session import Session
 from qwenchat.steering import Steering
-from qwenchat.texts import say
+from qwenchat.texts import count, say
 from qwenchat.tui.keys import shown
 from qwenchat.tui.widgets.message import Reply
 from qwenchat.tui.widgets.notices import Notices
@@ -150,14 +150,21 @@ class Feed:
             case PrefillProgressed():
                 self._prefill = event
             case HistoryTrimmed():
-                oldest = "message" if event.messages == 1 else f"{event.messages} messages"
                 self._notices.say(
-                    "trimmed", say("The model no longer reads the oldest {oldest}: the context is full.", oldest=oldest)
+                    "trimmed",
+                    count(
+                        "The model no longer reads the oldest message: the context is full.",
+                        "The model no longer reads the oldest {number} messages: the context is full.",
+                        event.messages,
+                    ),
                 )
             case BeginningTrimmed():
-                first = f"the first {event.tokens:,} tokens of the reply"
                 self._notices.say(
-                    "trimmed", say("The model no longer reads {first}: the context is full.", first=first)
+                    "trimmed",
+                    say(
+                        "The model no longer reads the first {tokens:,} tokens of the reply: the context is full.",
+                        tokens=event.tokens,
+                    ),
                 )
             case TurnFailed() if live is None:
                 self._notices.say("tools", str(event.error))
@@ -217,10 +224,10 @@ class Feed:
         if self._session.phase is not Phase.WAITING:
             return ""
         if self._session.loading is not None:
-            return "waiting for the model to load"
+            return say("waiting for the model to load")
         if not self._session.tools_ready:
             return say("waiting for the tools")
         read = self._prefill
         if read is None or read.done >= read.total:
-            return "reading the prompt"
-        return f"reading the prompt, {100 * read.done // read.total} %"
+            return say("reading the prompt")
+        return say("reading the prompt, {percent} %", percent=100 * read.done // read.total)

@@ -8,7 +8,7 @@ from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.paths import Paths
 from qwenchat.steering import NAMES
-from qwenchat.texts import say
+from qwenchat.texts import later, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +51,36 @@ def _settings() -> Iterable[str]:
 
 
 COMMANDS = {
-    "new": Command("new", "Begin a new conversation"),
-    "retry": Command("retry", "Ask again, for this one time with other settings", "SETTING=VALUE ...", _settings),
-    "edit": Command("act('edit')", "Change your last message and send it again"),
-    "continue": Command("act('continue')", "Let the last reply, if it broke off, go on from where it stopped"),
-    "delete": Command("act('delete')", "Delete the last message"),
-    "undo": Command("act('undo')", "Bring back what was deleted last"),
-    "stop": Command("stop", "Stop the reply"),
-    "answer": Command("answer", "Answer now, from what was thought so far"),
-    "budget": Command("budget", "Limit thoughts, or lift the limit", "TOKENS or off", lambda: ("off",)),
-    "set": Command("settings", "Change how the model answers, or see all settings", "NAME VALUE", lambda: NAMES),
-    "system": Command("system", "Change the system prompt, or say it", "TEXT"),
-    "preset": Command("presets", "Turn to a preset, or choose one", "NAME", _presets),
-    "model": Command("models", "Load another model, or choose one", "NAME", _models),
-    "tools": Command("tools", "Let the model call tools, or choose them", "NAMES or off", _tools),
-    "export": Command("export", "Write this conversation into a file here", "md, json or jsonl", _formats),
-    "copy": Command("copy_reply", "Copy the last reply"),
-    "help": Command("app.help", "Show all keys and commands"),
-    "quit": Command("app.quit", "Quit; everything is saved"),
+    "new": Command("new", later("Begin a new conversation")),
+    "retry": Command(
+        "retry", later("Ask again, for this one time with other settings"), later("SETTING=VALUE ..."), _settings
+    ),
+    "edit": Command("act('edit')", later("Change your last message and send it again")),
+    "continue": Command("act('continue')", later("Let the last reply, if it broke off, go on from where it stopped")),
+    "delete": Command("act('delete')", later("Delete the last message")),
+    "undo": Command("act('undo')", later("Bring back what was deleted last")),
+    "stop": Command("stop", later("Stop the reply")),
+    "answer": Command("answer", later("Answer now, from what was thought so far")),
+    "budget": Command("budget", later("Limit thoughts, or lift the limit"), later("TOKENS or off"), lambda: ("off",)),
+    "set": Command(
+        "settings", later("Change how the model answers, or see all settings"), later("NAME VALUE"), lambda: NAMES
+    ),
+    "system": Command("system", later("Change the system prompt, or say it"), later("TEXT")),
+    "preset": Command("presets", later("Turn to a preset, or choose one"), later("NAME"), _presets),
+    "model": Command("models", later("Load another model, or choose one"), later("NAME"), _models),
+    "tools": Command("tools", later("Let the model call tools, or choose them"), later("NAMES or off"), _tools),
+    "export": Command(
+        "export", later("Write this conversation into a file here"), later("md, json or jsonl"), _formats
+    ),
+    "copy": Command("copy_reply", later("Copy the last reply")),
+    "help": Command("app.help", later("Show all keys and commands")),
+    "quit": Command("app.quit", later("Quit; everything is saved")),
 }
 """The commands by their names; completion, help and documentation go by this table."""
 
 SOFT_SWITCHES = {
-    "think": "Let the model think from this message on",
-    "no_think": "Let it answer without thinking from this message on",
+    "think": later("Let the model think from this message on"),
+    "no_think": later("Let it answer without thinking from this message on"),
 }
 """What Qwen itself heeds, anywhere in a message."""
 
@@ -84,7 +90,8 @@ _COMMAND = re.compile(r"/([A-Za-z_-]+)(?=\s|$)")
 
 def usage(name: str) -> str:
     """How a command is written, with what may follow it."""
-    return f"/{name} {COMMANDS[name].argument}".rstrip()
+    argument = COMMANDS[name].argument
+    return f"/{name} {say(argument)}" if argument else f"/{name}"
 
 
 class UnknownCommand(QwenchatError):

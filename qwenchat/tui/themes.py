@@ -39,7 +39,11 @@ def choose(app: App[Any], name: str, folders: Iterable[Path]) -> tuple[str, ...]
         app.theme = name
     else:
         app.theme = DEFAULT if DEFAULT in app.available_themes else "textual-dark"
-        problems += (f"There is no theme {name}; {app.theme} is used. Ctrl+P, Theme lists those there are.",)
+        there = say(
+            "There is no theme {name}; {theme} is used. Ctrl+P, Theme lists those there are.",
+            name=safe_line(name), theme=app.theme,
+        )  # fmt: skip
+        problems += (there,)
     for other in app.available_themes.keys() - {theme.name for theme in found} - OTHERS - {app.theme}:
         app.unregister_theme(other)
     return problems
@@ -97,7 +101,7 @@ def read_themes(folders: Iterable[Path]) -> tuple[list[Theme], tuple[str, ...]]:
         try:
             files = sorted(folder.glob("*.toml"))
         except OSError as error:
-            problems.append(f"The themes in {folder} cannot be read: {error.strerror}.")
+            problems.append(say("The themes in {folder} cannot be read: {why}.", folder=folder, why=error.strerror))
             continue
         for file in files:
             if file.stem in themes:
@@ -105,36 +109,48 @@ def read_themes(folders: Iterable[Path]) -> tuple[list[Theme], tuple[str, ...]]:
             try:
                 themes[file.stem] = read_theme(file)
             except ConfigInvalid as error:
-                problems.append(f"{error} This theme is left out.")
+                problems.append(say("{error} This theme is left out.", error=error))
     return list(themes.values()), tuple(problems)
 
 
 def read_theme(file: Path) -> Theme:
     """The theme in `file`, named like it. Raises ConfigInvalid, which says the file and the key."""
     if not _NAME.fullmatch(file.stem):
-        raise _wrong(file, "the name may hold letters, digits, spaces, dots and dashes.")
+        raise _wrong(file, say("the name may hold letters, digits, spaces, dots and dashes."))
     try:
         table = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise _wrong(file, f"it cannot be read: {error}.") from error
+        raise _wrong(file, say("it cannot be read: {error}.", error=error)) from error
     for key in table.keys() - {"dark", "ansi", "colors", "variables"}:
         raise _wrong(file, say("there is no key {key}; a theme has dark, ansi, [colors] and [variables].", key=key))
     dark, ansi = _switch(file, table, "dark", True), _switch(file, table, "ansi", False)
     colors = _strings(file, table, "colors")
     for key, color in colors.items():
         if key not in _COLORS:
-            raise _wrong(file, f"there is no colour colors.{key}; there are {', '.join(sorted(_COLORS))}.")
+            known = ", ".join(sorted(_COLORS))
+            raise _wrong(file, say("there is no colour colors.{key}; there are {known}.", key=key, known=known))
         if not _is_color(color, ansi=ansi):
-            raise _wrong(file, f'colors.{key} is not a colour: {color!r}. Write it as "#a394ff".')
+            raise _wrong(
+                file, say('colors.{key} is not a colour: {color!r}. Write it as "#a394ff".', key=key, color=color)
+            )
     if "primary" not in colors:
-        raise _wrong(file, "colors.primary is missing.")
+        raise _wrong(file, say("colors.primary is missing."))
     variables = _strings(file, table, "variables")
     for key, value in variables.items():
         if key.endswith("-style"):
             if not value or not set(value.split()) <= _TEXT_STYLES:
-                raise _wrong(file, f'variables.{key} is not a text style: {value!r}. Write it as "bold underline".')
+                raise _wrong(
+                    file,
+                    say(
+                        'variables.{key} is not a text style: {value!r}. Write it as "bold underline".',
+                        key=key, value=value,
+                    ),
+                )  # fmt: skip
         elif not _is_color(value, ansi=ansi):
-            raise _wrong(file, f'variables.{key} is not a colour: {value!r}. Write it as "#a394ff 50%".')
+            raise _wrong(
+                file,
+                say('variables.{key} is not a colour: {value!r}. Write it as "#a394ff 50%".', key=key, value=value),
+            )
     if ansi:  # Textual's own style sheets refer to these
         variables = BUILTIN_THEMES["ansi-dark" if dark else "ansi-light"].variables | variables
     return Theme(name=file.stem, dark=dark, ansi=ansi, variables=variables, **colors)  # type: ignore[arg-type]
@@ -150,10 +166,10 @@ def _switch(file: Path, table: dict[str, Any], name: str, default: bool) -> bool
 def _strings(file: Path, table: dict[str, Any], name: str) -> dict[str, str]:
     values = table.get(name, {})
     if not isinstance(values, dict):
-        raise _wrong(file, f"{name} is a table, written [{name}].")
+        raise _wrong(file, say("{name} is a table, written [{name}].", name=name))
     for key, value in values.items():
         if not isinstance(value, str):
-            raise _wrong(file, f"{name}.{key} is a text in quotes, not {value!r}.")
+            raise _wrong(file, say("{name}.{key} is a text in quotes, not {value!r}.", name=name, key=key, value=value))
     return values
 
 

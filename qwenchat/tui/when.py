@@ -4,16 +4,19 @@ import math
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
+from qwenchat.texts import say
+
 
 def age(then: float, now: float) -> str:
     """How long ago, in the largest unit that fits; the date when that is a week or more. Empty for no time at all."""
     seconds = now - then
     if seconds >= 7 * 86400 or seconds != seconds:
         return day(then, now)
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit} ago"
-    return "just now"
+    if seconds >= 86400:
+        return say("{days} d ago", days=int(seconds // 86400))
+    if seconds >= 3600:
+        return say("{hours} h ago", hours=int(seconds // 3600))
+    return say("{minutes} min ago", minutes=int(seconds // 60)) if seconds >= 60 else say("just now")
 
 
 def day(then: float, now: float) -> str:
@@ -22,7 +25,9 @@ def day(then: float, now: float) -> str:
     if local is None:
         return ""
     this_year = datetime.fromtimestamp(now).year
-    return f"{local.day} {local:%b}" if local.year == this_year else f"{local.day} {local:%b} {local.year}"
+    if local.year == this_year:
+        return say("{when.day} {when:%b}", when=local)
+    return say("{when.day} {when:%b} {when.year}", when=local)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,13 @@ def period(then: float, today: date) -> Period:
     """Today, Yesterday, This week, else the month; `Undated` for no time at all."""
     local = _local(then)
     if local is None:
-        return Period("Undated", -math.inf)
+        return Period(say("Undated"), -math.inf)
     monday = today - timedelta(days=today.weekday())
-    for name, start in (("Today", today), ("Yesterday", today - timedelta(days=1)), ("This week", monday)):
+    days = ((say("Today"), today), (say("Yesterday"), today - timedelta(days=1)), (say("This week"), monday))
+    for name, start in days:
         if local >= start:
             return Period(name, _start(start))
-    name = f"{local:%B}" if local.year == today.year else f"{local:%B} {local.year}"
+    name = say("{when:%B}", when=local) if local.year == today.year else say("{when:%B} {when.year}", when=local)
     return Period(name, _start(local.replace(day=1)))
 
 

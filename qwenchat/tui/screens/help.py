@@ -38,8 +38,8 @@ class HelpScreen(ModalScreen[None]):
             yield Static(heading)
             with VerticalScroll(id="rows"):
                 yield from self._tables(self._groups)
-                rows = [(usage(name), command.description) for name, command in COMMANDS.items()]
-                rows += [(f"/{name}", description) for name, description in SOFT_SWITCHES.items()]
+                rows = [(usage(name), say(command.description)) for name, command in COMMANDS.items()]
+                rows += [(f"/{name}", say(description)) for name, description in SOFT_SWITCHES.items()]
                 yield from self._table(say("Commands, as a message"), rows)
                 yield from self._tables(self._elsewhere)
                 inherited = inherited_bindings_of(Composer, (place.node for place in self._groups))

@@ -11,6 +11,7 @@ from textual.screen import Screen
 from qwenchat.chat.messages import Message, Status
 from qwenchat.chat.scene import Moment, ReplyBegan, ReplyEnded, Sent, Typed
 from qwenchat.replay import Replay
+from qwenchat.texts import say
 from qwenchat.tui.widgets.message import Reply
 from qwenchat.tui.widgets.player import Draft, Player
 from qwenchat.tui.widgets.transcript import Transcript
@@ -152,7 +153,7 @@ class ReplayScreen(Screen[None]):
                 self._live = self._transcript.reply(message.id)
                 if self._live is not None:
                     self._live.reasoning.clock = lambda: self._now_s
-                    self._live.wait("reading the prompt")
+                    self._live.wait(say("reading the prompt"))
             case ReplyEnded(message):
                 if self._live is not None:
                     self._live.finish(message)

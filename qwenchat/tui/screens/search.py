@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -19,6 +20,7 @@ from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.messages import Role
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.library.library import Hit, Library, Piece, Summary
+from qwenchat.texts import count, later, say
 from qwenchat.tui.when import day
 from qwenchat.tui.widgets.line import Line
 from qwenchat.tui.widgets.long_list import LongList, Row
@@ -29,7 +31,9 @@ LOOK_AGAIN_S = 0.5
 """Between two looks at whether the index is complete."""
 SHOWN = 50
 """How many hits are listed."""
-_WHO: dict[str, str] = {Role.USER: "You", Role.ASSISTANT: "Model", Role.SYSTEM: "System", Role.TOOL: "Tool"}
+_WHO: dict[str, str] = {
+    Role.USER: later("You"), Role.ASSISTANT: later("Model"), Role.SYSTEM: later("System"), Role.TOOL: later("Tool"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class HitRow:
         """The conversation, or the excerpt."""
         if number == 0:
             return _first_line(self.hit.title, day(self.hit.created, self.now), width)
-        who = f"  {_WHO.get(self.hit.role, 'Message')}: "
+        who = f"  {say(_WHO.get(self.hit.role, later('Message')))}: "
         return Content.assemble((who, "$quiet"), excerpt(self.hit.excerpt, width - len(who)))
 
 
@@ -99,8 +103,8 @@ class RecentRow:
 
 def _first_line(title: str, date: str, width: int) -> Content:
     """A title, and a date at the right."""
-    name = Content.styled(safe_line(title) or "Untitled", "bold")
-    room = max(0, width - len(date) - 2)
+    name = Content.styled(safe_line(title) or say("Untitled"), "bold")
+    room = max(0, width - cell_len(date) - 2)
     return Content.assemble(name.truncate(room, ellipsis=True, pad=True), "  ", (date, "$quiet"))
 
 
@@ -139,7 +143,7 @@ class SearchScreen(ModalScreen[Chosen | None]):
     def __init__(self, library: Library) -> None:
         super().__init__()
         self._library = library
-        self._field = Line("Search every word of every conversation", id="words")
+        self._field = Line(say("Search every word of every conversation"), id="words")
         self._hits = LongList()
         self._thoughts = False
         self._due: Timer | None = None
@@ -225,12 +229,12 @@ class SearchScreen(ModalScreen[Chosen | None]):
 
     def _about(self, words: str, found: int) -> Content:
         if not words:
-            said = "Recent conversations" if found else "Nothing saved yet"
+            said = say("Recent conversations") if found else say("Nothing saved yet")
         elif found < SHOWN:
-            said = f"{found} hit{'s' * (found != 1)}" if found else "Nothing found"
+            said = count("{number} hit", "{number} hits", found) if found else say("Nothing found")
         else:
-            said = f"The {SHOWN} best hits"
+            said = say("The {number} best hits", number=SHOWN)
         if words and self._indexing:
-            said += ", older messages are still being indexed"
-        thoughts = f"Alt+T thoughts {'on' if self._thoughts else 'off'}"
-        return Content.assemble(said, (f" · {thoughts} · Enter opens · Esc leaves", "$quiet"))
+            said += say(", older messages are still being indexed")
+        thoughts = say("Alt+T thoughts on") if self._thoughts else say("Alt+T thoughts off")
+        return Content.assemble(said, (f" · {thoughts} · {say('Enter opens · Esc leaves')}", "$quiet"))

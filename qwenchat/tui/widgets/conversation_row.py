@@ -10,6 +10,7 @@ from textual.content import Content
 
 from qwenchat.chat.text import safe_line
 from qwenchat.library.library import Summary
+from qwenchat.texts import count, say
 from qwenchat.tui.when import age, period
 from qwenchat.tui.widgets.long_list import Heading, Row
 
@@ -40,15 +41,15 @@ class ConversationRow:
         if number == 0:
             mark = ("● ", "$primary") if self.is_open else " " * GUTTER
             return Content.assemble(mark, (title_of(self.summary), "bold" if self.is_open else ""))
-        count = f"{self.summary.messages:,} message{'s' * (self.summary.messages != 1)}"
+        messages = count("{number:,} message", "{number:,} messages", self.summary.messages)
         model = safe_line(self.summary.model.rpartition("/")[2], 60)
-        about = " · ".join(text for text in (age(self.summary.updated, self.now), count, model) if text)
+        about = " · ".join(text for text in (age(self.summary.updated, self.now), messages, model) if text)
         return Content.assemble(" " * GUTTER, (about, "$quiet"))
 
 
 def title_of(summary: Summary) -> str:
     """A conversation's title, safe to be shown."""
-    return safe_line(summary.title) or "Untitled"
+    return safe_line(summary.title) or say("Untitled")
 
 
 def grouped(summaries: Iterable[Summary], current: str | None) -> Iterator[Row]:
@@ -58,7 +59,7 @@ def grouped(summaries: Iterable[Summary], current: str | None) -> Iterator[Row]:
     group, since = "", math.inf
     for summary in summaries:
         if summary.pinned:
-            named = "Pinned"
+            named = say("Pinned")
         elif since <= summary.updated < math.inf:
             named = group
         else:

@@ -30,7 +30,7 @@ from qwenchat.chat.messages import (
 from qwenchat.chat.provenance import FinishReason, Provenance, ThoughtCut
 from qwenchat.chat.text import SafeStream, safe, safe_line
 from qwenchat.chat.thinking import open_thought
-from qwenchat.texts import say
+from qwenchat.texts import count, say
 from qwenchat.tui.widgets.answer import Answer
 from qwenchat.tui.widgets.prompt import Prompt
 from qwenchat.tui.widgets.reasoning import Reasoning
@@ -212,9 +212,9 @@ def _footer(message: Message) -> str:
     pieces = _figures(message.provenance) if message.provenance else []
     match message.status:
         case Status.STOPPED | Status.INTERRUPTED:
-            pieces.append(message.status.value)
+            pieces.append(say("stopped") if message.status is Status.STOPPED else say("interrupted"))
         case Status.FAILED:
-            pieces.append(f"failed: {safe_line(message.note)}")
+            pieces.append(say("failed: {why}", why=safe_line(message.note)))
         case _:
             pieces += _ending(message)
     return " · ".join(pieces)
@@ -224,23 +224,24 @@ def _ending(message: Message) -> list[str]:
     """What is to be said of a reply that was neither stopped nor failed."""
     reason = message.provenance.finish_reason if message.provenance else None
     if reason is FinishReason.REPETITION:
-        return ["ended, since it repeated itself"]
+        return [say("ended, since it repeated itself")]
     if reason is FinishReason.LENGTH:
-        return ["cut off at the length limit"]
+        return [say("cut off at the length limit")]
     if open_thought(message):
-        return ["ended inside its thought"]
-    return [] if message.text.strip() or calls_in(message) else ["no answer"]
+        return [say("ended inside its thought")]
+    return [] if message.text.strip() or calls_in(message) else [say("no answer")]
 
 
 def _figures(made: Provenance) -> list[str]:
     tokens = made.usage.thinking_tokens + made.usage.answer_tokens
     pieces = [safe_line(made.model.name)]
     if tokens:
-        pieces.append(f"{tokens:,} token{'s' * (tokens != 1)}")
+        pieces.append(count("{number:,} token", "{number:,} tokens", tokens))
     if made.timing.tokens_per_s:
-        pieces.append(f"{made.timing.tokens_per_s:.1f} tok/s")
+        pieces.append(say("{rate:.1f} tok/s", rate=made.timing.tokens_per_s))
     if made.thought_cut is not None:
-        pieces.append("thinking budget spent" if made.thought_cut is ThoughtCut.BUDGET else "thought ended by you")
+        spent = made.thought_cut is ThoughtCut.BUDGET
+        pieces.append(say("thinking budget spent") if spent else say("thought ended by you"))
     return pieces
 
 

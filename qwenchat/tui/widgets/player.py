@@ -8,18 +8,19 @@ from textual.widgets import Static
 
 from qwenchat.chat.text import SafeStream
 from qwenchat.replay import Replay
+from qwenchat.texts import later, say
 from qwenchat.tui.widgets.status import GAP, bar
 
 LONGEST_SHOWN = 4000
 """Characters of a draft that are drawn, the latest ones."""
 NARROWEST_BAR = 8
 _KEYS = (
-    ("Space", "pause"),
-    ("Esc", "leave"),
-    ("←→", "message"),
-    ("↑↓", "speed"),
-    ("0-9", "seek"),
-    ("I", "to the end"),
+    (later("Space"), later("pause")),
+    ("Esc", later("leave")),
+    ("←→", later("message")),
+    ("↑↓", later("speed")),
+    ("0-9", later("seek")),
+    ("I", later("to the end")),
 )
 
 
@@ -39,10 +40,10 @@ class Player(Widget):
 
     def show(self, replay: Replay) -> None:
         """Read the replay; drawn when something that is seen has changed."""
-        state = "■ ended" if replay.over else "‖ paused" if replay.paused else "▸ playing"
+        state = say("■ ended") if replay.over else say("‖ paused") if replay.paused else say("▸ playing")
         at_s, length_s = replay.position_s, replay.length_s
         share = at_s / length_s if length_s else 1.0
-        number = f"message {replay.number + 1} of {len(replay.scenes)}"
+        number = say("message {number} of {all}", number=replay.number + 1, all=len(replay.scenes))
         speed = f"{state} {replay.speed:g}×"
         pieces = (speed, clock_time(at_s), clock_time(length_s), round(share, 3), number)
         if pieces != self._pieces:
@@ -57,7 +58,7 @@ class Player(Widget):
         words = Content.assemble((speed, "$primary"), f"  {at} "), Content(f" {length}"), Content(f"  {number}")
         room = width - sum(piece.cell_length for piece in words)
         first = Content.assemble(words[0], bar(share, max(NARROWEST_BAR, room)), words[1], words[2])
-        keys = [Content.assemble((key, "$primary"), (f" {what}", "$quiet")) for key, what in _KEYS]
+        keys = [Content.assemble((say(key), "$primary"), (f" {say(what)}", "$quiet")) for key, what in _KEYS]
         while len(keys) > 1 and sum(key.cell_length + GAP for key in keys) - GAP > width:
             keys.pop()
         lines = (first, Content(" " * GAP).join(keys))

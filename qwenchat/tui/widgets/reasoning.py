@@ -11,13 +11,16 @@ from textual.events import Click
 from textual.message import Message
 from textual.widgets import Static
 
+from qwenchat.texts import count, say
 from qwenchat.tui.widgets.growing import GrowingText
 
 
 def duration(seconds: float) -> str:
     """Seconds in words: "12 s", "3 min 20 s"."""
     whole = round(seconds)
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
+    if whole < 60:
+        return say("{seconds} s", seconds=whole)
+    return say("{minutes} min {seconds} s", minutes=whole // 60, seconds=whole % 60)
 
 
 class Heading(Static):
@@ -136,12 +139,16 @@ class Reasoning(Vertical):
 
     def _title(self) -> Content:
         mark = "▾" if self.opened else "▸"
-        count = f", {self.tokens:,} tokens" if self.tokens else ""
-        verb = "thinking for" if self.live else "thought for"
-        rest = "" if self.live or self.finished else ", broken off"
         brief = not self.live and self.seconds < 1
-        time_taken = f"{self.seconds:.1f} s" if brief else duration(self.seconds)
-        return Content(f"{mark} {verb} {time_taken}{count}{rest}")
+        time_taken = say("{seconds:.1f} s", seconds=self.seconds) if brief else duration(self.seconds)
+        said = [
+            say("thinking for {time}", time=time_taken) if self.live else say("thought for {time}", time=time_taken)
+        ]
+        if self.tokens:
+            said.append(count("{number:,} token", "{number:,} tokens", self.tokens))
+        if not self.live and not self.finished:
+            said.append(say("broken off"))
+        return Content(f"{mark} {', '.join(said)}")
 
     def _redraw(self) -> None:
         self._head()

@@ -9,23 +9,23 @@ from textual.events import Blur, Click, Key
 from textual.message import Message
 from textual.widgets import Static
 
-from qwenchat.texts import say
+from qwenchat.texts import later, say
 from qwenchat.tui.keys import shown
 from qwenchat.tui.widgets.viewed import Viewed
 
 ACTS = {
-    "edit": ("e", "Change your message and send it again, as a new version"),
-    "retry": ("r", "Ask again for the reply; the old one is kept as a version"),
-    "continue": ("c", "Let a reply that broke off go on from where it stopped"),
-    "copy": ("y", "Copy the message as it was written"),
-    "copy_plain": ("Y", "Copy the message as plain text, without the marks of Markdown"),
-    "code": ("k", "Copy or save the code in the message"),
-    "inspect": ("i", "Everything that made the message"),
-    "lens": ("l", "Token lens: how sure the model was of each word of the reply"),
-    "delete": ("d,delete", "Delete the message; what comes after it stays"),
-    "delete_branch": ("D", "Delete the message and all that comes after it"),
-    "undo": ("u,ctrl+z", "Bring back what was deleted last"),
-    "menu": ("m", "Everything that can be done with the message"),
+    "edit": ("e", later("Change your message and send it again, as a new version")),
+    "retry": ("r", later("Ask again for the reply; the old one is kept as a version")),
+    "continue": ("c", later("Let a reply that broke off go on from where it stopped")),
+    "copy": ("y", later("Copy the message as it was written")),
+    "copy_plain": ("Y", later("Copy the message as plain text, without the marks of Markdown")),
+    "code": ("k", later("Copy or save the code in the message")),
+    "inspect": ("i", later("Everything that made the message")),
+    "lens": ("l", later("Token lens: how sure the model was of each word of the reply")),
+    "delete": ("d,delete", later("Delete the message; what comes after it stays")),
+    "delete_branch": ("D", later("Delete the message and all that comes after it")),
+    "undo": ("u,ctrl+z", later("Bring back what was deleted last")),
+    "menu": ("m", later("Everything that can be done with the message")),
 }
 """What can be done to a chosen message: keys and description."""
 

@@ -26,7 +26,6 @@ FIRST, PAGE = 100, 1000
 """How many conversations are read from the library before the list is drawn, and at a time afterwards."""
 PAUSE_S = 0.03
 """Before each of these, so that keys are heard meanwhile."""
-HINTS = "Enter opens   / finds   r renames\np pins   a archives   d deletes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class Sidebar(Vertical):
         self.display = False
         self._library = library
         self._list = LongList()
-        self._filter = Line("part of a title", id="filter")
+        self._filter = Line(say("part of a title"), id="filter")
         self._rename = Line(id="rename")
         self._filter.display = self._rename.display = False
         self._summaries: dict[str, Summary] = {}
@@ -99,7 +98,9 @@ class Sidebar(Vertical):
         yield Static(classes="title")
         yield self._filter
         yield self._list
-        yield Static(Content(HINTS), classes="hints")
+        yield Static(
+            Content(say("Enter opens   / finds   r renames\np pins   a archives   d deletes")), classes="hints"
+        )
         yield self._rename
 
     def open(self, current: str | None) -> None:
@@ -168,8 +169,9 @@ class Sidebar(Vertical):
             on = not summary.archived
             if self._try(lambda: self._library.archive(summary.id, on)):
                 self._remove(summary)
-                done = "is archived; v shows the archive" if on else "is back among the others"
-                self._tell(f"“{safe_line(title_of(summary), 40)}” {done}.")
+                title = safe_line(title_of(summary), 40)
+                archived = say("“{title}” is archived; v shows the archive.", title=title)
+                self._tell(archived if on else say("“{title}” is back among the others.", title=title))
 
     def action_delete(self) -> None:
         """Away with it, until u brings it back."""
@@ -317,10 +319,10 @@ class Sidebar(Vertical):
         """Show what is to be seen of the conversations; the highlight goes to that one or stays where it is."""
         rows = list(grouped(self._found(), self._current))
         at = next((number for number, row in enumerate(rows) if highlight and row.key == highlight), None)
-        nothing = "Nothing archived" if self._archived else "Nothing saved yet"
-        empty = "No such title" if self._summaries else nothing
+        nothing = say("Nothing archived") if self._archived else say("Nothing saved yet")
+        empty = say("No such title") if self._summaries else nothing
         self._list.show(rows, self._list.highlighted or 0 if at is None else at, empty)
-        self.query_one(".title", Static).update(Content("Archived" if self._archived else "Conversations"))
+        self.query_one(".title", Static).update(Content(say("Archived") if self._archived else say("Conversations")))
 
     def _found(self) -> list[Summary]:
         words = self._filter.value.casefold().split()

@@ -65,11 +65,15 @@ class Pace:
         if not load.total:
             waited = now - self._since[1]
             return size(load.done) if load.done else duration(waited) if waited >= 1 else ""
-        words = f"{size(load.done)} of {size(load.total)}, {100 * load.done // load.total} %"
+        words = say(
+            "{done} of {all}, {percent} %",
+            done=size(load.done), all=size(load.total), percent=100 * load.done // load.total,
+        )  # fmt: skip
         seconds, done = now - self._since[1], load.done - self._since[2]
         if seconds >= 1 and done:
             speed = done / seconds
-            words += f", {size(round(speed))}/s, {duration((load.total - load.done) / speed)} left"
+            left = duration((load.total - load.done) / speed)
+            words += say(", {speed}/s, {time} left", speed=size(round(speed)), time=left)
         return words
 
 
@@ -84,7 +88,7 @@ class StatusLine(Widget):
 
     def show(self, session: Session, prompt_tokens: int, preset: str = "") -> None:
         """Read the session; `prompt_tokens` is the size of a running turn's prompt, `preset` what is said of it."""
-        pieces = [Piece(Content.styled("private", "bold $accent"), 0)] if session.private else []
+        pieces = [Piece(Content.styled(say("private"), "bold $accent"), 0)] if session.private else []
         pieces += [*self._model(session), *self._thinking(session), *self._preset(preset), *self._speed(session)]
         pieces += self._context_gauge(session, prompt_tokens)
         if pieces != self._pieces:
