@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from qwenchat.chat.begun import begun_in
 from qwenchat.chat.calls import balanced
-from qwenchat.chat.commands import ReadAhead
+from qwenchat.chat.commands import LoadModel, ReadAhead
 from qwenchat.chat.errors import DeviceFailed
 from qwenchat.chat.events import (
     CallReturned,
@@ -26,10 +26,12 @@ from qwenchat.chat.events import (
     TurnFinished,
     TurnStopped,
 )
-from qwenchat.chat.messages import Message, ToolCallPart
-from qwenchat.chat.provenance import FinishReason
+from qwenchat.chat.messages import Message, Status, ToolCallPart
+from qwenchat.chat.provenance import FinishReason, ModelInfo
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.timeline import Tick
+from qwenchat.comparing import Contender
+from qwenchat.loading import Loading
 from qwenchat.standing import Standing
 from qwenchat.texts import say
 from qwenchat.turn import Phase, Turn
@@ -40,8 +42,9 @@ class Course(Standing):
 
     def poll(self) -> list[Event]:
         """Record what the worker reported and return the events that concern the screen, oldest first."""
-        for event in self._worker.events.drain():
-            self._take(event)
+        if self.comparison is None:  # else its contenders take them
+            for event in self._worker.events.drain():
+                self._take(event)
         self._go_on_if_called()
         self._running.checkpoint_if_due()
         self._read_ahead_if_due()
@@ -58,6 +61,9 @@ class Course(Standing):
     def _abandon(self) -> None:
         """End what runs at once, as when leaving the chat; late events of it are dropped."""
         self._running.abandon()
+        if self.comparison is not None:
+            self.comparison.close(None, self._worker)
+            self.comparison = None
         self.scoring.stop()
         if self._calling.active:
             self._stop_calls()
@@ -97,6 +103,34 @@ class Course(Standing):
         put = self.tree.replace if reply.id in self.tree else self.tree.add
         put(turn.reply)
         self._running.begin(turn, ready=self._ready)
+
+    def _contender(self, command: LoadModel, asked: str) -> Contender:
+        """A model that answers that message; the one that is loaded is not loaded again."""
+        own = command == self.load_command
+        worker = self._worker if own else self._worker.another()
+        self._turns += 1
+        turn = Turn(self._turns, asked, self._clock())
+        return Contender(
+            command, worker, self._loading if own else Loading(worker), turn, self._record,
+            lambda turn, model: self._asked_of(model, turn), self._clock, self._take,
+            given=self._reply_to(asked) if own else None,
+        )  # fmt: skip
+
+    def _tell_of_model(self, before: ModelInfo | None) -> None:
+        """Report the model that answers now, if that is another one than before."""
+        if self.model is not None and self.model != before:
+            self._out.append(ModelLoaded(self.model))
+            self._go_on_after_load(ModelLoaded(self.model))
+        elif self.model is None and self.loading is None and self.load_error is not None:
+            self._out.append(LoadFailed(self.load_error))
+
+    def _reply_to(self, asked: str) -> Message | None:
+        """The latest reply, if it is a whole one to that message by the model that is loaded."""
+        latest = self.latest
+        made = latest.provenance if latest is not None else None
+        if latest is None or made is None or latest.parent != asked or latest.status is not Status.COMPLETE:
+            return None
+        return latest if made.model == self.model else None
 
     def _take(self, event: Event) -> None:
         match event:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from qwenchat.calling import Permission
 from qwenchat.chat.alternative import Beginning
-from qwenchat.chat.commands import AnswerNow, LoadModel
+from qwenchat.chat.commands import AnswerNow, Close, LoadModel
 from qwenchat.chat.errors import NoThought, PromptEmpty, QwenchatError
 from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION, SamplingOverrides
 from qwenchat.chat.thinking import budget_kept
 from qwenchat.chat.timeline import Tick
+from qwenchat.comparing import Comparison, Contender
 from qwenchat.course import Course
 from qwenchat.question import question_before, require_thinking
 from qwenchat.scoring import scoring_of
@@ -68,6 +69,41 @@ class Session(Course):
             overrides = overrides.over(SamplingOverrides(presence_penalty=penalty))
         self._calling.begin_question()
         self._begin_turn(asked, overrides, thinking)
+
+    def compare(
+        self, commands: Sequence[LoadModel], said: Sequence[TextPart] | None = None, typed: Sequence[Tick] = ()
+    ) -> Comparison:
+        """Save the user's message, then let several models answer it side by side, until `conclude`.
+
+        Without a message they answer the last one, and its reply counts if one of them made it. They call no tools.
+        Raises as `send` does.
+        """
+        self._require_idle()
+        before, model = self.tree.leaf, self.model
+        asked = question_before(self.tree, before) if said is None else self._save_said(said, before, typed).id
+        contenders = [self._contender(command, asked) for command in dict.fromkeys(commands)]
+        self.comparison = Comparison(contenders, before if said is None else None, model)
+        return self.comparison
+
+    def conclude(self, chosen: Contender | None) -> None:
+        """End the comparison. The chosen model goes on with the conversation from its reply, also in mid-reply.
+
+        Without one, all replies stay as versions, and the model is that of before.
+        """
+        comparison, self.comparison = self.comparison, None
+        if comparison is None:
+            return
+        former = self._worker
+        if chosen is not None:
+            chosen.begin()
+            self._answer_by(chosen.worker, chosen.loading, chosen.release())
+            if chosen.worker is not former:
+                former.send(Close())
+        comparison.close(chosen, self._worker)
+        if (leaf := chosen.reply.id if chosen is not None else comparison.read) is not None:
+            self._record.select(leaf)
+        self._ahead_due = True
+        self._tell_of_model(comparison.model)
 
     def drafted(self, draft: str, pieces: tuple[str, ...] = ()) -> None:
         """Let the model read the next message as far as it is written, so that the reply to it begins sooner.
@@ -228,6 +264,12 @@ class Session(Course):
         self.library.close()
 
     def _say(self, said: str | Sequence[TextPart], parent: str | None, typed: Sequence[Tick]) -> Message:
+        user = self._save_said(said, parent, typed)
+        self._calling.begin_question()
+        self._begin_turn(user.id)
+        return user
+
+    def _save_said(self, said: str | Sequence[TextPart], parent: str | None, typed: Sequence[Tick]) -> Message:
         parts = (TextPart(said),) if isinstance(said, str) else tuple(said)
         if not any(part.text.strip() for part in parts):
             raise PromptEmpty(say("There is nothing to send."), say("Write a message first."))
@@ -237,6 +279,4 @@ class Session(Course):
         self._record.say((*before, user), self._clock(), typed)
         self._system_due = False
         self._switch.forget()
-        self._calling.begin_question()
-        self._begin_turn(user.id)
         return user

@@ -16,6 +16,7 @@ from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.thinking import ThinkingSwitch, soft_switch_in_force, thinks
 from qwenchat.chat.tools import ToolSpec
 from qwenchat.chat.tree import MessageTree
+from qwenchat.comparing import Comparison
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.loading import Loading
@@ -56,15 +57,13 @@ class Standing:
         """What the budget is at the start of a conversation."""
         self._out: list[Event] = []
         self._record = Record(library, self._out.append)
-        self._loading = Loading(worker)
-        self._worker = worker
         self._clock = clock
         self._switch = ThinkingSwitch(thinking)
-        self._running = Running(worker, self._record, self._asked, self._out.append, clock)
-        self.scoring = Scoring(worker)
-        """The reply whose tokens are looked at."""
+        self._answer_by(worker, Loading(worker))
+        self.comparison: Comparison | None = None
+        """The models that answer side by side; None while only one does."""
         self._tools = tools
-        self._calling = Calling(tools, self._keep_result, self._out.append, lambda event: worker.events.put(event))
+        self._calling = Calling(tools, self._keep_result, self._out.append, lambda event: self._hear(event))
         self._asked_for: Turn | None = None
         """The turn whose calls run: what was set for it is set for the steps after it."""
         self._turns = 0
@@ -85,6 +84,19 @@ class Standing:
         self._weighed: tuple[str, DraftWeighed] | None = None
         """The draft that was weighed last, and what it weighs."""
         self._closed = False
+
+    def _answer_by(self, worker: Worker, loading: Loading, turn: Turn | None = None) -> None:
+        """From here on that worker answers, in which that is loaded and that turn runs."""
+        self._worker = worker
+        self._loading = loading
+        self._running = Running(worker, self._record, self._asked, self._out.append, self._clock)
+        self._running.turn = turn
+        self.scoring = Scoring(worker)
+        """The reply whose tokens are looked at."""
+
+    def _hear(self, event: Event) -> None:
+        """Take what is reported on another thread; `poll` sees it."""
+        self._worker.events.put(event)
 
     @property
     def conversation(self) -> str | None:
@@ -142,8 +154,8 @@ class Standing:
 
     @property
     def busy(self) -> bool:
-        """Whether a turn is running, or a tool, or the user is asked about one."""
-        return self._turn is not None or self._calling.active
+        """Whether a turn is running, or several, or a tool, or the user is asked about one."""
+        return self._turn is not None or self._calling.active or self.comparison is not None
 
     @property
     def phase(self) -> Phase:
@@ -165,7 +177,7 @@ class Standing:
     @property
     def support(self) -> ThinkingSupport:
         """Which thinking switches the model has; before one is loaded, those of Qwen3."""
-        return self.model.thinking if self.model else ThinkingSupport.SWITCHED
+        return support_of(self.model)
 
     @property
     def thinks(self) -> bool:
@@ -270,7 +282,11 @@ class Standing:
         return self._system_message(self.tree[parent].parent if self.tree[parent].role is Role.SYSTEM else parent)
 
     def _asked(self, turn: Turn) -> StartTurn:
-        """The command for a turn. Without a soft switch the model is asked as the hard one says.
+        """The command for a turn."""
+        return self._asked_of(self.model, turn, self._callable())
+
+    def _asked_of(self, model: ModelInfo | None, turn: Turn, tools: tuple[ToolSpec, ...] = ()) -> StartTurn:
+        """The command that asks that model. Without a soft switch the model is asked as the hard one says.
 
         An earlier /no_think holds on, also when the message it stands in does not fit the context any more: the hard
         switch is off then too.
@@ -280,13 +296,13 @@ class Standing:
         hard = switched and soft_switch_in_force(history) is not False
         return turn.ask(
             history,
-            self.model,
+            model,
             self.overrides,
             hard=hard,
-            will_think=thinks(self.support, hard, history),
+            will_think=thinks(support_of(model), hard, history),
             budget=self.thinking_budget,
             schema=self.schema,
-            tools=self._callable(),
+            tools=tools,
         )
 
     def _callable(self) -> tuple[ToolSpec, ...]:
@@ -298,6 +314,11 @@ class Standing:
         """Put the result of a call below what is there, and on disk."""
         self.tree.add(message)
         self._record.keep(message, (), self._clock())
+
+
+def support_of(model: ModelInfo | None) -> ThinkingSupport:
+    """Which thinking switches a model has; those of Qwen3 for one that is not loaded yet."""
+    return model.thinking if model else ThinkingSupport.SWITCHED
 
 
 def repeats(message: Message) -> bool:

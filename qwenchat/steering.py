@@ -9,6 +9,7 @@ from qwenchat.chat.again import number_of, switch_of, words_of
 from qwenchat.chat.errors import ConfigInvalid, NoThought
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import SamplingOverrides, greedy_warning
+from qwenchat.chat.server import Server
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import budget_of
 from qwenchat.config import Settings
@@ -65,6 +66,11 @@ class Steering:
         self._session = session
         self._flags = flags or {}
         self._settings = settings or Settings()
+
+    @property
+    def servers(self) -> Mapping[str, Server]:
+        """The servers that config.toml names."""
+        return self._settings.servers
 
     def value(self, name: str) -> Any:
         """What counts for the next message; None leaves it to the model, or sets no limit."""

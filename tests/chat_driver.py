@@ -10,6 +10,8 @@ from textual.pilot import Pilot
 from textual.widgets import Markdown
 
 from qwenchat.chat.commands import LoadModel
+from qwenchat.config import Settings
+from qwenchat.engine.base import Engine
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.presets import Preset
@@ -138,16 +140,21 @@ async def chat(
     theme_folders: Iterable[Path] = (),
     notices: Iterable[str] = (),
     presets: Iterable[Preset] = (),
+    settings: Settings | None = None,
     keys: Mapping[str, str] = {},
     vim: bool = False,
     reduced_motion: bool = False,
     tools: ToolRunner | None = None,
     ready: bool = True,
+    make_engine: Callable[[], Engine] | None = None,
 ) -> AsyncIterator[Chat]:
-    """The program over `scripts`, closed like `run` closes it; `ready` waits until the model is loaded."""
+    """The program over `scripts`, closed like `run` closes it; `ready` waits until the model is loaded.
+
+    `make_engine` makes an engine for each of several models, in place of `engine`.
+    """
     engine = engine or FakeEngine(list(scripts) or [Script()])
-    session = Session(Worker(lambda: engine), library or Library.in_memory(), tools=tools)
-    steering = Steering(session, presets=tuple(presets))
+    session = Session(Worker(make_engine or (lambda: engine)), library or Library.in_memory(), tools=tools)
+    steering = Steering(session, settings=settings, presets=tuple(presets))
     app = QwenChat(
         session,
         LoadModel(),

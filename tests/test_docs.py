@@ -22,12 +22,14 @@ from qwenchat.session import Session
 from qwenchat.tui.app import QwenChat
 from qwenchat.tui.keys import bindings_of, key_name
 from qwenchat.tui.screens.chat import ChatScreen
+from qwenchat.tui.screens.compare import CompareScreen
 from qwenchat.tui.screens.inspect import InspectScreen
 from qwenchat.tui.screens.lens import LensScreen
 from qwenchat.tui.screens.models import ModelsScreen
 from qwenchat.tui.screens.permission import PermissionScreen
 from qwenchat.tui.screens.presets import PresetsScreen
 from qwenchat.tui.screens.replay import ReplayScreen
+from qwenchat.tui.screens.rivals import RivalsScreen
 from qwenchat.tui.screens.search import SearchScreen
 from qwenchat.tui.screens.settings import SettingsScreen
 from qwenchat.tui.screens.tools import ToolsScreen
@@ -111,6 +113,8 @@ def test_every_shipped_theme_is_described() -> None:
         ("In the search", SearchScreen),
         ("In the settings", SettingsScreen),
         ("In the models", ModelsScreen),
+        ("In the list of those to compare", RivalsScreen),
+        ("In a comparison", CompareScreen),
         ("In the presets", PresetsScreen),
         ("In the tools", ToolsScreen),
         ("In the question about a tool", PermissionScreen),

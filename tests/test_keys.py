@@ -44,11 +44,11 @@ def test_the_keys_of_vim_are_names_that_there_are_and_clash_with_nothing() -> No
 
 
 async def test_an_action_gets_the_keys_that_the_user_wants() -> None:
-    async with chat(keys={"chat.search": "f7, ctrl+l", "app.help": ""}) as it:
+    async with chat(keys={"chat.search": "f8, ctrl+l", "app.help": ""}) as it:
         await it.press("ctrl+f", "f1")
         await it.pilot.pause()
         assert not isinstance(it.app.screen, SearchScreen | HelpScreen)
-        await it.press("f7")
+        await it.press("f8")
         await it.until(lambda: isinstance(it.app.screen, SearchScreen), "the search")
 
 
@@ -71,7 +71,7 @@ async def test_the_help_and_the_hints_show_the_keys_that_count() -> None:
         ({"chat.search": "ctrl+n"}, "keys.chat.search: chat.new has that key already"),
         ({"chat.search": "ctrl+q"}, "keys.chat.search: app.quit has that key already"),
         ({"sidebar.pin": "a"}, "keys.sidebar.pin: sidebar.archive has that key already"),
-        ({"chat.search": "f7", "chat.replay": "f7"}, "has that key already"),
+        ({"chat.search": "f8", "chat.replay": "f8"}, "has that key already"),
     ],
 )
 async def test_what_cannot_be_is_named_and_left_out(keys: dict[str, str], problem: str) -> None:
@@ -89,10 +89,10 @@ async def test_keys_may_be_exchanged() -> None:
 
 
 async def test_the_keys_of_a_chosen_message_are_said_as_they_are_bound() -> None:
-    async with chat(Script(answer="Yes."), keys={"message.copy": "f7", "message.retry": "q"}, vim=True) as it:
+    async with chat(Script(answer="Yes."), keys={"message.copy": "f8", "message.retry": "q"}, vim=True) as it:
         await it.ask("One")
         await it.press("ctrl+up")
-        await it.sees("q again  c go on  F7 copy  i inspect  t lens")
+        await it.sees("q again  c go on  F8 copy  i inspect  t lens")
 
 
 async def test_vim_walks_through_messages_and_lists() -> None:

@@ -43,6 +43,7 @@ class TestWithoutColours:
             ("search", "You:", "About"),
             ("settings", "thinking_budget", "temperature"),
             ("presets", "Precise", "Creative"),
+            ("compare", "1 first", "2 second"),
             ("palette", "Answer now", "Ask again for the last"),
         ],
     )

@@ -137,6 +137,11 @@ async def _called(it: Chat) -> None:
     await it.idle()
 
 
+async def _compare(it: Chat) -> None:
+    await it.send("/compare first second\n" + QUESTION)
+    await it.sees("It is", "▸ thought for", "Another", "answering")
+
+
 async def _told(it: Chat) -> None:
     it.app._chat._tell("The draft is kept.")
     it.app._chat._tell("Nothing can be saved.", "warning")
@@ -169,6 +174,8 @@ VIEWS = (
     View("tools", _keys("f10", "down", sees="weather"), tools=True),
     View("permission", _permission, (CALL, RAIN), tools=True),
     View("called", _called, (CALL, RAIN), tools=True),
+    View("rivals", _keys("f7", sees="Qwen/Qwen3-0.6B"), steady=False),
+    View("compare", _compare, (Script("It is **stable**.", thought=THOUGHT), Script("Another answer.", hold_at=1))),
     View("presets", _keys("f5", "down", sees="Balanced")),
 )
 

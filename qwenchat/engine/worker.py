@@ -80,6 +80,10 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
+    def another(self) -> "Worker":
+        """A second thread, with an engine of its own that is made in the same way."""
+        return Worker(self._make_engine)
+
     def send(self, command: Command) -> None:
         """Queue a command; `Stop` and `AnswerNow` reach their turn, and `Close` ends everything, without queueing."""
         with self._lock:

@@ -152,12 +152,14 @@ class QwenChat(ThemedApp):
     def places() -> tuple[tuple[Place, ...], tuple[Place, ...]]:
         """The parts of the program with keys of their own: those that count while one writes, and the others."""
         from qwenchat.tui.screens.code_blocks import CodeBlocksScreen
+        from qwenchat.tui.screens.compare import CompareScreen
         from qwenchat.tui.screens.inspect import InspectScreen
         from qwenchat.tui.screens.lens import LensScreen
         from qwenchat.tui.screens.message_menu import MessageMenu
         from qwenchat.tui.screens.models import ModelsScreen
         from qwenchat.tui.screens.permission import PermissionScreen
         from qwenchat.tui.screens.presets import PresetsScreen
+        from qwenchat.tui.screens.rivals import RivalsScreen
         from qwenchat.tui.screens.settings import SettingsScreen
         from qwenchat.tui.screens.statistics import StatisticsScreen
         from qwenchat.tui.screens.tools import ToolsScreen
@@ -181,6 +183,8 @@ class QwenChat(ThemedApp):
             Place(say("In the search"), SearchScreen, below),
             Place(say("In the settings"), SettingsScreen, below),
             Place(say("In the models"), ModelsScreen, below),
+            Place(say("In the list of those to compare"), RivalsScreen, below),
+            Place(say("In a comparison"), CompareScreen, below),
             Place(say("In the presets"), PresetsScreen, below),
             Place(say("In the tools"), ToolsScreen, below),
             Place(say("In the question about a tool"), PermissionScreen, below),

@@ -36,6 +36,8 @@ class Commands:
                 self._controls.preset(rest)
             case "tools":
                 self._controls.tools(rest)
+            case "compare":
+                self._run(f"compare({rest!r})")
             case "export":
                 self._export(rest)
             case "retry":

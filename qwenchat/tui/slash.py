@@ -68,6 +68,9 @@ COMMANDS = {
     "system": Command("system", later("Change the system prompt, or say it"), later("TEXT")),
     "preset": Command("presets", later("Turn to a preset, or choose one"), later("NAME"), _presets),
     "model": Command("models", later("Load another model, or choose one"), later("NAME"), _models),
+    "compare": Command(
+        "compare", later("Let several models answer side by side"), later("NAME NAME ..., then lines to ask"), _models
+    ),
     "tools": Command("tools", later("Let the model call tools, or choose them"), later("NAMES or off"), _tools),
     "export": Command(
         "export", later("Write this conversation into a file here"), later("md, json or jsonl"), _formats

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from qwenchat.chat.messages import TextPart
+from qwenchat.chat.timeline import Tick
 from qwenchat.session import Session
 from qwenchat.texts import count, say
 from qwenchat.tui.attachments import AttachmentRefused, Attachments
@@ -73,6 +74,11 @@ class Writing:
                 return False
             if not self._composer.text:
                 return True
+        return await self.deliver(self._say)
+
+    async def deliver(self, take: Callable[[tuple[TextPart, ...], Sequence[Tick]], object]) -> bool:
+        """Give what is written, and how, to `take` as a message with its files, if there can be one now; says so."""
+        draft = self._composer.draft
         if self._session.busy:
             self._tell(say("The model is still answering; the draft is kept. Esc stops the reply."))
             return False
@@ -81,9 +87,9 @@ class Writing:
         except AttachmentRefused as refused:
             self._tell(str(refused))
             return False
-        return await self._fits((*draft.parts(), *files)) and self._branches.attempt(
-            lambda: self._say((*draft.parts(), *files))
-        )
+        parts = (*draft.parts(), *files)
+        whole = "".join(part.text for part in parts)
+        return await self._fits(parts) and self._branches.attempt(lambda: take(parts, self._composer.typed(whole)))
 
     def recall(self, by: int) -> bool:
         """Bring back the message before (-1) or after (1) the one that was brought back; False if that is not meant."""
@@ -115,8 +121,7 @@ class Writing:
             self._tell(why)
         return not why
 
-    def _say(self, parts: tuple[TextPart, ...]) -> None:
-        typed = self._composer.typed("".join(part.text for part in parts))
+    def _say(self, parts: tuple[TextPart, ...], typed: Sequence[Tick]) -> None:
         if self._branches.editing is not None:
             self._branches.send_edit(parts, typed)
         else:

@@ -20,12 +20,14 @@ from qwenchat.steering import Steering
 from qwenchat.texts import say
 from qwenchat.tui.branches import Branches
 from qwenchat.tui.commands import Commands
+from qwenchat.tui.comparing import Comparing
 from qwenchat.tui.controls import Controls
 from qwenchat.tui.copying import Copying
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
 from qwenchat.tui.looking import Looking
 from qwenchat.tui.opening import Opening
+from qwenchat.tui.rivals import Rivals
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import Chosen, SearchScreen
 from qwenchat.tui.widgets.composer import Composer
@@ -66,6 +68,7 @@ class ChatScreen(Screen[None]):
         Binding("f5", "presets", "Presets", id="chat.presets", priority=True),
         Binding("f9", "statistics", "Statistics", priority=True, id="chat.statistics"),
         Binding("f6", "replay", "Play this conversation back", priority=True, id="chat.replay"),
+        Binding("f7", "compare", "Let several models answer side by side", priority=True, id="chat.compare"),
         Binding("f10", "tools", "What the model may call", priority=True, id="chat.tools"),
         Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True, id="chat.copy_reply"),
         Binding("ctrl+end", "follow", "Go to the end and follow it", priority=True, id="chat.follow"),
@@ -105,6 +108,10 @@ class ChatScreen(Screen[None]):
             Looking(session, lambda *args: self.app.push_screen(*args)),
         )  # fmt: skip
         self._writing = Writing(session, self._composer, self._drafts, self._branches, self._commands, self._tell)
+        self._comparing = Comparing(
+            session, Rivals(session, load, steering.servers), self._composer, self._writing, self._branches,
+            self._drafts, self._tell, lambda *args: self.app.push_screen(*args),
+        )  # fmt: skip
         self._composer.recall = self._writing.recall
         self.opening = Opening(
             session, self._transcript, self._drafts, self.feed, self._branches, self._notices, self._sidebar
@@ -223,6 +230,10 @@ class ChatScreen(Screen[None]):
 
     def _ask_about(self, call: ToolCallPart) -> None:
         self._controls.ask_about(call)
+
+    def action_compare(self, typed: str = "") -> None:
+        """Let several models answer, those that were typed or are chosen."""
+        self._comparing.begin(typed)
 
     def action_inspect(self) -> None:
         """Show everything that made the latest reply, or the chosen message."""

@@ -209,15 +209,18 @@ class Reply(Said):
 
 def _footer(message: Message) -> str:
     """How the reply was made and how it ended, in one line."""
-    pieces = _figures(message.provenance) if message.provenance else []
+    return " · ".join((*(_figures(message.provenance) if message.provenance else ()), *ending(message)))
+
+
+def ending(message: Message) -> list[str]:
+    """What is to be said of how a reply ended; nothing of one that ended well."""
     match message.status:
         case Status.STOPPED | Status.INTERRUPTED:
-            pieces.append(say("stopped") if message.status is Status.STOPPED else say("interrupted"))
+            return [say("stopped") if message.status is Status.STOPPED else say("interrupted")]
         case Status.FAILED:
-            pieces.append(say("failed: {why}", why=safe_line(message.note)))
+            return [say("failed: {why}", why=safe_line(message.note))]
         case _:
-            pieces += _ending(message)
-    return " · ".join(pieces)
+            return _ending(message)
 
 
 def _ending(message: Message) -> list[str]:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
-from textual.geometry import Size
-from textual.layout import DockArrangeResult
 from textual.message import Message
 from textual.widget import AwaitMount, Widget
 
@@ -19,7 +17,7 @@ from qwenchat.tui.widgets.prompt import Folded
 from qwenchat.tui.widgets.reasoning import Reasoning
 from qwenchat.tui.widgets.said import Said
 from qwenchat.tui.widgets.tool_block import ToolBlock
-from qwenchat.tui.widgets.viewed import Rows, show_rows
+from qwenchat.tui.widgets.viewed import Pane
 from qwenchat.tui.widgets.welcome import Welcome
 
 WINDOW = 50
@@ -38,7 +36,7 @@ class _Place:
     share: float
 
 
-class Transcript(VerticalScroll, can_focus=False):
+class Transcript(Pane, can_focus=False):
     """The messages being read; the keys stay with the composer, until a message is chosen.
 
     Of a long conversation only a window is mounted, which moves with the reader and otherwise follows the end.
@@ -71,19 +69,6 @@ class Transcript(VerticalScroll, can_focus=False):
         """Follow the end from the start."""
         self.anchor()
 
-    def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
-        """Where the messages go; those far from the view learn that they are, unless text is being selected."""
-        arranged = super().arrange(size, optimal)
-        top = arranged.total_region.bottom - size.height if self.following else round(self.scroll_y)
-        seen = Rows(top - size.height, top + 2 * size.height)
-        show_rows(arranged, None if self.screen._selecting else seen)
-        return arranged
-
-    @property
-    def following(self) -> bool:
-        """Whether the reader is at the end, so that the view moves with new text."""
-        return self._anchored and not self._anchor_released
-
     @property
     def replies(self) -> list[Reply]:
         """The mounted replies, oldest first."""
@@ -103,11 +88,6 @@ class Transcript(VerticalScroll, can_focus=False):
         """The mounted reply with that id."""
         widget = self._widgets.get(message_id or "")
         return widget if isinstance(widget, Reply) else None
-
-    def release_anchor(self) -> None:
-        """Let go of the end, unless all there is can be seen: then there is nothing to scroll away to."""
-        if self.max_scroll_y > 0:
-            super().release_anchor()
 
     def follow(self) -> None:
         """Go to the end and stay there as text comes."""
@@ -271,7 +251,7 @@ class Transcript(VerticalScroll, can_focus=False):
 
     def _toggled(self, what: Widget, opened: bool) -> None:
         if opened:
-            super().release_anchor()
+            VerticalScroll.release_anchor(self)
             if not what.region:
                 self.scroll_to_widget(next(node for node in what.ancestors if isinstance(node, Said)), animate=False)
             self.call_after_refresh(self.scroll_to_widget, what, animate=False)

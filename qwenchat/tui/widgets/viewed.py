@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.geometry import Size, Spacing
 from textual.layout import DockArrangeResult, WidgetPlacement
 
@@ -60,6 +60,28 @@ class Column(Viewed):
             return arranged
         near = [placement for placement in arranged.placements if self.seen.touch(placement)]
         return DockArrangeResult(near, {placement.widget for placement in near}, arranged.scroll_spacing)
+
+
+class Pane(VerticalScroll, can_focus=False):
+    """A view of what grows at its end, which it follows while the reader is there."""
+
+    def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
+        """Where the children go; those far from the view learn that they are, unless text is being selected."""
+        arranged = super().arrange(size, optimal)
+        top = arranged.total_region.bottom - size.height if self.following else round(self.scroll_y)
+        seen = Rows(top - size.height, top + 2 * size.height)
+        show_rows(arranged, None if self.screen._selecting else seen)
+        return arranged
+
+    @property
+    def following(self) -> bool:
+        """Whether the reader is at the end, so that the view moves with new text."""
+        return self._anchored and not self._anchor_released
+
+    def release_anchor(self) -> None:
+        """Let go of the end, unless all there is can be seen: then there is nothing to scroll away to."""
+        if self.max_scroll_y > 0:
+            super().release_anchor()
 
 
 def show_rows(arranged: DockArrangeResult, seen: Rows | None) -> None:

@@ -1,0 +1,96 @@
+"""Lets several models answer the draft, or the last message again, side by side."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from textual.screen import Screen
+
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.errors import PromptEmpty
+from qwenchat.chat.messages import TextPart
+from qwenchat.chat.timeline import Tick
+from qwenchat.comparing import Contender
+from qwenchat.paths import Paths
+from qwenchat.session import Session
+from qwenchat.texts import say
+from qwenchat.tui.branches import Branches
+from qwenchat.tui.drafts import Drafts
+from qwenchat.tui.rivals import Rivals
+from qwenchat.tui.slash import command_of
+from qwenchat.tui.widgets.composer import Composer
+from qwenchat.tui.writing import Writing
+
+
+class Comparing:
+    """Chooses who answers, shows the answers, and goes on with the one that is chosen.
+
+    `push` shows a screen and gives on what that gives back.
+    """
+
+    def __init__(
+        self, session: Session, rivals: Rivals, composer: Composer, writing: Writing, branches: Branches,
+        drafts: Drafts, tell: Callable[[str], None],
+        push: Callable[[Screen[Any], Callable[[Any], None]], object],
+    ) -> None:  # fmt: skip
+        self._session = session
+        self._rivals = rivals
+        self._composer = composer
+        self._writing = writing
+        self._branches = branches
+        self._drafts = drafts
+        self._tell = tell
+        self._push = push
+        self._chosen: tuple[LoadModel, ...] = ()
+        """Who answered the last time."""
+
+    def begin(self, typed: str) -> None:
+        """Compare what is named in the first line; what follows that becomes the draft. Without names, let them be
+        chosen."""
+        names, _, prompt = typed.partition("\n")
+        if prompt.strip():
+            self._composer.write(prompt)
+        commands = self._rivals.named(names)
+        if len(commands) > 1:
+            self._begin_with(commands)
+        else:
+            self._choose(commands)
+
+    def _choose(self, named: Sequence[LoadModel]) -> None:
+        from qwenchat.tui.screens.rivals import RivalsScreen
+
+        ticked = tuple(named) or self._chosen
+        self._push(RivalsScreen(self._session, self._rivals, ticked, Paths.of_user()), self._begin_with)
+
+    def _begin_with(self, commands: Sequence[LoadModel] | None) -> None:
+        if commands:
+            self._chosen = tuple(commands)
+            self._composer.call_later(self._compare, self._chosen)
+
+    async def _compare(self, commands: Sequence[LoadModel]) -> None:
+        if self._branches.editing is not None:
+            self._tell(say("A message is being changed: send it, or leave it with Esc, first."))
+        elif not self._composer.text.strip():
+            if self._branches.attempt(lambda: self._session.compare(commands)):
+                self._show()
+        elif self._branches.attempt(self._require_message) and await self._writing.deliver(
+            lambda parts, typed: self._ask(commands, parts, typed)
+        ):
+            self._show()
+
+    def _require_message(self) -> None:
+        if command_of(self._composer.text) is not None:
+            raise PromptEmpty(say("What is written is a command."), say("Write a message for the models first."))
+
+    def _ask(self, commands: Sequence[LoadModel], parts: tuple[TextPart, ...], typed: Sequence[Tick]) -> None:
+        self._session.compare(commands, parts, typed)
+        self._drafts.drop()
+        self._drafts.enter(self._session.conversation)
+
+    def _show(self) -> None:
+        from qwenchat.tui.screens.compare import CompareScreen
+
+        if self._session.comparison is not None:
+            self._push(CompareScreen(self._session, self._session.comparison), self._conclude)
+
+    def _conclude(self, chosen: Contender | None) -> None:
+        self._branches.begin_turn(lambda: self._session.conclude(chosen))

@@ -1,0 +1,90 @@
+"""What can be asked side by side: models on this machine, and servers, by the names that people type."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.provenance import ModelInfo
+from qwenchat.chat.server import Server
+from qwenchat.chat.text import safe_line
+from qwenchat.paths import Paths
+from qwenchat.session import Session
+from qwenchat.texts import say
+
+_ADDRESS = re.compile(r"https?://.+|[\w.-]+:\d+(/.*)?")
+
+
+class Rivals:
+    """Tells commands from names; the model that is loaded keeps the command that loaded it."""
+
+    def __init__(self, session: Session, usual: LoadModel, servers: Mapping[str, Server]) -> None:
+        """`usual` says how models are loaded here, `servers` are those of config.toml."""
+        self._session = session
+        self._usual = usual
+        self._servers = servers
+
+    def named(self, typed: str) -> tuple[LoadModel, ...]:
+        """The commands for names with spaces between; with only one of them, the model that is loaded comes first."""
+        found = tuple(dict.fromkeys(map(self.command, typed.split())))
+        current = self._session.load_command
+        if len(found) == 1 and current is not None and current not in found:
+            return current, *found
+        return found
+
+    def command(self, name: str) -> LoadModel:
+        """How to load what is called so: a server, `SERVER#MODEL` for one of its models, else a model here."""
+        address, _, model = name.partition("#")
+        server = self._servers.get(address) or (Server(address) if _ADDRESS.fullmatch(address) else None)
+        loaded = self._session.load_command
+        found = replace(loaded or self._usual, name=(model or None) if server else name, server=server)
+        return loaded if loaded is not None and self._is_loaded(found, loaded) else found
+
+    def known(self, paths: Paths) -> Iterator[LoadModel]:
+        """The model that is loaded, those that are on this machine, and the servers of config.toml; takes a while."""
+        from qwenchat.engine.local import offers
+
+        if self._session.load_command is not None:
+            yield self._session.load_command
+        for offer in offers.known(paths):
+            if offer.here:
+                yield self.command(offer.name)
+        for name in self._servers:
+            yield self.command(name)
+
+    def _is_loaded(self, command: LoadModel, loaded: LoadModel) -> bool:
+        model = self._session.model
+        if command.server != loaded.server:
+            return False
+        return command.name == loaded.name or (model is not None and model.name in (command.name, _full(command.name)))
+
+
+def title_of(command: LoadModel, model: ModelInfo | None = None) -> str:
+    """What a model is called on one line: by itself once it is loaded, else as it was asked for."""
+    server = command.server
+    asked = command.name or (server.model if server else None)
+    if model is None and asked is None:
+        return safe_line(server.name or server.address) if server else say("the usual model")
+    name = model.name if model is not None else str(asked)
+    return safe_line(name if "/" not in name or model is not None else Path(name).name)
+
+
+def place_of(command: LoadModel, model: ModelInfo | None = None) -> str:
+    """Where it runs: a server, or a device of this machine."""
+    if command.server is not None:
+        return safe_line(command.server.name or (model.device if model else command.server.address))
+    if model is None:
+        return say("this machine")
+    return safe_line(" ".join(word for word in (model.device, model.quantization) if word))
+
+
+def _full(name: str | None) -> str | None:
+    """The name that a model goes by once it is loaded, for a short one."""
+    from qwenchat.engine.local import embedded
+    from qwenchat.engine.local.catalog import find
+
+    if name == "smollm2":
+        return embedded.NAME
+    known = find(name) if name is not None else None
+    return known.hub_name if known is not None else name
