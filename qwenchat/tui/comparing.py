@@ -43,7 +43,7 @@ class Comparing:
         self._chosen: tuple[LoadModel, ...] = ()
         """Who answered the last time."""
 
-    def begin(self, typed: str) -> None:
+    async def begin(self, typed: str) -> None:
         """Compare what is named in the first line; what follows that becomes the draft. Without names, let them be
         chosen."""
         names, _, prompt = typed.partition("\n")
@@ -51,7 +51,7 @@ class Comparing:
             self._composer.write(prompt)
         commands = self._rivals.named(names)
         if len(commands) > 1:
-            self._begin_with(commands)
+            await self._compare(commands)
         else:
             self._choose(commands)
 
@@ -63,10 +63,10 @@ class Comparing:
 
     def _begin_with(self, commands: Sequence[LoadModel] | None) -> None:
         if commands:
-            self._chosen = tuple(commands)
-            self._composer.call_later(self._compare, self._chosen)
+            self._composer.call_later(self._compare, commands)
 
     async def _compare(self, commands: Sequence[LoadModel]) -> None:
+        self._chosen = tuple(commands)
         if self._branches.editing is not None:
             self._tell(say("A message is being changed: send it, or leave it with Esc, first."))
         elif not self._composer.text.strip():

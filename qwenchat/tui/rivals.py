@@ -73,7 +73,8 @@ def title_of(command: LoadModel, model: ModelInfo | None = None) -> str:
 def place_of(command: LoadModel, model: ModelInfo | None = None) -> str:
     """Where it runs: a server, or a device of this machine."""
     if command.server is not None:
-        return safe_line(command.server.name or (model.device if model else command.server.address))
+        name = command.server.name or (model.device if model is not None else command.server.address)
+        return say("server {name}", name=safe_line(name))
     if model is None:
         return say("this machine")
     return safe_line(" ".join(word for word in (model.device, model.quantization) if word))

@@ -231,9 +231,9 @@ class ChatScreen(Screen[None]):
     def _ask_about(self, call: ToolCallPart) -> None:
         self._controls.ask_about(call)
 
-    def action_compare(self, typed: str = "") -> None:
+    async def action_compare(self, typed: str = "") -> None:
         """Let several models answer, those that were typed or are chosen."""
-        self._comparing.begin(typed)
+        await self._comparing.begin(typed)
 
     def action_inspect(self) -> None:
         """Show everything that made the latest reply, or the chosen message."""
