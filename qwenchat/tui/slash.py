@@ -30,6 +30,12 @@ def _models() -> Iterable[str]:
     return (known.name for known in KNOWN)
 
 
+def _rivals() -> Iterable[str]:
+    from qwenchat.config import read  # seldom wanted
+
+    return (*read(Paths.of_user().config_file)[0].servers, *_models())
+
+
 def _presets() -> Iterable[str]:
     from qwenchat.presets import read  # seldom wanted
 
@@ -68,9 +74,7 @@ COMMANDS = {
     "system": Command("system", later("Change the system prompt, or say it"), later("TEXT")),
     "preset": Command("presets", later("Turn to a preset, or choose one"), later("NAME"), _presets),
     "model": Command("models", later("Load another model, or choose one"), later("NAME"), _models),
-    "compare": Command(
-        "compare", later("Let several models answer side by side"), later("NAME NAME ..., then lines to ask"), _models
-    ),
+    "compare": Command("compare", later("Let several models answer side by side"), later("NAME NAME ..."), _rivals),
     "tools": Command("tools", later("Let the model call tools, or choose them"), later("NAMES or off"), _tools),
     "export": Command(
         "export", later("Write this conversation into a file here"), later("md, json or jsonl"), _formats
