@@ -18,6 +18,7 @@ from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.thinking import soft_switch_in_force, thinks
 from qwenchat.engine.base import Engine, Stopped, StopSignal, TurnSignals
 from qwenchat.prompts import Prompt
+from qwenchat.texts import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +177,12 @@ class Progress:
         """All of it in one line."""
         seconds = max(self._clock() - self._began, 1e-9)
         fresh = self.done - self._before
-        text = f"{self.done:,} of {self._total:,}"
+        pieces = [say("{done:,} of {total:,}", done=self.done, total=self._total)]
         if fresh and seconds >= 1:
             left = (self._total - self.done) * seconds / fresh
-            text += f", {fresh / seconds:.1f}/s, {self._tokens / seconds:,.0f} tokens/s, {left:,.0f} s left"
-        return text + (f", {self.failed:,} failed" if self.failed else "")
+            pieces.append(say("{rate:.1f}/s", rate=fresh / seconds))
+            pieces.append(say("{rate:,.0f} tokens/s", rate=self._tokens / seconds))
+            pieces.append(say("{seconds:,.0f} s left", seconds=left))
+        if self.failed:
+            pieces.append(say("{failed:,} failed", failed=self.failed))
+        return say(", ").join(pieces)

@@ -12,7 +12,7 @@ from qwenchat.engine.local.measure import Subject
 from qwenchat.paths import Paths
 from qwenchat.printer import LoadReport
 from qwenchat.table import aligned
-from qwenchat.texts import say
+from qwenchat.texts import count, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,9 @@ class Report:
 
     def as_text(self) -> str:
         """For people."""
-        lines = [("QUANTIZATION", "CONTEXT", "PREFILL", "DECODE", "BANDWIDTH", "LOADED IN")]
+        lines = [
+            (say("QUANTIZATION"), say("CONTEXT"), say("PREFILL"), say("DECODE"), say("BANDWIDTH"), say("LOADED IN"))
+        ]
         lines += [
             (
                 row.quantization,
@@ -70,15 +72,30 @@ class Report:
                 f"{row.prefill_tokens_per_s:,.0f}/s",
                 f"{row.decode_tokens_per_s:,.1f}/s",
                 f"{row.bandwidth_share:.0%}",
-                f"{row.load_s:.1f} s",
+                say("{seconds:.1f} s", seconds=row.load_s),
             )
             for row in self.rows
         ]
-        where = f"{self.device}, {self.threads} threads" if self.device == "cpu" else self.device
-        return (
-            f"{self.model} on {where}; memory is read at {self.bandwidth_gb_s:.1f} GB/s.\n\n{aligned(lines)}\n\n"
+        legend = say(
             "Tokens a second, sampling included: PREFILL of a prompt that long, DECODE of the tokens after it.\n"
             "BANDWIDTH is the share that reading weights and cache once a token has of what memory gives."
+        )
+        return f"{self._where()}\n\n{aligned(lines)}\n\n{legend}"
+
+    def _where(self) -> str:
+        if self.device == "cpu":
+            return count(
+                "{model} on cpu, {number} thread; memory is read at {speed:.1f} GB/s.",
+                "{model} on cpu, {number} threads; memory is read at {speed:.1f} GB/s.",
+                self.threads,
+                model=self.model,
+                speed=self.bandwidth_gb_s,
+            )
+        return say(
+            "{model} on {device}; memory is read at {speed:.1f} GB/s.",
+            model=self.model,
+            device=self.device,
+            speed=self.bandwidth_gb_s,
         )
 
 
@@ -94,7 +111,7 @@ def run(
     longest = max(contexts) + measure.STEPS + 1
     rows: list[Row] = []
     try:
-        report.show(LoadProgressed("measuring the memory"))
+        report.show(LoadProgressed(say("measuring the memory")))
         bandwidth = measure.bandwidth(plans[0].device)
         for plan in plans:
             if shape is None:

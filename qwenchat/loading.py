@@ -7,6 +7,7 @@ from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.events import LoadEvent, LoadProgressed, ModelLoaded
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.engine.worker import Worker
+from qwenchat.texts import say
 
 
 class Loading:
@@ -62,6 +63,6 @@ class Loading:
 
     def _send(self, command: LoadModel, *, back: bool = False) -> None:
         self.command = command
-        self.progress = LoadProgressed("starting")
+        self.progress = LoadProgressed(say("starting"))
         self._waiting += 1
         self._worker.send(replace(command, back=back))

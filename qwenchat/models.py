@@ -22,7 +22,6 @@ SIZES = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 96, 128, 192, 256, 512)
 """Gigabytes of memory that machines and GPUs have."""
 SYSTEM_BYTES = 2e9
 """What a machine needs for everything else."""
-SERVERS = "vLLM, SGLang, Ollama or llama.cpp"
 
 
 def table(paths: Paths, rooms: Sequence[Memory] | None = None) -> str:
@@ -31,15 +30,15 @@ def table(paths: Paths, rooms: Sequence[Memory] | None = None) -> str:
     here = {model.name: model for model in models_here(paths)}
     best, first = fit.best(rooms), rooms[0]
     default = fit.default_quantization(first.device)
-    rows = [("", "NAME", "PARAMETERS", "DOWNLOAD", "MEMORY", "FITS", "HERE")]
+    rows = [("", say("NAME"), say("PARAMETERS"), say("DOWNLOAD"), say("MEMORY"), say("FITS"), say("HERE"))]
     for known in KNOWN:
         mark = "*" if best and best.model is known else ""
         needed = in_words(Choice(known, default, first.device).needs())
-        at_home = "yes" if known.hub_name in here else "no"
+        at_home = say("yes") if known.hub_name in here else say("no")
         rows.append((mark, known.name, *_sizes(known), needed, _fitting(known, rooms), at_home))
-    rows += [("", known.name, *_sizes(known), "", "a server", "no") for known in REMOTE]
+    rows += [("", known.name, *_sizes(known), "", say("a server"), say("no")) for known in REMOTE]
     others = sorted(set(here) - {known.hub_name for known in KNOWN})
-    rows += [("", safe_line(name), "", in_words(here[name].bytes), "", "", "yes") for name in others]
+    rows += [("", safe_line(name), "", in_words(here[name].bytes), "", "", say("yes")) for name in others]
     return "\n".join((aligned(rows), "", *_legend(rooms, default), _advice(best)))
 
 
@@ -50,19 +49,28 @@ def _sizes(known: KnownModel) -> tuple[str, str]:
 def _fitting(known: KnownModel, rooms: Sequence[Memory]) -> str:
     """The quantizations in which it fits the memory that is free."""
     names = (name for room in rooms for name in fit.offered(room.device) if Choice(known, name, room.device).fits(room))
-    return ", ".join(dict.fromkeys(names)) or "no"
+    return ", ".join(dict.fromkeys(names)) or say("no")
 
 
 def _legend(rooms: Sequence[Memory], default: str) -> Iterator[str]:
     for room in rooms:
-        yield f"{room.device}: {in_words(room.free)} of {in_words(room.total)} of memory are free."
-    yield f"MEMORY is what {default} needs with {fit.USEFUL_WINDOW:,} tokens of context; FITS is what fits now."
+        yield say(
+            "{device}: {free} of {total} of memory are free.",
+            device=room.device,
+            free=in_words(room.free),
+            total=in_words(room.total),
+        )
+    yield say(
+        "MEMORY is what {quantization} needs with {tokens:,} tokens of context; FITS is what fits now.",
+        quantization=default,
+        tokens=fit.USEFUL_WINDOW,
+    )
 
 
 def _advice(best: Choice | None) -> str:
     if best is None:
-        return "None of them fits; `qwenchat --model smollm2` runs a very small one."
-    return f"* is the best choice for this machine: qwenchat {best.options}"
+        return say("None of them fits; `qwenchat --model smollm2` runs a very small one.")
+    return say("* is the best choice for this machine: qwenchat {options}", options=best.options)
 
 
 def account(name: str, paths: Paths, rooms: Sequence[Memory] | None = None) -> str:
@@ -73,47 +81,64 @@ def account(name: str, paths: Paths, rooms: Sequence[Memory] | None = None) -> s
     path = Path(name).expanduser()
     if name.lower() in ("smollm2", embedded.NAME.lower()):
         path = embedded.path_in(paths.models)
-        return aligned((("name", embedded.NAME), ("context", "8,192 tokens"), ("here", _where(path))))
+        return aligned(((say("name"), embedded.NAME), (say("context"), _tokens(8192)), (say("here"), _where(path))))
     if not name or not path.exists():
         raise ModelNotFound(
             say("There is no model {name}: no such folder, file or known name.", name=name),
             say("See `qwenchat models`."),
         )
-    return aligned((("name", safe_line(path.resolve().name)), ("here", _where(path))))
+    return aligned(((say("name"), safe_line(path.resolve().name)), (say("here"), _where(path))))
 
 
 def _known(known: KnownModel, rooms: Sequence[Memory]) -> str:
     facts = [
-        ("name", known.name),
-        ("on the Hub", known.hub_name),
-        ("parameters", f"{known.parameters / 1e9:.2f} billion"),
-        ("layers", str(known.shape.layers)),
-        ("context", f"{CONTEXT:,} tokens"),
-        ("thinking", "on or off, as you like"),
+        (say("name"), known.name),
+        (say("on the Hub"), known.hub_name),
+        (say("parameters"), say("{billions:.2f} billion", billions=known.parameters / 1e9)),
+        (say("layers"), str(known.shape.layers)),
+        (say("context"), _tokens(CONTEXT)),
+        (say("thinking"), say("on or off, as you like")),
     ]
     if known.remote:
         download = in_words(known.download_bytes(QUANTIZATIONS["bf16"]))
-        return aligned((*facts, ("download", download), ("here", f"no; a server can run it: {SERVERS}")))
+        away = say("no; a server can run it: vLLM, SGLang, Ollama or llama.cpp")
+        return aligned((*facts, (say("download"), download), (say("here"), away)))
     folder = hub.cached(known.hub_name)
     cpu, gpu = token_bytes(known.shape, None), token_bytes(known.shape, 2)
     facts += [
-        ("KV cache", f"{cpu / 1e3:,.0f} kB a token on the CPU, {gpu / 1e3:,.0f} kB on a GPU"),
-        ("here", _where(folder) if folder else f"no; `qwenchat models pull {known.name}` fetches it"),
+        (
+            say("KV cache"),
+            say("{cpu:,.0f} kB a token on the CPU, {gpu:,.0f} kB on a GPU", cpu=cpu / 1e3, gpu=gpu / 1e3),
+        ),
+        (
+            say("here"),
+            _where(folder) if folder else say("no; `qwenchat models pull {name}` fetches it", name=known.name),
+        ),
     ]
-    return f"{aligned(facts)}\n\n{aligned(_quantizations(known, rooms))}\n\n{_KEY}"
+    return f"{aligned(facts)}\n\n{aligned(_quantizations(known, rooms))}\n\n{_key()}"
 
 
-_KEY = f"""\
-MEMORY is that of the weights on a CPU, then with so many tokens of context; on a GPU, all but float32 runs as bf16.
-CPU and GPU say how much memory such a machine should have for {fit.USEFUL_WINDOW:,} tokens of context.
-F16, Q8_0, Q6_K and Q4_K_M are GGUF files: `qwenchat --model FILE`. The others are made from the Hub's files when they
-are loaded: `qwenchat --quantization NAME`."""
+def _tokens(number: int) -> str:
+    return say("{number:,} tokens", number=number)
+
+
+def _key() -> str:
+    """What the columns of the table mean."""
+    return say(
+        "MEMORY is that of the weights on a CPU, then with so many tokens of context; on a GPU, all but float32 runs "
+        "as bf16.\n"
+        "CPU and GPU say how much memory such a machine should have for {tokens:,} tokens of context.\n"
+        "F16, Q8_0, Q6_K and Q4_K_M are GGUF files: `qwenchat --model FILE`. The others are made from the Hub's files "
+        "when they\nare loaded: `qwenchat --quantization NAME`.",
+        tokens=fit.USEFUL_WINDOW,
+    )
 
 
 def _quantizations(known: KnownModel, rooms: Sequence[Memory]) -> Iterator[tuple[str, ...]]:
     """A table of what each costs."""
     tokens = fit.USEFUL_WINDOW
-    yield "QUANTIZATION", "DOWNLOAD", "MEMORY", f"+{tokens:,}", f"+{CONTEXT:,}", "CPU", "GPU", "FITS"
+    memories = say("MEMORY"), f"+{tokens:,}", f"+{CONTEXT:,}"
+    yield say("QUANTIZATION"), say("DOWNLOAD"), *memories, "CPU", "GPU", say("FITS")
     for quantization in (QUANTIZATIONS[name] for name in SHOWN):
         on_cpu = Choice(known, quantization.name, "cpu")
         costs = [on_cpu.weights + count * on_cpu.token for count in (0, tokens, CONTEXT)]
@@ -128,7 +153,7 @@ def _quantizations(known: KnownModel, rooms: Sequence[Memory]) -> Iterator[tuple
             *map(in_words, costs),
             _size_of_machine(on_cpu.needs() + SYSTEM_BYTES),
             _gpu(known, quantization),
-            "yes" if fits else "no",
+            say("yes") if fits else say("no"),
         )
 
 
@@ -145,6 +170,7 @@ def _size_of_machine(needed: float) -> str:
 
 def _where(path: Path) -> str:
     if not path.exists():
-        return "no; it is fetched when it is needed"
+        return say("no; it is fetched when it is needed")
     files = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
-    return f"{in_words(sum(file.stat().st_size for file in files))} in {safe_line(str(path), 1000)}"
+    size = in_words(sum(file.stat().st_size for file in files))
+    return say("{size} in {place}", size=size, place=safe_line(str(path), 1000))

@@ -1,5 +1,7 @@
 """What can go wrong, as types: each error says what happened and what to do about it."""
 
+from qwenchat.texts import say
+
 
 class QwenchatError(Exception):
     """An error that a person can act on.
@@ -29,8 +31,12 @@ class PromptTooLong(QwenchatError):
 
     def __init__(self, tokens: int, limit: int) -> None:
         super().__init__(
-            f"The message is too long for this model: {tokens:,} tokens, and {limit:,} fit.",
-            "Shorten it, or use a model with a larger context window.",
+            say(
+                "The message is too long for this model: {tokens:,} tokens, and {limit:,} fit.",
+                tokens=tokens,
+                limit=limit,
+            ),
+            say("Shorten it, or use a model with a larger context window."),
         )
         self.tokens = tokens
         self.limit = limit

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart
 from qwenchat.chat.provenance import ThinkingSupport
-from qwenchat.texts import say
+from qwenchat.texts import count, say
 
 CLOSING = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n"
@@ -62,7 +62,9 @@ def next_budget(budget: int | None) -> int | None:
 
 def budget_in_words(budget: int | None) -> str:
     """The thinking budget as a sentence."""
-    return "Thoughts have no limit." if budget is None else f"Thoughts end after {budget:,} tokens."
+    if budget is None:
+        return say("Thoughts have no limit.")
+    return count("Thoughts end after {number:,} token.", "Thoughts end after {number:,} tokens.", budget)
 
 
 def budget_kept(messages: Sequence[Message]) -> int | None:

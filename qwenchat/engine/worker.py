@@ -146,7 +146,7 @@ class Worker:
         self._model_failed = None
         try:
             if self._engine is None:
-                self.events.put(LoadProgressed("starting the engine"))
+                self.events.put(LoadProgressed(say("starting the engine")))
                 self._engine = self._make_engine()
             model = self._engine.load(command, self.events.put, stop)
         except Stopped:
@@ -184,7 +184,7 @@ class Worker:
         failure: QwenchatError | None = None
         try:
             if self._engine is None or self._model_failed is not None:
-                raise self._model_failed or ModelNotFound("No model is loaded.", "Choose one.")
+                raise self._model_failed or ModelNotFound(say("No model is loaded."), say("Choose one."))
             if not stop.is_set():
                 for event in self._engine.score(command, stop):
                     self.events.put(event)
@@ -194,7 +194,9 @@ class Worker:
             failure = error
         except Exception as error:
             log.exception("looking at a reply failed")
-            failure = EngineFailed(f"The model failed while it read the reply: {error!r}.", "Try again.")
+            failure = EngineFailed(
+                say("The model failed while it read the reply: {error!r}.", error=error), say("Try again.")
+            )
         self.events.put(ScoringEnded(command.number, failure))
 
     def _turn(self, command: StartTurn, signals: TurnSignals) -> None:

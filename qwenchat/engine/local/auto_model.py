@@ -117,10 +117,12 @@ def describe(folder: Path, stored_bytes: int) -> Description:
     known = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind) if isinstance(kind, str) else None
     if known is None or architecture != known:
         raise ModelUnsupported(
-            say("The architecture {architecture} is not known.", architecture=architecture or "of this model"),
+            say("The architecture {architecture} is not known.", architecture=architecture)
+            if architecture
+            else say("The architecture of this model is not known."),
             say("Choose another."),
         )
-    with _as_damage("its configuration is impossible"):
+    with _as_damage(say("its configuration is impossible")):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         text = config.get_text_config()
         if not 0 < text.num_hidden_layers <= MOST_LAYERS:
@@ -151,7 +153,7 @@ def read(folder: Path, description: Description, plan: Plan) -> AutoModel:
     """Load the weights, on a GPU as far as they fit there; raises ModelDamaged and ModelUnsupported."""
     _logging.set_verbosity_error()
     _logging.disable_progress_bar()
-    with _as_damage("its weights cannot be read"):
+    with _as_damage(say("its weights cannot be read")):
         model, found = _models.from_pretrained(
             folder,
             config=description.config,

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
+from qwenchat.chat.errors import ModelDamaged
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.kvcache import KVCache
 from qwenchat.texts import say
@@ -19,7 +19,7 @@ from qwenchat.texts import say
 ARCHITECTURES = {"Qwen3ForCausalLM": "qwen3", "Qwen2ForCausalLM": "qwen2", "LlamaForCausalLM": "llama"}
 
 
-class ArchitectureUnknown(ModelUnsupported):
+class ArchitectureUnknown(Exception):
     """An architecture, or a variant of one, that this decoder does not do; transformers may."""
 
 
@@ -45,9 +45,7 @@ class DecoderConfig:
         """Read a `config.json`; raises ArchitectureUnknown and ModelDamaged."""
         name = (config.get("architectures") or [""])[0]
         if name not in ARCHITECTURES:
-            raise ArchitectureUnknown(
-                f"The architecture {name or 'of this model'} is not known.", "Choose another model."
-            )
+            raise ArchitectureUnknown(name)
         rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
         kind = rope.get("rope_type", rope.get("type", "default"))
         partial = config.get("partial_rotary_factor", 1) != 1
@@ -57,7 +55,7 @@ class DecoderConfig:
             or config.get("use_sliding_window")
             or config.get("hidden_act", "silu") != "silu"
         ):
-            raise ArchitectureUnknown(f"This {name} uses a variant that is not supported.", "Choose another model.")
+            raise ArchitectureUnknown(name)
         try:
             heads, hidden = int(config["num_attention_heads"]), int(config["hidden_size"])
             return cls(

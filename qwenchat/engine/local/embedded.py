@@ -34,7 +34,7 @@ def fetch(models: Path, progress: Callable[[LoadProgressed], None], stop: StopSi
     target = path_in(models)
     if target.exists() and target.stat().st_size == BYTES:
         return target
-    progress(LoadProgressed(f"fetching {NAME} (98 MB)"))
+    progress(LoadProgressed(say("fetching {name} (98 MB)", name=NAME)))
     try:
         models.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=models) as folder:

@@ -36,8 +36,6 @@ log = logging.getLogger(__name__)
 SMOLLM2 = SamplingOverrides(temperature=0.2, top_p=0.9, top_k=50, max_tokens=1024)
 """What SmolLM2's model card recommends; it says nothing that takes longer, but may not find the end."""
 
-TAKES_OVER = "What came is kept, and the CPU can go on (--device cpu)."
-
 KEPT_SHARE = 8
 """The share of free memory that the caches of earlier conversations may take: one of so many parts."""
 
@@ -71,7 +69,7 @@ class LocalEngine:
                 raise
             log.warning("the CPU takes over: %s", error)
             model = self._load(command, hardware.choose("cpu", command.quantization), progress, stop)
-            return self._with_reason(f"{model.reason} It runs on the CPU. {error.what}".strip())
+            return self._with_reason(f"{model.reason} {say('It runs on the CPU.')} {error.what}".strip())
 
     def _load(
         self, command: LoadModel, plan: Plan, progress: Callable[[LoadProgressed], None], stop: StopSignal
@@ -192,7 +190,7 @@ def _typed_errors(device: str) -> Iterator[None]:
                 raise OutOfMemory(
                     say("The context does not fit the device's memory."), say("Start a new chat.")
                 ) from error
-            raise DeviceFailed(say("The context does not fit the GPU's memory."), TAKES_OVER) from error
+            raise DeviceFailed(say("The context does not fit the GPU's memory."), _takes_over()) from error
         raise EngineFailed(
             say("The model failed during the reply: {error}.", error=error), say("Try again.")
         ) from error
@@ -206,4 +204,8 @@ def _typed_device_failures() -> Iterator[None]:
         if hardware.is_out_of_memory(error) or not hardware.is_device_failure(error):
             raise
         said = str(error).strip().splitlines()[0].rstrip(".")
-        raise DeviceFailed(say("The GPU failed: {said}.", said=said), TAKES_OVER) from error
+        raise DeviceFailed(say("The GPU failed: {said}.", said=said), _takes_over()) from error
+
+
+def _takes_over() -> str:
+    return say("What came is kept, and the CPU can go on (--device cpu).")

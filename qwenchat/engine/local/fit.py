@@ -99,7 +99,18 @@ def check(model: KnownModel, quantization: str, room: Memory, tokens: int | None
     smallest = min(tokens or USEFUL_WINDOW, USEFUL_WINDOW)
     if not choice.fits(room, smallest):
         takes = choice.needs(smallest) - MARGIN
-        raise too_large(model.name, f"with {smallest:,} tokens of context it takes", takes, quantization, room, model)
+        raise OutOfMemory(
+            say(
+                "{name} does not fit: with {tokens:,} tokens of context it takes {size} of memory in {quantization}, "
+                "and {can_be_had} can be had.",
+                name=model.name,
+                tokens=smallest,
+                size=in_words(takes),
+                quantization=quantization,
+                can_be_had=_can_be_had(room),
+            ),
+            alternatives(quantization, room, model),
+        )
     if tokens is not None:
         window(tokens, LONGEST_WINDOW, LONGEST_WINDOW, choice.token, room.free - choice.weights - MARGIN)
 
@@ -111,22 +122,22 @@ def check_anyhow(model: KnownModel, rooms: Sequence[Memory]) -> None:
         check(model, offered(rooms[-1].device)[-1], rooms[-1])
 
 
-def too_large(
-    name: str, how: str, size: int, quantization: str, room: Memory, model: KnownModel | None = None
-) -> OutOfMemory:
-    """The error for a model of so many bytes, with what would fit; `how` leads to its size in words."""
-    can_be_had = in_words(max(0, room.free - MARGIN))
+def too_large(name: str, weights: int, quantization: str, room: Memory) -> OutOfMemory:
+    """The error for a model whose weights take so many bytes, with what would fit."""
     return OutOfMemory(
         say(
-            "{name} does not fit: {how} {size} of memory in {quantization}, and {can_be_had} can be had.",
+            "{name} does not fit: its weights take {size} of memory in {quantization}, and {can_be_had} can be had.",
             name=name,
-            how=how,
-            size=in_words(size),
+            size=in_words(weights),
             quantization=quantization,
-            can_be_had=can_be_had,
+            can_be_had=_can_be_had(room),
         ),
-        alternatives(quantization, room, model),
+        alternatives(quantization, room),
     )
+
+
+def _can_be_had(room: Memory) -> str:
+    return in_words(max(0, room.free - MARGIN))
 
 
 def alternatives(quantization: str, room: Memory, model: KnownModel | None = None) -> str:
@@ -143,7 +154,7 @@ def alternatives(quantization: str, room: Memory, model: KnownModel | None = Non
     largest = max(fitting, key=lambda choice: choice.model.parameters, default=None)
     others = (choice for choice in dict.fromkeys((alike, largest)) if choice is not None)
     found += [choice.options for choice in others if choice.model is not model]
-    return f"What fits: {', or '.join(found or ['--model smollm2'])}."
+    return say("What fits: {options}.", options=say(", or ").join(found or ["--model smollm2"]))
 
 
 def _largest(quantization: str, room: Memory) -> Choice | None:
@@ -171,17 +182,29 @@ def window(asked: int | None, most: int, usual: int, token: int, room: int) -> W
     wanted = max(1, min(usual if asked is None else asked, most))
     if wanted * token <= room:
         if asked is not None and asked > most:
-            return Window(wanted, f"This model reads at most {most:,} tokens, so the context window is that long.")
+            return Window(
+                wanted, say("This model reads at most {most:,} tokens, so the context window is that long.", most=most)
+            )
         return Window(wanted)
-    cost = f"{wanted:,} tokens of context take {in_words(wanted * token)} of memory"
-    left = f"{in_words(max(0, room))} are left beside the model"
+    size, left = in_words(wanted * token), in_words(max(0, room))
+    too_long = say(
+        "{tokens:,} tokens of context take {size} of memory, and {left} are left beside the model.",
+        tokens=wanted,
+        size=size,
+        left=left,
+    )
     if asked is not None and largest >= SMALLEST_WINDOW:
-        raise OutOfMemory(
-            say("{cost}, and {left}.", cost=cost, left=left),
-            say("The longest that fits: --context {largest}.", largest=largest),
-        )
+        raise OutOfMemory(too_long, say("The longest that fits: --context {largest}.", largest=largest))
     if asked is not None or largest < min(USEFUL_WINDOW, most):
-        raise OutOfMemory(
-            say("{cost}, and {left}.", cost=cost, left=left), say("Close other programs, or choose a smaller model.")
-        )
-    return Window(largest, f"The context window is {largest:,} tokens long, since {cost}, and {left}.")
+        raise OutOfMemory(too_long, say("Close other programs, or choose a smaller model."))
+    return Window(
+        largest,
+        say(
+            "The context window is {largest:,} tokens long, since {tokens:,} tokens of context take {size} of memory, "
+            "and {left} are left beside the model.",
+            largest=largest,
+            tokens=wanted,
+            size=size,
+            left=left,
+        ),
+    )

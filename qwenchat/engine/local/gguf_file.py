@@ -93,7 +93,7 @@ class GGUFFile:
                 tied="output.weight" not in self._layout.tensors,
             )
         except (TypeError, ValueError, KeyError, ArithmeticError) as error:
-            raise self._damaged(f"its configuration is incomplete ({error})") from error
+            raise self._damaged(say("its configuration is incomplete ({error})", error=error)) from error
 
     def weights(self) -> Iterator[StoredWeight]:
         """Every tensor under its safetensors name."""
@@ -113,7 +113,7 @@ class GGUFFile:
         try:
             return np.arange(rows).reshape(int(heads), -1, 2).swapaxes(1, 2).reshape(-1)
         except (TypeError, ValueError) as error:
-            raise self._damaged(f"its tensor {name} cannot be read ({error})") from error
+            raise self._damaged(say("its tensor {name} cannot be read ({error})", name=name, error=error)) from error
 
     def tokenizer(self, cache: Path) -> ChatTokenizer:
         """The tokenizer; converted once and kept in the folder `cache`, if that can be written."""
@@ -137,7 +137,7 @@ class GGUFFile:
         except ModelUnsupported:
             raise
         except Exception as error:
-            raise self._damaged(f"its tokenizer is broken ({error})") from error
+            raise self._damaged(say("its tokenizer is broken ({error})", error=error)) from error
         with contextlib.suppress(OSError):
             file.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=file.parent) as folder:

@@ -47,13 +47,13 @@ class GGUFLayout:
         self._path = path
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
-                raise self._damaged("its header is not that of a GGUF file")
+                raise self._damaged(say("its header is not that of a GGUF file"))
             self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._at = 4
         try:
             self._read()
         except (struct.error, UnicodeDecodeError, ValueError, IndexError) as error:
-            raise self._damaged(f"its header is broken ({error})") from error
+            raise self._damaged(say("its header is broken ({error})", error=error)) from error
 
     @property
     def header(self) -> memoryview:
@@ -74,7 +74,7 @@ class GGUFLayout:
         infos = [self._tensor_info() for _ in range(tensors)]
         alignment = self.metadata.get("general.alignment", 32)
         if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
-            raise self._damaged(f"its alignment is {alignment}")
+            raise self._damaged(say("its alignment is {alignment}", alignment=alignment))
         start = -(-self._at // alignment) * alignment
         for name, shape, kind, offset in infos:
             self.tensors[name] = self._tensor(name, shape, kind, start + offset)
@@ -83,7 +83,7 @@ class GGUFLayout:
         name = self._string()
         dimensions = self._scalar("<I")
         if not 0 < dimensions <= _MOST_DIMENSIONS:
-            raise self._damaged(f"its tensor {name} has {dimensions} dimensions")
+            raise self._damaged(say("its tensor {name} has {number} dimensions", name=name, number=dimensions))
         shape = tuple(reversed([self._scalar("<Q") for _ in range(dimensions)]))
         return name, shape, self._scalar("<I"), self._scalar("<Q")
 
@@ -102,7 +102,7 @@ class GGUFLayout:
             rows *= size
         length = rows * row * block_bytes
         if over or length <= 0 or start + length > len(self._bytes):
-            raise self._damaged(f"its tensor {name} reaches beyond its end")
+            raise self._damaged(say("its tensor {name} reaches beyond its end", name=name))
         data = np.frombuffer(self._bytes, np.uint8, length, start)
         return StoredTensor(name, shape, kind, data.reshape(*shape[:-1], row * block_bytes))
 
@@ -122,7 +122,7 @@ class GGUFLayout:
 
     def _format(self, kind: int) -> str:
         if kind not in _SCALARS:
-            raise self._damaged(f"its metadata has a value of the unknown type {kind}")
+            raise self._damaged(say("its metadata has a value of the unknown type {kind}", kind=kind))
         return _SCALARS[kind]
 
     def _scalar(self, layout: str) -> Any:
@@ -133,7 +133,7 @@ class GGUFLayout:
     def _string(self) -> str:
         end = self._count(len(self._bytes)) + self._at
         if end > len(self._bytes):
-            raise self._damaged("it ends within its header")
+            raise self._damaged(say("it ends within its header"))
         text = self._bytes[self._at : end].decode("utf-8")
         self._at = end
         return text
@@ -141,7 +141,7 @@ class GGUFLayout:
     def _count(self, most: int) -> int:
         count = int(self._scalar("<Q"))
         if count > most:
-            raise self._damaged(f"its header speaks of {count:,} entries")
+            raise self._damaged(say("its header speaks of {number:,} entries", number=count))
         return count
 
     def _damaged(self, why: str) -> ModelDamaged:

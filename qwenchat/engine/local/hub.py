@@ -115,10 +115,9 @@ def download(name: str, progress: Callable[[LoadProgressed], None], stop: StopSi
         raise ModelNotFound(say("{name} is no name of a model.", name=name), say("Check the name.")) from error
     except Exception as error:
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        remedy = "Free some space" if full else "Try again"
         raise DownloadFailed(
             say("Downloading {name} broke off: {error}.", name=name, error=error),
-            say("{remedy}; it will be resumed.", remedy=remedy),
+            say("Free some space; it will be resumed.") if full else say("Try again; it will be resumed."),
         ) from error
     if not any(folder.glob("*.safetensors")):
         raise ModelUnsupported(
@@ -168,7 +167,7 @@ class _Download:
         if self._left.is_set():
             raise Stopped
         self._heard_at = time.monotonic()
-        self._progress(LoadProgressed(f"downloading {self._name}", done, total))
+        self._progress(LoadProgressed(say("downloading {name}", name=self._name), done, total))
 
     def _run(self) -> None:
         try:

@@ -72,8 +72,11 @@ def load(
             return _through_transformers(path, plan, progress, stop, context)
         packed = plan.packed and can_pack(source.config)
         if plan.required and not packed:
-            why = "has sizes that are no multiples of 32" if RUNS_HERE else "would need a processor with F16C"
-            raise _not_packed(path, why)
+            raise _not_packed(
+                say("{name} has sizes that are no multiples of 32, so it cannot be packed.", name=path.name)
+                if RUNS_HERE
+                else say("{name} would need a processor with F16C, so it cannot be packed.", name=path.name)
+            )
         window = _window(source, plan, packed, context, path)
         weights = _reported(source, progress, stop)
         if packed:
@@ -100,17 +103,15 @@ def _explained(path: Path, device: str) -> Iterator[None]:
     except (ModelDamaged, ModelUnsupported) as error:
         if str(path) in error.what:
             raise
-        raise type(error)(f"{path} cannot be used: {error.what}", error.remedy) from error
+        raise type(error)(say("{path} cannot be used: {error}", path=path, error=error.what), error.remedy) from error
     except OSError as error:
         raise ModelDamaged(
             say("{path} cannot be read: {error}.", path=path, error=error), say("Check its permissions and the disk.")
         ) from error
 
 
-def _not_packed(path: Path, why: str) -> ModelUnsupported:
-    return ModelUnsupported(
-        say("{name} {why}, so it cannot be packed.", name=path.name, why=why), say("Try --quantization bf16.")
-    )
+def _not_packed(why: str) -> ModelUnsupported:
+    return ModelUnsupported(why, say("Try --quantization bf16."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +174,16 @@ def _through_transformers(
     described = auto_model.describe(path, sum(file.stat().st_size for file in files))
     _check_vocabulary(tokenizer, described.vocab, path)
     if plan.required:
-        raise _not_packed(path, "is of an architecture that only transformers knows")
+        raise _not_packed(
+            say("{name} is of an architecture that only transformers knows, so it cannot be packed.", name=path.name)
+        )
     name, weights, room = _DTYPE_NAMES[plan.dtype], described.parameters * plan.dtype.itemsize, memory.of(plan.device)
     free = room.free + (memory.of("cpu").free if plan.device == "cuda" else 0)
     if free - weights < fit.MARGIN:
-        raise fit.too_large(path.name, "its weights take", weights, name, room)
+        raise fit.too_large(path.name, weights, name, room)
     token, longest = described.cache_elements * plan.dtype.itemsize, described.longest
     window = fit.window(context, longest, min(longest, LONGEST_WINDOW), token, free - weights - fit.MARGIN)
-    progress(LoadProgressed("reading weights"))
+    progress(LoadProgressed(say("reading weights")))
     if stop.is_set():
         raise Stopped
     network = auto_model.read(path, described, plan)
@@ -206,7 +209,7 @@ def _window(source: _Source, plan: Plan, packed: bool, asked: int | None, path: 
     left = room.free - weights - fit.MARGIN
     if left < 0:
         name = quantization_of(plan) if packed else _DTYPE_NAMES[plan.dtype]
-        raise fit.too_large(path.name, "its weights take", weights, name, room)
+        raise fit.too_large(path.name, weights, name, room)
     token = token_bytes(shape, None if packed else plan.dtype.itemsize)
     return fit.window(asked, c.max_position, min(c.max_position, LONGEST_WINDOW), token, left)
 
@@ -215,13 +218,13 @@ def _reported(source: _Source, progress: Callable[[LoadProgressed], None], stop:
     """The weights as they are read, with word of how far that is."""
     total = sum(file.stat().st_size for file in source.files)
     done = 0
-    progress(LoadProgressed("reading weights", 0, total))
+    progress(LoadProgressed(say("reading weights"), 0, total))
     for weight in source.weights:
         if stop.is_set():
             raise Stopped
         yield weight
         done = min(total, done + weight.data.nbytes)
-        progress(LoadProgressed("reading weights", done, total))
+        progress(LoadProgressed(say("reading weights"), done, total))
 
 
 def _decoder(source: _Source, weights: Iterator[StoredWeight], plan: Plan) -> tuple[Network[Any], _Account]:
@@ -257,7 +260,7 @@ def _packed_decoder(
         found = Found(dict(pool.map(packed, weights)))
     decoder = QuantizedDecoder(source.config, found.take, threads)
     found.check_all_taken()
-    progress(LoadProgressed("preparing for this processor"))
+    progress(LoadProgressed(say("preparing for this processor")))
     decoder.warm_up()
     name = f"int{bits}" if bits else source.quantization or "int8"
     return decoder, _Account(name, decoder.parameters, decoder.nbytes)

@@ -54,7 +54,8 @@ def locate(
     full = known.hub_name if known else name
     if full.count("/") != 1 or name.lower().endswith(".gguf") or name.startswith((".", "/", "~")):
         near = difflib.get_close_matches(name.lower(), [*HUB_NAMES, "smollm2"], n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(near)}?" if near else "`qwenchat models` lists what is known."
+        names = say(" or ").join(near)
+        hint = say("Did you mean {names}?", names=names) if near else say("`qwenchat models` lists what is known.")
         raise ModelNotFound(say("There is no model {name}: no such folder, file or known name.", name=name), hint)
     folder = hub.cached(full) or hub.download(full, progress, stop)
     return Located(folder, full, folder.name)
@@ -78,22 +79,26 @@ def _default(
     try:
         check(DEFAULT)
     except OutOfMemory as error:
-        return _embedded(paths, progress, stop, f"{error.what} So the small SmolLM2 answers; it cannot think.")
+        reason = say("{error} So the small SmolLM2 answers; it cannot think.", error=error.what)
+        return _embedded(paths, progress, stop, reason)
     folder = hub.cached(DEFAULT.hub_name)
-    why = "is not on this machine and the Hugging Face Hub cannot be reached"
+    reason = say(
+        "Qwen3-0.6B is not on this machine and the Hugging Face Hub cannot be reached, so the small SmolLM2 answers; "
+        "it cannot think. Once online, `qwenchat models pull qwen3-0.6b` gets Qwen3."
+    )
     if folder is None:
-        progress(LoadProgressed("looking for the Hugging Face Hub"))
+        progress(LoadProgressed(say("looking for the Hugging Face Hub")))
         if hub.reachable():
             try:
                 folder = hub.download(DEFAULT.hub_name, progress, stop)
             except ModelError as error:
-                why = f"could not be had from the Hugging Face Hub ({error.what.rstrip('.')})"
+                reason = say(
+                    "Qwen3-0.6B could not be had from the Hugging Face Hub ({error}), so the small SmolLM2 answers; "
+                    "it cannot think. Once online, `qwenchat models pull qwen3-0.6b` gets Qwen3.",
+                    error=error.what.rstrip(".。"),
+                )
     if folder is not None:
         return Located(folder, DEFAULT.hub_name, folder.name)
-    reason = (
-        f"Qwen3-0.6B {why}, so the small SmolLM2 answers; it cannot think. "
-        "Once online, `qwenchat models pull qwen3-0.6b` gets Qwen3."
-    )
     return _embedded(paths, progress, stop, reason)
 
 

@@ -73,7 +73,7 @@ def of_shape(known: KnownModel, plan: Plan, longest: int, progress: Progress) ->
     fit.check(known, quantization, memory.of(plan.device), longest)
     _require(known.name, longest, LONGEST_WINDOW)
     started = time.perf_counter()
-    progress(LoadProgressed(f"making random weights in {quantization}"))
+    progress(LoadProgressed(say("making random weights in {quantization}", quantization=quantization)))
     config = config_of(known)
     if longest > config.max_position:
         raise _too_long(known.name, config.max_position)
@@ -127,7 +127,14 @@ def speeds(subject: Subject, contexts: list[int], rounds: int, progress: Progres
         prefills: list[float] = []
         steps: list[float] = []
         for turn in range(rounds):
-            progress(LoadProgressed(f"{subject.quantization}, {length:,} tokens, round {turn + 1} of {rounds}"))
+            step = say(
+                "{quantization}, {length:,} tokens, round {round} of {rounds}",
+                quantization=subject.quantization,
+                length=length,
+                round=turn + 1,
+                rounds=rounds,
+            )
+            progress(LoadProgressed(step))
             arrivals = _run(subject, context, length, turn)
             prefills.append(arrivals[1] - arrivals[0])
             steps += np.diff(arrivals[1:]).tolist()

@@ -14,6 +14,8 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from qwenchat.texts import say
+
 LONGEST_S = 10.0
 """How long one rendering may take."""
 LARGEST = 16_000_000
@@ -98,7 +100,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _check_width(self, layout: Any) -> None:
         if isinstance(layout, str) and _WIDTH.search(layout):
-            raise jinja2.TemplateRuntimeError("it asks for too wide a format")
+            raise jinja2.TemplateRuntimeError(say("it asks for too wide a format"))
 
     def _bounded(self, items: Iterable[Any]) -> Iterator[Any]:
         for item in items:
@@ -116,9 +118,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _check(self, size: int = 0) -> None:
         if size > LARGEST:
-            raise jinja2.TemplateRuntimeError("it makes too large a text")
+            raise jinja2.TemplateRuntimeError(say("it makes too large a text"))
         if time.monotonic() > self._ends:
-            raise jinja2.TemplateRuntimeError("it takes too long")
+            raise jinja2.TemplateRuntimeError(say("it takes too long"))
 
 
 _BOUNDED, _JOINED, _CHECKED = " bounded", " joined", " checked"
