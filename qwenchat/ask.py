@@ -50,7 +50,7 @@ def _report(session: Session, reply: Message, saved: bool) -> dict[str, Any]:
     if made is None:
         report["finish_reason"] = "error" if reply.status is Status.FAILED else "stopped"
     else:
-        names = ("name", "revision", "quantization", "device")
+        names = ("name", "revision", "quantization", "device", "server")
         counts = ("prompt_tokens", "cached_tokens", "thinking_tokens", "answer_tokens")
         report |= {
             "finish_reason": made.finish_reason,

@@ -76,7 +76,7 @@ def as_dict(conversation: str, model: ModelInfo, results: Sequence[tuple[Repeate
     return {
         "conversation": conversation,
         "identical": all(repeated.identical for repeated, _ in results),
-        "model": {name: getattr(model, name) for name in ("name", "revision", "quantization", "device")},
+        "model": {name: getattr(model, name) for name in ("name", "revision", "quantization", "device", "server")},
         "replies": [_reply(repeated, saved) for repeated, saved in results],
     }
 

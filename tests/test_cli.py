@@ -113,7 +113,8 @@ def test_json_is_one_object_with_the_whole_account() -> None:
     assert report["thinking"] == "Hm."
     assert report["finish_reason"] == "stop"
     assert report["seed"] == 7
-    assert report["model"] == {"name": "Qwen/Qwen3-0.6B", "revision": "abc123", "quantization": "bf16", "device": "cpu"}
+    model = {"name": "Qwen/Qwen3-0.6B", "revision": "abc123", "quantization": "bf16", "device": "cpu", "server": ""}
+    assert report["model"] == model
     assert set(report["usage"]) == {"prompt_tokens", "cached_tokens", "thinking_tokens", "answer_tokens"}
     assert set(report["timing"]) == {"load_s", "first_token_s", "tokens_per_s"}
     assert report["conversation"] == json.loads(run("list", "--json").stdout)[0]["id"]

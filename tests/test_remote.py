@@ -235,7 +235,7 @@ class TestFindingOut:
     def test_what_it_is_which_model_and_how_much_context(self, engine: RemoteEngine, server: ChatServer) -> None:
         server.models = [{"id": "Qwen/Qwen3-0.6B", "owned_by": "vllm", "max_model_len": 8192}, {"id": "other"}]
         model = load(engine, server, name="box")
-        assert (model.name, model.device, model.context_window) == ("Qwen/Qwen3-0.6B", "box", 8192)
+        assert (model.name, model.server, model.context_window) == ("Qwen/Qwen3-0.6B", "box", 8192)
         assert model.thinking is ThinkingSupport.SWITCHED
         assert load(engine, server, model="other").thinking is ThinkingSupport.NONE
 

@@ -67,6 +67,13 @@ class ModelInfo:
     """Whether a system message in the middle of a conversation reaches the model."""
     tools: bool = False
     """Whether the model can call tools."""
+    server: str = ""
+    """Where the model is, by the user's name for it or its host; empty for this machine."""
+
+    @property
+    def place(self) -> str:
+        """Where it runs: the server, or the device and the number format."""
+        return self.server or " ".join(word for word in (self.device, self.quantization) if word)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class Statistics:
     days: tuple[tuple[str, Figures], ...]
     """By ISO date in the local time zone, oldest first; days without replies are not there."""
     models: tuple[tuple[str, Figures], ...]
-    """By the model's name, the one that wrote most first."""
+    """By the model's name, with that of its server if it has one; the one that wrote most first."""
     hours: tuple[int, ...]
     """Messages of the user by hour of the day, 24 of them."""
     conversations: int
@@ -63,7 +63,9 @@ class Statistics:
 
 
 _BY_DAY = """
-    select date(created, 'unixepoch', 'localtime') as day, json_extract(made, '$.model.name') as model, count(*),
+    select date(created, 'unixepoch', 'localtime') as day,
+      json_extract(made, '$.model.name') || coalesce(' · ' || nullif(json_extract(made, '$.model.server'), ''), '')
+      as model, count(*),
       sum(coalesce(json_extract(made, '$.usage.thinking_tokens'), 0)),
       sum(coalesce(json_extract(made, '$.usage.answer_tokens'), 0)),
       sum(coalesce(json_extract(made, '$.timing.thinking_s'), 0)),

@@ -116,7 +116,10 @@ def _model(model: ModelInfo) -> Iterator[Fact]:
     yield Fact(say("model"), safe_line(model.name, 400))
     yield Fact(say("revision"), safe_line(model.revision) or say("not known"))
     yield Fact(say("number format"), safe_line(model.quantization) or say("not known"))
-    yield Fact(say("device"), safe_line(model.device))
+    if model.server:
+        yield Fact(say("server"), safe_line(model.server, 400))
+    else:
+        yield Fact(say("device"), safe_line(model.device))
     yield Fact(say("context window"), say("{tokens:,} tokens", tokens=model.context_window))
     if model.load_s:
         yield Fact(say("loaded in"), say("{seconds} s", seconds=f"{model.load_s:,.1f}"))

@@ -67,7 +67,8 @@ class RemoteEngine:
         window = min(window, command.context_window or window)
         model = ModelInfo(
             name=_short(offer.name),
-            device=host,
+            device="",
+            server=host,
             context_window=window,
             thinking=thinking,
             tools=True,  # whether it really can, no server tells; one that cannot refuses the turn
@@ -135,7 +136,7 @@ class RemoteEngine:
 
     def _streamed(self, served: _Served, command: StartTurn, reply: Reply, signals: TurnSignals) -> Iterator[TurnEvent]:
         """One request, until its stream ends or the user wants the answer to begin."""
-        waiting, host = served.connection.waiting, served.model.device
+        waiting, host = served.connection.waiting, served.model.server
 
         def unwanted() -> bool:
             return signals.is_set() or (reply.tally.thinking and signals.wants_answer())

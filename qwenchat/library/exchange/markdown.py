@@ -80,7 +80,7 @@ def _ending(message: Message) -> str:
 def _making(made: Provenance) -> Iterator[str]:
     model, usage, sampling = made.model, made.usage, made.sampling
     yield safe_line(model.name)
-    if run := safe_line(" on ".join(word for word in (model.quantization, model.device) if word)):
+    if run := safe_line(" on ".join(word for word in (model.quantization, model.server or model.device) if word)):
         yield run
     if tokens := usage.thinking_tokens + usage.answer_tokens:
         yield f"{tokens:,} tokens" + (

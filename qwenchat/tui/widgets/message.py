@@ -237,7 +237,7 @@ def _ending(message: Message) -> list[str]:
 
 def _figures(made: Provenance) -> list[str]:
     tokens = made.usage.thinking_tokens + made.usage.answer_tokens
-    pieces = [safe_line(made.model.name)]
+    pieces = [safe_line(word) for word in (made.model.name, made.model.server) if word]
     if tokens:
         pieces.append(count("{number:,} token", "{number:,} tokens", tokens))
     if made.timing.tokens_per_s:

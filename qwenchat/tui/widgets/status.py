@@ -1,7 +1,7 @@
 """The line at the foot of the screen: which model, how it runs, how fast, how full."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from textual.content import Content
@@ -30,6 +30,13 @@ class Piece:
     weight: int
     """The piece with the greatest weight goes first when the line is too narrow; 0 always stays."""
     right: bool = False
+    beside: bool = False
+    """Whether it stands right behind the piece before it."""
+
+    @property
+    def width(self) -> int:
+        """Columns that it takes, with the gap beside it."""
+        return self.text.cell_length + (0 if self.beside else GAP)
 
 
 def size(count: int) -> str:
@@ -48,6 +55,12 @@ def bar(share: float, width: int) -> Content:
 
 def _dim(text: str) -> Content:
     return Content.styled(text, "$quiet")
+
+
+def _in_a_row(pieces: Sequence[Piece]) -> Content:
+    """The pieces with gaps between."""
+    row = [part for piece in pieces for part in ("" if piece.beside else " " * GAP, piece.text)]
+    return Content.assemble(*row[1:])
 
 
 class Pace:
@@ -99,14 +112,13 @@ class StatusLine(Widget):
         """The pieces that fit, those about the model at the left, the figures at the right."""
         width = self.size.width
         pieces = list(self._pieces)
-        while pieces and sum(piece.text.cell_length + GAP for piece in pieces) - GAP > width:
+        while pieces and sum(piece.width for piece in pieces) - GAP > width:
             last = max(pieces, key=lambda piece: piece.weight)
             if last.weight == 0:
                 break
             pieces.remove(last)
-        gap = Content(" " * GAP)
-        left = gap.join([piece.text for piece in pieces if not piece.right])
-        right = gap.join([piece.text for piece in pieces if piece.right])
+        left = _in_a_row([piece for piece in pieces if not piece.right])
+        right = _in_a_row([piece for piece in pieces if piece.right])
         space = max(GAP if right else 0, width - left.cell_length - right.cell_length)
         return Content.assemble(left, " " * space, right).truncate(max(1, width), ellipsis=True)
 
@@ -120,9 +132,9 @@ class StatusLine(Widget):
             return [*pieces, Piece(_dim(words), 2)] if words else pieces
         if model is None:
             return [Piece(Content.assemble(("✕ ", "$error"), say("no model")), 1)]
-        kind = " ".join(word for word in (model.device, model.quantization) if word)
-        name = Content.assemble(("● ", "$primary"), safe_line(model.name))
-        return [Piece(name, 1), Piece(_dim(safe_line(kind)), 5)]
+        name = Piece(Content.assemble(("● ", "$primary"), safe_line(model.name)), 1)
+        place = safe_line(model.place)
+        return [name, Piece(_dim(f" · {place}" if model.server else place), 2, beside=bool(model.server))]
 
     def _thinking(self, session: Session) -> list[Piece]:
         if session.model is None:
@@ -141,7 +153,7 @@ class StatusLine(Widget):
         return [Piece(Content.styled(text + limit, "$primary"), 0)]
 
     def _preset(self, preset: str) -> list[Piece]:
-        return [Piece(_dim(safe_line(preset)), 2)] if preset else []
+        return [Piece(_dim(safe_line(preset)), 3)] if preset else []
 
     def _speed(self, session: Session) -> list[Piece]:
         growing = session.growing
@@ -151,14 +163,14 @@ class StatusLine(Widget):
             made = next((m.provenance for m in reversed(session.path) if m.provenance), None)
             rate, first = (made.timing.tokens_per_s, made.timing.first_token_s) if made else (0.0, None)
         stopping = session.phase is Phase.STOPPING
-        pieces = [Piece(Content.styled(say("stopping"), "$warning"), 3, True)] if stopping else []
+        pieces = [Piece(Content.styled(say("stopping"), "$warning"), 4, True)] if stopping else []
         if first:
-            pieces.append(Piece(_dim(say("first token {seconds:.2f} s", seconds=first)), 6, True))
+            pieces.append(Piece(_dim(say("first token {seconds:.2f} s", seconds=first)), 7, True))
         self._rhythm.take(growing.thinking_tokens + growing.answer_tokens if growing else None)
         if (curve := self._rhythm.curve()) and self.app.animation_level != "none":
-            pieces.append(Piece(Content.styled(curve, "$primary"), 5, True))
+            pieces.append(Piece(Content.styled(curve, "$primary"), 6, True))
         if rate:
-            pieces.append(Piece(Content(say("{rate:.1f} tok/s", rate=rate)), 3, True))
+            pieces.append(Piece(Content(say("{rate:.1f} tok/s", rate=rate)), 4, True))
         return pieces
 
     def _context_gauge(self, session: Session, prompt_tokens: int) -> list[Piece]:
@@ -172,4 +184,4 @@ class StatusLine(Widget):
         share = used / window
         gauge = Content.assemble(bar(share, 6), " ") if self.size.width >= GAUGE_FROM else ""
         figure = (f"{100 * share:.0f} %", "$warning" if share >= 0.8 else "$quiet")
-        return [Piece(Content.assemble((f"{say('context')} ", "$quiet"), gauge, figure), 4, True)]
+        return [Piece(Content.assemble((f"{say('context')} ", "$quiet"), gauge, figure), 5, True)]
