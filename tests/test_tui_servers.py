@@ -1,16 +1,58 @@
 """Models on servers in the interface: where an answer comes from, and how one is chosen."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from textual.widgets import Input
 
+from qwenchat.chat.server import Server
+from qwenchat.config import Settings
+from qwenchat.engine.remote import nearby
 from qwenchat.library.library import Library
+from qwenchat.tui import servers
 
-from .chat_driver import chat
+from .chat_driver import Chat, chat
+from .chat_server import Answer, ChatServer
 from .fake_engine import MODEL, FakeEngine
 
 BOX = replace(MODEL, name="Qwen/Qwen3-8B", revision="", quantization="", device="", server="box [red]\x1b[2J")
 SHOWN = "box [red]"
+MODELS = [{"id": "Qwen/Qwen3-8B", "max_model_len": 32768}, {"id": "[red]evil\x1b[2J"}]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user who has nothing yet, on a machine where nothing listens."""
+    monkeypatch.setenv("QWENCHAT_HOME", str(tmp_path))
+    listening(monkeypatch, {})
+    monkeypatch.setattr(servers, "LOOK_AGAIN_S", 0.05)
+    return tmp_path
+
+
+def listening(monkeypatch: pytest.MonkeyPatch, ports: Mapping[int, str]) -> None:
+    """Let these be the ports at which servers usually are."""
+    monkeypatch.setattr(nearby.nearby, "__defaults__", (ports,))
+
+
+def port_of(server: ChatServer) -> int:
+    return int(str(urlsplit(server.url).port))
+
+
+@pytest.fixture
+def box() -> Iterator[ChatServer]:
+    with ChatServer(models=MODELS).running() as running:
+        yield running
+
+
+def named(**found: str) -> Settings:
+    return Settings(servers={name: Server(address, name=name) for name, address in found.items()})
+
+
+async def type_in(it: Chat, text: str) -> None:
+    it.app.screen.query_one("#typed", Input).value = text
 
 
 class TestWhereAnAnswerComesFrom:
@@ -36,3 +78,108 @@ class TestWhereAnAnswerComesFrom:
             await it.ask("Go")
             await it.until(lambda: it.status.strip().startswith("● Qwen/Qwen3-8B · 192.168.1.7:8000"), "the server")
             assert ("tok/s" in it.status) == (columns > 60)
+
+
+class TestTheList:
+    async def test_named_servers_tell_what_they_have_and_one_is_chosen_in_mid_conversation(self, box: ChatServer):
+        async with chat(settings=named(box=box.url)) as it:
+            await it.ask("Hello")
+            await it.press("f3")
+            await it.sees("On this machine", f"box · 127.0.0.1:{port_of(box)}", "Qwen/Qwen3-8B", "32,768", "[red]evil")
+            assert "\x1b" not in it.screen
+            await type_in(it, "8b")
+            await it.no_longer_sees("[red]evil")
+            await it.press("down")
+            await it.sees(f"asks {box.url}")
+            await it.press("enter")
+            await it.until(lambda: it.engine.loads[-1].server == Server(box.url, name="box"), "the server")
+            assert it.engine.loads[-1].name == "Qwen/Qwen3-8B"
+            await it.ask("Again")
+            assert [message.text for message in it.session.path][::2] == ["Hello", "Again"]
+            assert box.asked == []
+
+    async def test_what_cannot_be_asked_says_why_and_holds_nobody_up(self, box: ChatServer, monkeypatch):
+        monkeypatch.setenv("EMPTY", "")
+        box.pages["/v1/models"] = Answer(b"", stalls=True)
+        settings = named(slow=box.url, off="127.0.0.1:9", odd="ftp://x", bare=f"127.0.0.1:{port_of(box)}")
+        servers = {**settings.servers, "locked": Server("127.0.0.1:9", name="locked", key_env="EMPTY")}
+        async with chat(settings=replace(settings, servers=servers)) as it:
+            await it.press("f3")
+            await it.sees("qwen3-0.6b", "asking it", "Nothing answers at 127.0.0.1:9.")
+            await it.sees(
+                "'ftp://x' is no address of a server.", "The environment variable EMPTY with the key is empty."
+            )
+            await it.press("down", "enter")
+            await it.sees("● qwen3-1.7b")
+            assert box.gone.wait(5)
+
+    async def test_a_server_on_this_machine_is_found_while_the_list_is_open_and_not_used_unasked(
+        self, box: ChatServer, monkeypatch
+    ):
+        async with chat() as it:
+            await it.press("f3")
+            await it.sees("qwen3-0.6b")
+            listening(monkeypatch, {port_of(box): "vLLM"})
+            await it.sees(f"vLLM, found at localhost:{port_of(box)}", "Qwen/Qwen3-8B")
+            assert it.engine.loads[-1].server is None
+            assert {headers["authorization"] for headers in box.headers} == {"Bearer none"}
+            await type_in(it, "qwen3-8b")
+            await it.no_longer_sees("[red]evil")
+            await it.press("down", "enter")
+            await it.until(lambda: it.engine.loads[-1].server == Server(f"http://localhost:{port_of(box)}"), "it")
+
+    async def test_a_named_server_is_not_found_once_more(self, box: ChatServer, monkeypatch):
+        listening(monkeypatch, {port_of(box): "vLLM"})
+        async with chat(settings=named(box=box.url)) as it:
+            await it.press("f3")
+            await it.sees("Qwen/Qwen3-8B")
+            await it.pilot.pause(0.2)
+            assert it.screen.count("Qwen/Qwen3-8B") == 1
+
+    async def test_an_address_that_is_typed_is_asked_only_when_it_is_chosen(self, box: ChatServer):
+        async with chat() as it:
+            await it.press("f3")
+            await it.sees("qwen3-0.6b")
+            await type_in(it, box.url)
+            await it.sees(f"The server at {box.url}")
+            assert box.headers == []
+            await it.press("enter")
+            await it.until(lambda: it.engine.loads[-1].server == Server(box.url), "the server")
+            assert it.engine.loads[-1].name is None
+
+    async def test_the_model_that_answers_has_the_dot(self, box: ChatServer):
+        async with chat(engine=FakeEngine(model=replace(BOX, server="box")), settings=named(box=box.url)) as it:
+            await it.press("f3")
+            await it.sees("  ● Qwen/Qwen3-8B")
+            assert "● qwen3" not in it.screen
+
+    @pytest.mark.parametrize("size", [(1, 1), (40, 12)])
+    async def test_it_is_there_at_any_size(self, box: ChatServer, size):
+        async with chat(size=size, settings=named(box=box.url, off="127.0.0.1:9"), ready=False) as it:
+            await it.press("f3")
+            if size[0] > 1:
+                await type_in(it, "box")
+                await it.sees("Qwen/Qwen3-8B")
+            await it.press("end", "up", "escape")
+
+
+class TestTheCommand:
+    async def test_a_name_or_an_address_of_a_server_and_a_model_of_it(self, home: Path):
+        config = home / "config" / "config.toml"
+        config.parent.mkdir()
+        config.write_text('[servers.box]\naddress = "http://192.168.1.7:8000"\n')
+        server = Server("http://192.168.1.7:8000", name="box")
+        async with chat(settings=Settings(servers={"box": server})) as it:
+            for typed, name, where in (
+                ("box", None, server),
+                ("other", "other", server),
+                ("qwen3-1.7b", "qwen3-1.7b", None),
+                ("box Qwen/Qwen3-8B", "Qwen/Qwen3-8B", server),
+                ("/models/x.gguf", "/models/x.gguf", None),
+                ("localhost:8000", None, Server("localhost:8000")),
+                ("https://lab.example/v1 big", "big", Server("https://lab.example/v1")),
+            ):
+                await it.send(f"/model {typed}")
+                await it.until(lambda n=name, w=where: (it.engine.loads[-1].name, it.engine.loads[-1].server) == (n, w))
+            await it.press(*"/model b", "tab")
+            await it.until(lambda: it.draft.strip() == "/model box", "the name completed")

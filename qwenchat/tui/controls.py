@@ -16,6 +16,7 @@ from qwenchat.paths import Paths
 from qwenchat.session import Session
 from qwenchat.steering import Steering
 from qwenchat.texts import say
+from qwenchat.tui.meant import meant
 from qwenchat.tui.widgets.notices import Notices
 
 
@@ -38,9 +39,9 @@ class Controls:
         self._paths = Paths.of_user()
 
     def load(self, name: str | None = None) -> None:
-        """Load another model, or the last one again; the conversation goes on with it."""
+        """Load another model, here or on a server, or the last one again; the conversation goes on with it."""
         command = self._session.load_command or self._load
-        self._begin_load(replace(command, name=name or command.name))
+        self._begin_load(meant(name, command, self.steering.servers) if name else command)
 
     def _begin_load(self, command: LoadModel) -> None:
         self._notices.say("load", "")
@@ -74,14 +75,19 @@ class Controls:
 
     def choose_model(self) -> None:
         """Show the models and load the one that is chosen."""
-        from qwenchat.tui.screens.models import ModelsScreen, Wanted
+        from qwenchat.tui.model_rows import Wanted
+        from qwenchat.tui.screens.models import ModelsScreen
+
+        command = self._session.load_command or self._load
 
         def load(wanted: Wanted | None) -> None:
             if wanted is not None:
-                command = self._session.load_command or self._load
-                self._begin_load(replace(command, name=wanted.name, quantization=wanted.quantization, server=None))
+                self._begin_load(
+                    replace(command, name=wanted.name, quantization=wanted.quantization, server=wanted.server)
+                )
 
-        self._push(ModelsScreen(self._session, self._paths), load)
+        servers = dict.fromkeys((*self.steering.servers.values(), *filter(None, (command.server,))))
+        self._push(ModelsScreen(self._session, self._paths, servers), load)
 
     def budget(self, typed: str) -> None:
         """Say how long thoughts may be, or change that for this conversation."""

@@ -25,15 +25,10 @@ class Command:
 
 
 def _models() -> Iterable[str]:
+    from qwenchat.config import read
     from qwenchat.engine.local.catalog import KNOWN  # the worker's thread has loaded it, if a model is wanted at all
 
-    return (known.name for known in KNOWN)
-
-
-def _rivals() -> Iterable[str]:
-    from qwenchat.config import read  # seldom wanted
-
-    return (*read(Paths.of_user().config_file)[0].servers, *_models())
+    return (*(known.name for known in KNOWN), "smollm2", *read(Paths.of_user().config_file)[0].servers)
 
 
 def _presets() -> Iterable[str]:
@@ -73,8 +68,8 @@ COMMANDS = {
     ),
     "system": Command("system", later("Change the system prompt, or say it"), later("TEXT")),
     "preset": Command("presets", later("Turn to a preset, or choose one"), later("NAME"), _presets),
-    "model": Command("models", later("Load another model, or choose one"), later("NAME"), _models),
-    "compare": Command("compare", later("Let several models answer side by side"), later("NAME NAME ..."), _rivals),
+    "model": Command("models", later("Load another model, or choose one"), later("NAME, SERVER or URL"), _models),
+    "compare": Command("compare", later("Let several models answer side by side"), later("NAME NAME ..."), _models),
     "tools": Command("tools", later("Let the model call tools, or choose them"), later("NAMES or off"), _tools),
     "export": Command(
         "export", later("Write this conversation into a file here"), later("md, json or jsonl"), _formats

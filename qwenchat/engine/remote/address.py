@@ -19,6 +19,7 @@ class Address:
     """The same without "/v1", where servers have what is theirs alone."""
     host: str
     """Host and port, for people."""
+    port: int
     here: bool
     """Whether it is this machine."""
     encrypted: bool
@@ -51,7 +52,8 @@ def address_of(typed: str) -> Address:
     place = shown if port is None else f"{shown}:{port}"
     path = url.path.rstrip("/")
     root = f"{url.scheme}://{place}{path.removesuffix('/v1')}"
-    return Address(f"{root}/v1", root, place, _is_here(host), url.scheme == "https")
+    usual = 443 if url.scheme == "https" else 80
+    return Address(f"{root}/v1", root, place, port or usual, _is_here(host), url.scheme == "https")
 
 
 def _is_here(host: str) -> bool:

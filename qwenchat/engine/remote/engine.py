@@ -66,7 +66,7 @@ class RemoteEngine:
             raise
         window = min(window, command.context_window or window)
         model = ModelInfo(
-            name=_short(offer.name),
+            name=offer.title,
             device="",
             server=host,
             context_window=window,
@@ -205,12 +205,6 @@ def fitted(messages: tuple[Message, ...], window: int) -> tuple[tuple[Message, .
     if (tokens := tokens_at_least(kept)) > window:
         raise PromptTooLong(tokens, window)
     return tuple(kept), len(messages) - len(kept)
-
-
-def _short(name: str) -> str:
-    """A name for people: servers call a model in a folder or a file by its path."""
-    is_path = name.endswith(".gguf") or name.startswith("/")
-    return name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] if is_path else name
 
 
 def _notice(dialect: Dialect, window: int, connection: Connection) -> str:

@@ -1,14 +1,16 @@
 """Servers on this machine, found at the ports where they usually listen."""
 
 import socket
+from collections.abc import Container, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
 from qwenchat.chat.server import Server
+from qwenchat.engine.base import Stopped
 from qwenchat.engine.remote.connection import Connection
-from qwenchat.engine.remote.probe import Offer, listed_in, offers
+from qwenchat.engine.remote.probe import Offer, Unwanted, listed_in, offers
 
-PORTS = {11434: "Ollama", 1234: "LM Studio", 8000: "vLLM", 8080: "llama.cpp", 30000: "SGLang"}
+PORTS: Mapping[int, str] = {11434: "Ollama", 1234: "LM Studio", 8000: "vLLM", 8080: "llama.cpp", 30000: "SGLang"}
 """The port and the program that usually listens there."""
 CONNECT_S = 0.2
 
@@ -19,37 +21,50 @@ class Nearby:
 
     kind: str
     """Which program usually listens at that port."""
-    address: str
+    host: str
     models: tuple[Offer, ...]
 
+    @property
+    def address(self) -> str:
+        """As it can be given to --server."""
+        return f"http://{self.host}"
 
-def nearby(ports: dict[int, str] = PORTS) -> tuple[Nearby, ...]:
-    """The servers that answer now with a list of models; nothing else is asked of them."""
+
+def nearby(
+    ports: Mapping[int, str] = PORTS, *, without: Container[int] = (), unwanted: Unwanted = lambda: False
+) -> tuple[Nearby, ...]:
+    """The servers that answer now with a list of models; nothing else is asked of them. Raises nothing.
+
+    It gives up once it is `unwanted`.
+    """
     found = []
     for port, kind in ports.items():
-        address = f"http://localhost:{port}"
-        if _listens(port) and (models := _listed(Server(address))) is not None:
-            found.append(Nearby(kind, address, models))
+        host = f"localhost:{port}"
+        if port not in without and _listens(port) and (models := _listed(Server(host), unwanted)) is not None:
+            found.append(Nearby(kind, host, models))
     return tuple(found)
 
 
-def _listed(server: Server) -> tuple[Offer, ...] | None:
+def _listed(server: Server, unwanted: Unwanted) -> tuple[Offer, ...] | None:
     """The models of what listens there, asked once and briefly; None for what is no such server."""
     connection = Connection(server)
     try:
-        answer = connection.question(f"{connection.address.base}/models", lambda: False)
+        answer = connection.question(f"{connection.address.base}/models", unwanted)
+    except Stopped:
+        return None
     finally:
         connection.close()
     return listed_in(answer)[0] if isinstance(answer, dict) and "data" in answer else None
 
 
-def served(server: Server) -> tuple[Offer, ...]:
-    """The models of a server. Raises ServerError and ConfigInvalid."""
+def served(server: Server, unwanted: Unwanted = lambda: False) -> tuple[Offer, ...]:
+    """The models of a server; the one that its profile names if it lists none. Raises as `offers` does."""
     connection = Connection(server)
     try:
-        return offers(connection, False, lambda: False)[0]
+        found, _ = offers(connection, server.model is not None, unwanted)
     finally:
         connection.close()
+    return found or ((Offer(server.model),) if server.model is not None else ())
 
 
 def _listens(port: int) -> bool:

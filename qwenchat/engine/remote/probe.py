@@ -43,6 +43,12 @@ class Offer:
     context_window: int = 0
     """Tokens; 0 when the server does not say."""
 
+    @property
+    def title(self) -> str:
+        """Its name for people: servers call a model in a folder or a file by its path."""
+        is_path = self.name.endswith(".gguf") or self.name.startswith("/")
+        return self.name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] if is_path else self.name
+
 
 def offers(connection: Connection, named: bool, unwanted: Unwanted) -> tuple[tuple[Offer, ...], Dialect]:
     """The models that the server lists, and what it says it is. Raises what the connection does, and Stopped.
