@@ -28,9 +28,13 @@ class Contender:
         clock: Callable[[], float],
         pass_on: Callable[[Event], None],
         *,
+        lent: bool = False,
         given: Message | None = None,
     ) -> None:
-        """`pass_on` is told what concerns neither load nor turn; `given` is a reply that is there already."""
+        """`pass_on` is told what concerns neither load nor turn.
+
+        The worker may be `lent` by the chat; `given` is a reply that is there already.
+        """
         self.command = command
         """How the model was asked for."""
         self.worker = worker
@@ -38,6 +42,7 @@ class Contender:
         self.turn = turn
         self.begun = self.ended = given is not None
         """Whether it was asked, and whether no more comes from it."""
+        self._lent = lent
         self._given = given
         self._record = record
         self._pass_on = pass_on
@@ -102,9 +107,13 @@ class Contender:
         return turn
 
     def leave(self) -> None:
-        """End the turn at once, saved as far as it came."""
+        """End the turn at once, saved as far as it came, and the thread, unless that was there before."""
+        if self.begun:
+            self.poll()
         self._running.abandon()
         self.ended = True
+        if not self._lent:
+            self.worker.send(Close())
 
     def _take(self, event: Event) -> None:
         if isinstance(event, LoadEvent):
@@ -159,14 +168,12 @@ class Comparison:
         for contender in self.contenders:
             contender.stop()
 
-    def close(self, chosen: Contender | None, kept: Worker) -> None:
-        """End all turns but that of the chosen one, and all threads but `kept`."""
+    def close(self, chosen: Contender | None) -> None:
+        """Leave all contenders but the chosen one."""
         self.over = True
         for contender in self.contenders:
             if contender is not chosen:
                 contender.leave()
-            if contender.worker is not kept:
-                contender.worker.send(Close())
 
     @property
     def read(self) -> str | None:

@@ -62,7 +62,7 @@ class Course(Standing):
         """End what runs at once, as when leaving the chat; late events of it are dropped."""
         self._running.abandon()
         if self.comparison is not None:
-            self.comparison.close(None, self._worker)
+            self.comparison.close(None)
             self.comparison = None
         self.scoring.stop()
         if self._calling.active:
@@ -113,7 +113,7 @@ class Course(Standing):
         return Contender(
             command, worker, self._loading if own else Loading(worker), turn, self._record,
             lambda turn, model: self._asked_of(model, turn), self._clock, self._take,
-            given=self._reply_to(asked) if own else None,
+            lent=own, given=self._reply_to(asked) if own else None,
         )  # fmt: skip
 
     def _tell_of_model(self, before: ModelInfo | None) -> None:

@@ -93,13 +93,15 @@ class Session(Course):
         comparison, self.comparison = self.comparison, None
         if comparison is None:
             return
-        former = self._worker
         if chosen is not None:
             chosen.begin()
+        comparison.close(chosen)
+        if chosen is not None and chosen.worker is not self._worker:
+            for event in self._worker.events.drain():
+                self._take(event)
+            self._worker.send(Close())
+        if chosen is not None:
             self._answer_by(chosen.worker, chosen.loading, chosen.release())
-            if chosen.worker is not former:
-                former.send(Close())
-        comparison.close(chosen, self._worker)
         if (leaf := chosen.reply.id if chosen is not None else comparison.read) is not None:
             self._record.select(leaf)
         self._ahead_due = True

@@ -6,7 +6,7 @@ from typing import Any
 from textual.screen import Screen
 
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.errors import PromptEmpty
+from qwenchat.chat.errors import ConfigInvalid, PromptEmpty
 from qwenchat.chat.messages import TextPart
 from qwenchat.chat.timeline import Tick
 from qwenchat.comparing import Contender
@@ -44,12 +44,15 @@ class Comparing:
         """Who answered the last time."""
 
     async def begin(self, typed: str) -> None:
-        """Compare what is named in the first line; what follows that becomes the draft. Without names, let them be
-        chosen."""
+        """Compare what the first line names, the rest becomes the draft; without names, let them be chosen."""
         names, _, prompt = typed.partition("\n")
         if prompt.strip():
             self._composer.write(prompt)
-        commands = self._rivals.named(names)
+        try:
+            commands = self._rivals.named(names)
+        except ConfigInvalid as error:
+            self._tell(str(error))
+            return
         if len(commands) > 1:
             await self._compare(commands)
         else:

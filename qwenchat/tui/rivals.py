@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from qwenchat.chat.again import words_of
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.server import Server
@@ -26,8 +27,11 @@ class Rivals:
         self._servers = servers
 
     def named(self, typed: str) -> tuple[LoadModel, ...]:
-        """The commands for names with spaces between; with only one of them, the model that is loaded comes first."""
-        found = tuple(dict.fromkeys(map(self.command, typed.split())))
+        """The commands for names with spaces between; with only one of them, the model that is loaded comes first.
+
+        Raises ConfigInvalid for a quotation mark that is not closed.
+        """
+        found = tuple(dict.fromkeys(map(self.command, words_of(typed))))
         current = self._session.load_command
         if len(found) == 1 and current is not None and current not in found:
             return current, *found
