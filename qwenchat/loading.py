@@ -39,6 +39,11 @@ class Loading:
             self._former = None
             self.begin(replace(self.command, device="cpu"))
 
+    def without_tools(self) -> None:
+        """The model that answers cannot call tools after all."""
+        if self.model is not None:
+            self.model = replace(self.model, tools=False)
+
     def take(self, event: LoadEvent) -> bool:
         """Take in what happened, and say whether it concerns anyone: the end of a load that was replaced does not."""
         if isinstance(event, LoadProgressed):

@@ -38,6 +38,8 @@ class Speech:
     """Whether presence and frequency penalties count."""
     budget: str | None = None
     """The name of the thinking budget."""
+    fills: bool = False
+    """Whether a reply without `max_tokens` may take what is left of the context; a larger `max_tokens` is refused."""
     continues: Mapping[str, Any] | None = None
     """What makes the server go on with the last message, an assistant's; None where it cannot."""
 
@@ -45,10 +47,21 @@ class Speech:
 _GO_ON = {"continue_final_message": True, "add_generation_prompt": False}
 _SPEECH = {
     Dialect.VLLM: Speech(
-        Switch.TEMPLATE, "top_k", "min_p", "repetition_penalty", budget="thinking_token_budget", continues=_GO_ON
+        Switch.TEMPLATE,
+        "top_k",
+        "min_p",
+        "repetition_penalty",
+        budget="thinking_token_budget",
+        fills=True,
+        continues=_GO_ON,
     ),
     Dialect.SGLANG: Speech(
-        Switch.TEMPLATE, "top_k", "min_p", "repetition_penalty", continues={"continue_final_message": True}
+        Switch.TEMPLATE,
+        "top_k",
+        "min_p",
+        "repetition_penalty",
+        fills=True,
+        continues={"continue_final_message": True},
     ),
     Dialect.LLAMA_CPP: Speech(Switch.TEMPLATE, "top_k", "min_p", "repeat_penalty", continues={}),
     Dialect.OLLAMA: Speech(Switch.EFFORT),
@@ -64,14 +77,16 @@ def speech_of(dialect: Dialect) -> Speech:
     return _SPEECH.get(dialect, Speech())
 
 
-def standard(sampling: Sampling, speech: Speech) -> dict[str, Any]:
-    """The sampling parameters that the OpenAI API has."""
+def standard(sampling: Sampling, speech: Speech, room: int | None = None) -> dict[str, Any]:
+    """The sampling parameters that the OpenAI API has. `room` is what the context surely has left, if that is known."""
     chosen: dict[str, Any] = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
         "seed": sampling.seed,
     }
+    if speech.fills and room is not None and sampling.max_tokens > room:
+        chosen["max_tokens"] = None
     if speech.presence:
         chosen["presence_penalty"] = sampling.presence_penalty or None
         chosen["frequency_penalty"] = sampling.frequency_penalty or None
@@ -93,17 +108,3 @@ def beyond(sampling: Sampling, speech: Speech, *, thinking: bool | None, budget:
     if speech.budget is not None and thinking and budget is not None:
         extra[speech.budget] = budget
     return extra
-
-
-def untaken(sampling: Sampling, speech: Speech) -> tuple[str, ...]:
-    """The parameters that were set and that the server does not take, by our names."""
-    missing = []
-    if speech.top_k is None and sampling.top_k:
-        missing.append("top_k")
-    if speech.min_p is None and sampling.min_p:
-        missing.append("min_p")
-    if speech.repetition_penalty is None and sampling.repetition_penalty != 1:
-        missing.append("repetition_penalty")
-    if not speech.presence and (sampling.presence_penalty or sampling.frequency_penalty):
-        missing.append("presence_penalty")
-    return tuple(missing)

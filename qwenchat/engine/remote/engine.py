@@ -60,7 +60,7 @@ class RemoteEngine:
             offer = probe.chosen(offered, asked, host)
             dialect = probe.dialect_of(connection, said, stop.is_set)
             window = probe.window_of(connection, offer, dialect, stop.is_set)
-            thinking = probe.thinking_of(connection, offer, dialect, stop.is_set)
+            thinking, tools = probe.abilities_of(connection, offer, dialect, stop.is_set)
         except BaseException:
             connection.close()
             raise
@@ -71,7 +71,7 @@ class RemoteEngine:
             server=host,
             context_window=window,
             thinking=thinking,
-            tools=True,  # whether it really can, no server tells; one that cannot refuses the turn
+            tools=tools,
             load_s=time.perf_counter() - started,
             reason=_notice(dialect, window, connection),
         )
@@ -90,7 +90,12 @@ class RemoteEngine:
         if left_out:
             yield HistoryTrimmed(command.turn, left_out)
         command = replace(command, messages=messages)
-        reply = Reply(command.turn, thinks=command.thinking and served.model.thinking is not ThinkingSupport.NONE)
+        support = served.model.thinking
+        reply = Reply(
+            command.turn,
+            thinks=command.thinking and support is not ThinkingSupport.NONE,
+            switched_off=not command.thinking and support is ThinkingSupport.SWITCHED,
+        )
         try:
             yield from self._stream(served, command, reply, signals)
             if reply.tally.thinking and signals.wants_answer():
@@ -156,7 +161,7 @@ class RemoteEngine:
 
     async def _asked(self, served: _Served, command: StartTurn) -> Any:
         """The stream of a reply; a parameter that the server refuses is left out from then on."""
-        request = request_of(command, served.speech, served.model.thinking)
+        request = request_of(command, served.speech, served.model.thinking, served.model.context_window)
         while True:
             extra = {name: value for name, value in request.extra.items() if name not in served.refused}
             try:

@@ -17,6 +17,7 @@ from qwenchat.chat.errors import (
     ServerRefused,
     ServerSilent,
     ServerUnreachable,
+    ToolsRefused,
 )
 from qwenchat.chat.text import safe_line
 from qwenchat.texts import say
@@ -24,6 +25,7 @@ from qwenchat.texts import say
 LONGEST = 300
 """Characters of a server's own words that are shown."""
 _TOO_LONG = re.compile(r"context (?:length|size|window)|too many tokens|maximum.{0,20}(?:length|tokens)", re.IGNORECASE)
+_NO_TOOLS = re.compile(r"tool.{0,40}\b(?:requires?|needs?)\b|not support (?:\w+ ){0,2}tools?\b", re.IGNORECASE)
 
 
 class BrokenOff(ServerUnreachable):
@@ -113,6 +115,11 @@ def _status(error: openai.APIStatusError, host: str, model: str, key: str) -> Qw
             )
         case 400 | 413 if _TOO_LONG.search(said):
             return _TooLongForServer(host, said)
+        case 400 | 422 | 500 | 501 if _NO_TOOLS.search(said):
+            return ToolsRefused(
+                say("{host} lets this model call no tools: {error}", host=host, error=said),
+                say("Ctrl+R or /retry asks again without them."),
+            )
         case code:
             return ServerFaulty(
                 say("{host} answered with error {code}: {error}", host=host, code=code, error=said), say("Try again.")

@@ -93,7 +93,10 @@ def dialect_of(connection: Connection, said: Dialect, unwanted: Unwanted) -> Dia
         if isinstance(connection.question(root + path, unwanted), dict):
             return dialect
     paths = _get(connection.question(f"{root}/openapi.json", unwanted), "paths")
-    return Dialect.TRANSFORMERS if _get(paths, "/load_model") or _get(paths, "/v1/systemone") else Dialect.OPENAI
+    if paths is not None:
+        return Dialect.TRANSFORMERS if _get(paths, "/load_model") or _get(paths, "/v1/systemone") else Dialect.OPENAI
+    healthy = connection.question(f"{root}/health", unwanted) == {"status": "ok"}
+    return Dialect.MLX_LM if healthy else Dialect.OPENAI
 
 
 def chosen(offered: tuple[Offer, ...], asked: str | None, host: str) -> Offer:
@@ -145,17 +148,26 @@ def _ollama_window(connection: Connection, offer: Offer, unwanted: Unwanted) -> 
     return OLLAMA_WINDOW
 
 
-def thinking_of(connection: Connection, offer: Offer, dialect: Dialect, unwanted: Unwanted) -> ThinkingSupport:
-    """Which switches the model has: as its template or its capabilities say, else as its name does."""
-    name, root = offer.name.lower(), connection.address.root
+def abilities_of(
+    connection: Connection, offer: Offer, dialect: Dialect, unwanted: Unwanted
+) -> tuple[ThinkingSupport, bool]:
+    """Which switches of thinking the model has, as its template, its capabilities or its name say, and whether it can
+    call tools: most servers do not tell, and refuse a turn with tools if it cannot."""
+    root = connection.address.root
     if dialect is Dialect.LLAMA_CPP:
         template = str(_get(connection.question(f"{root}/props", unwanted), "chat_template") or "")
         if template:
-            return _by_template(template)
+            return _by_template(template), True
     if dialect is Dialect.OLLAMA:
         can = _list(_get(connection.question(f"{root}/api/show", unwanted, {"model": offer.name}), "capabilities"))
-        if can and "thinking" not in can:
-            return ThinkingSupport.NONE
+        if can:
+            thinking = _by_name(offer.name) if "thinking" in can else ThinkingSupport.NONE
+            return thinking, "tools" in can
+    return _by_name(offer.name), True
+
+
+def _by_name(name: str) -> ThinkingSupport:
+    name = name.lower()
     if "qwen3" not in name or "instruct" in name or "coder" in name:
         return ThinkingSupport.NONE
     return ThinkingSupport.ALWAYS if "thinking" in name else ThinkingSupport.SWITCHED

@@ -6,7 +6,7 @@ from typing import Any
 
 from qwenchat.chat.events import TurnEvent, TurnFinished, TurnStopped
 from qwenchat.chat.provenance import FinishReason, ThoughtCut, Usage
-from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Split, TagSplitter
+from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Mark, Split, TagSplitter
 from qwenchat.engine.remote.calls import StreamedCalls
 from qwenchat.engine.tally import Tally
 
@@ -23,7 +23,8 @@ _REASONS = {
 class Reply:
     """What came of one turn so far, over all requests that were made for it."""
 
-    def __init__(self, turn: int, *, thinks: bool) -> None:
+    def __init__(self, turn: int, *, thinks: bool, switched_off: bool = False) -> None:
+        """`switched_off` is for a model that would think if it were not told to leave that."""
         self._turn = turn
         self.tally = Tally(turn)
         self._splitter = TagSplitter(expected=thinks)
@@ -32,6 +33,11 @@ class Reply:
         """Whether the thought comes in a field of its own and has not ended."""
         self._closed = False
         """Whether there was a thought in a field of its own; what comes there later belongs to the answer."""
+        self._switched_off = switched_off
+        """Whether what comes in the field of the thought is the answer, until one comes in a field of its own: with
+        thinking turned off, the parsers of some servers wait for the end of a thought that never began."""
+        self._misfiled = False
+        """Whether such an answer came."""
         self._usage: Usage | None = None
         self._rate = 0.0
         self.reason: FinishReason | None = None
@@ -75,6 +81,10 @@ class Reply:
 
     def _thought(self, text: str) -> Iterator[TurnEvent]:
         self.tally.count()
+        if self._switched_off:
+            self._misfiled = True
+            yield from self.tally.events(self._splitter.feed(text))
+            return
         splits: list[Split] = []
         if not self._in_field and not self._closed:
             self._in_field = True
@@ -85,6 +95,9 @@ class Reply:
 
     def _said(self, text: str) -> Iterator[TurnEvent]:
         self.tally.count()
+        if self._misfiled and text.strip():  # it was a thought after all
+            yield from self.tally.events([*self._splitter.finish(), Mark.RECLASSIFIED])
+            self._splitter, self._closed, self._misfiled = TagSplitter(expected=False), True, False
         closed = self._close() if self._in_field else []
         yield from self.tally.events([*closed, *self._splitter.feed(text)])
 
@@ -98,6 +111,7 @@ class Reply:
             details = getattr(usage, "completion_tokens_details", None)
             cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
             total, thought = _number(usage, "completion_tokens"), _number(details, "reasoning_tokens")
+            thought = thought or _number(usage, "reasoning_tokens")  # SGLang
             prompt = _number(usage, "prompt_tokens")
             self._usage = Usage(prompt, cached if isinstance(cached, int) else 0, thought, max(0, total - thought))
         timings = getattr(chunk, "timings", None)

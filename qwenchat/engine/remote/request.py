@@ -30,8 +30,8 @@ class Request:
     """What goes beyond it; a server may refuse any of these."""
 
 
-def request_of(command: StartTurn, speech: Speech, support: ThinkingSupport) -> Request:
-    """What to ask for `command`; a reply that goes on needs `speech.continues`."""
+def request_of(command: StartTurn, speech: Speech, support: ThinkingSupport, window: int = 0) -> Request:
+    """What to ask for `command`, where `window` is the context, 0 if unknown; going on needs `speech.continues`."""
     thinking = command.thinking if support is ThinkingSupport.SWITCHED else None
     latest = max((at for at, message in enumerate(command.messages) if message.role is Role.USER), default=0)
     messages = [
@@ -44,7 +44,8 @@ def request_of(command: StartTurn, speech: Speech, support: ThinkingSupport) -> 
     if command.begun.answer:
         messages.append({"role": "assistant", "content": inert(command.begun.answer)})
         extra |= speech.continues or {}
-    sampling = standard(command.sampling, speech)
+    room = window - _tokens_at_most(messages, command.tools) if window else None
+    sampling = standard(command.sampling, speech, room)
     if command.schema is not None:
         schema = {"name": "answer", "schema": json.loads(command.schema), "strict": True}
         sampling["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -92,3 +93,9 @@ def tokens_at_least(messages: Sequence[Message]) -> int:
         4 + sum(len(part.text.encode()) // 5 for part in message.parts if isinstance(part, TextPart | ToolResultPart))
         for message in messages
     )
+
+
+def _tokens_at_most(messages: Sequence[dict[str, Any]], tools: Sequence[ToolSpec]) -> int:
+    """No tokens are more than this: each is a byte at least."""
+    said = (json.dumps(message, ensure_ascii=False) for message in messages)
+    return sum(len(text.encode()) for text in (*said, *(tool.description + tool.parameters for tool in tools))) + 500
