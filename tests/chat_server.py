@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -71,6 +72,8 @@ class ChatServer:
     gone: threading.Event = field(default_factory=threading.Event)
     """Set when a client left before the end."""
     url: str = ""
+    tls: ssl.SSLContext | None = None
+    """Its certificate, for a server that encrypts."""
     released: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
@@ -95,7 +98,9 @@ class ChatServer:
         ThreadingHTTPServer.request_queue_size = 256
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{server.server_port}"
+        if self.tls is not None:
+            server.socket = self.tls.wrap_socket(server.socket, server_side=True)
+        self.url = f"http{'s' * (self.tls is not None)}://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from textual.widgets import Input
 
+from qwenchat.chat.errors import ToolsRefused
 from qwenchat.chat.server import Server
 from qwenchat.config import Settings
 from qwenchat.engine.remote import nearby
@@ -16,7 +17,8 @@ from qwenchat.tui import servers
 
 from .chat_driver import Chat, chat
 from .chat_server import Answer, ChatServer
-from .fake_engine import MODEL, FakeEngine
+from .fake_engine import MODEL, FakeEngine, Script
+from .fake_tools import FakeTools
 
 BOX = replace(MODEL, name="Qwen/Qwen3-8B", revision="", quantization="", device="", server="box [red]\x1b[2J")
 SHOWN = "box [red]"
@@ -183,3 +185,15 @@ class TestTheCommand:
                 await it.until(lambda n=name, w=where: (it.engine.loads[-1].name, it.engine.loads[-1].server) == (n, w))
             await it.press(*"/model b", "tab")
             await it.until(lambda: it.draft.strip() == "/model box", "the name completed")
+
+
+async def test_a_server_that_refuses_tools_is_asked_without_them_from_then_on():
+    refused = Script(error=ToolsRefused("box lets this model call no tools: nix.", "Ctrl+R asks again."))
+    model = replace(BOX, tools=True)
+    async with chat(engine=FakeEngine([refused, Script()], model=model), tools=FakeTools()) as it:
+        it.session.switch_tools(("weather",))
+        await it.send("Weather?")
+        await it.sees("failed: box lets this model call no tools: nix.")
+        await it.press("ctrl+r")
+        await it.sees("Paris is the capital")
+        assert [bool(turn.tools) for turn in it.engine.turns] == [True, False]

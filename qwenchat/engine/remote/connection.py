@@ -33,10 +33,17 @@ class Connection:
         self._key = key_of(server)
         self.waiting = Waiting()
         timeout = openai.Timeout(None, connect=CONNECT_S)
-        # No redirect shall see the key or the conversation, and no proxy what stays on this machine.
-        http = openai.DefaultAsyncHttpxClient(
-            follow_redirects=False, trust_env=not self.address.here, timeout=timeout, verify=_certificates(server)
-        )
+        certificates = _certificates(server)
+        try:
+            # No redirect shall see the key or the conversation, and no proxy what stays on this machine.
+            http = openai.DefaultAsyncHttpxClient(
+                follow_redirects=False, trust_env=not self.address.here, timeout=timeout, verify=certificates
+            )
+        except (ImportError, ValueError) as error:
+            raise ConfigInvalid(
+                say("The proxy that the environment names cannot be used: {error}", error=safe_line(str(error), 300)),
+                say("Name one whose address begins with http://, or none: NO_PROXY."),
+            ) from error
         self.client = openai.AsyncOpenAI(
             api_key=self._key, base_url=self.address.base, timeout=timeout, max_retries=RETRIES, http_client=http,
             organization="", project="",
