@@ -21,6 +21,8 @@ from qwenchat.chat.text import safe_line
 from qwenchat.library.backup import Backup, backups, last_backup, restore, set_aside_before
 from qwenchat.library.migrations import MIGRATIONS
 from qwenchat.paths import Paths
+from qwenchat.table import aligned
+from qwenchat.texts import say
 
 SMALLEST_DISK = 2e9
 """Bytes that a download of Qwen3-0.6B needs, with some room."""
@@ -72,11 +74,34 @@ class Report:
 
     def as_text(self) -> str:
         """For people."""
-        width = max(len(name) for name in self.facts) + 2
-        lines = [f"{name.replace('_', ' '):<{width}}{_in_words(value)}" for name, value in self.facts.items()]
-        lines += ["", "What is wrong, and how to mend it:" if self.problems else "Nothing is wrong."]
+        labels = _labels()
+        lines = [aligned((labels.get(name, name), _in_words(value)) for name, value in self.facts.items())]
+        lines += ["", say("What is wrong, and how to mend it:") if self.problems else say("Nothing is wrong.")]
         lines += [f"- {safe_line(f'{p.what} {p.remedy}', 1000)}" for p in self.problems]
         return "\n".join(lines)
+
+
+def _labels() -> dict[str, str]:
+    """What the facts are called, for people; those that are not here have names of their own."""
+    return {
+        "platform": say("platform"),
+        "devices": say("devices"),
+        "gpu_memory_free_gb": say("gpu memory free gb"),
+        "cpu_features": say("cpu features"),
+        "best_choice": say("best choice"),
+        "cores": say("cores"),
+        "memory_gb": say("memory gb"),
+        "memory_free_gb": say("memory free gb"),
+        "disk_free_gb": say("disk free gb"),
+        "config": say("config"),
+        "data": say("data"),
+        "cache": say("cache"),
+        "log": say("log"),
+        "models": say("models"),
+        "hub_reachable": say("hub reachable"),
+        "conversations": say("conversations"),
+        "backups": say("backups"),
+    }
 
 
 def examine(paths: Paths) -> Report:
@@ -104,7 +129,7 @@ def examine(paths: Paths) -> Report:
     }
     _folders(paths, problems)
     wrong = (*config.read(paths.config_file)[1], *presets.read(paths.presets)[1])
-    problems += [Problem(text, "Mend or remove it.") for text in wrong]
+    problems += [Problem(text, say("Mend or remove it.")) for text in wrong]
     return Report(facts, tuple(sorted(problems, key=lambda problem: not problem.broken)))
 
 
@@ -114,8 +139,9 @@ def go_back(paths: Paths, wanted: str) -> str:
     Raises LibraryError, and then nothing has changed.
     """
     backup, aside = restore(paths.database, Path(wanted) if wanted else None)
-    kept = f"What was there is kept as {aside}." if aside else "There was no library before."
-    return safe_line(f"{backup} is now in place as {paths.database}. {kept}", 2000)
+    done = say("{backup} is now in place as {library}.", backup=backup, library=paths.database)
+    kept = say("What was there is kept as {aside}.", aside=aside) if aside else say("There was no library before.")
+    return safe_line(f"{done} {kept}", 2000)
 
 
 def _engine(problems: list[Problem]) -> dict[str, Any]:
@@ -131,13 +157,16 @@ def _engine(problems: list[Problem]) -> dict[str, Any]:
         if probe.returncode == 0:
             found: dict[str, Any] = json.loads(probe.stdout.splitlines()[-1])
             return found
-        said = (probe.stderr.strip().splitlines() or [f"it ended with code {probe.returncode}"])[-1]
+        said = (probe.stderr.strip().splitlines() or [say("it ended with code {code}", code=probe.returncode)])[-1]
     except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
         said = str(error)
     problems.append(
         Problem(
-            f"The engine cannot be started: {said}.",
-            f"Install qwenchat again: {sys.executable} -m pip install --force-reinstall torch transformers qwenchat",
+            say("The engine cannot be started: {error}.", error=said),
+            say(
+                "Install qwenchat again: {python} -m pip install --force-reinstall torch transformers qwenchat",
+                python=sys.executable,
+            ),
             broken=True,
         )
     )
@@ -161,15 +190,17 @@ def _models(paths: Paths, problems: list[Problem], free: int) -> dict[str, Any]:
         from qwenchat.engine.local import hub  # noqa: PLC0415  (may be what is broken)
         from qwenchat.engine.local.catalog import models_here  # noqa: PLC0415
     except ImportError as error:
-        problems.append(Problem(f"Models cannot be looked for: {error}.", "Install qwenchat again.", broken=True))
+        said = say("Models cannot be looked for: {error}.", error=error)
+        problems.append(Problem(said, say("Install qwenchat again."), broken=True))
         return {"models": [], "hub_reachable": False}
     models, reachable = [model.name for model in models_here(paths)], hub.reachable()
     if not models:
-        remedy = "`qwenchat models pull qwen3-0.6b` fetches one." if reachable else "Connect to the internet once."
-        problems.append(Problem("No model is on this machine yet.", remedy))
+        pull = say("`qwenchat models pull qwen3-0.6b` fetches one.")
+        remedy = pull if reachable else say("Connect to the internet once.")
+        problems.append(Problem(say("No model is on this machine yet."), remedy))
         if free < SMALLEST_DISK:
-            room = f"Only {free / 1e9:.1f} GB are free for models in {paths.cache}."
-            problems.append(Problem(room, "Free some space, or set QWENCHAT_HOME."))
+            room = say("Only {free:.1f} GB are free for models in {folder}.", free=free / 1e9, folder=paths.cache)
+            problems.append(Problem(room, say("Free some space, or set QWENCHAT_HOME.")))
     return {"models": models, "hub_reachable": reachable}
 
 
@@ -178,8 +209,8 @@ def _library(path: Path, problems: list[Problem]) -> dict[str, Any]:
     found = backups(path)
     sound = last_backup(path)
     for aside in set_aside_before(path):
-        remedy = f"{_described(sound)} Remove the damaged file when it is of no more use."
-        problems.append(Problem(f"A damaged library was set aside as {aside}.", remedy))
+        remedy = f"{_described(sound)} {say('Remove the damaged file when it is of no more use.')}"
+        problems.append(Problem(say("A damaged library was set aside as {aside}.", aside=aside), remedy))
     return {"conversations": _conversations(path, sound, problems), "backups": [_listed(backup) for backup in found]}
 
 
@@ -189,25 +220,28 @@ def _conversations(path: Path, sound: Backup | None, problems: list[Problem]) ->
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             if connection.execute("pragma user_version").fetchone()[0] > len(MIGRATIONS):
-                problems.append(Problem(f"{path} was written by a newer qwenchat.", "Update qwenchat.", broken=True))
+                newer = say("{path} was written by a newer qwenchat.", path=path)
+                problems.append(Problem(newer, say("Update qwenchat."), broken=True))
                 return None
             said = connection.execute("pragma integrity_check(1)").fetchone()[0]
             if said != "ok":
                 raise sqlite3.DatabaseError(said)
             return int(connection.execute("select count(*) from conversations").fetchone()[0])
     except sqlite3.Error as error:
-        remedy = "It is never deleted: what takes its place sets it aside."
-        problems.append(Problem(f"{path} cannot be read: {error}.", f"{remedy} {_described(sound)}"))
+        remedy = f"{say('It is never deleted: what takes its place sets it aside.')} {_described(sound)}"
+        problems.append(Problem(say("{path} cannot be read: {error}.", path=path, error=error), remedy))
         return None
 
 
 def _described(backup: Backup | None) -> str:
     """Which backup of the library there is, in words."""
     if backup is None:
-        return "There is no sound backup."
-    return (
-        f"The last sound backup is of {backup.made:%Y-%m-%d %H:%M}; what was saved later is not in it."
-        f" `qwenchat doctor --restore {backup.path.name}` puts it in place."
+        return say("There is no sound backup.")
+    return say(
+        "The last sound backup is of {made:%Y-%m-%d %H:%M}; what was saved later is not in it. "
+        "`qwenchat doctor --restore {name}` puts it in place.",
+        made=backup.made,
+        name=backup.path.name,
     )
 
 
@@ -219,7 +253,8 @@ def _folders(paths: Paths, problems: list[Problem]) -> None:
     for folder in (paths.config, paths.data, paths.cache, paths.logs):
         existing = _existing(folder)
         if not (existing.is_dir() and os.access(existing, os.W_OK)):
-            problems.append(Problem(f"{existing} cannot be written.", "Set QWENCHAT_HOME to another folder."))
+            wrong = say("{place} cannot be written.", place=existing)
+            problems.append(Problem(wrong, say("Set QWENCHAT_HOME to another folder.")))
 
 
 def _existing(folder: Path) -> Path:
@@ -229,10 +264,10 @@ def _existing(folder: Path) -> Path:
 def _in_words(value: object) -> str:
     match value:
         case None:
-            return "unknown"
+            return say("unknown")
         case bool():
-            return "yes" if value else "no"
+            return say("yes") if value else say("no")
         case list():
-            return ", ".join(map(str, value)) or "none"
+            return ", ".join(map(str, value)) or say("none")
         case _:
             return safe_line(str(value), 1000)

@@ -103,7 +103,7 @@ class _Reading:
             try:
                 whole = read_whole(self._library, id_)
             except LibraryError as error:
-                self.fail(f"{id_} was left out. {error}")
+                self.fail(say("{id} was left out. {error}", id=id_, error=error))
                 continue
             yield whole
 
@@ -197,7 +197,7 @@ def _import(name: str, intake: "Intake", dry_run: bool) -> bool:
     from qwenchat.library.exchange.archive import opened
     from qwenchat.library.exchange.reading import conversations_in
 
-    tally = _Tally("standard input" if name == "-" else name)
+    tally = _Tally(say("standard input") if name == "-" else name)
     try:
         with _open(name) as file, opened(file) as parts:
             size = os.fstat(file.fileno()).st_size if name != "-" else 0
@@ -209,7 +209,7 @@ def _import(name: str, intake: "Intake", dry_run: bool) -> bool:
     except ImportFailed as error:
         tally.problem(str(error))
     except OSError as error:
-        tally.problem(f"It cannot be read: {error.strerror or error}.")
+        tally.problem(say("It cannot be read: {error}.", error=error.strerror or error))
     finally:
         tally.say(dry_run)
     return not tally.problems
@@ -238,12 +238,12 @@ class _Tally:
 
         if isinstance(found, Unusable):
             self._fates["not usable"] += 1
-            self.problem(f"{found.where}: {found.why}.")
+            self.problem(say("{where}: {why}.", where=found.where, why=found.why))
             return
         self._fates[intake.take(found)] += 1
         title = safe_line(found.conversation.title, 60)
         for problem in found.problems:
-            self.problem(f"{found.where}, “{title}”, {problem}.")
+            self.problem(say("{where}, “{title}”, {problem}.", where=found.where, title=title, problem=problem))
 
     def problem(self, what: str) -> None:
         """Say what could not be read; when there are very many, no more than a number of them."""
@@ -258,7 +258,7 @@ class _Tally:
 
         if time.monotonic() - self._shown_at >= _SHOWN_EVERY_S:
             self._shown_at = time.monotonic()
-            self._report.show(LoadProgressed(f"reading {self._name}", done, size))
+            self._report.show(LoadProgressed(say("reading {name}", name=self._name), done, size))
 
     def say(self, dry_run: bool) -> None:
         """Say how many of each there were."""
@@ -267,6 +267,17 @@ class _Tally:
         self._report.clear()
         if self.problems > _TOLD:
             process.tell(say("{name}: and {number:,} more like these.", name=self._name, number=self.problems - _TOLD))
-        names = {"imported": "would be imported"} if dry_run else {}
-        counts = ", ".join(f"{count:,} {names.get(fate, fate)}" for fate, count in self._fates.items())
-        click.echo(f"{safe_line(self._name)}: {counts or 'nothing imported'}")
+        counts = say(", ").join(_counted(fate, number, dry_run) for fate, number in self._fates.items())
+        click.echo(say("{name}: {counts}", name=safe_line(self._name), counts=counts or say("nothing imported")))
+
+
+def _counted(fate: str, number: int, dry_run: bool) -> str:
+    """How many conversations had that fate."""
+    match fate:
+        case "imported" if dry_run:
+            return say("{number:,} would be imported", number=number)
+        case "imported":
+            return say("{number:,} imported", number=number)
+        case "already here":
+            return say("{number:,} already here", number=number)
+    return say("{number:,} not usable", number=number)

@@ -115,7 +115,7 @@ def read_file(file: Path) -> Preset:
         preset = msgspec.convert({**table, "name": file.stem}, Preset)
         check(preset)
     except (msgspec.ValidationError, ConfigInvalid, OverflowError) as error:
-        raise _wrong(file, str(error).rstrip(".")) from error
+        raise _wrong(file, str(error).rstrip(".。")) from error
     return preset
 
 
@@ -161,4 +161,4 @@ def _keys(table: object) -> set[str]:
 
 
 def _wrong(file: Path, what: str) -> ConfigInvalid:
-    return ConfigInvalid(safe_line(f"{file}: {what}.", 400))
+    return ConfigInvalid(safe_line(say("{file}: {what}.", file=file, what=what), 400))

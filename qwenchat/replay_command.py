@@ -226,7 +226,7 @@ def _ask_again(recording: _Recording, library: "Library | None", given: dict[str
             process.tell(model.reason)
         for number, question in enumerate(asked, 1):
             try:
-                repeated = rerun.ask(question, _counting(progress, f"asking {number} of {len(asked)}"))
+                repeated = rerun.ask(question, _counting(progress, number, len(asked)))
             finally:
                 progress.clear()
             kept = library is not None and not repeated.identical
@@ -242,11 +242,15 @@ def _ask_again(recording: _Recording, library: "Library | None", given: dict[str
     return IDENTICAL if all(repeated.identical for repeated, _ in results) else DIFFERENT
 
 
-def _counting(progress: "LoadReport", about: str) -> "Callable[[int], None]":
-    """Shows how many tokens have come."""
+def _counting(progress: "LoadReport", number: int, total: int) -> "Callable[[int], None]":
+    """Shows how many tokens have come of that reply."""
     from qwenchat.chat.events import LoadProgressed
 
-    return lambda tokens: progress.show(LoadProgressed(f"{about}, {tokens:,} tokens"))
+    def show(tokens: int) -> None:
+        step = say("asking {number} of {total}, {tokens:,} tokens", number=number, total=total, tokens=tokens)
+        progress.show(LoadProgressed(step))
+
+    return show
 
 
 @contextmanager

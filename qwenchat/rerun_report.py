@@ -15,6 +15,7 @@ from qwenchat.chat.messages import Message, Role
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.rerun import Place, Question, Repeated
+from qwenchat.texts import count, say
 
 SIDE_BY_SIDE_FROM = 72
 """Columns from which old and new have room beside each other."""
@@ -32,12 +33,15 @@ class Report:
     def show(self, number: int, question: Question, repeated: Repeated) -> None:
         """One reply: that it is the same, or both, from where they part in another style."""
         asked = next((message.text for message in reversed(question.history) if message.role is Role.USER), "")
-        self._console.print(Text(f"{number} of {self._total}: {safe_line(asked, 200)}", style="bold"))
+        heading = say(
+            "{number} of {total}: {question}", number=number, total=self._total, question=safe_line(asked, 200)
+        )
+        self._console.print(Text(heading, style="bold"))
         self._console.print(Text(verdict(repeated)))
         if not repeated.identical:
             columns = (
-                _column("then", repeated.old, repeated.parts_at),
-                _column("now", repeated.new, repeated.parts_at),
+                _column(say("then, {model}", model=_model(repeated.old)), repeated.old, repeated.parts_at),
+                _column(say("now, {model}", model=_model(repeated.new)), repeated.new, repeated.parts_at),
             )
             if self._beside:
                 table = Table.grid(padding=(0, 3, 0, 0), expand=True)
@@ -52,23 +56,41 @@ class Report:
     def conclude(self, results: Sequence[tuple[Repeated, bool]]) -> None:
         """How many of them are the same; with each comes whether it was saved."""
         same, total = sum(repeated.identical for repeated, _ in results), len(results)
-        replies = "The reply is" if total == 1 else f"All {total} replies are"
-        said = f"{same} of {total} replies are identical." if 0 < same < total else f"{replies} identical."
-        self._console.print(Text(said if same else f"{replies} different."))
+        if same == total:
+            said = count("The reply is identical.", "All {number} replies are identical.", total)
+        elif same:
+            said = say("{same} of {total} replies are identical.", same=same, total=total)
+        else:
+            said = count("The reply is different.", "All {number} replies are different.", total)
+        self._console.print(Text(said))
         if kept := sum(saved for _, saved in results):
             self._console.print(
-                Text(f"{'One was' if kept == 1 else f'{kept} were'} saved as branches of the conversation.")
+                Text(
+                    count(
+                        "One was saved as a branch of the conversation.",
+                        "{number} were saved as branches of the conversation.",
+                        kept,
+                    )
+                )
             )
 
 
 def verdict(repeated: Repeated) -> str:
     """Whether a reply and its repetition are the same, and where they part, in words."""
     if (place := repeated.parts_at) is not None:
-        return f"They part at token {place.token:,}, character {place.character:,} of the {place.channel}."
+        at = {"token": place.token, "character": place.character}
+        if place.channel is Channel.THOUGHT:
+            return say("They part at token {token:,}, character {character:,} of the thought.", **at)
+        return say("They part at token {token:,}, character {character:,} of the answer.", **at)
     made = repeated.new.provenance
     tokens = made.usage.thinking_tokens + made.usage.answer_tokens if made else 0
-    count = f"{tokens:,} token{'s' * (tokens != 1)}"
-    return f"Identical as far as the old one goes, {count}." if repeated.partial else f"Identical, {count}."
+    if repeated.partial:
+        return count(
+            "Identical as far as the old one goes, {number:,} token.",
+            "Identical as far as the old one goes, {number:,} tokens.",
+            tokens,
+        )
+    return count("Identical, {number:,} token.", "Identical, {number:,} tokens.", tokens)
 
 
 def as_dict(conversation: str, model: ModelInfo, results: Sequence[tuple[Repeated, bool]]) -> dict[str, Any]:
@@ -110,11 +132,14 @@ def _said(message: Message) -> dict[str, Any]:
     }
 
 
-def _column(title: str, message: Message, place: Place | None) -> Text:
-    """A reply under a line that says who gave it; what differs is yellow, and so is all that comes after."""
+def _model(message: Message) -> str:
     made = message.provenance
-    who = safe_line(f"{made.model.name} {made.model.quantization}") if made else "a model of unknown name"
-    text = Text.assemble((f"{title}, {who}", "cyan"))
+    return safe_line(f"{made.model.name} {made.model.quantization}") if made else say("a model of unknown name")
+
+
+def _column(heading: str, message: Message, place: Place | None) -> Text:
+    """A reply under a line that says who gave it; what differs is yellow, and so is all that comes after."""
+    text = Text.assemble((heading, "cyan"))
     texts = ((Channel.THOUGHT, message.reasoning, "dim"), (Channel.ANSWER, message.text, ""))
     parted = False
     for channel, raw, style in texts:

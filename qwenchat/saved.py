@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from qwenchat import process
 from qwenchat.chat.errors import LibraryUnwritable
 from qwenchat.paths import Paths
-from qwenchat.texts import say
+from qwenchat.texts import count, say
 
 if TYPE_CHECKING:
     from qwenchat.library.library import Hit, Library, Summary
@@ -64,7 +64,7 @@ def resumed(library: "Library", asked: str | None) -> tuple[str | None, tuple[st
     if asked != LATEST:
         return library.resolve(asked), ()
     latest = library.latest()
-    return latest, () if latest else ("There is no saved conversation to go on with yet; this is a new one.",)
+    return latest, () if latest else (say("There is no saved conversation to go on with yet; this is a new one."),)
 
 
 @click.command("list")
@@ -179,7 +179,7 @@ def delete(conversations: tuple[str, ...], yes: bool) -> None:
         for id_ in ids:
             library.delete(id_)
     for name in names:
-        click.echo(f"Deleted {name}")
+        click.echo(say("Deleted {name}", name=name))
 
 
 def _name(conversation: str, row: "Summary | None") -> str:
@@ -196,4 +196,4 @@ def _agreed(names: list[str]) -> bool:
         raise click.UsageError("Nobody can be asked here; --yes deletes without asking.")
     for name in names:
         click.echo(name, err=True)
-    return click.confirm(f"Delete {'it' if len(names) == 1 else f'these {len(names)}'} for good?", err=True)
+    return click.confirm(count("Delete it for good?", "Delete these {number} for good?", len(names)), err=True)

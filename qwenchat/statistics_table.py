@@ -42,7 +42,7 @@ def _cells(figures: Figures) -> tuple[str, ...]:
         f"{figures.thinking_tokens:,}",
         f"{figures.answer_tokens:,}",
         f"{figures.tokens_per_s:.1f}",
-        f"{figures.mean_first_token_s:.2f} s",
+        say("{seconds:.2f} s", seconds=figures.mean_first_token_s),
         _time(figures.seconds),
     )
 
@@ -53,4 +53,6 @@ def _share(figures: Figures) -> float:
 
 def _time(seconds: float) -> str:
     minutes = round(seconds / 60)
-    return f"{seconds:.0f} s" if seconds < 60 else f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+    if seconds < 60:
+        return say("{seconds:.0f} s", seconds=seconds)
+    return say("{minutes} min", minutes=minutes) if minutes < 120 else say("{hours:.1f} h", hours=minutes / 60)

@@ -10,6 +10,7 @@ from qwenchat.chat.scene import Happening, Moment, ReplyBegan, ReplyEnded, Sent,
 from qwenchat.chat.text import SafeStream, safe, safe_json, safe_line
 from qwenchat.printer import DIM, RESET
 from qwenchat.replay import INSTANT, Replay
+from qwenchat.texts import say
 
 BOLD = "\x1b[1m"
 COLUMNS, ROWS = 80, 24
@@ -39,19 +40,20 @@ class Teller:
         match what:
             case Typed(text):
                 if self._writing is None:
-                    yield self._heading("You")
+                    yield self._heading(say("You:"))
                     self._writing = what
                 yield self._stream.feed(text)
             case Sent(message):
                 yield self._ended() if self._writing else self._whole(message)
             case ReplyBegan(message):
                 made = message.provenance
-                self._name = safe_line(made.model.name.rpartition("/")[2] if made else "") or "Model"
+                self._name = safe_line(made.model.name.rpartition("/")[2] if made else "") or say("Model")
             case TextProduced():
                 if self._writing is not what.channel:
                     yield self._ended()
-                    verb = "thinks" if what.channel is Channel.THOUGHT else "answers"
-                    yield self._heading(f"{self._name} {verb}")
+                    thinking = what.channel is Channel.THOUGHT
+                    thinks, answers = say("{name} thinks:", name=self._name), say("{name} answers:", name=self._name)
+                    yield self._heading(thinks if thinking else answers)
                     self._writing = what.channel
                 yield self._dimmed(self._stream.feed(what.text))
             case ReplyEnded(message):
@@ -62,22 +64,22 @@ class Teller:
 
     def _whole(self, message: Message) -> str:
         """A message that nobody saw being written."""
-        who = {Role.SYSTEM: "System", Role.TOOL: "Tool"}.get(message.role, "You")
+        who = {Role.SYSTEM: say("System:"), Role.TOOL: say("Tool:")}.get(message.role, say("You:"))
         return f"{self._heading(who)}{safe(_said(message)).rstrip()}\n"
 
     def _ending(self, message: Message) -> str:
         calls = [part for part in message.parts if isinstance(part, ToolCallPart)]
-        notes = [f"calls {safe_line(call.name)} {safe_line(call.arguments)}" for call in calls]
+        notes = [say("calls {call}", call=f"{safe_line(call.name)} {safe_line(call.arguments)}") for call in calls]
         if message.status is Status.FAILED and message.note:
-            notes.append(f"failed: {safe_line(message.note, 1000)}")
+            notes.append(say("failed: {text}", text=safe_line(message.note, 1000)))
         elif message.status is not Status.COMPLETE:
-            notes.append(message.status.value)
+            notes.append(_how_far(message.status))
         elif not message.text.strip() and not calls:
-            notes.append("no answer")
+            notes.append(say("no answer"))
         return "".join(f"[{note}]\n" for note in notes)
 
     def _heading(self, text: str) -> str:
-        line = f"{BOLD}{text}:{RESET}\n" if self._styled else f"{text}:\n"
+        line = f"{BOLD}{text}{RESET}\n" if self._styled else f"{text}\n"
         return f"\n{line}" if self._last or self._writing else line
 
     def _ended(self) -> str:
@@ -92,20 +94,32 @@ class Teller:
         return f"{DIM}{text}{RESET}" if text and self._styled and self._writing is Channel.THOUGHT else text
 
 
+def _how_far(status: Status) -> str:
+    """How far a message got that is not complete."""
+    match status:
+        case Status.STOPPED:
+            return say("stopped")
+        case Status.INTERRUPTED:
+            return say("interrupted")
+        case Status.FAILED:
+            return say("failed")
+    return say("being written")
+
+
 def _said(message: Message) -> str:
     """What a message says, and what a tool gave."""
     return "".join(part.text for part in message.parts if isinstance(part, TextPart | ToolResultPart))
 
 
 def tell(
-    replay: Replay, say: Callable[[str], object], *, styled: bool, sleep: Callable[[float], object] = time.sleep
+    replay: Replay, put: Callable[[str], object], *, styled: bool, sleep: Callable[[float], object] = time.sleep
 ) -> None:
     """Say all of a replay at its pace."""
     teller = Teller(styled=styled)
     while True:
         said = "".join(teller.tell(moment.what) for moment in replay.due())
         if said:
-            say(said)
+            put(said)
         wait_s = replay.next_in_s()
         if wait_s is None:
             return

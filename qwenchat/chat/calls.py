@@ -29,7 +29,7 @@ def arguments_of(call: ToolCallPart) -> dict[str, Any]:
     if not call.name:
         raise CallMalformed(
             say("That is no call of a tool."),
-            'A call is one JSON object: {"name": "...", "arguments": {...}}.',
+            say('A call is one JSON object: {"name": "...", "arguments": {...}}.'),
         )
     try:
         return _object(call.arguments or "{}")

@@ -180,7 +180,7 @@ def in_use(library: Path) -> list[str]:
     for process in psutil.process_iter(["pid", "name", "username"]):
         try:
             if process.pid != os.getpid() and any(file.path == str(library.resolve()) for file in process.open_files()):
-                users.append(f"{process.info['name']} (process {process.pid})")
+                users.append(say("{name} (process {number})", name=process.info["name"], number=process.pid))
         except (psutil.Error, OSError):
             continue
     return users

@@ -48,9 +48,9 @@ def connect(path: Path | None) -> sqlite3.Connection:
     with opening(connection, path):
         version = _version(connection, path)
         if version and examined and connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError("the integrity check failed")
+            raise sqlite3.DatabaseError(say("the integrity check failed"))
         if version and missing_tables(connection):
-            raise sqlite3.DatabaseError("tables are missing")
+            raise sqlite3.DatabaseError(say("tables are missing"))
         _set_up(connection)
         if version < len(MIGRATIONS):
             _migrate(connection, path, version)
@@ -196,7 +196,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         with _all_or_nothing(connection):
             yield
     except (sqlite3.Error, OSError) as error:
-        remedy = "Free some space." if _is_full(error) else "`qwenchat doctor` examines the library."
+        remedy = say("Free some space.") if _is_full(error) else say("`qwenchat doctor` examines the library.")
         raise LibraryUnwritable(say("The conversation could not be saved: {error}.", error=error), remedy) from error
 
 

@@ -59,7 +59,7 @@ class Library:
         try:
             return cls._on_disk(path)
         except (LibraryUnwritable, OSError) as error:
-            notice = f"Conversations are not saved, only kept until you quit: {error}"
+            notice = say("Conversations are not saved, only kept until you quit: {error}", error=error)
             return cls(copy_in_memory(path), Writer(None), notice)
 
     @classmethod
@@ -69,7 +69,10 @@ class Library:
         except LibraryDamaged as error:
             aside = set_aside(path)
             remove_index(path)
-            return cls._connected(path, f"{error.what} It was set aside as {aside.name}, and a new library was begun.")
+            notice = say(
+                "{error} It was set aside as {name}, and a new library was begun.", error=error.what, name=aside.name
+            )
+            return cls._connected(path, notice)
 
     @classmethod
     def _connected(cls, path: Path, notice: str) -> "Library":

@@ -208,7 +208,7 @@ class _BoundedStream(httpx2.AsyncByteStream):
         async for piece in self._stream:
             said += len(piece)
             if said > LARGEST_ANSWER:
-                raise httpx2.ReadError("the answer is too large")
+                raise httpx2.ReadError(say("the answer is too large"))
             yield piece
 
     async def aclose(self) -> None:

@@ -11,6 +11,7 @@ from qwenchat.library.exchange.chatgpt_content import parts_of, thoughts_of
 from qwenchat.library.exchange.foreign import ROLES, date_of, list_of, object_of, seconds_of, text_of
 from qwenchat.library.exchange.found import Found, Problems, Unreadable
 from qwenchat.library.exchange.mend import Node, derived_id, tree_of
+from qwenchat.texts import say
 
 _UNSEEN = ("model_editable_context", "user_editable_context")
 """Memories and custom instructions, which ChatGPT does not show either."""
@@ -33,7 +34,7 @@ def conversation_of(value: Mapping[str, Any], now: float) -> Found:
     reader = _Reader(object_of(value["mapping"]), created)
     tree = tree_of(reader.nodes(), reader.problems)
     if not tree.messages:
-        raise Unreadable(reader.problems.first("it holds no messages"))
+        raise Unreadable(reader.problems.first(say("it holds no messages")))
     leaf = value.get("current_node")
     conversation = foreign.conversation_of(
         f"chatgpt {text_of(value.get('conversation_id') or value.get('id'))}",
@@ -103,7 +104,7 @@ class _Reader:
                 if (id_ := stack.pop()) not in order:
                     order[id_] = None
                     stack += reversed(children.get(id_, ()))
-        return [(id_, parents[id_], f"message {numbers[id_]}") for id_ in order]
+        return [(id_, parents[id_], say("message {number}", number=numbers[id_])) for id_ in order]
 
     def _message(self, id_: str, parent: str | None, where: str) -> Message | None:
         way = self._ways.get(parent or "", self._start)
@@ -115,7 +116,7 @@ class _Reader:
         kind = text_of(content.get("content_type"))
         role = ROLES.get(text_of(object_of(message.get("author")).get("role")))
         if role is None:
-            self.problems.add(f"{where}: its author is none of {', '.join(ROLES)}")
+            self.problems.add(say("{where}: its author is none of {roles}", where=where, roles=", ".join(ROLES)))
             return None
         way = self._ways[id_] = replace(way, time=date_of(message.get("create_time"), way.time))
         if kind in ("thoughts", "reasoning_recap"):

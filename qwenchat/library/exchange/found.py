@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.timeline import Tick
 from qwenchat.library.conversation import Conversation
+from qwenchat.texts import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Problems:
 
     def all(self) -> tuple[str, ...]:
         """The sentences."""
-        return (*self._told, f"{self._more:,} more like these") if self._more else tuple(self._told)
+        return (*self._told, say("{number:,} more like these", number=self._more)) if self._more else tuple(self._told)
 
     def first(self, default: str = "") -> str:
         """The first sentence, or `default`."""

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from qwenchat.chat.messages import Message
 from qwenchat.library.exchange.found import Problems, shown
+from qwenchat.texts import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def tree_of(nodes: Sequence[Node], problems: Problems) -> Tree:
     known: dict[str, Node] = {}
     for node in nodes:
         if node.id in known:
-            problems.add(f"{node.where}: its id {shown(node.id)} is used before")
+            problems.add(say("{where}: its id {id} is used before", where=node.where, id=shown(node.id)))
             node = replace(node, id=_free(node, known))
             if node.message is not None:
                 node = replace(node, message=replace(node.message, id=node.id))
@@ -72,7 +73,7 @@ def _free(node: Node, known: dict[str, Node]) -> str:
 def _parent(node: Node, known: dict[str, Node], problems: Problems) -> str | None:
     if node.parent is None or node.parent in known:
         return node.parent
-    problems.add(f"{node.where}: what it answers, {shown(node.parent)}, is missing")
+    problems.add(say("{where}: what it answers, {id}, is missing", where=node.where, id=shown(node.parent)))
     return None
 
 
@@ -85,7 +86,7 @@ def _places(known: dict[str, Node], parents: dict[str, str | None], problems: Pr
             passed[at] = None
             at = parents[at]
         if at in passed:
-            problems.add(f"{known[at or start].where}: it answers itself, by way of others")
+            problems.add(say("{where}: it answers itself, by way of others", where=known[at or start].where))
         end = None if at is None or at in passed else places[at]
         places |= dict.fromkeys(passed, end)
     return places
@@ -99,7 +100,7 @@ def _in_order(above: dict[str, str | None], known: dict[str, Node], problems: Pr
         at: str | None = start
         while at is not None and at not in done:
             if at in chain:
-                problems.add(f"{known[at].where}: it answers itself, by way of others")
+                problems.add(say("{where}: it answers itself, by way of others", where=known[at].where))
                 above[at], at, chain = None, start, {}
                 continue
             chain[at] = None

@@ -21,6 +21,7 @@ from qwenchat.library.exchange import foreign
 from qwenchat.library.exchange.foreign import ROLES, date_of, list_of, object_of, text_of
 from qwenchat.library.exchange.found import Found, Problems, Unreadable, shown
 from qwenchat.library.exchange.mend import derived_id
+from qwenchat.texts import say
 
 _TEXTS = ("text", "refusal", "content")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
@@ -70,22 +71,23 @@ def conversation_of(value: Mapping[str, Any], now: float) -> Found:
             parent = messages[-1].id if messages else None
             messages.append(_message(entry, f"message {number}", parent, created, model))
         except Unreadable as error:
-            problems.add(f"message {number}: {error}")
+            problems.add(say("message {number}: {error}", number=number, error=error))
     if not messages:
-        raise Unreadable(problems.first("it holds no messages"))
+        raise Unreadable(problems.first(say("it holds no messages")))
     conversation = foreign.conversation_of("openai", value.get("title"), messages, None, (created, created))
     return Found(conversation, problems=problems.all())
 
 
 def _message(entry: Any, id_: str, parent: str | None, created: float, model: str) -> Message:
     if not isinstance(entry, dict):
-        raise Unreadable("it is no object")
+        raise Unreadable(say("it is no object"))
     role = ROLES.get(text_of(entry.get("role")))
     if role is None:
-        raise Unreadable(f"its role is none of {', '.join(ROLES)}")
+        raise Unreadable(say("its role is none of {roles}", roles=", ".join(ROLES)))
     parts = tuple(_parts(entry, role, id_))
     if not parts and entry.get("content") not in ("", None, []):
-        raise Unreadable(f"its content is neither a text nor a list of parts: {shown(entry.get('content'))}")
+        content = shown(entry.get("content"))
+        raise Unreadable(say("its content is neither a text nor a list of parts: {content}", content=content))
     thought = any(isinstance(part, ReasoningPart) for part in parts)
     made = foreign.made_by(text_of(entry.get("model")) or model, thought=thought, reason=None)
     made = made if role is Role.ASSISTANT else None

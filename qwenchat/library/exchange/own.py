@@ -18,6 +18,7 @@ from qwenchat.library.bin import nearest, without
 from qwenchat.library.conversation import Conversation, as_date
 from qwenchat.library.exchange.found import Found, Problems, Unreadable
 from qwenchat.library.exchange.mend import Node, derived_id, tree_of
+from qwenchat.texts import say
 
 FORMAT, VERSION = "qwenchat", 1
 KINDS = ("text", "reasoning", "tool_call", "tool_result")
@@ -113,18 +114,17 @@ def conversation_of(value: Mapping[str, Any]) -> Found:
     head = _head(value, problems)
     entries = value.get("messages")
     if not isinstance(entries, list):
-        raise Unreadable("its messages are not a list")
+        raise Unreadable(say("its messages are not a list"))
     nodes: list[Node] = []
     timelines: dict[str, tuple[Tick, ...]] = {}
     for number, entry in enumerate(entries, 1):
-        where = f"message {number}"
-        node, ticks = _node(entry, where, problems)
+        node, ticks = _node(entry, number, problems)
         nodes.append(node)
         if ticks:
             timelines[node.id] = ticks
     tree = tree_of(nodes, problems)
     if entries and not tree.messages:
-        raise Unreadable(f"none of its messages can be read; {problems.first()}")
+        raise Unreadable(say("none of its messages can be read; {problem}", problem=problems.first()))
     conversation = Conversation(
         _id(head.id) or derived_id("own", msgspec.json.encode(head).decode(), *(m.text for m in tree.messages)),
         head.title[:_TITLE],
@@ -151,8 +151,9 @@ def _head(value: Mapping[str, Any], problems: Problems) -> _Head:
     return head
 
 
-def _node(entry: Any, where: str, problems: Problems) -> tuple[Node, tuple[Tick, ...]]:
+def _node(entry: Any, number: int, problems: Problems) -> tuple[Node, tuple[Tick, ...]]:
     """The place of a message in the tree, and when its pieces came; without the message where it makes no sense."""
+    name, where = f"message {number}", say("message {number}", number=number)
     try:
         read = msgspec.convert(entry, _Entry)
     except msgspec.ValidationError as error:
@@ -160,8 +161,8 @@ def _node(entry: Any, where: str, problems: Problems) -> tuple[Node, tuple[Tick,
         lost = entry if isinstance(entry, dict) else {}
         id_, parent = lost.get("id"), lost.get("parent")
         id_ = _id(id_) if isinstance(id_, str) else ""
-        return Node(id_ or derived_id(where), _id(parent) or None if isinstance(parent, str) else None, None, where), ()
-    id_ = _id(read.id) or derived_id(where, read.id)
+        return Node(id_ or derived_id(name), _id(parent) or None if isinstance(parent, str) else None, None, where), ()
+    id_ = _id(read.id) or derived_id(name, read.id)
     message = Message(
         role=read.role,
         parts=tuple(_parts(read.parts, where, problems)),
@@ -184,15 +185,18 @@ def _id(given: str) -> str:
 
 def _parts(entries: list[Any], where: str, problems: Problems) -> Iterator[Part]:
     if len(entries) > _MOST_PARTS:
-        problems.add(f"{where}: only the first {_MOST_PARTS:,} of its parts were read")
+        problems.add(say("{where}: only the first {number:,} of its parts were read", where=where, number=_MOST_PARTS))
     for number, entry in enumerate(entries[:_MOST_PARTS], 1):
         try:
             read = encoding.unpack_parts(msgspec.json.encode([entry]))
         except (ValueError, TypeError, AttributeError) as error:
-            problems.add(f"{where}, part {number}: {error}")
+            problems.add(say("{where}, part {number}: {error}", where=where, number=number, error=error))
             continue
         if not read:
-            problems.add(f"{where}, part {number}: its kind is none of {', '.join(KINDS)}")
+            kinds = ", ".join(KINDS)
+            problems.add(
+                say("{where}, part {number}: its kind is none of {kinds}", where=where, number=number, kinds=kinds)
+            )
         yield from read
 
 
@@ -203,7 +207,7 @@ def _provenance(given: Any, where: str, problems: Problems) -> Provenance | None
         packed = msgspec.json.encode(msgspec.convert(given, Provenance))
         return encoding.unpack_provenance(packed)
     except (ValueError, ConfigInvalid) as error:
-        problems.add(f"{where}: how it was made was left out: {error}")
+        problems.add(say("{where}: how it was made was left out: {error}", where=where, error=error))
         return None
 
 
@@ -212,8 +216,8 @@ def _ticks(given: Any, where: str, problems: Problems) -> tuple[Tick, ...]:
     try:
         ticks = tuple(Tick(*entry) for entry in msgspec.convert(given, list[tuple[int, Channel, int]]))
         if timeline.unpack(timeline.pack(ticks)) != ticks:
-            raise ValueError("its times do not go forwards")
+            raise ValueError(say("its times do not go forwards"))
     except ValueError as error:
-        problems.add(f"{where}: its timeline was left out: {error}")
+        problems.add(say("{where}: its timeline was left out: {error}", where=where, error=error))
         return ()
     return ticks

@@ -54,14 +54,14 @@ def _conversation(value: Any, now: float) -> Found:
     if isinstance(value, Unreadable):
         raise value
     if not isinstance(value, dict):
-        raise Unreadable("it is no object")
+        raise Unreadable(say("it is no object"))
     for name in ("mapping", "messages"):
         if isinstance(value.get(name), dict | list) and len(value[name]) > _MOST_MESSAGES:
-            raise Unreadable(f"it has more than {_MOST_MESSAGES:,} messages")
+            raise Unreadable(say("it has more than {number:,} messages", number=_MOST_MESSAGES))
     if own.is_own(value):
         return own.conversation_of(value)
     if chatgpt.is_chatgpt(value):
         return chatgpt.conversation_of(value, now)
     if isinstance(value.get("messages"), list):
         return openai.conversation_of(value, now)
-    raise Unreadable("it has neither `messages` nor ChatGPT's `mapping`")
+    raise Unreadable(say("it has neither `messages` nor ChatGPT's `mapping`"))

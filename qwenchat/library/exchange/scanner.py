@@ -6,6 +6,7 @@ from typing import IO, Any
 
 from qwenchat.library.encoding import clean
 from qwenchat.library.exchange.found import Unreadable
+from qwenchat.texts import say
 
 LARGEST = 256 * 2**20
 """Bytes of the largest value that is read; what is larger is skipped."""
@@ -71,12 +72,12 @@ class Scanner:
                     break
                 raise CutOff
         if size > LARGEST:
-            raise Unreadable(f"it is larger than {LARGEST >> 20} MB")
+            raise Unreadable(say("it is larger than {size} MB", size=LARGEST >> 20))
         if extent.deepest > DEEPEST:
-            raise Unreadable(f"it is nested more than {DEEPEST} deep")
+            raise Unreadable(say("it is nested more than {number} deep", number=DEEPEST))
         data = b"".join(pieces)
         if sum(map(data.count, (b",", b"[", b"{"))) > MOST:
-            raise Unreadable(f"it holds more than {MOST:,} values")
+            raise Unreadable(say("it holds more than {number:,} values", number=MOST))
         return data
 
     def _read(self) -> bool:
@@ -148,7 +149,7 @@ def decoded(data: bytes) -> Any:
     try:
         value = json.loads(data.decode("utf-8", errors="replace"), strict=False)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"it is not JSON: {error}") from error
+        raise Unreadable(say("it is not JSON: {error}", error=error)) from error
     return _cleaned(value) if _LONE_SURROGATE.search(data) else value
 
 

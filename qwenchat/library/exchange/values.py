@@ -36,7 +36,9 @@ def by_line(file: IO[bytes]) -> Iterator[Value]:
         number += 1
         if line.strip():
             for where, value in values(Scanner(BytesIO(line))):
-                yield f"line {number}" if where in ("", "conversation 1") else f"line {number}, {where}", value
+                alone = where in ("", _conversation(1))
+                at = say("line {line}", line=number)
+                yield at if alone else say("{line}, {where}", line=at, where=where), value
 
 
 def values(scanner: Scanner) -> Iterator[Value]:
@@ -48,13 +50,18 @@ def values(scanner: Scanner) -> Iterator[Value]:
             if first == b"[":
                 yield from _elements(scanner)
             elif first == b"{":
-                yield from _object(scanner, f"conversation {number}")
+                yield from _object(scanner, _conversation(number))
             else:
-                raise Unreadable("what follows is not JSON")
+                raise Unreadable(say("what follows is not JSON"))
     except CutOff:
-        yield "the end", Unreadable("what stands there is cut off")
+        yield say("the end"), Unreadable(say("what stands there is cut off"))
     except Unreadable as error:
-        yield f"after conversation {number - 1}" if number > 1 else "the beginning", error
+        where = say("after conversation {number}", number=number - 1) if number > 1 else say("the beginning")
+        yield where, error
+
+
+def _conversation(number: int) -> str:
+    return say("conversation {number}", number=number)
 
 
 def _elements(scanner: Scanner) -> Iterator[Value]:
@@ -73,19 +80,19 @@ def _elements(scanner: Scanner) -> Iterator[Value]:
             data = scanner.value()
             value = decoded(data)
         except Unreadable as error:
-            yield f"conversation {number}", error
+            yield _conversation(number), error
             continue
         if isinstance(value, dict) and "role" in value and not {"messages", "mapping"} & value.keys():
             size += len(data)
             if size <= LARGEST:
                 messages.append(value)
         else:
-            yield f"conversation {number}", value
+            yield _conversation(number), value
     scanner.skip()
     if size > LARGEST:
-        yield "the list of messages", Unreadable(f"it is larger than {LARGEST >> 20} MB")
+        yield say("the list of messages"), Unreadable(say("it is larger than {size} MB", size=LARGEST >> 20))
     elif messages:
-        yield "the list of messages", {"messages": messages}
+        yield say("the list of messages"), {"messages": messages}
 
 
 def _object(scanner: Scanner, where: str) -> Iterator[Value]:
@@ -109,7 +116,7 @@ def _object(scanner: Scanner, where: str) -> Iterator[Value]:
         if size <= LARGEST:
             members.append(name + b":" + value)
     if size > LARGEST:
-        wrong = Unreadable(f"it is larger than {LARGEST >> 20} MB")
+        wrong = Unreadable(say("it is larger than {size} MB", size=LARGEST >> 20))
     if is_list:
         return
     try:
@@ -128,10 +135,10 @@ def _names(scanner: Scanner) -> Iterator[bytes]:
             scanner.skip()
             continue
         if first != b'"':
-            raise Unreadable("it is not JSON")
+            raise Unreadable(say("it is not JSON"))
         name = scanner.value()
         if scanner.next_byte() != b":":
-            raise Unreadable("it is not JSON")
+            raise Unreadable(say("it is not JSON"))
         scanner.skip()
         yield name
     scanner.skip()
