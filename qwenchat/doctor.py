@@ -22,7 +22,7 @@ from qwenchat.library.backup import Backup, backups, last_backup, restore, set_a
 from qwenchat.library.migrations import MIGRATIONS
 from qwenchat.paths import Paths
 from qwenchat.table import aligned
-from qwenchat.texts import say
+from qwenchat.texts import say, sentences
 
 SMALLEST_DISK = 2e9
 """Bytes that a download of Qwen3-0.6B needs, with some room."""
@@ -77,7 +77,7 @@ class Report:
         labels = _labels()
         lines = [aligned((labels.get(name, name), _in_words(value)) for name, value in self.facts.items())]
         lines += ["", say("What is wrong, and how to mend it:") if self.problems else say("Nothing is wrong.")]
-        lines += [f"- {safe_line(f'{p.what} {p.remedy}', 1000)}" for p in self.problems]
+        lines += [f"- {safe_line(sentences(p.what, p.remedy), 1000)}" for p in self.problems]
         return "\n".join(lines)
 
 
@@ -141,7 +141,7 @@ def go_back(paths: Paths, wanted: str) -> str:
     backup, aside = restore(paths.database, Path(wanted) if wanted else None)
     done = say("{backup} is now in place as {library}.", backup=backup, library=paths.database)
     kept = say("What was there is kept as {aside}.", aside=aside) if aside else say("There was no library before.")
-    return safe_line(f"{done} {kept}", 2000)
+    return safe_line(sentences(done, kept), 2000)
 
 
 def _engine(problems: list[Problem]) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def _library(path: Path, problems: list[Problem]) -> dict[str, Any]:
     found = backups(path)
     sound = last_backup(path)
     for aside in set_aside_before(path):
-        remedy = f"{_described(sound)} {say('Remove the damaged file when it is of no more use.')}"
+        remedy = sentences(_described(sound), say("Remove the damaged file when it is of no more use."))
         problems.append(Problem(say("A damaged library was set aside as {aside}.", aside=aside), remedy))
     return {"conversations": _conversations(path, sound, problems), "backups": [_listed(backup) for backup in found]}
 
@@ -228,7 +228,7 @@ def _conversations(path: Path, sound: Backup | None, problems: list[Problem]) ->
                 raise sqlite3.DatabaseError(said)
             return int(connection.execute("select count(*) from conversations").fetchone()[0])
     except sqlite3.Error as error:
-        remedy = f"{say('It is never deleted: what takes its place sets it aside.')} {_described(sound)}"
+        remedy = sentences(say("It is never deleted: what takes its place sets it aside."), _described(sound))
         problems.append(Problem(say("{path} cannot be read: {error}.", path=path, error=error), remedy))
         return None
 

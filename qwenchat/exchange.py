@@ -250,7 +250,7 @@ class _Tally:
         self.problems += 1
         self._report.clear()
         if self.problems <= _TOLD:
-            process.tell(f"{self._name}: {what}")
+            process.tell(say("{name}: {problem}", name=self._name, problem=what))
 
     def show(self, done: int, size: int) -> None:
         """Show on a terminal how far it is."""

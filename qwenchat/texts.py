@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 LANGUAGES = ("en", "zh")
+_WIDE_STOPS = ("。", "！", "？")
 _translations: dict[str, str] = {}
 
 
@@ -45,6 +46,14 @@ def say(text: str, /, **values: Any) -> str:
 def later(text: str) -> str:
     """`text` as it is: one that is kept now and goes through `say` where it is shown."""
     return text
+
+
+def sentences(*texts: str) -> str:
+    """Whole sentences one after the other; where Chinese ends one there is no blank. Empty ones are left out."""
+    said = ""
+    for text in filter(None, texts):
+        said += text if not said or said.endswith(_WIDE_STOPS) else f" {text}"
+    return said
 
 
 def count(one: str, several: str, number: int, /, **values: Any) -> str:

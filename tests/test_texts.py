@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 import qwenchat
 from qwenchat import texts
+from qwenchat.chat.errors import PromptTooLong
+from qwenchat.table import aligned
 
 PACKAGE = Path(qwenchat.__file__).parent
 
@@ -60,6 +63,21 @@ def test_english_tells_one_from_several() -> None:
 
 def test_a_text_without_translation_is_said_in_english(chinese: None) -> None:
     assert texts.say("Never {translated}", translated="done") == "Never done"
+
+
+def test_sentences_have_a_blank_between_them_where_the_language_has_one(chinese: None) -> None:
+    assert texts.sentences("It is empty.", "", "Write one first.") == "It is empty. Write one first."
+    assert texts.sentences(texts.say("It is empty."), texts.say("Write one first.")) == "它是空的。请先写一条。"
+
+
+def test_an_error_is_told_in_the_language_it_is_raised_in(chinese: None) -> None:
+    error = PromptTooLong(20_000, 8192)
+    assert str(error).startswith("这条消息对该模型来说太长：有 20,000 个 token")
+
+
+def test_columns_keep_their_place_where_characters_are_wide() -> None:
+    first, second = aligned([("名称", "x"), ("name", "y")]).splitlines()
+    assert cell_len(first) == cell_len(second)
 
 
 @pytest.mark.parametrize(

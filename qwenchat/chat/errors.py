@@ -1,6 +1,6 @@
 """What can go wrong, as types: each error says what happened and what to do about it."""
 
-from qwenchat.texts import say
+from qwenchat.texts import say, sentences
 
 
 class QwenchatError(Exception):
@@ -15,7 +15,7 @@ class QwenchatError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.what} {self.remedy}".rstrip()
+        return sentences(self.what, self.remedy)
 
 
 class ConfigInvalid(QwenchatError):

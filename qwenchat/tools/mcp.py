@@ -29,7 +29,7 @@ from qwenchat import __version__
 from qwenchat.chat.errors import ToolFailed, ToolUnavailable
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import McpServer, ToolSpec
-from qwenchat.texts import say
+from qwenchat.texts import say, sentences
 from qwenchat.tools import leash
 
 log = logging.getLogger(__name__)
@@ -252,7 +252,7 @@ async def _listed(client: Client, server: McpServer) -> Listing:
             break
     if len(tools) > MOST_TOOLS:
         said = say("{server} has more than {number} tools.", server=server.name, number=MOST_TOOLS)
-        problems.append(f"{said} {say('The others are left out.')}")
+        problems.append(sentences(said, say("The others are left out.")))
     return Listing(tuple(tools.values())[:MOST_TOOLS], tuple(problems))
 
 

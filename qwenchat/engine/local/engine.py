@@ -29,7 +29,7 @@ from qwenchat.engine.local.prompt import ChatTemplate
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 from qwenchat.engine.local.turn import Turn, reserve_of
 from qwenchat.paths import Paths
-from qwenchat.texts import say
+from qwenchat.texts import say, sentences
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class LocalEngine:
                 raise
             log.warning("the CPU takes over: %s", error)
             model = self._load(command, hardware.choose("cpu", command.quantization), progress, stop)
-            return self._with_reason(f"{model.reason} {say('It runs on the CPU.')} {error.what}".strip())
+            return self._with_reason(sentences(model.reason, say("It runs on the CPU."), error.what))
 
     def _load(
         self, command: LoadModel, plan: Plan, progress: Callable[[LoadProgressed], None], stop: StopSignal
