@@ -107,8 +107,8 @@ def _object(text: str) -> dict[str, Any]:
         raise ValueError("too many brackets in each other") from error
     if isinstance(value, dict):
         return value
-    raise ValueError("it is something else")
+    raise ValueError(say("it is something else"))
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(say("{name} is no number of JSON", name=name))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from qwenchat.chat.events import Channel
 from qwenchat.chat.timeline import Tick
+from qwenchat.texts import say
 
 _LONGEST = 10_000_000
 """Bytes of a timeline that are looked at; a reply of a million tokens has a third of that."""
@@ -28,15 +29,15 @@ def unpack(packed: bytes) -> tuple[Tick, ...]:
     try:
         data = unpacking.decompress(packed, _LONGEST)
     except zlib.error as error:
-        raise ValueError(f"not a timeline: {error}") from error
+        raise ValueError(say("not a timeline: {error}", error=error)) from error
     if not unpacking.eof:
-        raise ValueError("not a timeline: it does not end")
+        raise ValueError(say("not a timeline: it does not end"))
     numbers, value, shift = [], 0, 0
     for byte in data:
         value |= (byte & 0x7F) << shift
         shift += 7
         if shift > _BITS:
-            raise ValueError("not a timeline: a number does not end")
+            raise ValueError(say("not a timeline: a number does not end"))
         if byte < 0x80:
             numbers.append(value)
             value = shift = 0

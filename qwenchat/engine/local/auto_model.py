@@ -126,7 +126,7 @@ def describe(folder: Path, stored_bytes: int) -> Description:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         text = config.get_text_config()
         if not 0 < text.num_hidden_layers <= MOST_LAYERS:
-            raise ValueError(f"{text.num_hidden_layers} layers")
+            raise ValueError(say("{number} layers", number=text.num_hidden_layers))
         with torch.device("meta"):
             model = _models.from_config(config, trust_remote_code=False)
         if getattr(model, "_is_stateful", False):
@@ -136,7 +136,7 @@ def describe(folder: Path, stored_bytes: int) -> Description:
             )
         parameters = sum(weight.numel() for weight in model.parameters())
         if parameters > stored_bytes:
-            raise ValueError(f"{parameters:,} weights in {stored_bytes:,} bytes")
+            raise ValueError(say("{weights:,} weights in {bytes:,} bytes", weights=parameters, bytes=stored_bytes))
         heads = text.num_attention_heads
         kv_heads = getattr(text, "num_key_value_heads", None) or heads
         head_dim = getattr(text, "head_dim", None) or text.hidden_size // heads
