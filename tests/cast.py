@@ -44,7 +44,7 @@ class _Actor:
         name = command.server.name or command.server.address if command.server else command.name or "usual"
         self._engine = self._cast[name]
         model = self._engine.load(command, progress, stop)
-        return replace(model, name=name, device=name if command.server else model.device)
+        return replace(model, name=name, server=name) if command.server else replace(model, name=name)
 
     def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         return self._engine.generate(command, signals)

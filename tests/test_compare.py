@@ -15,6 +15,8 @@ from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.server import Server
 from qwenchat.config import Settings
+from qwenchat.engine.remote import nearby
+from qwenchat.engine.remote.probe import Offer
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.session import Session
@@ -144,7 +146,7 @@ class TestChoosing:
             await it.press(*["ctrl+up"] * 3, "left")
             await it.sees("1/2", "Alpha answers.")
             made = [reply.provenance for reply in versions_of(it)]
-            assert [(each.model.name, each.model.device) for each in made if each] == [
+            assert [(each.model.name, each.model.server) for each in made if each] == [
                 ("alpha", "alpha"),
                 ("beta", "beta"),
             ]
@@ -220,25 +222,45 @@ class TestChoosing:
 
 
 class TestChooser:
-    async def test_f7_lists_what_can_be_asked_and_remembers_the_choice(self, tmp_path, monkeypatch):
+    @pytest.fixture(autouse=True)
+    def servers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Alpha lists two models, beta does not answer, and nothing else runs here."""
+
+        def served(server: Server, unwanted: object) -> tuple[Offer, ...]:
+            if server.name == "beta":
+                raise ServerError("Beta is gone.")
+            return Offer("qwen3:4b"), Offer("qwen3:8b")
+
         monkeypatch.setenv("QWENCHAT_HOME", str(tmp_path))
-        cast = Cast(alpha=Script("Alpha answers."), beta=Script("Beta answers."))
+        monkeypatch.setattr(nearby, "served", served)
+        monkeypatch.setattr(nearby.nearby, "__defaults__", ({},))
+
+    async def test_f7_lists_what_can_be_asked_and_remembers_the_choice(self):
+        cast = Cast(alpha=Script("Alpha answers."))
         async with comparing(cast) as it:
             await it.paste("What is it?")
             await it.press("f7")
-            await it.sees("✓ usual", "alpha", "beta")
+            await it.sees("✓ usual", "qwen3:4b", "qwen3:8b", "beta · Beta is gone.")
             await it.press("enter")
             await it.sees("Tick two or more")
-            await it.press("down", "space")
-            await it.sees("✓ alpha")
+            await it.press("down", "down", "space")
+            await it.sees("✓ qwen3:8b")
             await it.press("enter")
             await it.sees("1 usual", "2 alpha", "The usual answer.", "Alpha answers.")
+            assert cast["alpha"].loads[0].name == "qwen3:8b"
             assert cast["alpha"].turns[0].messages[-1].text == "What is it?"
             await all_ended(it)
             await it.press("1", "f7")
-            await it.sees("✓ usual", "✓ alpha")
+            await it.sees("✓ usual", "✓ qwen3:8b")
             await it.press("escape")
-            await it.no_longer_sees("✓ alpha")
+            await it.no_longer_sees("✓")
+
+    async def test_two_models_of_one_server_by_name(self):
+        cast = Cast(alpha=Script("Alpha answers."))
+        async with comparing(cast) as it:
+            await it.send('/compare "alpha qwen3:4b" "alpha qwen3:8b"\nGo')
+            await it.until(lambda: it.screen.count("Alpha answers.") == 2, "two answers")
+            assert {command.name for command in cast["alpha"].loads} == {"qwen3:4b", "qwen3:8b"}
 
     async def test_without_any_message_it_says_so(self):
         async with comparing(Cast(alpha=Script("A."), beta=Script("B."))) as it:

@@ -1,6 +1,5 @@
 """What can be asked side by side: models on this machine, and servers, by the names that people type."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +12,8 @@ from qwenchat.chat.text import safe_line
 from qwenchat.paths import Paths
 from qwenchat.session import Session
 from qwenchat.texts import say
-
-_ADDRESS = re.compile(r"https?://.+|[\w.-]+:\d+(/.*)?")
+from qwenchat.tui.meant import meant
+from qwenchat.tui.servers import Listing
 
 
 class Rivals:
@@ -24,7 +23,7 @@ class Rivals:
         """`usual` says how models are loaded here, `servers` are those of config.toml."""
         self._session = session
         self._usual = usual
-        self._servers = servers
+        self.servers = servers
 
     def named(self, typed: str) -> tuple[LoadModel, ...]:
         """The commands for names with spaces between; with only one of them, the model that is loaded comes first.
@@ -38,24 +37,30 @@ class Rivals:
         return found
 
     def command(self, name: str) -> LoadModel:
-        """How to load what is called so: a server, `SERVER#MODEL` for one of its models, else a model here."""
-        address, _, model = name.partition("#")
-        server = self._servers.get(address) or (Server(address) if _ADDRESS.fullmatch(address) else None)
-        loaded = self._session.load_command
-        found = replace(loaded or self._usual, name=(model or None) if server else name, server=server)
-        return loaded if loaded is not None and self._is_loaded(found, loaded) else found
+        """How to load what is called so, as `meant` tells it."""
+        return self._known(meant(name, self._asked, self.servers))
 
-    def known(self, paths: Paths) -> Iterator[LoadModel]:
-        """The model that is loaded, those that are on this machine, and the servers of config.toml; takes a while."""
+    def here(self, paths: Paths) -> Iterator[LoadModel]:
+        """The models that are on this machine; takes a while."""
         from qwenchat.engine.local import offers
 
-        if self._session.load_command is not None:
-            yield self._session.load_command
-        for offer in offers.known(paths):
-            if offer.here:
-                yield self.command(offer.name)
-        for name in self._servers:
-            yield self.command(name)
+        found = (offer.name for offer in offers.known(paths) if offer.here)
+        return (self._known(replace(self._asked, name=name, server=None)) for name in found)
+
+    def served(self, listing: Listing) -> Iterator[LoadModel]:
+        """The models of a server; as long as it has named none, the server itself, with whatever it has."""
+        names: list[str | None] = [offer.name for offer in listing.offers]
+        for name in names or [None]:
+            yield self._known(replace(self._asked, name=name, server=listing.server))
+
+    @property
+    def _asked(self) -> LoadModel:
+        return self._session.load_command or self._usual
+
+    def _known(self, command: LoadModel) -> LoadModel:
+        """The command that loaded the model, if it is that."""
+        loaded = self._session.load_command
+        return loaded if loaded is not None and self._is_loaded(command, loaded) else command
 
     def _is_loaded(self, command: LoadModel, loaded: LoadModel) -> bool:
         model = self._session.model
@@ -76,12 +81,9 @@ def title_of(command: LoadModel, model: ModelInfo | None = None) -> str:
 
 def place_of(command: LoadModel, model: ModelInfo | None = None) -> str:
     """Where it runs: a server, or a device of this machine."""
-    if command.server is not None:
-        name = command.server.name or (model.device if model is not None else command.server.address)
-        return say("server {name}", name=safe_line(name))
-    if model is None:
-        return say("this machine")
-    return safe_line(" ".join(word for word in (model.device, model.quantization) if word))
+    if model is not None:
+        return safe_line(model.place)
+    return safe_line(command.server.name or command.server.address) if command.server else say("this machine")
 
 
 def _full(name: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from textual import on
@@ -14,10 +14,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.text import safe_line
 from qwenchat.paths import Paths
 from qwenchat.session import Session
 from qwenchat.texts import say
 from qwenchat.tui.rivals import Rivals, place_of, title_of
+from qwenchat.tui.servers import Listing, Servers
 from qwenchat.tui.widgets.long_list import LongList
 
 NAME_WIDTH = 36
@@ -70,9 +72,11 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
         self._paths = paths
         self._list = LongList()
         self._list.can_focus = False
-        current = session.load_command
-        self._ticked = list(dict.fromkeys(ticked)) or ([current] if current is not None else [])
-        self._known = list(self._ticked)
+        current = (session.load_command,) if session.load_command is not None else ()
+        self._ticked = list(dict.fromkeys(ticked or current))
+        self._here = current
+        self._rows: tuple[LoadModel, ...] = ()
+        self._servers = Servers(rivals.servers.values(), self._show)
 
     def compose(self) -> ComposeResult:
         """The list, and the keys."""
@@ -82,9 +86,14 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
             yield Static(id="about")
 
     def on_mount(self) -> None:
-        """What is here is found beside the interface."""
-        self._show(0)
+        """What is here, and what servers have, is found beside the interface."""
+        self._show()
         self.run_worker(self._look())
+        self.run_worker(self._servers.ask())
+
+    def on_unmount(self) -> None:
+        """Wait for no server any more."""
+        self._servers.stop()
 
     def action_move(self, step: int) -> None:
         """Up or down in the list."""
@@ -96,35 +105,53 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
 
     def action_begin(self) -> None:
         """Ask those that are ticked, in the order of the list."""
-        chosen = tuple(command for command in self._known if command in self._ticked)
+        chosen = tuple(command for command in self._rows if command in self._ticked)
         if len(chosen) > 1:
             self.dismiss(chosen)
         else:
             self._describe(say("Tick two or more with Space."))
 
     async def _look(self) -> None:
-        found = await asyncio.to_thread(lambda: list(self._rivals.known(self._paths)))
-        self._known = list(dict.fromkeys((*found, *self._known)))
-        row = self._list.highlighted_row
-        self._show(int(row.key) if row is not None and row.key is not None else 0)
+        found = await asyncio.to_thread(lambda: tuple(self._rivals.here(self._paths)))
+        self._here = (*self._here, *found)
+        self._show()
 
     @on(LongList.Selected)
     def _tick(self, event: LongList.Selected) -> None:
-        command = self._known[int(event.key)]
+        command = self._rows[int(event.key)]
         if command in self._ticked:
             self._ticked.remove(command)
         else:
             self._ticked.append(command)
-        self._show(int(event.key))
+        self._show()
 
-    def _show(self, highlighted: int) -> None:
-        loaded, model = self._session.load_command, self._session.model
-        rows = []
-        for number, command in enumerate(self._known):
-            info = model if command == loaded else None
-            rows.append(_RivalRow(number, title_of(command, info), place_of(command, info), command in self._ticked))
-        self._list.show(rows, highlighted, say("Looking at what is here"))
+    def _show(self) -> None:
+        """List what is known by now, with the highlight on what it was on."""
+        before = self._rows[self._list.highlighted] if self._list.highlighted is not None else None
+        notes: dict[LoadModel, str] = {}
+        for listing in self._servers.listings:
+            for command in self._rivals.served(listing):
+                notes[command] = safe_line(listing.problem) if listing.asked else say("asking it")
+            self._settle(listing)
+        self._rows = tuple(dict.fromkeys((*self._here, *notes, *self._ticked)))
+        rows = [self._row(number, command, notes.get(command, "")) for number, command in enumerate(self._rows)]
+        at = self._rows.index(before) if before in self._rows else 0
+        self._list.show(rows, at, say("Looking at what is here"))
         self._describe(say("Space ticks · Enter compares · /compare NAME NAME takes any other · Esc leaves"))
+
+    def _settle(self, listing: Listing) -> None:
+        """Of a server that was ticked before it said what it has, its usual model is ticked then."""
+        first, *_ = self._rivals.served(listing)
+        usual = replace(first, name=listing.server.model or first.name)
+        self._ticked = [
+            usual if command.server == listing.server and command.name is None and listing.offers else command
+            for command in self._ticked
+        ]
+
+    def _row(self, number: int, command: LoadModel, note: str) -> _RivalRow:
+        info = self._session.model if command == self._session.load_command else None
+        place = " · ".join(filter(None, (place_of(command, info), note)))
+        return _RivalRow(number, title_of(command, info), place, command in self._ticked)
 
     def _describe(self, text: str) -> None:
         self.query_one("#about", Static).update(Content.styled(text, "$quiet"))
