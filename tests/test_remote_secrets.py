@@ -71,8 +71,9 @@ class TestCertificates:
         self, engine: RemoteEngine, authority: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SENTINEL", KEY)
+        monkeypatch.setenv("HOME", str(authority[1].parent))
         with ChatServer([Answer(said("Yes."))], tls=authority[0]).running() as server:
-            load(engine, server, key_env="SENTINEL", ca_file=str(authority[1]))
+            load(engine, server, key_env="SENTINEL", ca_file=f"~/{authority[1].name}")
             assert text(ask(engine)) == "Yes."
             assert {headers["authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
 

@@ -34,6 +34,8 @@ def test_servers_on_this_machine_are_found_and_nothing_is_asked_of_them() -> Non
         found = nearby.nearby({**ports, 9: "nothing"})
         assert [(one.kind, len(one.models)) for one in found] == [("vLLM", 2), ("Ollama", 0)]
         assert server.asked == []
+        server.models = [{"id": "qwen3", "owned_by": "sglang"}]
+        assert nearby.nearby(ports)[0].kind == "SGLang"
 
 
 def test_what_only_listens_is_no_server_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:

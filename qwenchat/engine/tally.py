@@ -24,6 +24,10 @@ class Tally:
         self._turn, self._clock, self._started = turn, clock, clock()
         self.tokens = {Channel.THOUGHT: 0, Channel.ANSWER: 0}
         self._unreported = 0
+        """Tokens since the last text was told of; they count where the next text belongs, so that the tags of an empty
+        thought are no thought."""
+        self._inserted = 0
+        """Tokens among those counted that the model did not choose."""
         self._first_s: float | None = None
         self._thought_began_s: float | None = None
         self._thought_s = 0.0
@@ -43,6 +47,20 @@ class Tally:
         if self._first_s is None:
             self._first_s = self._elapsed()
         self._unreported += tokens
+
+    def insert(self, tokens: int) -> None:
+        """So many tokens were put in the model's place: they count as the others, but not for its speed."""
+        self._unreported += tokens
+        self._inserted += tokens
+
+    def go_on_thinking(self) -> None:
+        """The reply goes on inside a thought."""
+        self._thought_began_s = 0.0
+
+    def settle(self, channel: Channel) -> None:
+        """The reply has ended there: the tokens that were not told of belong to that."""
+        self.tokens[channel] += self._unreported
+        self._unreported = 0
 
     def events(self, splits: Iterable[Split], cut: ThoughtCut | None = None) -> Iterator[TurnEvent]:
         """What the splitter found, as events; `cut` says what ended a thought that ends here."""
@@ -80,7 +98,7 @@ class Tally:
         now = self._elapsed()
         self._end_thought(now)
         first = self._first_s or 0.0
-        after_first = (sum(self.tokens.values()) if tokens is None else tokens) - 1
+        after_first = (sum(self.tokens.values()) - self._inserted if tokens is None else tokens) - 1
         rate = after_first / (now - first) if after_first > 0 and now > first else 0.0
         return Timing(first, self._thought_s, now, rate)
 

@@ -1,7 +1,6 @@
 """One turn of the local engine: a prompt goes in, events come out."""
 
-import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from itertools import islice
 
@@ -9,22 +8,17 @@ from qwenchat.chat.begun import Begun
 from qwenchat.chat.commands import StartTurn
 from qwenchat.chat.errors import PromptTooLong
 from qwenchat.chat.events import (
-    AnswerReclassified,
     BeginningTrimmed,
     Channel,
     HistoryTrimmed,
     PrefillProgressed,
-    TextProduced,
-    ThoughtEnded,
-    ThoughtStarted,
-    ToolCalled,
     TurnEvent,
     TurnFinished,
     TurnStopped,
 )
 from qwenchat.chat.messages import ToolCallPart
-from qwenchat.chat.provenance import FinishReason, ThinkingSupport, ThoughtCut, Timing, Usage
-from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Mark, Said, Split, Splitter
+from qwenchat.chat.provenance import FinishReason, ThinkingSupport, ThoughtCut
+from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Splitter
 from qwenchat.chat.thinking import CLOSING
 from qwenchat.engine.base import Stopped, TurnSignals
 from qwenchat.engine.local.calling import CallReader
@@ -37,6 +31,7 @@ from qwenchat.engine.local.prompt import ChatTemplate, Prompt
 from qwenchat.engine.local.repetition import RepetitionGuard
 from qwenchat.engine.local.sampler import Sampler
 from qwenchat.engine.local.tokenizer import ChatTokenizer
+from qwenchat.engine.tally import Tally
 
 LONGEST_RESERVE = 4096
 """Tokens kept free for the reply, at most; in small context windows a quarter."""
@@ -69,19 +64,10 @@ class Turn:
         self._calls = CallReader(tokenizer, tools=bool(command.tools))
         self._whole = True
         """Whether the latest token ended a character."""
-        self._started = time.perf_counter()
+        self._tally = Tally(command.turn)
         self._prompt_tokens = self._cached_tokens = 0
-        self._tokens = {Channel.THOUGHT: 0, Channel.ANSWER: 0}
-        self._unreported = 0
-        """Tokens since the last text was reported; they count where the next text belongs, so that the tags of an
-        empty thought are no thought."""
-        self._inserted = 0
-        """Tokens among those counted that the model did not choose."""
         self._thought = 0
         """Tokens of the thought so far, from its first word on."""
-        self._first_s: float | None = None
-        self._thought_began_s: float | None = None
-        self._thought_s = 0.0
 
     def run(self) -> Iterator[TurnEvent]:
         """All events of the turn, the last of them its end."""
@@ -97,10 +83,11 @@ class Turn:
             reason = yield from self._reply(prompt, ids)
         except Stopped:
             reason = FinishReason.STOPPED
+        usage, timing = self._tally.usage(self._prompt_tokens, self._cached_tokens), self._tally.timing()
         if reason is FinishReason.STOPPED:
-            yield TurnStopped(self._command.turn, self._usage(), self._timing())
+            yield TurnStopped(self._command.turn, usage, timing)
         else:
-            yield TurnFinished(self._command.turn, reason, self._usage(), self._timing())
+            yield TurnFinished(self._command.turn, reason, usage, timing)
 
     def _fitted(self) -> Prompt:
         """The prompt, with room for the part of the reply that is there, if the newest message leaves any."""
@@ -149,19 +136,19 @@ class Turn:
             yield from self._called(self._calls.end())
             reason = FinishReason.TOOL_CALLS if self._calls.made else reason
         yield from self._rest(whole=reason in (FinishReason.STOP, FinishReason.TOOL_CALLS))
-        self._tokens[self._splitter.channel] += self._unreported
+        self._tally.settle(self._splitter.channel)
         return reason
 
     def _rest(self, *, whole: bool) -> Iterator[TurnEvent]:
         """What was held back; a reply that breaks off keeps its last blank, but no part of a character."""
         rest = self._detokenizer.flush()
         if whole:
-            yield from self._events(self._splitter.text(rest))
+            yield from self._tally.events(self._splitter.text(rest))
         else:
             if rest.endswith(INCOMPLETE):
                 rest = rest.removesuffix(INCOMPLETE).rstrip(" ")  # a space may be one token with what follows it
-            yield from self._events(self._splitter.text(rest))
-            yield from self._events(self._splitter.broken_off())
+            yield from self._tally.events(self._splitter.text(rest))
+            yield from self._tally.events(self._splitter.broken_off())
 
     def _go_on(self, prompt: Prompt, begun_ids: list[int]) -> None:
         """Be where the reply is that the model goes on with."""
@@ -171,7 +158,7 @@ class Turn:
             self._splitter.open()
         self._splitter.text(thought.rstrip())
         if thought and begun.thinking:
-            self._thought_began_s = 0.0
+            self._tally.go_on_thinking()
             self._thought = len(self._template.encode_begun(Begun(answer=thought), opened=False))
         elif thought or begun.answer:
             self._splitter.close()
@@ -213,34 +200,32 @@ class Turn:
 
     def _take(self, token: int) -> Iterator[TurnEvent]:
         """What one token says."""
-        self._count()
+        self._tally.count()
         if self._calls.inside:
             yield from self._called(self._calls.take(token))
             return
         if self._splitter.channel is Channel.ANSWER and self._calls.begins(token):
-            yield from self._events(self._splitter.text(self._detokenizer.flush()))
+            yield from self._tally.events(self._splitter.text(self._detokenizer.flush()))
             self._calls.begin()
             return
         if token in (self._opens, self._closes):
-            yield from self._events(self._splitter.text(self._detokenizer.flush()))
-            yield from self._events(self._splitter.open() if token == self._opens else self._splitter.close())
+            yield from self._tally.events(self._splitter.text(self._detokenizer.flush()))
+            yield from self._tally.events(self._splitter.open() if token == self._opens else self._splitter.close())
             self._whole = True
             return
         text = self._detokenizer.feed(token)
         self._whole = bool(text)
         if text:
-            yield from self._events(self._splitter.text(text))
-        self._thought += self._thought_began_s is not None
+            yield from self._tally.events(self._splitter.text(text))
+        self._thought += self._tally.thinking
 
     def _called(self, call: ToolCallPart | None) -> Iterator[TurnEvent]:
         if call is not None:
-            tokens, self._unreported = self._unreported, 0
-            self._tokens[Channel.ANSWER] += tokens
-            yield ToolCalled(self._command.turn, call, tokens, self._elapsed())
+            yield self._tally.called(call)
 
     def _cut(self) -> ThoughtCut | None:
         """What ends the thought here: between two characters, and never an empty one."""
-        if self._thought_began_s is None or not self._whole:
+        if not (self._tally.thinking and self._whole):
             return None
         if self._signals.wants_answer():
             return ThoughtCut.USER
@@ -252,60 +237,11 @@ class Turn:
 
     def _close_thought(self, cut: ThoughtCut) -> Iterator[TurnEvent]:
         """Say what ends the thought in the model's place."""
-        inserted = len(self._closing())
-        self._inserted += inserted
-        self._unreported += inserted
+        self._tally.insert(len(self._closing()))
         if self._constraint is not None:
             self._constraint.end_thought()
-        yield from self._events(self._splitter.text(self._detokenizer.flush() + CLOSING))
-        yield from self._events(self._splitter.close(), cut)
-
-    def _events(self, splits: Iterable[Split], cut: ThoughtCut | None = None) -> Iterator[TurnEvent]:
-        turn = self._command.turn
-        for split in splits:
-            now = self._elapsed()
-            match split:
-                case Said():
-                    self._tokens[split.channel] += self._unreported
-                    yield TextProduced(turn, split.channel, split.text, self._unreported, now)
-                    self._unreported = 0
-                case Mark.OPENED:
-                    self._thought_began_s = now
-                    yield ThoughtStarted(turn, now)
-                case Mark.CLOSED:
-                    self._end_thought(now)
-                    yield ThoughtEnded(turn, now, cut)
-                case Mark.RECLASSIFIED:
-                    self._tokens = {Channel.THOUGHT: sum(self._tokens.values()), Channel.ANSWER: 0}
-                    self._thought_began_s = self._first_s
-                    self._end_thought(now)
-                    yield AnswerReclassified(turn, now)
-
-    def _count(self) -> None:
-        if self._first_s is None:
-            self._first_s = self._elapsed()
-        self._unreported += 1
-
-    def _end_thought(self, now: float) -> None:
-        if self._thought_began_s is not None:
-            self._thought_s += now - self._thought_began_s
-            self._thought_began_s = None
-
-    def _elapsed(self) -> float:
-        return time.perf_counter() - self._started
-
-    def _usage(self) -> Usage:
-        return Usage(
-            self._prompt_tokens, self._cached_tokens, self._tokens[Channel.THOUGHT], self._tokens[Channel.ANSWER]
-        )
-
-    def _timing(self) -> Timing:
-        now = self._elapsed()
-        self._end_thought(now)
-        first = self._first_s if self._first_s is not None else 0.0
-        after_first = sum(self._tokens.values()) - self._inserted - 1
-        rate = after_first / (now - first) if after_first > 0 and now > first else 0.0
-        return Timing(first, self._thought_s, now, rate)
+        yield from self._tally.events(self._splitter.text(self._detokenizer.flush() + CLOSING))
+        yield from self._tally.events(self._splitter.close(), cut)
 
 
 def _shortened(ids: list[int], excess: int, opening: list[int], close: int | None) -> list[int]:

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -78,7 +79,7 @@ def _certificates(server: Server) -> ssl.SSLContext | bool:
         return True
     try:
         context = ssl.create_default_context()
-        context.load_verify_locations(server.ca_file)
+        context.load_verify_locations(Path(server.ca_file).expanduser())
     except OSError as error:
         raise ConfigInvalid(
             say("The certificates in {file} cannot be used: {error}.", file=safe_line(server.ca_file), error=error)

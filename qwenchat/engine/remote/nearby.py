@@ -5,13 +5,20 @@ from collections.abc import Container, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from qwenchat.chat.server import Server
+from qwenchat.chat.server import Dialect, Server
 from qwenchat.engine.base import Stopped
 from qwenchat.engine.remote.connection import Connection
 from qwenchat.engine.remote.probe import Offer, Unwanted, listed_in, offers
 
 PORTS: Mapping[int, str] = {11434: "Ollama", 1234: "LM Studio", 8000: "vLLM", 8080: "llama.cpp", 30000: "SGLang"}
 """The port and the program that usually listens there."""
+_NAMES = {
+    Dialect.VLLM: "vLLM",
+    Dialect.SGLANG: "SGLang",
+    Dialect.LLAMA_CPP: "llama.cpp",
+    Dialect.OLLAMA: "Ollama",
+    Dialect.LM_STUDIO: "LM Studio",
+}
 CONNECT_S = 0.2
 
 
@@ -20,7 +27,7 @@ class Nearby:
     """A server that answers on this machine."""
 
     kind: str
-    """Which program usually listens at that port."""
+    """Which program it says it is, or that usually listens at that port."""
     host: str
     models: tuple[Offer, ...]
 
@@ -41,12 +48,13 @@ def nearby(
     for port, kind in ports.items():
         host = f"localhost:{port}"
         if port not in without and _listens(port) and (models := _listed(Server(host), unwanted)) is not None:
-            found.append(Nearby(kind, host, models))
+            offered, said = models
+            found.append(Nearby(_NAMES.get(said, kind), host, offered))
     return tuple(found)
 
 
-def _listed(server: Server, unwanted: Unwanted) -> tuple[Offer, ...] | None:
-    """The models of what listens there, asked once and briefly; None for what is no such server."""
+def _listed(server: Server, unwanted: Unwanted) -> tuple[tuple[Offer, ...], Dialect] | None:
+    """What listens there: its models and what it says it is, asked once and briefly; None for no such server."""
     connection = Connection(server)
     try:
         answer = connection.question(f"{connection.address.base}/models", unwanted)
@@ -54,7 +62,7 @@ def _listed(server: Server, unwanted: Unwanted) -> tuple[Offer, ...] | None:
         return None
     finally:
         connection.close()
-    return listed_in(answer)[0] if isinstance(answer, dict) and "data" in answer else None
+    return listed_in(answer) if isinstance(answer, dict) and "data" in answer else None
 
 
 def served(server: Server, unwanted: Unwanted = lambda: False) -> tuple[Offer, ...]:
