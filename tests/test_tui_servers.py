@@ -105,7 +105,7 @@ class TestTheList:
         box.pages["/v1/models"] = Answer(b"", stalls=True)
         settings = named(slow=box.url, off="127.0.0.1:9", odd="ftp://x", bare=f"127.0.0.1:{port_of(box)}")
         servers = {**settings.servers, "locked": Server("127.0.0.1:9", name="locked", key_env="EMPTY")}
-        async with chat(settings=replace(settings, servers=servers)) as it:
+        async with chat(settings=replace(settings, servers=servers), size=(100, 50)) as it:
             await it.press("f3")
             await it.sees("qwen3-0.6b", "asking it", "Nothing answers at 127.0.0.1:9.")
             await it.sees(

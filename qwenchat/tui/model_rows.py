@@ -38,10 +38,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """The heading of the models of a place, with the names of the columns."""
+    """The heading of the models of a place, with the names of the columns, below an empty line unless it is first."""
 
     text: str
     columns: tuple[str, ...] = ()
+    first: bool = False
 
     @property
     def key(self) -> None:
@@ -50,11 +51,13 @@ class Title:
 
     @property
     def height(self) -> int:
-        """One line."""
-        return 1
+        """One or two lines."""
+        return 1 if self.first else 2
 
     def line(self, number: int, width: int) -> Content:
-        """The place, and what stands below at the right."""
+        """The place, and what stands below at the right, in the last line."""
+        if number < self.height - 1:
+            return Content()
         return _columns(Content.styled(self.text, "$primary"), [(column, "$quiet") for column in self.columns], width)
 
 

@@ -158,7 +158,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
             OfferRow(offer, offer.ways[self._format_of(offer)], offer.answers_as == answering) for offer in offers
         ]
         columns = (say("parameters"), say("download"), say("memory"), "")
-        return [Title(say("On this machine"), columns), *rows] if rows else []
+        return [Title(say("On this machine"), columns, first=True), *rows] if rows else []
 
     def _rows_elsewhere(self, typed: str) -> list[Row]:
         rows: list[Row] = []
