@@ -22,7 +22,7 @@ def rows_by_model(found: Statistics) -> Iterator[tuple[str, ...]]:
     """One row for each model, below a row of headings."""
     yield _headings(say("MODEL"))
     for name, figures in found.models:
-        yield safe_line(name, 40), *_cells(figures)
+        yield safe_line(name.rpartition("/")[2], 30), *_cells(figures)
 
 
 def rows_by_day(found: Statistics) -> Iterator[tuple[str, ...]]:

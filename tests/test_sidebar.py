@@ -23,7 +23,7 @@ def listed(it: Chat) -> list[str]:
 def titles(it: Chat) -> list[str]:
     """The headings and titles that are listed, without the lines about them, the heading and the keys."""
     lines = listed(it)
-    about = re.compile(r"\d message|opens|pins")
+    about = re.compile(r"\d message|opens|pins|archive|leaves")
     return [line.lstrip("● ") for line in lines[1:] if not about.search(line)]
 
 

@@ -81,9 +81,10 @@ async def test_the_screen_shows_plots_and_numbers(tmp_path: Path) -> None:
     fill(library, days_ago=100, turns=5)
     async with chat(library=library, size=(100, 40)) as it:
         await it.press("f9")
-        await it.sees("The last 30 days", "2 replies", "MODEL", "Tokens by day")
+        await it.sees("The last 30 days", "2 replies", "MODEL", "Your messages by hour")
+        assert "Tokens by day" not in it.screen  # one day makes no curve
         await it.press("right", "right")
-        await it.sees("All time", "7 replies")
+        await it.sees("All time", "7 replies", "Tokens by day")
         await it.press("t")
         await it.sees("DAY", datetime.now().strftime("%Y-%m-%d"))
         await it.no_longer_sees("Tokens by day")

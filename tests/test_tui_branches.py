@@ -107,9 +107,9 @@ class TestChoosing:
         async with chat(size=(70, 24)) as it:
             await it.ask("One")
             await it.press(KEY)
-            await it.sees("r again  c go on  y copy  i inspect  l lens  m all  Esc")
+            await it.sees("m all  y copy  i inspect  r again  l lens  Esc")
             await it.press(KEY)
-            await it.sees("e change  y copy  i inspect  m all  Esc")
+            await it.sees("m all  y copy  i inspect  e change  Esc")
 
     async def test_messages_that_are_not_mounted_are_come_to(self):
         library = Library.in_memory()
@@ -370,7 +370,7 @@ class TestDeleting:
             await it.ask("Two")
             await choose(it, "First.")
             await it.press("d")
-            await it.sees("One message deleted. Ctrl+Z undoes that.")
+            await it.sees("One message deleted. /undo brings it back.")
             await it.no_longer_sees("First.")
             await it.until(lambda: chosen(it) == "Two", "the next message")
             assert "Second." in it.screen
@@ -409,7 +409,7 @@ class TestDeleting:
             await it.ask("Go")
             await choose(it, "Go")
             await it.press("D")
-            await it.sees("2 messages deleted. /undo undoes that.")
+            await it.sees("2 messages deleted. /undo brings them back.")
             await it.press("x")
             assert it.draft == "x"
             await it.press("backspace")

@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from qwenchat.chat.messages import Role
 from qwenchat.library import encoding
 from qwenchat.library.conversation import as_date, as_text
 from qwenchat.library.index import SearchIndex, searchable
 from qwenchat.library.query import match, terms
 from qwenchat.library.words import fold
 
+TITLE = "title"
 _NEWEST = 2000
 """Of a word that is everywhere, so many messages are ranked, the newest."""
 _BEFORE, _LENGTH = 40, 200
@@ -32,7 +32,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A message that has what was searched for; its role is as stored."""
+    """A message that has what was searched for; its role is as stored, or TITLE where the title has it."""
 
     conversation: str
     title: str
@@ -76,7 +76,7 @@ def _titles(connection: sqlite3.Connection, patterns: list[re.Pattern[str]], lim
         folded = fold(text)
         if limit > 0 and all(pattern.search(folded) for pattern in patterns):
             limit -= 1
-            yield Hit(id_, text, leaf, str(Role.USER), as_date(updated), excerpt(text, patterns))
+            yield Hit(id_, text, leaf, TITLE, as_date(updated), excerpt(text, patterns))
 
 
 def _hit(row: tuple[Any, ...], patterns: list[re.Pattern[str]], thoughts: bool) -> Hit:

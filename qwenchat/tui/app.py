@@ -18,7 +18,7 @@ from qwenchat.steering import Steering
 from qwenchat.texts import say
 from qwenchat.tui import clipboard, themes
 from qwenchat.tui.garbage import Garbage
-from qwenchat.tui.keys import VIM, Place, bindings_of, keymap_of
+from qwenchat.tui.keys import VIM, Place, bindings_of, key_name, keymap_of
 from qwenchat.tui.paste import quick_pastes
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import HelpScreen
@@ -131,11 +131,12 @@ class QwenChat(ThemedApp):
         yield SystemCommand(say("Quit"), say("Everything is saved"), self.action_quit)
         for binding in bindings_of(ChatScreen).values():
             if binding.action.isidentifier() and hasattr(self._chat, f"action_{binding.action}"):
-                yield SystemCommand(say(binding.description), "", getattr(self._chat, f"action_{binding.action}"))
-        for name, (_, description) in ACTS.items():
-            yield SystemCommand(
-                say(description), say("The chosen message, or the latest"), partial(self._chat.action_act, name)
-            )
+                keys = key_name(self.keymap.get(str(binding.id), binding.key).split(",")[0])
+                yield SystemCommand(say(binding.description), keys, getattr(self._chat, f"action_{binding.action}"))
+        for name, (keys, description) in ACTS.items():
+            key = key_name(self.keymap.get(f"message.{name}", keys).split(",")[0])
+            where = say("{key} on a chosen message; else on the latest", key=key)
+            yield SystemCommand(say(description), where, partial(self._chat.action_act, name))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Ctrl+Z on a chosen message brings back what was deleted; elsewhere it leads back to the shell."""

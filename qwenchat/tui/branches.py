@@ -49,7 +49,7 @@ class Branches:
             "copy": lambda at: self._copying.written(self._message(at, Role.ASSISTANT)),
             "copy_plain": lambda at: self._copying.plain(self._message(at, Role.ASSISTANT)),
             "code": lambda at: self._copying.code(self._message(at, Role.ASSISTANT)),
-            "menu": lambda at: self._copying.menu(self.act),
+            "menu": lambda at: self._copying.menu(self.act, self._message(at, Role.ASSISTANT)),
             "inspect": lambda at: self._looking.inspect(self._message(at, Role.ASSISTANT)),
             "lens": lambda at: self._looking.lens(self._message(at, Role.ASSISTANT), self._go_on_from),
             "delete": lambda at: self._delete(at, self._session.delete_message),
@@ -164,10 +164,9 @@ class Branches:
             self._feed.show_path()
         self._tell(
             count(
-                "One message deleted. {key} undoes that.",
-                "{number} messages deleted. {key} undoes that.",
+                "One message deleted. /undo brings it back.",
+                "{number} messages deleted. /undo brings them back.",
                 len(set(before) - set(left)),
-                key="Ctrl+Z" if choosing else "/undo",
             )
         )
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from textual.screen import Screen
 
+from qwenchat.chat.begun import begun_in
 from qwenchat.chat.errors import MessageNotFound
-from qwenchat.chat.messages import Message
+from qwenchat.chat.messages import Message, Role
 from qwenchat.texts import say
 
 AGAIN_WITHIN_S = 4.0
@@ -48,15 +49,22 @@ class Copying:
         if len(blocks) == 1 and not (copied == message.id and self._clock() - at < AGAIN_WITHIN_S):
             self._copied = (message.id, self._clock())
             self._copy(blocks[0].text)
-            self._tell(say("The same again saves the code in a file."))
+            self._tell(say("K again saves the code in a file."))
             return
         self._copied = ("", 0.0)
         from qwenchat.tui.screens.code_blocks import CodeBlocksScreen
 
         self._push(CodeBlocksScreen(blocks), lambda block: self._copy(block.text) if block is not None else None)
 
-    def menu(self, act: Callable[[str], None]) -> None:
+    def menu(self, act: Callable[[str], None], message: Message) -> None:
         """Show what can be done with a message, and do what is chosen."""
         from qwenchat.tui.screens.message_menu import MessageMenu
 
-        self._push(MessageMenu(), lambda name: act(name) if name is not None else None)
+        self._push(MessageMenu(_impossible(message)), lambda name: act(name) if name is not None else None)
+
+
+def _impossible(message: Message) -> frozenset[str]:
+    """What cannot be done with a message, by the names of `ACTS`."""
+    if message.role is not Role.ASSISTANT:
+        return frozenset({"continue", "lens"})
+    return frozenset({"edit"} if begun_in(message) is not None else {"edit", "continue"})

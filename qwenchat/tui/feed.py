@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from qwenchat.chat.begun import NOTHING
 from qwenchat.chat.events import (
     BeginningTrimmed,
     CallEvent,
@@ -171,6 +172,7 @@ class Feed:
             case _ if live is None:
                 return
             case _ if isinstance(event, TurnEnded):
+                self._notices.say("model", "")
                 live.finish(self._session.tree[live.message_id])
                 self.live = None
             case _:
@@ -215,7 +217,9 @@ class Feed:
                 )
             if unanswered:
                 offers.append(say("/continue lets the model go on from its tools"))
-            if self._session.begun is not None:
+            if self._session.begun == NOTHING:
+                offers.append(say("{key} asks again", key=self._key("chat.retry", "ctrl+r")))
+            elif self._session.begun is not None:
                 offers.append(say("/continue goes on with it"))
             latest.offer(" · ".join(offers))
 

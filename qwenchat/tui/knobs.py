@@ -154,7 +154,7 @@ class PlainKnob:
     @property
     def origin(self) -> str:
         """See `Knob`."""
-        return say("this chat") if self.changed else self._steering.origin(self._name)
+        return say("not saved") if self.changed else self._steering.origin(self._name)
 
     @property
     def changed(self) -> bool:

@@ -1,6 +1,7 @@
 """Turns the chat to another conversation: a new one, a saved one, or a message of it."""
 
 from qwenchat.session import Session
+from qwenchat.texts import say
 from qwenchat.tui.branches import Branches
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
@@ -33,8 +34,12 @@ class Opening:
     def new(self) -> None:
         """An empty conversation."""
         self._drafts.keep()
+        stopped = self._session.busy
         self._session.new()
         self._enter()
+        self._notices.say(
+            "left", say("The reply was stopped; what came is kept in its conversation.") if stopped else ""
+        )
 
     def open(self, conversation: str, message: str | None = None) -> None:
         """A saved conversation, on the branch through `message`, which is brought into view and chosen."""

@@ -17,6 +17,8 @@ class ThemedApp(App[None]):
     """An app whose style sheets may use the program's own variables, and which tells nothing by colour alone."""
 
     def __init__(self, *, reduced_motion: bool = False) -> None:
+        self.wanted_theme = ""
+        """The theme that was asked for last, also where there are no colours."""
         super().__init__()
         self._swapped = Swapped(colorless=self.no_color)
         if reduced_motion:
@@ -28,6 +30,7 @@ class ThemedApp(App[None]):
 
     def validate_theme(self, name: str) -> str:
         """Without colours (NO_COLOR) there is one theme, that of the terminal."""
+        self.wanted_theme = name
         return themes.TERMINAL if self.no_color and themes.TERMINAL in self.available_themes else name
 
     def get_line_filters(self) -> Sequence[LineFilter]:

@@ -30,6 +30,12 @@ def day(then: float, now: float) -> str:
     return say("{when.day} {when:%b} {when.year}", when=local)
 
 
+def moment(then: float, now: float) -> str:
+    """The time of today, or the date. Empty for no time at all."""
+    today = datetime.fromtimestamp(now).date()
+    return f"{datetime.fromtimestamp(then):%H:%M}" if _local(then) == today else day(then, now)
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """A heading of a list, and the time from which on it holds, in Unix seconds."""

@@ -66,9 +66,9 @@ class ChatScreen(Screen[None]):
         Binding("f3", "models", "Models", id="chat.models", priority=True),
         Binding("f4", "inspect", "Everything that made the latest reply", id="chat.inspect", priority=True),
         Binding("f5", "presets", "Presets", id="chat.presets", priority=True),
-        Binding("f9", "statistics", "Statistics", priority=True, id="chat.statistics"),
         Binding("f6", "replay", "Play this conversation back", priority=True, id="chat.replay"),
         Binding("f7", "compare", "Let several models answer side by side", priority=True, id="chat.compare"),
+        Binding("f9", "statistics", "Statistics", priority=True, id="chat.statistics"),
         Binding("f10", "tools", "What the model may call", priority=True, id="chat.tools"),
         Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True, id="chat.copy_reply"),
         Binding("ctrl+end", "follow", "Go to the end and follow it", priority=True, id="chat.follow"),
@@ -253,6 +253,7 @@ class ChatScreen(Screen[None]):
             self.session.stop()
         else:
             self._notices.put_away()
+        self.app.clear_notifications()
 
     def action_retry(self) -> None:
         """Ask again; the old reply stays as a branch."""

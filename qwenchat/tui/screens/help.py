@@ -20,6 +20,7 @@ class HelpScreen(ModalScreen[None]):
     """A panel over the chat; Esc closes it."""
 
     CSS_PATH = "help.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  (Textual declares them so)
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q", "dismiss", "Close", show=False, id="help.close")]
 
     def __init__(
@@ -64,5 +65,5 @@ class HelpScreen(ModalScreen[None]):
         for keys, description, *name in rows:
             with Vertical(classes="row"):
                 yield Static(Content(keys), classes="keys")
-                yield Static(Content.assemble(description, ("".join(f"  {id_}" for id_ in name), "$quiet")),
-                             classes="what")  # fmt: skip
+                yield Static(Content(description), classes="what")
+                yield Static(Content("".join(name)), classes="id")

@@ -51,8 +51,10 @@ class MessageMenu(ModalScreen[str | None]):
         Binding("escape", "dismiss", "Close the menu", show=False, id="menu.close"),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, impossible: frozenset[str] = frozenset()) -> None:
+        """`impossible` are the names of what cannot be done with this message."""
         super().__init__()
+        self._impossible = impossible
         self._list = LongList()
 
     def compose(self) -> ComposeResult:
@@ -91,5 +93,5 @@ class MessageMenu(ModalScreen[str | None]):
         """Names, keys as the user has them, descriptions."""
         keymap = getattr(self.app, "keymap", {})
         for name, (keys, description) in ACTS.items():
-            if name != "menu":
+            if name != "menu" and name not in self._impossible:
                 yield name, keymap.get(f"message.{name}", keys), description

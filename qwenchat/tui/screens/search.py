@@ -20,8 +20,9 @@ from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.messages import Role
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.library.library import Hit, Library, Piece, Summary
+from qwenchat.library.search import TITLE
 from qwenchat.texts import count, later, say
-from qwenchat.tui.when import day
+from qwenchat.tui.when import moment
 from qwenchat.tui.widgets.line import Line
 from qwenchat.tui.widgets.long_list import LongList, Row
 
@@ -32,6 +33,7 @@ LOOK_AGAIN_S = 0.5
 SHOWN = 50
 """How many hits are listed."""
 _WHO: dict[str, str] = {
+    TITLE: later("Title"),
     Role.USER: later("You"), Role.ASSISTANT: later("Model"), Role.SYSTEM: later("System"), Role.TOOL: later("Tool"),
 }  # fmt: skip
 
@@ -69,7 +71,7 @@ class HitRow:
     def line(self, number: int, width: int) -> Content:
         """The conversation, or the excerpt."""
         if number == 0:
-            return _first_line(self.hit.title, day(self.hit.created, self.now), width)
+            return _first_line(self.hit.title, moment(self.hit.created, self.now), width)
         who = f"  {say(_WHO.get(self.hit.role, later('Message')))}: "
         return Content.assemble((who, "$quiet"), excerpt(self.hit.excerpt, width - len(who)))
 
@@ -98,7 +100,7 @@ class RecentRow:
 
     def line(self, number: int, width: int) -> Content:
         """Its title and date."""
-        return _first_line(self.summary.title, day(self.summary.updated, self.now), width)
+        return _first_line(self.summary.title, moment(self.summary.updated, self.now), width)
 
 
 def _first_line(title: str, date: str, width: int) -> Content:

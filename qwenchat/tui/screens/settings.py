@@ -23,6 +23,7 @@ from qwenchat.config_schema import Setting
 from qwenchat.steering import Steering
 from qwenchat.texts import say
 from qwenchat.tui.knobs import Knob, Load, PlainKnob, about, changes, groups, name_of
+from qwenchat.tui.themed_app import ThemedApp
 from qwenchat.tui.widgets.long_list import Heading, LongList, Row
 
 NAME_WIDTH = 20
@@ -125,14 +126,14 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
     def on_mount(self) -> None:
         """The list has the keys; the field comes when a value is typed."""
         worn: dict[str, Callable[[Setting], Knob]] = {
-            "theme": lambda it: PlainKnob(it, self._steering, lambda: self.app.theme, self._wear, self._themes),
+            "theme": lambda it: PlainKnob(it, self._steering, self._worn, self._wear, self._themes),
             "reduced_motion": lambda it: PlainKnob(
                 it, self._steering, lambda: self.app.animation_level == "none", self._hold_still
             ),
         }
         self._groups = groups(self._steering, self._load, worn)
         self._field.display = False
-        self.watch(self._list, "highlighted", self._describe, init=False)
+        self.watch(self._list, "highlighted", self._move, init=False)
         self._show(0)
         self._list.focus()
         self._hint()
@@ -206,9 +207,12 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
         row = self._list.highlighted_row
         return row.knob if isinstance(row, KnobRow) else None
 
+    def _worn(self) -> str:
+        return self.app.wanted_theme if isinstance(self.app, ThemedApp) else self.app.theme
+
     def _wear(self, theme: str) -> str:
         self.app.theme = theme
-        return ""
+        return say("NO_COLOR is set, so the screen has no colours.") if self.app.no_color else ""
 
     def _hold_still(self, on: bool) -> str:
         self.app.animation_level = "none" if on else "full"
@@ -242,9 +246,13 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
     def _describe(self) -> None:
         self.query_one("#what", Static).update(Content(about(self._knob.setting) if self._knob else ""))
 
+    def _move(self) -> None:
+        self._describe()
+        self._hint()
+
     def _hint(self) -> None:
         load = say(" · L loads the model anew") if self._load.wanted != self._load.loaded else ""
-        self._say(say("← → change · Enter types · Backspace default · S saves · Esc leaves") + load)
+        self._say(say("← → change · Enter types · Backspace default · S saves all changes · Esc leaves") + load)
 
     def _say(self, text: str, style: str = "$quiet") -> None:
         self.query_one("#about", Static).update(Content.styled(safe_line(text, 1000), style))

@@ -30,6 +30,7 @@ class StatisticsScreen(ModalScreen[None]):
     """A panel over the chat with plots, or the same in numbers."""
 
     CSS_PATH = "statistics.tcss"
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012  (Textual declares them so)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right", "range(1)", "Look back further", show=False, id="statistics.more"),
         Binding("left", "range(-1)", "Look back less far", show=False, id="statistics.less"),
@@ -99,8 +100,9 @@ class StatisticsScreen(ModalScreen[None]):
         self.query_one("#foot", Static).update(
             Content.styled(say("←→ another time · T numbers or plots · Esc closes"), "$quiet")
         )
+        curves = len(found.days) > 1
         for plot in self.query(PlotextPlot):
-            plot.display = not empty and not self._numbers
+            plot.display = not empty and not self._numbers and (curves or plot.id == "hours")
         numbers = self.query_one("#numbers", Static)
         numbers.display = not empty
         if empty:
@@ -113,6 +115,9 @@ class StatisticsScreen(ModalScreen[None]):
             self._plot(found)
 
     def _plot(self, found: Statistics) -> None:
+        self._hours(found)
+        if len(found.days) < 2:
+            return
         names = [day[5:] for day, _ in found.days]
         self._tokens(names, [figures for _, figures in found.days])
         speed = self.query_one("#speed", PlotextPlot)
@@ -124,6 +129,8 @@ class StatisticsScreen(ModalScreen[None]):
         speed.plt.xticks(at[::step], names[::step])
         speed.plt.title(say("Tokens a second"))
         speed.refresh()
+
+    def _hours(self, found: Statistics) -> None:
         hours = self.query_one("#hours", PlotextPlot)
         hours.plt.clear_data()
         hours.plt.bar([str(hour) for hour in range(24)], [*found.hours], marker="sd", color=self._color("primary"))

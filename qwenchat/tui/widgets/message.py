@@ -7,6 +7,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from qwenchat.chat.begun import NOTHING, begun_in
 from qwenchat.chat.calls import calls_in
 from qwenchat.chat.events import (
     AnswerReclassified,
@@ -56,6 +57,7 @@ class Reply(Said):
         self._account = ""
         """What the footer says of a reply that has ended."""
         self._offer = ""
+        self._broke_off = False
         self._stored = message if message.status is not Status.STREAMING else None
         self.ended = self._stored is not None
         """Whether it is shown as it was saved; else it grows."""
@@ -72,8 +74,8 @@ class Reply(Said):
 
     def acts(self) -> Mapping[str, str]:
         """What is done to it most often, in a word each."""
-        own = {"retry": say("again"), "continue": say("go on"), **super().acts(), "lens": say("lens")}
-        return own | {"menu": own.pop("menu")}
+        return {**super().acts(), "retry": say("again"), **({"continue": say("go on")} if self._broke_off else {}),
+                "lens": say("lens")}  # fmt: skip
 
     async def on_mount(self) -> None:
         """A reply that is already complete is shown as one, and counts as mounted when it is."""
@@ -191,6 +193,7 @@ class Reply(Said):
             self.reasoning.end()
         for call in calls_in(message):
             self._add_call(call)
+        self._broke_off = begun_in(message) not in (None, NOTHING)
         self._account, self._offer = _footer(message), ""
         self._say(self._account)
         self._footer.set_class(message.status is Status.FAILED, "-failed")

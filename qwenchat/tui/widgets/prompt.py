@@ -93,6 +93,8 @@ class Prompt(Said):
 
     def compose(self) -> ComposeResult:
         """The words, and which version of them this is."""
+        if self.has_class("system"):
+            yield Static(say("System prompt"), classes="label")
         for piece in self._pieces:
             piece.add_class("body")
             yield piece
@@ -101,7 +103,7 @@ class Prompt(Said):
 
     def acts(self) -> Mapping[str, str]:
         """What is done to it most often, in a word each."""
-        return {"edit": say("change"), **super().acts()}
+        return {**super().acts(), "edit": say("change")}
 
     def action_unfold(self) -> None:
         """Open all that is folded, or fold all."""

@@ -141,7 +141,7 @@ class Said(Viewed):
 
     def acts(self) -> Mapping[str, str]:
         """What is done to it most often, in a word each."""
-        return {"copy": say("copy"), "inspect": say("inspect"), "menu": say("all")}
+        return {"menu": say("all"), "copy": say("copy"), "inspect": say("inspect")}
 
     def action_unfold(self) -> None:
         """Open all that is folded in it, or fold all; there may be nothing."""

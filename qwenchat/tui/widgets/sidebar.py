@@ -98,9 +98,7 @@ class Sidebar(Vertical):
         yield Static(classes="title")
         yield self._filter
         yield self._list
-        yield Static(
-            Content(say("Enter opens   / finds   r renames\np pins   a archives   d deletes")), classes="hints"
-        )
+        yield Static(classes="hints")
         yield self._rename
 
     def open(self, current: str | None) -> None:
@@ -147,7 +145,8 @@ class Sidebar(Vertical):
     def action_filter(self) -> None:
         """Type a part of a title."""
         self._filter.display = True
-        self._filter.focus()
+        self.screen.set_focus(self._filter)
+        self._hint()
 
     def action_archived(self) -> None:
         """The archived conversations in place of the others, or the other way round."""
@@ -219,6 +218,7 @@ class Sidebar(Vertical):
             )
             self._rename.display = True
             self._rename.focus()
+            self._hint()
 
     # What the fields say
 
@@ -272,6 +272,7 @@ class Sidebar(Vertical):
     def _close_rename(self) -> None:
         self._renaming = None
         self._rename.display = False
+        self._hint()
 
     def _close_fields(self) -> None:
         self._close_rename()
@@ -323,6 +324,21 @@ class Sidebar(Vertical):
         empty = say("No such title") if self._summaries else nothing
         self._list.show(rows, self._list.highlighted or 0 if at is None else at, empty)
         self.query_one(".title", Static).update(Content(say("Archived") if self._archived else say("Conversations")))
+        self._hint()
+
+    def _hint(self) -> None:
+        """What the keys do now."""
+        if self._renaming:
+            said = say("Enter keeps the title   Esc the old one")
+        elif self._filter.has_focus:
+            said = say("Enter opens   ↓ to the list   Esc leaves")
+        elif self._archived:
+            said = say("Enter opens   / finds   r renames\na brings back   d deletes   v leaves")
+        else:
+            said = say(
+                "Enter opens   / finds   r renames\np pins   a archives   d deletes\nv shows the archive   u undeletes"
+            )
+        self.query_one(".hints", Static).update(Content(said))
 
     def _found(self) -> list[Summary]:
         words = self._filter.value.casefold().split()

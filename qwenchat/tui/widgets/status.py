@@ -50,7 +50,7 @@ def size(count: int) -> str:
 def bar(share: float, width: int) -> Content:
     """A horizontal gauge, `share` of it filled."""
     filled = round(max(0.0, min(1.0, share)) * width)
-    return Content.assemble(("━" * filled, "$primary"), ("━" * (width - filled), "$foreground 20%"))
+    return Content.assemble(("━" * filled, "$primary"), ("─" * (width - filled), "$foreground 20%"))
 
 
 def _dim(text: str) -> Content:
@@ -125,32 +125,35 @@ class StatusLine(Widget):
     def _model(self, session: Session) -> list[Piece]:
         model, load = session.model, session.loading
         if load is not None:
-            pieces = [Piece(Content.assemble(("◌ ", "$primary"), safe_line(load.step)), 1)]
+            pieces = [Piece(Content.assemble(("◌ ", "$primary"), safe_line(load.step)), 0)]
             if load.total:
                 pieces.append(Piece(bar(load.done / load.total, 12), 5))
             words = self._pace.words(load)
             return [*pieces, Piece(_dim(words), 2)] if words else pieces
         if model is None:
-            return [Piece(Content.assemble(("✕ ", "$error"), say("no model")), 1)]
-        name = Piece(Content.assemble(("● ", "$primary"), safe_line(model.name)), 1)
+            return [Piece(Content.assemble(("✕ ", "$error"), say("no model")), 0)]
+        name = Piece(Content.assemble(("● ", "$primary"), safe_line(model.name)), 0)
         place = safe_line(model.place)
-        return [name, Piece(_dim(f" · {place}" if model.server else place), 2, beside=bool(model.server))]
+        return [
+            name,
+            Piece(_dim(f" · {place}" if model.server else place), 2 if model.server else 4, beside=bool(model.server)),
+        ]
 
     def _thinking(self, session: Session) -> list[Piece]:
         if session.model is None:
             return []
         match session.support:
             case ThinkingSupport.NONE:
-                return [Piece(_dim(say("thinking not supported")), 0)]
+                return [Piece(_dim(say("thinking not supported")), 5)]
             case ThinkingSupport.ALWAYS:
                 text = say("thinking always on")
             case _ if session.thinks:
                 text = say("thinking on")
             case _:
-                return [Piece(_dim(say("thinking off")), 0)]
+                return [Piece(_dim(say("thinking off")), 1)]
         budget = session.thinking_budget
         limit = "" if budget is None else say(", {budget:,} tokens", budget=budget)
-        return [Piece(Content.styled(text + limit, "$primary"), 0)]
+        return [Piece(Content.styled(text + limit, "$primary"), 1)]
 
     def _preset(self, preset: str) -> list[Piece]:
         return [Piece(_dim(safe_line(preset)), 3)] if preset else []
@@ -184,4 +187,4 @@ class StatusLine(Widget):
         share = used / window
         gauge = Content.assemble(bar(share, 6), " ") if self.size.width >= GAUGE_FROM else ""
         figure = (f"{100 * share:.0f} %", "$warning" if share >= 0.8 else "$quiet")
-        return [Piece(Content.assemble((f"{say('context')} ", "$quiet"), gauge, figure), 5, True)]
+        return [Piece(Content.assemble((f"{say('context')} ", "$quiet"), gauge, figure), 3, True)]
