@@ -1,5 +1,6 @@
 """The composer: keys in their order, whole characters, a height that grows with the text."""
 
+import pytest
 from textual.events import Key, Paste
 
 from .chat_driver import Chat, chat
@@ -94,5 +95,17 @@ class TestHeight:
             await it.until(lambda: it.composer.outer_size.height == 4, "one more line")
             await it.press(*["ctrl+j"] * 30)
             await it.press("e", "n", "d")
-            await it.until(lambda: it.composer.outer_size.height == 11, "a third")
+            await it.until(lambda: it.composer.outer_size.height == 12, "a third")
             await it.sees("end")
+
+    @pytest.mark.parametrize("size", [(80, 24), (100, 40), (60, 12), (80, 17)])
+    async def test_however_much_is_written_it_stays_at_the_foot_of_the_screen(self, size: tuple[int, int]):
+        async with chat(size=size) as it:
+            written = "".join(f"line {number}\n" for number in range(30))
+            await it.paste(written + "end")
+            await it.sees("end")
+            await it.paste("\n".join(f"pasted {number}" for number in range(120)))
+            await it.press("alt+e")
+            await it.sees("pasted 0")
+            assert it.composer.region.bottom == size[1] - 1
+            assert "Qwen/Qwen3-0.6B" in it.status

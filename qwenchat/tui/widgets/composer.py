@@ -8,6 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.document._document import Selection
 from textual.events import Blur, Click, Key, Paste
+from textual.geometry import Size
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -231,6 +232,13 @@ class Composer(TextArea):
             self.replace(block.text, *label, maintain_selection_offset=False)
             self.move_cursor(label[0])
         return True
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As high as its text, up to a third of the screen.
+
+        Said here, since a box that is as high as its content is measured without regard for a `max-height` in `vh`.
+        """
+        return min(super().get_content_height(container, viewport, width), viewport.height // 3 - self.gutter.height)
 
     # Whole characters
 
