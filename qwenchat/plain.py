@@ -13,6 +13,7 @@ from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import decode_input, safe, safe_line
 from qwenchat.chat.thinking import budget_in_words, budget_of
 from qwenchat.consent import in_words, result_in_words
+from qwenchat.meant import meant
 from qwenchat.printer import Printer, tell
 from qwenchat.session import Session
 from qwenchat.steering import NAMES, Steering
@@ -294,7 +295,8 @@ class PlainChat:
         tell(say("The model may call: {names}.", names=", ".join(names) or say("nothing")))
 
     def _model(self, rest: str) -> None:
-        self._load = replace(self._load, name=rest or None)
+        servers = self._steering.servers
+        self._load = meant(rest, self._load, servers) if rest else replace(self._load, name=None)
         self._session.load(self._load)
         name = rest or say("the best model there is")
         tell(say("Loading {name}; the next message is answered by it.", name=name))

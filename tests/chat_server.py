@@ -113,8 +113,9 @@ class ChatServer:
 
     def _page(self, request: BaseHTTPRequestHandler) -> None:
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
-        pages = {"/v1/models": {"object": "list", "data": self.models}, **self.pages}
-        found = pages.get(request.path)
+        found = self.pages.get(request.path)
+        if found is None and request.path == "/v1/models":
+            found = {"object": "list", "data": self.models}
         if isinstance(found, Answer):
             self._send(request, found)
         elif found is None:

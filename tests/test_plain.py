@@ -103,6 +103,15 @@ def test_another_model_answers_the_next_message() -> None:
     assert "other answers:" in result.stdout
 
 
+def test_another_model_may_be_on_a_server(home: Path) -> None:
+    (home / "config").mkdir(parents=True)
+    (home / "config" / "config.toml").write_text('[servers.box]\naddress = "localhost:8000"\n')
+    engine = FakeEngine()
+    chat("/model box", "/model localhost:9000 big", "/model qwen3-1.7b", engine=engine)
+    places = [(load.name, load.server.address if load.server else "") for load in engine.loads]
+    assert places == [(None, ""), (None, "localhost:8000"), ("big", "localhost:9000"), ("qwen3-1.7b", "")]
+
+
 def test_a_saved_conversation_is_read_out_and_gone_on_with() -> None:
     library = Library.open(Paths.of_user().database)
     asked = Message(Role.USER, (TextPart("old question"),))

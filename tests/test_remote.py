@@ -260,6 +260,21 @@ class TestFindingOut:
         server.pages["/api/ps"] = {"models": [{"model": "qwen3:0.6b", "context_length": 32768}]}
         assert load(engine, server).context_window == 32768
 
+    def test_ollama_loads_the_model_and_then_tells_its_context(self, engine: RemoteEngine, server: ChatServer) -> None:
+        class Loading(dict[str, object]):
+            def get(self, path: str, default: object = None) -> object:
+                if path == "/api/generate":
+                    self["/api/ps"] = {"models": [{"model": "qwen3:0.6b", "context_length": 32768}]}
+                return super().get(path, default)
+
+        server.models = [{"id": "qwen3:0.6b", "owned_by": "library"}]
+        server.answers = [Answer(b"never", 500)]
+        pages = Loading({"/api/ps": {"models": []}, "/api/generate": {"done": True, "done_reason": "load"}})
+        server.pages = pages
+        model = load(engine, server)
+        assert (model.context_window, model.reason) == (32768, "")
+        assert server.asked == []
+
     def test_a_model_that_is_not_there_is_named_with_those_that_are(
         self, engine: RemoteEngine, server: ChatServer
     ) -> None:

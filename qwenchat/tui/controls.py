@@ -12,11 +12,11 @@ from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import greedy_warning
 from qwenchat.chat.thinking import budget_in_words, budget_of, next_budget
+from qwenchat.meant import meant
 from qwenchat.paths import Paths
 from qwenchat.session import Session
 from qwenchat.steering import Steering
 from qwenchat.texts import say
-from qwenchat.tui.meant import meant
 from qwenchat.tui.widgets.notices import Notices
 
 

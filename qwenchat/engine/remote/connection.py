@@ -50,11 +50,13 @@ class Connection:
             organization="", project="",
         )  # fmt: skip
 
-    def question(self, url: str, unwanted: Callable[[], bool], body: dict[str, Any] | None = None) -> Any:
-        """The JSON that the server has at `url`, None where it has none. Raises Stopped."""
+    def question(
+        self, url: str, unwanted: Callable[[], bool], body: dict[str, Any] | None = None, within_s: float | None = None
+    ) -> Any:
+        """The JSON that the server has at `url`, None where it has none, or not soon enough. Raises Stopped."""
 
         async def asked() -> Any:
-            options: Any = {"timeout": QUESTION_S, "max_retries": 0}
+            options: Any = {"timeout": within_s or QUESTION_S, "max_retries": 0}
             if body is None:
                 return await self.client.get(url, cast_to=object, options=options)
             return await self.client.post(url, cast_to=object, body=body, options=options)

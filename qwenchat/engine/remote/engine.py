@@ -59,6 +59,10 @@ class RemoteEngine:
             offered, said = probe.offers(connection, asked is not None, stop.is_set)
             offer = probe.chosen(offered, asked, host)
             dialect = probe.dialect_of(connection, said, stop.is_set)
+            if dialect is Dialect.OLLAMA:
+                progress(
+                    LoadProgressed(say("waiting until {server} has loaded {model}", server=host, model=offer.title))
+                )
             window = probe.window_of(connection, offer, dialect, stop.is_set)
             thinking, tools = probe.abilities_of(connection, offer, dialect, stop.is_set)
         except BaseException:

@@ -135,17 +135,26 @@ def window_of(connection: Connection, offer: Offer, dialect: Dialect, unwanted: 
 
 
 def _ollama_window(connection: Connection, offer: Offer, unwanted: Unwanted) -> int:
-    """What the running model has, else what its parameters say, else Ollama's default."""
+    """What the running model has, which is loaded for that; else what its parameters say, else Ollama's least."""
     root = connection.address.root
-    for row in _list(_get(connection.question(f"{root}/api/ps", unwanted), "models")):
-        if _get(row, "model") == offer.name and _number(_get(row, "context_length")):
-            return _number(_get(row, "context_length"))
+    if not (window := _ollama_running(connection, offer, unwanted)):
+        load = {"model": offer.name, "stream": False}  # without a prompt that is all it does
+        connection.question(f"{root}/api/generate", unwanted, load, connection.server.patience_s)
+        window = _ollama_running(connection, offer, unwanted)
+    if window:
+        return window
     about = connection.question(f"{root}/api/show", unwanted, {"model": offer.name})
     for line in str(_get(about, "parameters") or "").splitlines():
         name, _, value = line.strip().partition(" ")
         if name == "num_ctx" and value.strip().isdigit():
             return int(value)
     return OLLAMA_WINDOW
+
+
+def _ollama_running(connection: Connection, offer: Offer, unwanted: Unwanted) -> int:
+    """The context of a model that runs; 0 if it does not."""
+    rows = _list(_get(connection.question(f"{connection.address.root}/api/ps", unwanted), "models"))
+    return next((_number(_get(row, "context_length")) for row in rows if _get(row, "model") == offer.name), 0)
 
 
 def abilities_of(
