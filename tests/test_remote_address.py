@@ -7,6 +7,7 @@ import pytest
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.server import Server
 from qwenchat.engine.remote.address import address_of
+from qwenchat.engine.remote.connection import Connection
 from qwenchat.engine.remote.key import NONE, key_of
 
 
@@ -44,6 +45,14 @@ def test_scheme_and_path_may_be_left_out(typed: str, base: str, private: bool) -
 def test_what_is_no_address_is_refused_without_repeating_secrets(typed: str) -> None:
     with pytest.raises(ConfigInvalid) as caught:
         address_of(typed)
+    assert "sk-1" not in str(caught.value)
+
+
+@pytest.mark.parametrize("typed", ["http://256.1.1.1", "http://é€.example"])
+def test_what_only_the_library_knows_to_be_no_address_is_said_too(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A", "sk-1")
+    with pytest.raises(ConfigInvalid, match="is no address of a server") as caught:
+        Connection(Server(typed, key_env="A"))
     assert "sk-1" not in str(caught.value)
 
 

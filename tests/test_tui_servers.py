@@ -103,13 +103,13 @@ class TestTheList:
     async def test_what_cannot_be_asked_says_why_and_holds_nobody_up(self, box: ChatServer, monkeypatch):
         monkeypatch.setenv("EMPTY", "")
         box.pages["/v1/models"] = Answer(b"", stalls=True)
-        settings = named(slow=box.url, off="127.0.0.1:9", odd="ftp://x", bare=f"127.0.0.1:{port_of(box)}")
+        settings = named(slow=box.url, off="127.0.0.1:9", odd="http://256.1.1.1", bare=f"127.0.0.1:{port_of(box)}")
         servers = {**settings.servers, "locked": Server("127.0.0.1:9", name="locked", key_env="EMPTY")}
         async with chat(settings=replace(settings, servers=servers), size=(100, 50)) as it:
             await it.press("f3")
             await it.sees("qwen3-0.6b", "asking it", "Nothing answers at 127.0.0.1:9.")
             await it.sees(
-                "'ftp://x' is no address of a server.", "The environment variable EMPTY with the key is empty."
+                "'http://256.1.1.1' is no address of a server.", "The environment variable EMPTY with the key is empty."
             )
             await it.press("down", "enter")
             await it.sees("● qwen3-1.7b")

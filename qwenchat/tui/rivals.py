@@ -9,10 +9,10 @@ from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.server import Server
 from qwenchat.chat.text import safe_line
+from qwenchat.meant import meant
 from qwenchat.paths import Paths
 from qwenchat.session import Session
 from qwenchat.texts import say
-from qwenchat.tui.meant import meant
 from qwenchat.tui.servers import Listing
 
 

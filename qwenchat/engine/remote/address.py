@@ -39,10 +39,7 @@ def address_of(typed: str) -> Address:
     except ValueError:
         host, port, url = "", None, urlsplit("")
     if not host or url.scheme not in ("http", "https") or not text.isprintable() or " " in text:
-        raise ConfigInvalid(
-            say("{address} is no address of a server.", address=safe_line(repr(text), 200)),
-            say("Write it as http://localhost:8000/v1."),
-        )
+        raise not_an_address(text)
     if url.username or url.password or url.query or url.fragment:
         raise ConfigInvalid(
             say("The address of {host} holds more than a host and a path.", host=safe_line(host)),
@@ -54,6 +51,14 @@ def address_of(typed: str) -> Address:
     root = f"{url.scheme}://{place}{path.removesuffix('/v1')}"
     usual = 443 if url.scheme == "https" else 80
     return Address(f"{root}/v1", root, place, port or usual, _is_here(host), url.scheme == "https")
+
+
+def not_an_address(typed: str) -> ConfigInvalid:
+    """What is wrong with such an address."""
+    return ConfigInvalid(
+        say("{address} is no address of a server.", address=safe_line(repr(typed), 200)),
+        say("Write it as http://localhost:8000/v1."),
+    )
 
 
 def _is_here(host: str) -> bool:

@@ -10,7 +10,7 @@ import openai
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.server import Server
 from qwenchat.chat.text import safe_line
-from qwenchat.engine.remote.address import address_of
+from qwenchat.engine.remote.address import address_of, not_an_address
 from qwenchat.engine.remote.failure import typed
 from qwenchat.engine.remote.key import key_of
 from qwenchat.engine.remote.waiting import Waiting
@@ -45,10 +45,14 @@ class Connection:
                 say("The proxy that the environment names cannot be used: {error}", error=safe_line(str(error), 300)),
                 say("Name one whose address begins with http://, or none: NO_PROXY."),
             ) from error
-        self.client = openai.AsyncOpenAI(
-            api_key=self._key, base_url=self.address.base, timeout=timeout, max_retries=RETRIES, http_client=http,
-            organization="", project="",
-        )  # fmt: skip
+        try:
+            self.client = openai.AsyncOpenAI(
+                api_key=self._key, base_url=self.address.base, timeout=timeout, max_retries=RETRIES, http_client=http,
+                organization="", project="",
+            )  # fmt: skip
+        except Exception as error:  # the HTTP library has a class of its own for it
+            self.waiting.close()
+            raise not_an_address(server.address) from error
 
     def question(
         self, url: str, unwanted: Callable[[], bool], body: dict[str, Any] | None = None, within_s: float | None = None
