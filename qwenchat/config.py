@@ -75,7 +75,7 @@ class Problems:
 
     def add(self, key: str, what: str) -> None:
         """Something is wrong with a dotted key."""
-        self.found.append(f"{self.where(key)}: {what}")
+        self.found.append(say("{where}: {problem}", where=self.where(key), problem=what))
 
     def where(self, key: str) -> str:
         """The file, and the line of a key where it can be told."""

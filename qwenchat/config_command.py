@@ -113,7 +113,7 @@ def _problems() -> tuple[str, ...]:
         try:
             presets.named(found, settings.preset)
         except ConfigInvalid as error:
-            wrong = (*wrong, f"{paths.config_file}: {error}")
+            wrong = (*wrong, say("{where}: {problem}", where=paths.config_file, problem=error))
     return (*problems, *wrong)
 
 

@@ -325,14 +325,15 @@ def as_text(messages: tuple[Message, ...]) -> str:
 
 
 def _message(message: Message) -> str:
-    mark = "" if message.status is Status.COMPLETE else f" [{message.status}]"
+    mark = "" if message.status is Status.COMPLETE else f" [{message.status.in_words}]"
     if message.status is Status.FAILED and message.note:
-        mark = f" [{say('failed')}: {safe_line(message.note, 1000)}]"
+        mark = f" [{say('failed: {text}', text=safe_line(message.note, 1000))}]"
     thought = f"<think>\n{safe(message.reasoning)}\n</think>\n\n" if message.reasoning else ""
     tools = [say("calls {call}", call=in_words(call)) for call in calls_in(message)]
     tools += [result_in_words(part, SHOWN) for part in message.parts if isinstance(part, ToolResultPart)]
     said = "\n".join(filter(None, (safe(message.text), *tools)))
-    return f"{_who(message)}{mark}:\n{thought}{said}".rstrip()
+    heading = say("{name}:", name=f"{_who(message)}{mark}")
+    return f"{heading}\n{thought}{said}".rstrip()
 
 
 def _who(message: Message) -> str:

@@ -73,7 +73,7 @@ class Teller:
         if message.status is Status.FAILED and message.note:
             notes.append(say("failed: {text}", text=safe_line(message.note, 1000)))
         elif message.status is not Status.COMPLETE:
-            notes.append(_how_far(message.status))
+            notes.append(message.status.in_words)
         elif not message.text.strip() and not calls:
             notes.append(say("no answer"))
         return "".join(f"[{note}]\n" for note in notes)
@@ -92,18 +92,6 @@ class Teller:
 
     def _dimmed(self, text: str) -> str:
         return f"{DIM}{text}{RESET}" if text and self._styled and self._writing is Channel.THOUGHT else text
-
-
-def _how_far(status: Status) -> str:
-    """How far a message got that is not complete."""
-    match status:
-        case Status.STOPPED:
-            return say("stopped")
-        case Status.INTERRUPTED:
-            return say("interrupted")
-        case Status.FAILED:
-            return say("failed")
-    return say("being written")
 
 
 def _said(message: Message) -> str:

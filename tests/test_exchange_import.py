@@ -27,6 +27,7 @@ from qwenchat.library.exchange.markdown import tree_in
 from qwenchat.library.exchange.reading import conversations_in, read_own_json
 from qwenchat.library.exchange.scanner import Scanner, decoded
 from qwenchat.library.library import Library
+from qwenchat.texts import speak
 
 CHATGPT = Path(__file__).parent / "data" / "chatgpt" / "conversations.json"
 
@@ -469,3 +470,24 @@ def test_an_archive_with_a_damaged_member_is_refused_in_words() -> None:
         data[at] ^= 0xFF
     with pytest.raises(ImportFailed, match="damaged"):
         list(unpacked(bytes(data)))
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": [{"type": "image_url"}]}]},
+        {"messages": [{"role": "user", "parts": [{"kind": "text", "text": "q"}]}], "leaf": None, "draft": ""},
+        mapping(node("a", None), node("b", "a", "assistant")),
+    ],
+)
+def test_a_file_is_known_again_when_the_program_speaks_another_language(whole: Any) -> None:
+    def named() -> list[Any]:
+        conversation = only(whole).conversation
+        return [conversation.id, *((message.id, message.parts) for message in conversation.messages)]
+
+    english = named()
+    speak("zh")
+    try:
+        assert named() == english
+    finally:
+        speak("en")

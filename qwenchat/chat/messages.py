@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from qwenchat.chat.provenance import Provenance
+from qwenchat.texts import say
 
 
 def new_id() -> str:
@@ -35,6 +36,21 @@ class Status(StrEnum):
     """The program died or was closed while it was being written."""
     FAILED = "failed"
     """Ended by an error."""
+
+    @property
+    def in_words(self) -> str:
+        """How far that is, for people."""
+        match self:
+            case Status.COMPLETE:
+                return say("complete")
+            case Status.STREAMING:
+                return say("streaming")
+            case Status.STOPPED:
+                return say("stopped")
+            case Status.INTERRUPTED:
+                return say("interrupted")
+            case Status.FAILED:
+                return say("failed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ def _node(entry: Any, number: int, problems: Problems) -> tuple[Node, tuple[Tick
     try:
         read = msgspec.convert(entry, _Entry)
     except msgspec.ValidationError as error:
-        problems.add(f"{where}: {error}")
+        problems.add(say("{where}: {problem}", where=where, problem=error))
         lost = entry if isinstance(entry, dict) else {}
         id_, parent = lost.get("id"), lost.get("parent")
         id_ = _id(id_) if isinstance(id_, str) else ""
