@@ -12,6 +12,7 @@ from qwenchat.chat.timeline import Tick
 from qwenchat.comparing import Contender
 from qwenchat.paths import Paths
 from qwenchat.session import Session
+from qwenchat.steering import Steering
 from qwenchat.texts import say
 from qwenchat.tui.branches import Branches
 from qwenchat.tui.drafts import Drafts
@@ -28,12 +29,12 @@ class Comparing:
     """
 
     def __init__(
-        self, session: Session, rivals: Rivals, composer: Composer, writing: Writing, branches: Branches,
-        drafts: Drafts, tell: Callable[[str], None],
+        self, session: Session, load: LoadModel, steering: Steering, composer: Composer, writing: Writing,
+        branches: Branches, drafts: Drafts, tell: Callable[[str], None],
         push: Callable[[Screen[Any], Callable[[Any], None]], object],
     ) -> None:  # fmt: skip
         self._session = session
-        self._rivals = rivals
+        self._rivals = Rivals(session, load, steering.servers)
         self._composer = composer
         self._writing = writing
         self._branches = branches

@@ -27,7 +27,6 @@ from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
 from qwenchat.tui.looking import Looking
 from qwenchat.tui.opening import Opening
-from qwenchat.tui.rivals import Rivals
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import Chosen, SearchScreen
 from qwenchat.tui.widgets.composer import Composer
@@ -109,7 +108,7 @@ class ChatScreen(Screen[None]):
         )  # fmt: skip
         self._writing = Writing(session, self._composer, self._drafts, self._branches, self._commands, self._tell)
         self._comparing = Comparing(
-            session, Rivals(session, load, steering.servers), self._composer, self._writing, self._branches,
+            session, load, steering, self._composer, self._writing, self._branches,
             self._drafts, self._tell, lambda *args: self.app.push_screen(*args),
         )  # fmt: skip
         self._composer.recall = self._writing.recall

@@ -68,9 +68,9 @@ class ContenderColumn(Vertical):
     def brief(self) -> str:
         """How far it is, in a word or two."""
         rate = self._timing.tokens_per_s
-        if self.contender.ended and not self._ending and rate:
-            return say("{rate:.1f} tok/s", rate=rate)
-        return self.state.partition(":")[0]
+        if self._failed:
+            return say("failed")
+        return self.state or say("{rate:.1f} tok/s", rate=rate)
 
     @property
     def state(self) -> str:
@@ -125,9 +125,12 @@ class ContenderColumn(Vertical):
             figures.append(count("{number:,} token", "{number:,} tokens", tokens))
         if timing.tokens_per_s:
             figures.append(say("{rate:.1f} tok/s", rate=timing.tokens_per_s))
-        failed = self.contender.ended and self.contender.reply.status is Status.FAILED
-        state = Content.styled(self.state, "$error" if failed else "$primary")
+        state = Content.styled(self.state, "$error" if self._failed else "$primary")
         return Content("\n").join(filter(None, (state, Content.styled(" · ".join(figures), "$quiet"))))
+
+    @property
+    def _failed(self) -> bool:
+        return self.contender.ended and self.contender.reply.status is Status.FAILED
 
     @property
     def _ending(self) -> list[str]:
