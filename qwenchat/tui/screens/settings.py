@@ -26,6 +26,8 @@ from qwenchat.tui.knobs import Knob, Load, PlainKnob, about, changes, groups, na
 from qwenchat.tui.themed_app import ThemedApp
 from qwenchat.tui.widgets.long_list import Heading, LongList, Row
 
+LOOK_S = 0.5
+"""Between two looks at whether anything else is to be shown."""
 NAME_WIDTH = 20
 ORIGIN_WIDTH = 16
 _ON_LIST = frozenset({"step", "reset", "save", "load"})
@@ -113,6 +115,7 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
         self._list = LongList()
         self._field = Value()
         self._groups: tuple[tuple[str, Sequence[Knob]], ...] = ()
+        self._shown: list[str] = []
 
     def compose(self) -> ComposeResult:
         """The settings, what the highlighted one does, and what became of the last key."""
@@ -137,6 +140,12 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
         self._show(0)
         self._list.focus()
         self._hint()
+        self.set_interval(LOOK_S, self._keep_up)
+
+    def _keep_up(self) -> None:
+        """A model that is loaded meanwhile brings settings of its own."""
+        if [knob.shown for _, group in self._groups for knob in group] != self._shown:
+            self._show(self._list.highlighted or 0)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a value is typed, its keys are letters."""
@@ -238,6 +247,7 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
 
     def _show(self, highlighted: int) -> None:
         rows: list[Row] = []
+        self._shown = [knob.shown for _, group in self._groups for knob in group]
         for name, knobs in self._groups:
             rows += [Heading(name, first=not rows), *(KnobRow(knob) for knob in knobs)]
         self._list.show(rows, highlighted)

@@ -1,0 +1,71 @@
+"""What people stumbled over who saw the program for the first time."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qwenchat.chat.errors import EngineFailed
+from qwenchat.chat.sampling import SamplingOverrides
+
+from .chat_driver import chat
+from .fake_engine import MODEL, FakeEngine, Script
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user who has nothing yet."""
+    monkeypatch.setenv("QWENCHAT_HOME", str(tmp_path))
+    return tmp_path
+
+
+async def test_settings_show_what_a_model_brings_that_is_loaded_meanwhile() -> None:
+    model = replace(MODEL, sampling=SamplingOverrides(temperature=0.25))
+    engine = FakeEngine(model=model, loading_holds=True)
+    async with chat(engine=engine, ready=False) as it:
+        await it.press("f2")
+        await it.sees("temperature         0.6")
+        engine.release()
+        await it.sees("temperature         0.25")
+
+
+async def test_without_colours_the_theme_is_not_taken_for_one_that_was_chosen(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with chat() as it:
+        await it.press("f2", "down", "down", "down", "right", "s")
+        await it.sees("Saved sampling.temperature in")
+    written = next(home.rglob("config.toml")).read_text()
+    assert "theme =" not in written
+
+
+async def test_leaving_a_reply_for_a_new_conversation_says_that_it_was_stopped() -> None:
+    async with chat(Script("one two", hold_at=1)) as it:
+        await it.send("Go")
+        await it.sees("one")
+        await it.press("ctrl+n")
+        await it.sees("The reply was stopped; what came is kept in its conversation.")
+        await it.press("ctrl+n")
+        await it.no_longer_sees("The reply was stopped")
+
+
+async def test_a_reply_of_which_nothing_came_is_asked_for_again_not_gone_on_with() -> None:
+    async with chat(Script("nothing", error=EngineFailed("The model failed."), error_at=0)) as it:
+        await it.send("Go")
+        await it.sees("failed: The model failed.", "Ctrl+R asks again")
+        assert "/continue" not in it.screen
+
+
+async def test_escape_puts_away_what_was_told_for_a_moment() -> None:
+    async with chat() as it:
+        await it.press("ctrl+y")
+        await it.sees("There is no reply to copy yet.")
+        await it.press("escape")
+        await it.no_longer_sees("There is no reply to copy yet.")
+
+
+async def test_a_narrow_status_line_keeps_the_model() -> None:
+    async with chat(size=(30, 12)) as it:
+        await it.ask("Go")
+        assert "Qwen3-0.6B" in it.screen.splitlines()[-1]
