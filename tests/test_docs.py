@@ -240,3 +240,8 @@ def test_the_sizes_of_the_models_are_right() -> None:
     assert described == expected
     readme = rows(section((ROOT / "README.md").read_text("utf-8"), "Models and memory"))
     assert readme == [[row[0], row[1], row[2], row[4]] for row in expected[:4]]
+
+
+def test_every_page_is_in_the_list_of_pages() -> None:
+    listed = re.findall(r"^\| \[.+?\]\((.+?)\)", page("README.md"), re.MULTILINE)
+    assert sorted(listed) == sorted(file.name for file in PAGES if file.name != "README.md")

@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,10 +72,13 @@ def save_tiny_qwen3(folder: Path, lessons: tuple[Lesson, ...] = LESSONS, steps: 
     save_trained(folder, list(_examples(ChatTokenizer.from_folder(folder), lessons)), steps)
 
 
-def save_trained(folder: Path, examples: list[tuple[list[int], list[int]]], steps: int) -> None:
-    """Train a model on prompts and what is to be said to them, and save it beside its tokenizer."""
+def save_trained(folder: Path, examples: list[tuple[list[int], list[int]]], steps: int, *, sure: bool = False) -> None:
+    """Train a model on prompts and what is to be said to them, and save it beside its tokenizer.
+
+    One that is `sure` is taught, too, that the words it does not know are unlikely, as many as they are.
+    """
     words = sorted({at for prompt, answer in examples for at in prompt + answer})
-    network = _trained(examples, words, steps)
+    network = _trained(examples, words, steps, VOCAB - len(words) if sure else 0)
     weights = {name: value.detach().contiguous() for name, value in network.state_dict().items()}
     weights.pop("lm_head.weight")
     embedding = weights.pop("model.embed_tokens.weight")
@@ -102,7 +106,7 @@ def _examples(tokenizer: ChatTokenizer, lessons: tuple[Lesson, ...]) -> Iterator
                 yield list(prompt.ids), tokenizer.encode(f"{said}<|im_end|>")
 
 
-def _trained(examples: list[tuple[list[int], list[int]]], words: list[int], steps: int) -> Any:
+def _trained(examples: list[tuple[list[int], list[int]]], words: list[int], steps: int, others: int) -> Any:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     torch.manual_seed(0)
@@ -124,12 +128,19 @@ def _trained(examples: list[tuple[list[int], list[int]]], words: list[int], step
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps)
     for _ in range(steps):
         rows = torch.randperm(len(examples))[:24]
-        loss = network(input_ids=ids[rows], labels=labels[rows]).loss
+        loss = _loss(network(input_ids=ids[rows]).logits[:, :-1], labels[rows][:, 1:], others)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
     return network.eval()
+
+
+def _loss(logits: torch.Tensor, said: torch.Tensor, others: int) -> torch.Tensor:
+    """How far off the model is, with so many `others` at a logit of zero, which is what words with rows of zero get."""
+    if others:
+        logits = torch.cat((logits, logits.new_full((*logits.shape[:2], 1), math.log(others))), dim=-1)
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), said.flatten())
 
 
 def save_toy_tokenizer(folder: Path) -> None:
