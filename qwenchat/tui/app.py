@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
-from textual.events import Event, InputEvent, Key
+from textual.events import Event, InputEvent, Key, Paste
 from textual.screen import Screen
 
 from qwenchat.chat.commands import LoadModel
@@ -18,6 +18,7 @@ from qwenchat.steering import Steering
 from qwenchat.texts import say
 from qwenchat.tui import clipboard, themes
 from qwenchat.tui.garbage import Garbage
+from qwenchat.tui.key_order import KeyOrder
 from qwenchat.tui.keys import VIM, Place, bindings_of, key_name, keymap_of
 from qwenchat.tui.paste import quick_pastes
 from qwenchat.tui.screens.chat import ChatScreen
@@ -81,6 +82,7 @@ class QwenChat(ThemedApp):
         """The keys by the ids of actions, where they are not the usual ones."""
         told = (*themes.choose(self, theme, theme_folders), *self._take_keys(keys, vim), *notices)
         self._chat = ChatScreen(session, load, steering or Steering(session), resume, told, tools)
+        self._keys = KeyOrder(self, super().on_event, self._chat.quitting.heard)
 
     def run(self, *args: Any, **options: Any) -> None:
         """Run until the user quits; raises SystemExit with 128 + n after signal n, and with 1 after a crash."""
@@ -111,11 +113,11 @@ class QwenChat(ThemedApp):
             self.notify(problem, severity="warning", markup=False)
 
     async def on_event(self, event: Event) -> None:
-        """Leave every key to the composer while that has the focus: it heeds them in the order in which they came."""
+        """Heed keys and pastes one after the other."""
         if isinstance(event, InputEvent):
             self._garbage.stir()
-        if isinstance(event, Key) and not event.is_forwarded and isinstance(self.focused, Composer):
-            self.focused._forward_event(event)
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            self._keys.take(event)
         else:
             await super().on_event(event)
 

@@ -1,6 +1,5 @@
 """The chat: hands the user's keys to the session and the session's events to the widgets."""
 
-import time
 from collections.abc import Iterable
 from typing import ClassVar, Literal
 
@@ -29,6 +28,7 @@ from qwenchat.tui.looking import Looking
 from qwenchat.tui.opening import Opening
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import Chosen, SearchScreen
+from qwenchat.tui.twice import Twice
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
 from qwenchat.tui.widgets.notices import Notices
@@ -39,7 +39,6 @@ from qwenchat.tui.widgets.transcript import Transcript
 from qwenchat.tui.writing import Writing
 
 DRAWS_PER_S = 20
-QUIT_AGAIN_WITHIN_S = 3.0
 
 
 class ChatScreen(Screen[None]):
@@ -115,7 +114,7 @@ class ChatScreen(Screen[None]):
         self.opening = Opening(
             session, self._transcript, self._drafts, self.feed, self._branches, self._notices, self._sidebar
         )
-        self._asked_to_quit_at = 0.0
+        self.quitting = Twice()
         self._begun = False
         self._due = ""
         """The action that a command in a message asks for."""
@@ -329,10 +328,9 @@ class ChatScreen(Screen[None]):
             self.session.stop()
         elif self._composer.text:
             self._composer.clear()
-        elif time.monotonic() - self._asked_to_quit_at < QUIT_AGAIN_WITHIN_S:
+        elif self.quitting.is_second():
             self.call_later(self.run_action, "app.quit")
         else:
-            self._asked_to_quit_at = time.monotonic()
             self._tell(say("Press Ctrl+C again to quit."))
 
     # Saved conversations and drafts

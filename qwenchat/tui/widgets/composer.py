@@ -170,12 +170,8 @@ class Composer(TextArea):
     # Keys and pastes, in the order in which they came
 
     async def _on_key(self, event: Key) -> None:
-        """Do at once what the key is for: one that bubbled up would be heeded after the next ones."""
-        if not self.has_focus:
-            event.stop()
-            event.prevent_default()
-            self.app.post_message(Key(event.key, event.character))
-        elif await self._heeds(event):
+        """Do at once what the key is for: one that bubbled up would wait for all that is drawn in between."""
+        if await self._heeds(event):
             event.stop()
             event.prevent_default()
 
