@@ -20,12 +20,12 @@ from qwenchat.tui import clipboard, themes
 from qwenchat.tui.garbage import Garbage
 from qwenchat.tui.key_order import KeyOrder
 from qwenchat.tui.keys import VIM, Place, bindings_of, key_name, keymap_of
-from qwenchat.tui.paste import quick_pastes
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import HelpScreen
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import SearchScreen
 from qwenchat.tui.terminal import own_terminal, signals_to_end
+from qwenchat.tui.terminal_parser import own_parser
 from qwenchat.tui.themed_app import ThemedApp
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
@@ -89,7 +89,7 @@ class QwenChat(ThemedApp):
         before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
         self._garbage.begin()
-        with own_terminal(self._log_file), quick_pastes(), signals_to_end(self._leave_on_signal):
+        with own_terminal(self._log_file), own_parser(), signals_to_end(self._leave_on_signal):
             try:
                 super().run(*args, **options)
             finally:

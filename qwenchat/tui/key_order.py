@@ -36,12 +36,16 @@ class KeyOrder:
         self._waiting.append(event)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._heed())
+            self._task.add_done_callback(self._end)
 
     async def _heed(self) -> None:
-        try:
-            while self._waiting:
-                await self._heed_one(self._waiting.popleft())
-        except Exception as error:  # as Textual treats those of its own tasks
+        while self._waiting:
+            await self._heed_one(self._waiting.popleft())
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        """An error ends the program, as one in a task of Textual's does."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
             self._app._handle_exception(error)
 
     async def _heed_one(self, event: Key | Paste) -> None:

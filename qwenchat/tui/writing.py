@@ -60,8 +60,9 @@ class Writing:
             self._composer.show_attached(tuple(self._costs()))
 
     def hint(self, otherwise: str) -> str:
-        """What the composer's edge says: how much is written, and what else there is to say."""
-        words = "" if self._is_command() else self._weight.words(self._text)
+        """What the composer's edge says: how much is written, while somebody writes, and what else there is to say."""
+        silent = self._is_command() or not self._composer.has_focus
+        words = "" if silent else self._weight.words(self._text)
         return f"{words} · {otherwise}" if words and otherwise else words or otherwise
 
     async def send(self) -> bool:

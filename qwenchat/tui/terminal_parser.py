@@ -1,19 +1,20 @@
-"""Pastes of any length, taken from the terminal at once."""
+"""What a terminal sends, where Textual reads it slowly or not at all: long pastes, and Alt+Enter."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from textual._xterm_parser import XTermParser
 from textual.drivers import linux_driver
-from textual.events import Paste
+from textual.events import Key, Paste
 from textual.message import Message
 
 _BEGIN, _END = "\x1b[200~", "\x1b[201~"
+_ALT_ENTER = "\x1b\r", "\x1b\n"
 
 
-class PasteParser(XTermParser):
+class TerminalParser(XTermParser):
     """Textual's parser of what a terminal sends, which looks at each character by itself, but for what is pasted:
-    that is passed on as it comes, so that a megabyte takes milliseconds.
+    that is passed on as it comes, so that a megabyte takes milliseconds. And Alt+Enter is a key of its own.
     """
 
     def __init__(self, debug: bool = False) -> None:
@@ -36,6 +37,13 @@ class PasteParser(XTermParser):
                     yield Paste("".join(self._pasted).replace("\x00", ""))
                     self._pasted, data = None, data.removeprefix(_END)
 
+    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[Key]:
+        """The keys that a sequence stands for; Alt+Enter comes as Escape and a line end, which Textual takes apart."""
+        if sequence in _ALT_ENTER:
+            yield Key("alt+enter", None)
+        else:
+            yield from super()._sequence_to_key_events(sequence, alt)
+
     def _take(self, data: str) -> str:
         """Add `data` to the paste as far as that goes; from its end on it is given back."""
         pasted = self._pasted or [""]
@@ -50,10 +58,10 @@ class PasteParser(XTermParser):
 
 
 @contextmanager
-def quick_pastes() -> Iterator[None]:
-    """Let Textual's driver read pastes so; it has no other place for a parser of one's own."""
+def own_parser() -> Iterator[None]:
+    """Let Textual's driver read the terminal so; it has no other place for a parser of one's own."""
     names = vars(linux_driver)
-    before, names["XTermParser"] = names["XTermParser"], PasteParser
+    before, names["XTermParser"] = names["XTermParser"], TerminalParser
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from textual._xterm_parser import XTermParser
 from textual.events import Key, Paste
 
-from qwenchat.tui.paste import PasteParser
+from qwenchat.tui.terminal_parser import TerminalParser
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 PIECES = st.sampled_from(
@@ -24,7 +24,7 @@ def events(parser: XTermParser, chunks: list[str]) -> list[str]:
 def test_keys_and_pastes_are_those_of_textual(pieces: list[str], size: int) -> None:
     text = "".join(pieces)
     chunks = [text[at : at + size] for at in range(0, len(text), size)]
-    assert events(PasteParser(), chunks) == events(XTermParser(), chunks)
+    assert events(TerminalParser(), chunks) == events(XTermParser(), chunks)
 
 
 def test_a_paste_holds_what_stands_between_its_ends_however_it_is_cut() -> None:
@@ -33,4 +33,9 @@ def test_a_paste_holds_what_stands_between_its_ends_however_it_is_cut() -> None:
     for size in range(1, len(text)):
         chunks = [text[at : at + size] for at in range(0, len(text), size)]
         if BEGIN in chunks[0]:
-            assert events(PasteParser(), chunks) == ["k", repr(pasted), "l"]
+            assert events(TerminalParser(), chunks) == ["k", repr(pasted), "l"]
+
+
+def test_alt_and_enter_are_one_key() -> None:
+    parser = TerminalParser()
+    assert events(parser, ["a\x1b\rb", "\x1b", "\n", "c\r"]) == ["a", "alt+enter", "b", "alt+enter", "c", "enter"]
