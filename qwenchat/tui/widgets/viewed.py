@@ -69,7 +69,8 @@ class Pane(VerticalScroll, can_focus=False):
         """Where the children go; those far from the view learn that they are, unless text is being selected."""
         arranged = super().arrange(size, optimal)
         top = arranged.total_region.bottom - size.height if self.following else round(self.scroll_y)
-        seen = Rows(top - size.height, top + 2 * size.height)
+        margin = size.height // 4
+        seen = Rows(top - margin, top + size.height + margin)
         show_rows(arranged, None if self.screen._selecting else seen)
         return arranged
 
