@@ -1,9 +1,9 @@
-"""Measures the interface in a pseudo-terminal: python -m benchmarks.interface [--engine embedded] [--only NAME].
+"""Measures the interface in a pseudo-terminal: python -m benchmarks.interface [--only NAME] [--model NAME].
 
-scripted: while replies of several kinds stream at 80 tokens a second below a conversation of 1,000 messages, how long a
+While replies of several kinds stream at 80 tokens a second below a conversation of 1,000 messages, how long a
 key takes to the screen, how long the event loop is held up, and how much processor time a token takes, at the start of
 each reply and near its end; what idling costs; how long a paste of a megabyte takes.
-embedded: how fast the embedded model decodes inside the interface, against the same session without one. The two take
+With --model, how fast that model decodes inside the interface, against the same session without one. The two take
 turns, and need a machine that has nothing else to do.
 """
 
@@ -21,6 +21,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environments import ROOT
+from benchmarks.random_qwen3 import random_qwen3
 from qwenchat.chat.commands import LoadModel, StartTurn
 from qwenchat.chat.events import (
     Channel,
@@ -208,8 +210,9 @@ def run_app(engine: Callable[[], Engine], drive: Callable[[Any], Coroutine[Any, 
 
     library = Library.in_memory()
     resume = filled(library) if options.pop("history", False) else None
+    load = LoadModel(options.pop("model", None))
     session = Session(Worker(engine), library, **options)
-    app = QwenChat(session, LoadModel("smollm2"), theme_folders=(shipped_themes(),), resume=resume)
+    app = QwenChat(session, load, theme_folders=(shipped_themes(),), resume=resume)
 
     async def play(pilot: Any) -> None:
         await until(lambda: session.model is not None or session.load_error is not None)
@@ -305,8 +308,8 @@ def pasting() -> dict[str, Any]:
     return found
 
 
-def decoding(inside: bool) -> dict[str, Any]:
-    """Tokens a second of the embedded model."""
+def decoding(model: str, *, inside: bool) -> dict[str, Any]:
+    """Tokens a second of a model."""
     from qwenchat.paths import Paths
 
     def make() -> Engine:
@@ -324,7 +327,7 @@ def decoding(inside: bool) -> dict[str, Any]:
     question = "Tell a long story about a fox and a crow."
     if not inside:
         session = Session(Worker(make), Library.in_memory(), **options)
-        session.load(LoadModel("smollm2"))
+        session.load(LoadModel(model))
         for _ in range(3):
             session.new()
             session.send(question)
@@ -342,7 +345,7 @@ def decoding(inside: bool) -> dict[str, Any]:
             await until(lambda: app._chat.feed.live is None)
             rates.append(rate(app.session))
 
-    run_app(make, drive, **options)
+    run_app(make, drive, model=model, **options)
     return {"tokens_per_s": max(rates)}
 
 
@@ -350,18 +353,17 @@ MEASUREMENTS: dict[str, Callable[[], dict[str, Any]]] = {
     **{kind: (lambda kind=kind: streaming(kind)) for kind in KINDS},
     "idle": idling,
     "paste": pasting,
-    "headless": lambda: decoding(inside=False),
-    "inside": lambda: decoding(inside=True),
 }
+DECODINGS = ("headless", "inside")
 
 
-def measured(name: str) -> dict[str, Any]:
+def measured(name: str, model: str = "") -> dict[str, Any]:
     """One measurement in a process and a terminal of its own."""
     import pexpect
 
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
-        command = ["-m", "benchmarks.interface", "--child", name, "--result", str(result)]
+        command = ["-m", "benchmarks.interface", "--child", name, "--result", str(result), "--model", model]
         terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
         child = pexpect.spawn(
             sys.executable,
@@ -376,7 +378,7 @@ def measured(name: str) -> dict[str, Any]:
         while not child.eof():
             output = b""
             try:
-                output = child.read_nonblocking(1 << 16, timeout=0.002)
+                output = child.read_nonblocking(1 << 16, timeout=300 if model else 0.002)
             except pexpect.TIMEOUT:
                 pass
             except pexpect.EOF:
@@ -434,12 +436,12 @@ def scripted(only: str | None) -> None:
             print(name, measured(name))
 
 
-def embedded(rounds: int = 3) -> None:
+def decoded(model: str, rounds: int = 3) -> None:
     """Headless and inside take turns, and the best of each counts: other load on the machine only slows down."""
     rates: dict[str, list[float]] = {"headless": [], "inside": []}
     for _ in range(rounds):
         for name, found in rates.items():
-            found.append(measured(name)["tokens_per_s"])
+            found.append(measured(name, model)["tokens_per_s"])
     table(
         [
             ("", "best tok/s", "median"),
@@ -451,15 +453,19 @@ def embedded(rounds: int = 3) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", choices=["scripted", "embedded"], default="scripted")
+    parser.add_argument("--model", default="", help="Measure decoding of this model; `random` is Qwen3-0.6B's shape.")
     parser.add_argument("--only", choices=list(MEASUREMENTS))
-    parser.add_argument("--child", choices=list(MEASUREMENTS), help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=[*MEASUREMENTS, *DECODINGS], help=argparse.SUPPRESS)
     parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.child:
+    if options.model == "random":
+        options.model = str(random_qwen3(ROOT / "build" / "peers"))
+    if options.child in DECODINGS:
+        options.result.write_text(json.dumps(decoding(options.model, inside=options.child == "inside")))
+    elif options.child:
         options.result.write_text(json.dumps(MEASUREMENTS[options.child]()))
-    elif options.engine == "embedded":
-        embedded()
+    elif options.model:
+        decoded(options.model)
     else:
         scripted(options.only)
 
