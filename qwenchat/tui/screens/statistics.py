@@ -134,6 +134,7 @@ class StatisticsScreen(ModalScreen[None]):
         hours = self.query_one("#hours", PlotextPlot)
         hours.plt.clear_data()
         hours.plt.bar([str(hour) for hour in range(24)], [*found.hours], marker="sd", color=self._color("primary"))
+        hours.plt.yticks(*_ticks(max(found.hours)))
         hours.plt.title(say("Your messages by hour"))
         hours.refresh()
 
@@ -147,5 +148,12 @@ class StatisticsScreen(ModalScreen[None]):
         parts = [[day.thinking_tokens for day in days], [day.answer_tokens for day in days]]
         plt.stacked_bar(names, parts, labels=[say("thinking"), say("answers")], marker="sd",
                         color=[self._color("accent"), self._color("primary")])  # fmt: skip
+        plt.yticks(*_ticks(max(day.tokens for day in days)))
         plt.title(say("Tokens by day"))
         plot.refresh()
+
+
+def _ticks(most: int) -> tuple[list[float], list[str]]:
+    """Whole numbers along an axis, and how they are written."""
+    places = sorted({0, most // 2, most})
+    return [float(place) for place in places], [f"{place:,}" for place in places]
