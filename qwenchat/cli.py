@@ -151,7 +151,7 @@ def _refuse_stray_flags(context: click.Context) -> None:
 
 
 def _chat_by_line(given: dict[str, Any], library: "Library", resumed: str | None, notices: tuple[str, ...]) -> int:
-    from qwenchat.plain import PlainChat
+    from qwenchat.plain.chat import PlainChat
 
     for notice in notices:
         process.tell(notice)

@@ -29,7 +29,7 @@ from qwenchat.chat.events import (
     TurnStopped,
 )
 from qwenchat.chat.messages import ToolCallPart
-from qwenchat.chat.provenance import FinishReason
+from qwenchat.chat.provenance import FinishReason, ModelInfo
 from qwenchat.chat.sentences import Sentences
 from qwenchat.chat.text import SafeStream, safe_line
 from qwenchat.consent import ask_by_line, in_words, result_in_words
@@ -79,7 +79,7 @@ class LoadReport:
             self._shown = True
         elif self._lines and (event.step != self._step or time.monotonic() - self._said_at >= LINE_EVERY_S):
             self._step, self._said_at = event.step, time.monotonic()
-            print(text, file=sys.stderr, flush=True)
+            tell(text)
 
     def clear(self) -> None:
         """Remove the line."""
@@ -102,10 +102,12 @@ class Printer:
         announced: bool = False,
         thoughts: bool = True,
         permit: Callable[[ToolCallPart], Permission] = ask_by_line,
+        notice: Callable[[str], None] = tell,
     ) -> None:
-        """`permit` is asked whether a call may run."""
+        """`permit` is asked whether a call may run; `notice` is told what concerns more than this turn."""
         self._quiet = quiet
         self._permit = permit
+        self._notice = notice
         self._announced = announced
         self._thoughts = thoughts
         self._sentences = Sentences()
@@ -114,6 +116,11 @@ class Printer:
         self._open: Channel | None = None
         """The channel whose line is not ended yet."""
         self.report = LoadReport(redraw=not announced, lines=announced)
+
+    @property
+    def in_line(self) -> bool:
+        """Whether what was printed last is a line that goes on."""
+        return self._open is not None
 
     def run(self, session: Session) -> TurnEnded:
         """Print what comes until the turn has ended, and return how it ended."""
@@ -127,7 +134,7 @@ class Printer:
         match event:
             case ToolsListed():
                 for problem in event.problems:
-                    tell(problem)
+                    self._notice(problem)
             case PermissionAsked():
                 self._end()
                 session.permit(event.call.id, self._permit(event.call))
@@ -140,8 +147,10 @@ class Printer:
                 self.report.show(event)
             case ModelLoaded():
                 self.report.clear()
+                if self._announced and not self._quiet:
+                    self._notice(ready_in_words(event.model))
                 if event.model.reason:
-                    tell(event.model.reason)
+                    self._notice(event.model.reason)
             case ThoughtStarted():
                 self._announce(say("thinking..."))
             case TextProduced():
@@ -166,7 +175,7 @@ class Printer:
             case LoadFailed():
                 self.report.clear()
             case SaveFailed():
-                tell(str(event.error))
+                self._notice(str(event.error))
             case TurnFinished() | TurnStopped() | TurnFailed():
                 self.report.clear()
                 self._end()
@@ -227,6 +236,11 @@ class Printer:
         else:
             text = f"{DIM}{text}{RESET}" if self._dim else text
             print(text, end="", file=sys.stderr, flush=True)
+
+
+def ready_in_words(model: ModelInfo) -> str:
+    """That a model can be asked now, and where it runs."""
+    return say("{name} is ready ({place}).", name=safe_line(model.name), place=safe_line(model.place))
 
 
 def _figures(event: TurnFinished) -> str:

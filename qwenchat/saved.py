@@ -130,7 +130,7 @@ def _when(seconds: float) -> str:
 def show(conversation: str) -> None:
     """Print a conversation; the first digits of its id are enough."""
     from qwenchat.chat.tree import MessageTree
-    from qwenchat.plain import as_text
+    from qwenchat.plain.transcript import as_text
 
     with saved_conversations() as library:
         stored = library.read(library.resolve(conversation))

@@ -127,9 +127,7 @@ class Session(Course):
             self._calling.begin(self.path)
             return
         if self.begun is None:
-            raise ReplyComplete(
-                say("The latest message is no reply that broke off."), say("Ctrl+R or /retry asks again for it.")
-            )
+            raise ReplyComplete(say("The latest message is no reply that broke off."), say("/retry asks again for it."))
         self._go_on(answer_now=False)
 
     def answer_now(self) -> None:
@@ -139,9 +137,7 @@ class Session(Course):
         """
         if self._turn is None:
             if not self.broken_off:
-                raise NoThought(
-                    say("No reply broke off inside its thought."), say("Ctrl+R or /retry asks again for it.")
-                )
+                raise NoThought(say("No reply broke off inside its thought."), say("/retry asks again for it."))
             self._go_on(answer_now=True)
         elif self._turn.phase is Phase.THINKING:
             self._worker.send(AnswerNow(self._turn.number))

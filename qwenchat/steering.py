@@ -12,6 +12,7 @@ from qwenchat.chat.sampling import SamplingOverrides, greedy_warning
 from qwenchat.chat.server import Server
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import budget_of
+from qwenchat.chat.tools import ALL
 from qwenchat.config import Settings
 from qwenchat.presets import NO_LIMIT, Preset, named
 from qwenchat.session import Session
@@ -147,6 +148,25 @@ class Steering:
         said = [self.set(name, value) for name, value in values]
         lines = [self.in_words(name) for name, _ in values]
         return "\n".join((*lines, *filter(None, dict.fromkeys(said))))
+
+    def heed_system(self, typed: str) -> str:
+        """Change the system prompt to what was typed, "off" for none, and say it with what there is to say."""
+        note = self.set("system", "" if typed == "off" else typed) if typed else ""
+        prompt = safe_line(self._session.system_in_force if not note else self._session.system, 1000)
+        said = say("The system prompt is “{prompt}”.", prompt=prompt) if prompt else say("There is no system prompt.")
+        return "\n".join(filter(None, (said, note)))
+
+    def tools_of(self, typed: str) -> list[str]:
+        """The names of tools that were typed, with commas between, none for "off"; raises ConfigInvalid."""
+        names = [] if typed == "off" else [name.strip() for name in typed.split(",") if name.strip()]
+        there = self._session.tools_there
+        for name in names:
+            if name not in (*there, ALL) and name.partition("__")[0] not in there:  # one of a server's
+                raise ConfigInvalid(
+                    say("There is no tool {name}.", name=safe_line(name)),
+                    say("There are: {names}.", names=", ".join(there) or say("none")),
+                )
+        return names
 
     def value_of(self, name: str, typed: str) -> Any:
         """The value that a person typed for a setting; raises ConfigInvalid."""

@@ -59,3 +59,11 @@ def sentences(*texts: str) -> str:
 def count(one: str, several: str, number: int, /, **values: Any) -> str:
     """The text for one or for several, with `{number}` of them. Other languages have one form, that of `several`."""
     return say(one if number == 1 and not _translations else several, number=number, **values)
+
+
+def size(count: int) -> str:
+    """A number of bytes for people: "312 MB", "1.5 GB"."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}" if unit == "GB" else f"{count / scale:.0f} {unit}"
+    return f"{count} B"

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from qwenchat.tui import attachments, files
-from qwenchat.tui.attachments import AttachmentRefused
+from qwenchat import attachment
+from qwenchat.attachment import AttachmentRefused
+from qwenchat.tui import files
 
 from .chat_driver import chat
 
@@ -36,33 +37,33 @@ class TestNames:
 
     def test_words_that_may_name_files(self):
         text = 'See @notes.md, (@source/main.py) and @"my plan.txt"; mail a@b.de or @ me'
-        assert [word for _, word in files.words(text)] == ["@notes.md", "@source/main.py", '@"my plan.txt"']
+        assert [word for _, word in attachment.words(text)] == ["@notes.md", "@source/main.py", '@"my plan.txt"']
 
 
 class TestReading:
     def test_what_is_no_file_is_text(self, folder):
         for word in ("@nobody", "@source", "@" + "x" * 5000, "@no\0", "@notes.md/x"):
-            assert attachments.read(word) is None
+            assert attachment.read(word) is None
 
     def test_what_cannot_be_attached_is_refused_with_the_reason(self, folder):
         (folder / "image").write_bytes(b"\x89PNG\0\0")
         (folder / "latin").write_bytes(b"\xe9\xe8\xfc" * 100)
-        (folder / "large").write_bytes(b"x" * (attachments.MOST + 1))
+        (folder / "large").write_bytes(b"x" * (attachment.MOST + 1))
         os.mkfifo(folder / "pipe")
         for name, why in (("image", "binary"), ("latin", "binary"), ("large", "1 MB fit"), ("pipe", "no plain file")):
             with pytest.raises(AttachmentRefused, match=why):
-                attachments.read(f"@{name}")
+                attachment.read(f"@{name}")
 
     def test_bytes_that_are_no_text_are_replaced_and_that_is_said(self, folder):
         (folder / "odd").write_bytes(b"\xef\xbb\xbfmostly text \xff with one byte that is none\n")
-        part = attachments.read("@odd").part()
+        part = attachment.read("@odd").part()
         assert part.text.startswith(
             "\n\nodd (bytes that are no text were replaced):\n```\nmostly text \N{REPLACEMENT CHARACTER}"
         )
 
     def test_a_fence_in_a_file_does_not_end_its_frame(self, folder):
         (folder / "page.md").write_text("```\ncode\n```\n")
-        assert attachments.read("@page.md").part().text == "\n\npage.md:\n````md\n```\ncode\n```\n````"
+        assert attachment.read("@page.md").part().text == "\n\npage.md:\n````md\n```\ncode\n```\n````"
 
 
 class TestInTheDraft:

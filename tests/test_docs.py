@@ -17,7 +17,7 @@ from qwenchat.engine.local.catalog import KNOWN
 from qwenchat.engine.local.fit import Choice
 from qwenchat.engine.local.footprint import QUANTIZATIONS
 from qwenchat.library.library import Library
-from qwenchat.plain import PlainChat
+from qwenchat.plain.chat import PlainChat
 from qwenchat.session import Session
 from qwenchat.tui.app import QwenChat
 from qwenchat.tui.keys import bindings_of, key_name

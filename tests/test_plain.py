@@ -62,8 +62,8 @@ def test_commands_do_what_they_say_and_never_reach_the_model() -> None:
     said = [[message.text for message in turn.messages] for turn in engine.turns]
     assert said == [["a"], ["a"], ["b"]]
     assert "no command /nonsense" in result.stderr
-    listed = [line.split(maxsplit=1)[1] for line in result.stdout.splitlines() if line.endswith((" a", " b"))]
-    assert listed == ["b", "a"]
+    listed = [line for line in result.stdout.splitlines() if line.endswith(" messages")]
+    assert [line.partition(",")[0] for line in listed] == ["1. b", "2. a"]
 
 
 def test_a_path_at_the_beginning_of_a_message_is_no_command() -> None:
@@ -93,7 +93,7 @@ def test_thoughts_can_be_left_out_and_the_end_of_a_reply_is_said() -> None:
 def test_help_names_every_command() -> None:
     out = chat("/help").stdout
     for name in ("new", "retry", "think", "no_think", "model", "list", "resume", "help", "quit"):
-        assert f"/{name}: " in out
+        assert f"\n/{name}" in out
 
 
 def test_another_model_answers_the_next_message() -> None:
@@ -118,9 +118,14 @@ def test_a_saved_conversation_is_read_out_and_gone_on_with() -> None:
     reply = Message(Role.ASSISTANT, (TextPart("half an ans"),), asked.id, status=Status.INTERRUPTED)
     library.save_all("abc123", (asked, reply))
     library.close()
-    for arguments, lines in ((("--plain", "--resume"), ("go on",)), (("--plain",), ("/resume abc", "go on"))):
+    for arguments, lines in (
+        (("--plain", "--resume"), ("/read", "go on")),
+        (("--plain",), ("/resume abc", "/read", "go on")),
+        (("--plain",), ("/list", "/resume 1", "/read", "go on")),
+    ):
         engine = FakeEngine()
         result = chat(*lines, engine=engine, arguments=arguments)
+        assert "qwenchat: “old question”, " in result.stderr
         assert "You:\nold question\n\nModel [interrupted]:\nhalf an ans" in result.stdout
         assert [message.text for message in engine.turns[0].messages][:3] == ["old question", "half an ans", "go on"]
         reopened = Library.open(Paths.of_user().database)
@@ -178,9 +183,9 @@ def test_where_no_line_can_be_redrawn_progress_is_a_line_now_and_then(
     report.show(LoadProgressed("reading weights"))
     report.clear()
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "downloading x: 0 of 50 MB"
-    assert lines[1] == "downloading x: 10 of 50 MB"
-    assert lines[-1] == "reading weights"
+    assert lines[0] == "qwenchat: downloading x: 0 of 50 MB"
+    assert lines[1] == "qwenchat: downloading x: 10 of 50 MB"
+    assert lines[-1] == "qwenchat: reading weights"
     assert len(lines) == 6
 
 

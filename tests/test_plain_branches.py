@@ -72,12 +72,13 @@ def test_messages_are_deleted_alone_or_with_all_after_them_and_brought_back() ->
         ["one", "answer 0", "four"],
         ["one", "answer 0", "four", "answer 3", "five"],
     ]
-    assert "Deleted. 5 messages are left." not in result.stderr
-    assert "Deleted. 3 messages are left." in result.stderr
+    assert "Deleted message 2, Qwen/Qwen3-0.6B: “answer 0”." in result.stderr
+    assert "Deleted message 3, yours: “two”, and all after it." in result.stderr
+    assert "2 messages are left. /undo brings back" in result.stderr
     assert "nothing to bring back" in result.stderr
 
 
 def test_with_nothing_said_there_is_nothing_to_change_or_delete() -> None:
     result = chat("/edit x", "/delete", "/versions", "/continue", "/undo")
     assert result.exit_code == 0
-    assert result.stderr.count("There is no message") == 2
+    assert result.stderr.count("There is no message") == 3

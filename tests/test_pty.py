@@ -33,11 +33,13 @@ HIDDEN_CURSOR = (b"\x1b[?25l", b"\x1b[?25h")
 class Terminal:
     """A pseudo-terminal with the program in it: what it wrote, and what its screen shows."""
 
-    def __init__(self, engine: dict[str, Any], *arguments: str, without_root: bool = False) -> None:
+    def __init__(
+        self, engine: dict[str, Any], *arguments: str, without_root: bool = False, term: str = "xterm-256color"
+    ) -> None:
         self.raw = b""
         self._screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self._screen)
-        environment = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
+        environment = os.environ | {"TERM": term, "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
         command = [sys.executable, LAUNCH, json.dumps(engine), *arguments]
         command = unprivileged(command) if without_root else command
         self.child = pexpect.spawn(
@@ -288,17 +290,3 @@ def test_in_a_read_only_home_the_chat_works_and_a_banner_says_that_nothing_is_sa
     assert terminal.end() == 0
     assert list(home.iterdir()) == []
     home.chmod(0o755)
-
-
-def test_plain_mode_in_a_terminal_moves_no_cursor(start: Callable[..., Terminal]) -> None:
-    terminal = start({"scripts": [{"answer": "Paris.", "thought": "Hm."}]}, "--plain")
-    terminal.shows("You:")
-    terminal.keys("Capital?\r")
-    terminal.shows("thinking...", "Hm.", "Qwen3-0.6B answers:", "Paris.")
-    terminal.keys("\x03")
-    terminal.shows("Ctrl+C again leaves")
-    terminal.keys("More?\r")
-    terminal.shows("More?")
-    terminal.keys("/quit\r")
-    assert terminal.end() == 0
-    assert b"\x1b" not in terminal.raw

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+ALL = "all"
+"""Stands for every tool and server there is."""
+
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:

@@ -15,7 +15,7 @@ from qwenchat.chat.errors import QwenchatError, ToolError, ToolFailed, ToolUnava
 from qwenchat.chat.events import CallReturned, ToolsListed
 from qwenchat.chat.messages import ToolResultPart
 from qwenchat.chat.text import safe_line
-from qwenchat.chat.tools import McpServer, ToolSettings, ToolSpec
+from qwenchat.chat.tools import ALL, McpServer, ToolSettings, ToolSpec
 from qwenchat.engine.base import StopSignal
 from qwenchat.texts import say
 from qwenchat.tools.builtin import NAMES, Tool, clipped
@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 
 LONGEST_S = 30.0
 """How long a built-in tool may take."""
-ALL = "all"
-"""Stands for every tool and server there is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,8 +101,7 @@ class Controls:
 
     def system(self, typed: str) -> None:
         """Change the system prompt, or say it."""
-        note = self.steering.set("system", typed) if typed else ""
-        self._tell("\n".join(filter(None, (self.steering.in_words("system"), note))))
+        self._tell(self.steering.heed_system(typed))
 
     def preset(self, typed: str) -> None:
         """Turn to the preset that was typed."""
@@ -132,7 +131,7 @@ class Controls:
         if not typed:
             self.choose_tools()
             return
-        names = [] if typed == "off" else [name.strip() for name in typed.split(",") if name.strip()]
+        names = self.steering.tools_of(typed)
         self._session.switch_tools(names)
         self._tell(say("The model may call: {names}.", names=", ".join(names) or say("nothing")))
 

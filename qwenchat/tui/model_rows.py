@@ -10,9 +10,8 @@ from textual.content import Content
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.server import Server
 from qwenchat.chat.text import safe_line
-from qwenchat.texts import say
+from qwenchat.texts import say, size
 from qwenchat.tui.servers import Listing
-from qwenchat.tui.widgets.status import size
 
 if TYPE_CHECKING:
     from qwenchat.engine.local.offers import Offer, Way

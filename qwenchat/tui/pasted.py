@@ -4,9 +4,8 @@ import re
 
 from qwenchat.chat.draft import PASTED, Block, Draft, typed_parts
 from qwenchat.chat.messages import Message
-from qwenchat.texts import say
+from qwenchat.texts import say, size
 from qwenchat.tui.caret import Span
-from qwenchat.tui.widgets.status import size
 
 _LONG = 2_000
 _LINES = 40

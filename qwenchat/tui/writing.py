@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from qwenchat.attachment import AttachmentRefused
 from qwenchat.chat.messages import TextPart
 from qwenchat.chat.timeline import Tick
 from qwenchat.session import Session
 from qwenchat.texts import count, say
-from qwenchat.tui.attachments import AttachmentRefused, Attachments
+from qwenchat.tui.attachments import Attachments
 from qwenchat.tui.branches import Branches
 from qwenchat.tui.commands import Commands
 from qwenchat.tui.drafts import Drafts

@@ -89,7 +89,7 @@ class RemoteEngine:
         if served is None:
             raise EngineFailed(say("No model is loaded."), say("Choose one."))
         if command.begun.thought or (command.begun.answer and served.speech.continues is None):
-            raise ServerError(say("This server cannot go on with a reply."), say("Ctrl+R or /retry asks again for it."))
+            raise ServerError(say("This server cannot go on with a reply."), say("/retry asks again for it."))
         messages, left_out = fitted(command.messages, served.model.context_window)
         if left_out:
             yield HistoryTrimmed(command.turn, left_out)

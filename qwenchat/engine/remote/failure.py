@@ -57,7 +57,7 @@ def typed(error: Exception, host: str, model: str, key: str) -> Exception:
 def broken_off(host: str) -> BrokenOff:
     """The connection ended in the middle of a reply."""
     return BrokenOff(
-        say("The connection to {host} broke off.", host=host), say("What came is kept; Ctrl+R or /retry asks again.")
+        say("The connection to {host} broke off.", host=host), say("What came is kept; /retry asks again.")
     )
 
 
@@ -118,7 +118,7 @@ def _status(error: openai.APIStatusError, host: str, model: str, key: str) -> Qw
         case 400 | 422 | 500 | 501 if _NO_TOOLS.search(said):
             return ToolsRefused(
                 say("{host} lets this model call no tools: {error}", host=host, error=said),
-                say("Ctrl+R or /retry asks again without them."),
+                say("/retry asks again without them."),
             )
         case code:
             return ServerFaulty(

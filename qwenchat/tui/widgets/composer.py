@@ -12,11 +12,12 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.widgets import TextArea
 
+from qwenchat import attachment
 from qwenchat.chat.draft import Block, Draft
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.chat.timeline import Tick, Typing
 from qwenchat.texts import say
-from qwenchat.tui import caret, files
+from qwenchat.tui import caret
 from qwenchat.tui.completion import Choice
 from qwenchat.tui.pasted import Pasted, is_long
 from qwenchat.tui.widgets.completer import Completer
@@ -101,7 +102,7 @@ class Composer(TextArea):
     def _labels(self, row: int) -> tuple[caret.Span, ...]:
         """Where in a line of the draft the labels of pastes and the names of attached files stand."""
         line, attached = self.document[row], {word for word, _ in self._attached}
-        named = files.words(line) if attached else ()
+        named = attachment.words(line) if attached else ()
         return (*self._pasted.spans(line), *((at, at + len(word)) for at, word in named if word in attached))
 
     def typed(self, whole: str) -> tuple[Tick, ...]:

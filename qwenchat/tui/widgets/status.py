@@ -11,7 +11,7 @@ from qwenchat.chat.events import LoadProgressed
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import safe_line
 from qwenchat.session import Session
-from qwenchat.texts import say
+from qwenchat.texts import say, size
 from qwenchat.tui.widgets.reasoning import duration
 from qwenchat.tui.widgets.rhythm import Rhythm
 from qwenchat.turn import Phase
@@ -37,14 +37,6 @@ class Piece:
     def width(self) -> int:
         """Columns that it takes, with the gap beside it."""
         return self.text.cell_length + (0 if self.beside else GAP)
-
-
-def size(count: int) -> str:
-    """A number of bytes for people: "312 MB", "1.5 GB"."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}" if unit == "GB" else f"{count / scale:.0f} {unit}"
-    return f"{count} B"
 
 
 def bar(share: float, width: int) -> Content:

@@ -1,0 +1,1 @@
+"""The chat without screen control: line by line, for screen readers, pipes and simple terminals."""

@@ -1,0 +1,103 @@
+"""What the model does while the chat waits: it loads and it answers, told line by line."""
+
+import time
+
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.events import Event, LoadFailed, LoadProgressed, ModelLoaded, SaveFailed, ToolsListed, TurnFailed
+from qwenchat.printer import LoadReport, Printer, ready_in_words, tell
+from qwenchat.session import Session
+from qwenchat.texts import say
+
+PATIENCE_S = 3.0
+"""How long a server is waited for before the first message is asked for."""
+
+
+class Answering:
+    """Waits for the model of a session and tells what it does."""
+
+    def __init__(self, session: Session, *, asking: bool) -> None:
+        """`asking` says whether there is somebody to be told what can be done next."""
+        self.thoughts = True
+        """Whether thoughts are read out."""
+        self.failed = False
+        """Whether a message was left without an answer."""
+        self._session = session
+        self._asking = asking
+        self._report = LoadReport(redraw=False, lines=True)
+        self._told: set[str] = set()
+
+    def begin(self, command: LoadModel) -> None:
+        """Let the model of the chat load, and say so; what a server says is waited for, since it comes at once."""
+        self._session.load(command)
+        if not self._asking:
+            return
+        name = command.name or (command.server.name or command.server.address if command.server else "")
+        if name:
+            tell(say("{name} is being loaded; write meanwhile.", name=name))
+        else:
+            tell(say("The model is being loaded; write meanwhile."))
+        if command.server is not None:
+            until = time.monotonic() + PATIENCE_S
+            while self._session.loading is not None and time.monotonic() < until:
+                self._hear(0.1)
+
+    def catch_up(self) -> None:
+        """Tell what happened while something was written."""
+        self._hear(0.0)
+
+    def load(self, command: LoadModel) -> bool:
+        """Load another model and wait until it is there; says whether it is. Ctrl+C ends the waiting alone."""
+        self._told.clear()
+        self._session.load(command)
+        try:
+            while self._session.loading is not None:
+                self._hear(0.5)
+        except KeyboardInterrupt:
+            print(flush=True)
+            tell(say("Loading goes on; write meanwhile."))
+            return True
+        return self._session.load_error is None
+
+    def reply(self) -> None:
+        """Print the reply that was begun."""
+        printer = Printer(announced=True, thoughts=self.thoughts, notice=self._once)
+        try:
+            ended = printer.run(self._session)
+        except KeyboardInterrupt:
+            if self._asking and not printer.in_line:
+                print(flush=True)
+            self._session.stop()
+            ended = printer.run(self._session)
+        self.failed = self.failed or isinstance(ended, TurnFailed)
+        if self._session.broken_off:
+            tell(say("The reply ended inside its thought. /answer makes the model answer from there."))
+        elif self._session.unanswered:
+            tell(say("The tools were stopped. /continue lets the model go on from them."))
+        elif self._session.begun is not None:
+            tell(say("The reply broke off. /continue lets it go on from there."))
+
+    def _hear(self, timeout_s: float) -> None:
+        for event in self._session.wait(timeout_s):
+            self._tell_of(event)
+
+    def _tell_of(self, event: Event) -> None:
+        match event:
+            case LoadProgressed() if self._asking:
+                self._report.show(event)
+            case ModelLoaded() if self._session.load_error is not None:
+                tell(say("{name} goes on.", name=event.model.name))
+            case ModelLoaded():
+                self._once(ready_in_words(event.model))
+                if event.model.reason:
+                    self._once(event.model.reason)
+            case LoadFailed() | SaveFailed():
+                self._once(str(event.error))
+            case ToolsListed():
+                for problem in event.problems:
+                    self._once(problem)
+
+    def _once(self, notice: str) -> None:
+        """Tell what was not told yet."""
+        if notice not in self._told:
+            self._told.add(notice)
+            tell(notice)

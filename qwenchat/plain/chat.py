@@ -1,0 +1,170 @@
+"""Reads messages and commands from standard input and answers them, until the input ends."""
+
+import difflib
+import re
+import sys
+from contextlib import suppress
+
+from qwenchat.attachment import begun
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.errors import LibraryError, QwenchatError
+from qwenchat.library.library import Library
+from qwenchat.plain.answering import Answering
+from qwenchat.plain.command import Command
+from qwenchat.plain.conversations import Conversations
+from qwenchat.plain.editor import Editor, readline_here
+from qwenchat.plain.lines import Lines
+from qwenchat.plain.messages import Messages
+from qwenchat.plain.sending import parts_of, typed_of
+from qwenchat.plain.settings import Settings
+from qwenchat.printer import tell
+from qwenchat.session import Session
+from qwenchat.steering import Steering
+from qwenchat.texts import say
+
+INTERRUPTED = 130
+REMEMBERED = 200
+"""How many messages of before can be brought back at the prompt."""
+_NAME = re.compile(r"/([A-Za-z_-]*|/+)")
+_SWITCHES = ("think", "no_think", "nothink")
+"""Qwen's own switches: with words behind them they are part of a message."""
+
+
+class Quit(Exception):
+    """The user has had enough."""
+
+
+class PlainChat:
+    """The chat line by line."""
+
+    def __init__(self, session: Session, load: LoadModel, steering: Steering | None = None) -> None:
+        self._session = session
+        self._load = load
+        self._asking = sys.stdin.isatty()
+        self._answering = Answering(session, asking=self._asking)
+        self._conversations = Conversations(session)
+        settings = Settings(session, self._answering, steering or Steering(session), load)
+        messages = Messages(session, self._answering, settings.load_named)
+        chat = {
+            "help": Command(self._help, say("list the commands, or explain one of them"), say("NAME")),
+            "quit": Command(self._quit, say("leave")),
+        }
+        self._groups = {
+            say("Messages"): messages.commands,
+            say("How the model answers"): settings.commands,
+            say("Conversations"): self._conversations.commands,
+            say("The chat"): chat,
+        }
+        self._commands = {name: command for group in self._groups.values() for name, command in group.items()}
+        self._lines = Lines(self._editor())
+
+    def run(self) -> int:
+        """The exit code."""
+        if self._asking:
+            tell(say("Write a message and press Enter. Ctrl+C stops a reply. /help lists the commands, /quit leaves."))
+        if self._session.private:
+            tell(say("This chat is private: it is kept in memory alone and gone when you leave."))
+        if self._session.library.notice:
+            tell(self._session.library.notice)
+        try:
+            self._answering.begin(self._load)
+            self._conversations.greet()
+            while (text := self._read_or_leave()) is not None:
+                self._heed(text)
+        except Quit:
+            pass
+        except KeyboardInterrupt:
+            print(flush=True)
+            return INTERRUPTED
+        return 1 if self._answering.failed and not self._asking else 0
+
+    def _editor(self) -> Editor | None:
+        """Line editing, where both sides are a terminal and Python has it."""
+        readline = readline_here() if self._asking and sys.stdout.isatty() else None
+        return Editor(readline, self._complete, _said_before(self._session.library)) if readline else None
+
+    def _complete(self, before: str, word: str) -> list[str]:
+        if word.startswith("/") and before == word:
+            return [f"/{name} " for name in self._commands if name.startswith(word[1:])]
+        if word.startswith("@"):
+            return [f"@{path}" for path in begun(word)]
+        return []
+
+    def _read_or_leave(self) -> str | None:
+        """The next message; at a terminal the first Ctrl+C only says that another one leaves."""
+        try:
+            return self._read()
+        except KeyboardInterrupt:
+            if not self._asking:
+                raise
+        print(flush=True)
+        saved = say("nothing is kept") if self._session.private else say("everything is saved")
+        tell(say("Ctrl+C again leaves; {saved}.", saved=saved))
+        return self._read()
+
+    def _read(self) -> str | None:
+        if self._asking:
+            self._answering.catch_up()
+        return self._lines.read()
+
+    def _heed(self, text: str) -> None:
+        """Carry out a command, or send a message and print the reply."""
+        word, _, rest = text.strip().partition(" ")
+        name, rest = word[1:].lower(), rest.strip()
+        is_command = _NAME.fullmatch(word) is not None
+        if name in _SWITCHES:
+            is_command = not rest or (name == "think" and rest in ("on", "off"))
+        try:
+            if is_command:
+                self._command(name, word).heed(rest)
+            elif word:
+                self._send(text)
+        except QwenchatError as error:
+            tell(str(error))
+
+    def _send(self, text: str) -> None:
+        try:
+            self._session.send(parts_of(text))
+        except QwenchatError:
+            self._answering.failed = True
+            raise
+        self._answering.reply()
+
+    def _command(self, name: str, word: str) -> Command:
+        """The command of that name; raises QwenchatError."""
+        if command := self._commands.get(name):
+            return command
+        near = difflib.get_close_matches(name, self._commands, 1)
+        meant = say("Did you mean /{name}?", name=near[0]) if near else say("/help lists the commands.")
+        raise QwenchatError(say("There is no command {word}.", word=word), meant)
+
+    def _help(self, rest: str) -> None:
+        if rest:
+            name = rest.removeprefix("/").lower()
+            print(self._command(name, f"/{name}").in_words(name), flush=True)
+            return
+        for title, commands in self._groups.items():
+            print(say("{title}:", title=title))
+            for name, command in commands.items():
+                print(command.in_words(name))
+        print(
+            say(
+                'A backslash at the end of a line continues the message on the next; """ begins and ends one of '
+                "several lines. @NAME attaches a file. `qwenchat --help` lists what the shell can do besides."
+            ),
+            flush=True,
+        )
+
+    def _quit(self, rest: str) -> None:
+        raise Quit
+
+
+def _said_before(library: Library) -> list[str]:
+    """The latest messages of the user's, the oldest first, each text once."""
+    texts: dict[str, None] = {}
+    number = None
+    with suppress(LibraryError):
+        while len(texts) < REMEMBERED and (found := library.said_before(number)) is not None:
+            number, message = found
+            texts[typed_of(message)] = None
+    return [text for text in reversed(texts) if text.strip()]

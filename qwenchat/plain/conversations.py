@@ -1,0 +1,142 @@
+"""Commands about the saved conversations: listed, found, gone on with, named, put away, written into files."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+from qwenchat.chat.again import switch_of
+from qwenchat.chat.errors import ConversationNotFound
+from qwenchat.chat.text import safe_line
+from qwenchat.plain.command import Command
+from qwenchat.plain.transcript import as_text, last_exchange
+from qwenchat.printer import tell
+from qwenchat.session import Session
+from qwenchat.texts import count, say
+
+LISTED = 20
+
+
+class Conversations:
+    """Heeds them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._library = session.library
+        self._listed: tuple[str, ...] = ()
+        """The ids of the conversations that were numbered last."""
+        self.commands = {
+            "new": Command(self._new, say("begin a new conversation")),
+            "list": Command(self._list, say("list the saved conversations")),
+            "search": Command(self._search, say("find messages that have all these words"), say("WORDS")),
+            "resume": Command(
+                self._resume, say("go on with a saved conversation, by its number in the list or its id"),
+                say("NUMBER or ID"),
+            ),
+            "rename": Command(self._rename, say("give this conversation another title"), say("TITLE")),
+            "pin": Command(self._pin, say("keep this conversation above the others, or no more"), say("off")),
+            "archive": Command(self._archive, say("put this conversation away, or bring it back"), say("off")),
+            "export": Command(
+                self._export, say("write this conversation into a file here"), say("md, json or jsonl")
+            ),
+            "stats": Command(self._stats, say("say how much was answered in the last 30 days")),
+        }  # fmt: skip
+
+    def greet(self) -> None:
+        """Say which conversation is gone on with, and read the end of it."""
+        path, id_ = self._session.path, self._session.conversation
+        if id_ is None:
+            return
+        stored = self._library.read(id_)
+        messages = count("{number} message", "{number} messages", len(path))
+        title = safe_line(stored.title, 80)
+        tell(say("“{title}”, {when}, {messages}.", title=title, when=_when(stored.updated), messages=messages))
+        if len(last_exchange(path)) < len(path):
+            tell(say("The end of it follows; /read reads all, /versions numbers the messages."))
+        print(f"{as_text(last_exchange(path))}\n", flush=True)
+
+    def _new(self, rest: str) -> None:
+        self._session.new()
+        tell(say("A new conversation."))
+
+    def _list(self, rest: str) -> None:
+        rows = self._library.conversations(limit=LISTED)
+        if not rows:
+            tell(say("No conversation is saved yet."))
+        self._listed = tuple(row.id for row in rows)
+        for number, row in enumerate(rows, 1):
+            messages = count("{number} message", "{number} messages", row.messages)
+            pinned = say(", pinned") if row.pinned else ""
+            print(f"{number}. {safe_line(row.title, 80)}, {_when(row.updated)}, {messages}{pinned}", flush=True)
+        if rows:
+            tell(say("/resume NUMBER goes on with one of them."))
+
+    def _search(self, rest: str) -> None:
+        if not rest:
+            tell(say("Write what to look for, as in /search lake geneva."))
+            return
+        hits = self._library.search(rest, limit=LISTED)
+        if not hits:
+            tell(say("Nothing was found."))
+        self._listed = tuple(hit.conversation for hit in hits)
+        for number, hit in enumerate(hits, 1):
+            excerpt = safe_line("".join(piece.text for piece in hit.excerpt), 200)
+            print(f"{number}. {safe_line(hit.title, 80)}, {_when(hit.created)}: {excerpt}", flush=True)
+
+    def _resume(self, rest: str) -> None:
+        if not rest:
+            raise ConversationNotFound(
+                say("Say which conversation."), say("/list numbers them; /resume 1 goes on with the first.")
+            )
+        listed = self._listed or tuple(row.id for row in self._library.conversations(limit=LISTED))
+        numbered = rest.isdecimal() and 1 <= int(rest) <= len(listed)
+        self._session.resume(listed[int(rest) - 1] if numbered else self._library.resolve(rest))
+        self.greet()
+
+    def _rename(self, rest: str) -> None:
+        id_ = self._open()
+        self._library.rename(id_, rest)
+        tell(say("It is called “{title}”.", title=self._library.read(id_).title))
+
+    def _pin(self, rest: str) -> None:
+        off = _is_off(rest)
+        self._library.pin(self._open(), not off)
+        tell(say("It is pinned no more.") if off else say("It is pinned above the others."))
+
+    def _archive(self, rest: str) -> None:
+        off = _is_off(rest)
+        self._library.archive(self._open(), not off)
+        tell(say("It is archived no more.") if off else say("It is archived; /search still finds it."))
+
+    def _export(self, rest: str) -> None:
+        from qwenchat.library.exchange.export import Format, export_to_folder  # seldom wanted
+
+        id_ = self._open()
+        if rest and rest not in list(Format):
+            tell(say("Formats are {formats}.", formats=", ".join(Format)))
+            return
+        path = export_to_folder(self._library, id_, Format(rest or Format.MARKDOWN), Path.cwd())
+        tell(say("Written to {path}", path=path))
+
+    def _stats(self, rest: str) -> None:
+        from qwenchat.statistics_table import headline  # seldom wanted
+
+        found = self._library.statistics(time.time() - 30 * 86_400)
+        if not found.total.replies:
+            tell(say("Nothing was answered in this time."))
+            return
+        print(headline(found), flush=True)
+        tell(say("`qwenchat stats` tells it by model and by day."))
+
+    def _open(self) -> str:
+        """The id of the open conversation; raises ConversationNotFound where nothing was said yet."""
+        if self._session.conversation is None:
+            raise ConversationNotFound(say("Nothing was said in this conversation yet."), say("Write a message first."))
+        return self._session.conversation
+
+
+def _is_off(typed: str) -> bool:
+    return bool(typed) and not switch_of(typed)
+
+
+def _when(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"

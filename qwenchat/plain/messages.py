@@ -1,0 +1,176 @@
+"""Commands about the messages of the open conversation: asked again, changed, read, deleted."""
+
+from collections.abc import Callable
+
+from qwenchat.chat.again import Again, again_of
+from qwenchat.chat.errors import MessageNotFound, PromptEmpty
+from qwenchat.chat.messages import Message, Role
+from qwenchat.chat.text import safe_line
+from qwenchat.plain.answering import Answering
+from qwenchat.plain.command import Command
+from qwenchat.plain.sending import parts_of
+from qwenchat.plain.transcript import as_text, who
+from qwenchat.printer import tell
+from qwenchat.session import Session
+from qwenchat.texts import count, say
+
+QUOTED = 40
+"""Characters of a message that say which one is meant."""
+
+
+class Messages:
+    """Heeds them; `load` makes the model of that name ready and says whether it is."""
+
+    def __init__(self, session: Session, answering: Answering, load: Callable[[str], bool]) -> None:
+        self._session = session
+        self._answering = answering
+        self._load = load
+        self.commands = {
+            "retry": Command(
+                self._retry,
+                say("ask again for the last reply, or for that with this number, or with other settings this one time"),
+                say("NUMBER temperature=0.2 think=off model=NAME"),
+            ),
+            "edit": Command(
+                self._edit,
+                say("say something else in place of your last message, or of that with this number"),
+                say("TEXT or NUMBER: TEXT"),
+            ),
+            "continue": Command(
+                self._continue, say("let the last reply, if it broke off, go on from where it stopped")
+            ),
+            "answer": Command(self._answer, say("answer from a thought that was stopped or broke off")),
+            "read": Command(
+                self._read, say("read the whole conversation, or one message of it"), say("NUMBER")
+            ),
+            "versions": Command(
+                self._versions,
+                say("number the messages and count their versions; /versions 4 2 turns to the second of message 4"),
+                say("NUMBER VERSION"),
+            ),
+            "delete": Command(
+                self._delete,
+                say("delete the last message, or that with this number, or that and all after it"),
+                say("NUMBER or NUMBER on"),
+            ),
+            "undo": Command(self._undo, say("bring back what was deleted last")),
+        }  # fmt: skip
+
+    def _retry(self, rest: str) -> None:
+        number, _, settings = rest.partition(" ")
+        if not number.isdecimal():
+            number, settings = "", rest
+        again = again_of(settings)
+        reply = self._numbered(number) if number else self._session.latest
+        if again.model is not None and not self._load(again.model):
+            return
+        self._ask_again(reply, again)
+
+    def _ask_again(self, reply: Message | None, again: Again) -> None:
+        self._session.retry(reply.id if reply else None, again.overrides, again.thinking)
+        siblings = self._session.tree.siblings(self._session.reply_id or "")
+        if len(siblings) > 1:
+            tell(say("Version {number} of {number}; those before it are kept.", number=len(siblings)))
+        self._answering.reply()
+
+    def _edit(self, rest: str) -> None:
+        number, colon, text = rest.partition(":")
+        if not (colon and number.isdecimal()):
+            number, text = "", rest
+        mine = [message for message in self._session.path if message.role is Role.USER]
+        if not mine:
+            raise MessageNotFound(say("There is no message of yours yet."), say("Write one first."))
+        if not text.strip():
+            raise PromptEmpty(
+                say("There is nothing to put in place of it."),
+                say("/edit TEXT changes your last message, /edit 3: TEXT the third one."),
+            )
+        message = self._numbered(number) if number else mine[-1]
+        self._session.edit(message.id, parts_of(text.strip()))
+        self._answering.reply()
+
+    def _continue(self, rest: str) -> None:
+        before = self._session.latest
+        self._session.continue_reply()
+        if before is not None and before.text.strip():
+            line = safe_line(before.text.strip().splitlines()[-1][-QUOTED:])
+            tell(say("Going on after “…{line}”.", line=line))
+        self._answering.reply()
+
+    def _answer(self, rest: str) -> None:
+        self._session.answer_now()
+        self._answering.reply()
+
+    def _read(self, rest: str) -> None:
+        messages = (self._numbered(rest),) if rest else self._session.path
+        if not messages:
+            raise MessageNotFound(say("There is no message yet."), say("Write one first."))
+        print(as_text(messages), flush=True)
+
+    def _versions(self, rest: str) -> None:
+        if not rest:
+            if not self._session.path:
+                raise MessageNotFound(say("There is no message yet."), say("Write one first."))
+            lines = [
+                f"{at}. {who(message)}{self._version(message)}: {safe_line(message.text, 80) or say('empty')}"
+                for at, message in enumerate(self._session.path, 1)
+            ]
+            print("\n".join(lines), flush=True)
+            return
+        number, _, version = rest.partition(" ")
+        siblings = self._session.tree.siblings(self._numbered(number).id)
+        if not version.strip().isdecimal() or not 1 <= int(version) <= len(siblings):
+            raise MessageNotFound(
+                count(
+                    "Message {at} has {number} version.",
+                    "Message {at} has {number} versions.",
+                    len(siblings),
+                    at=number,
+                ),
+                say("/versions 4 2 reads the second."),
+            )
+        self._session.select(siblings[int(version) - 1])
+        print(as_text(self._session.path[int(number) - 1 :]), flush=True)
+
+    def _delete(self, rest: str) -> None:
+        number, _, on = rest.partition(" ")
+        number = number or str(len(self._session.path))
+        message = self._numbered(number)
+        delete = self._session.delete_branch if on.strip() == "on" else self._session.delete_message
+        delete(message.id)
+        whose = say("yours") if message.role is Role.USER else who(message)
+        quoted = safe_line(message.text, QUOTED)
+        if on.strip() == "on":
+            tell(say("Deleted message {number}, {who}: “{text}”, and all after it.", number=number, who=whose,
+                     text=quoted))  # fmt: skip
+        else:
+            tell(say("Deleted message {number}, {who}: “{text}”.", number=number, who=whose, text=quoted))
+        left = count("{number} message is left.", "{number} messages are left.", len(self._session.path))
+        tell(say("{left} /undo brings back what was deleted.", left=left))
+
+    def _undo(self, rest: str) -> None:
+        self._session.undo_delete()
+        tell(
+            count(
+                "Brought back. There is {number} message.",
+                "Brought back. There are {number} messages.",
+                len(self._session.path),
+            )
+        )
+
+    def _numbered(self, number: str) -> Message:
+        """The message with the number that `/versions` gives it."""
+        path = self._session.path
+        if not path:
+            raise MessageNotFound(say("There is no message yet."), say("Write one first."))
+        if not number.isdecimal() or not 1 <= int(number) <= len(path):
+            raise MessageNotFound(
+                say("There is no message {number}.", number=safe_line(number)),
+                say("/versions numbers them, 1 to {last}.", last=len(path)),
+            )
+        return path[int(number) - 1]
+
+    def _version(self, message: Message) -> str:
+        siblings = self._session.tree.siblings(message.id)
+        number, versions = siblings.index(message.id) + 1, len(siblings)
+        return say(", version {number} of {versions}", number=number, versions=versions) if versions > 1 else ""

@@ -1,0 +1,125 @@
+"""Commands about how the model answers: thinking, sampling, system prompt, presets, tools, and which model it is."""
+
+from qwenchat.chat.again import switch_of
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.text import safe_line
+from qwenchat.chat.thinking import budget_in_words, budget_of
+from qwenchat.meant import meant
+from qwenchat.paths import Paths
+from qwenchat.plain.answering import Answering
+from qwenchat.plain.command import Command
+from qwenchat.printer import tell
+from qwenchat.session import Session
+from qwenchat.steering import NAMES, Steering
+from qwenchat.texts import say
+
+
+class Settings:
+    """Heeds them; `load` is what was loaded at the start."""
+
+    def __init__(self, session: Session, answering: Answering, steering: Steering, load: LoadModel) -> None:
+        self._session = session
+        self._answering = answering
+        self._steering = steering
+        self._load = load
+        self.commands = {
+            "model": Command(
+                self._model, say("load another model; alone, say which one answers and which are here"),
+                say("NAME, SERVER or URL"),
+            ),
+            "think": Command(
+                lambda rest: self._think(switch_of(rest or "on")), say("think before each answer, or no more"),
+                say("on or off"),
+            ),
+            "no_think": Command(lambda _: self._think(False), say("answer at once")),
+            "thoughts": Command(self._read_thoughts, say("whether thoughts are read out"), say("on or off")),
+            "budget": Command(self._budget, say("the longest thought in tokens"), say("TOKENS or off")),
+            "set": Command(
+                self._set, say("change how the model answers, as in /set temperature 0.5; alone, list the settings"),
+                say("NAME VALUE"),
+            ),
+            "system": Command(
+                self._system, say("change the system prompt; alone, say it"), say("TEXT or off")
+            ),
+            "preset": Command(self._preset, say("turn to a preset; alone, list them"), say("NAME")),
+            "tools": Command(
+                self._tools, say("what the model may call, with commas between; alone, list it"), say("NAMES or off")
+            ),
+        }  # fmt: skip
+
+    def load_named(self, typed: str) -> bool:
+        """Load the model that is meant, wait for it, and say whether it is there."""
+        command = self._session.load_command or self._load
+        return self._answering.load(meant(typed, command, self._steering.servers))
+
+    def _model(self, rest: str) -> None:
+        if rest:
+            self.load_named(rest)
+            return
+        from qwenchat.engine.local.catalog import models_here  # the worker's thread has loaded it
+
+        model = self._session.model
+        if model is not None:
+            tell(say("{name} answers ({place}).", name=model.name, place=model.place))
+        else:
+            tell(say("No model is ready."))
+        here = ", ".join(local.name for local in models_here(Paths.of_user()))
+        tell(say("Here are: {models}.", models=here or say("none")))
+        if servers := ", ".join(self._steering.servers):
+            tell(say("Servers: {servers}.", servers=servers))
+        tell(say("/model NAME loads one; `qwenchat models` lists all that can be fetched."))
+
+    def _think(self, on: bool) -> None:
+        if self._session.support is not ThinkingSupport.SWITCHED:
+            tell(say("This model always thinks.") if self._session.thinks else say("This model cannot think."))
+            return
+        if self._session.thinks is not on:
+            self._session.toggle_thinking()
+        tell(say("Thinking is on.") if on else say("Thinking is off."))
+
+    def _read_thoughts(self, rest: str) -> None:
+        if rest:
+            self._answering.thoughts = switch_of(rest)
+        tell(say("Thoughts are read out.") if self._answering.thoughts else say("Thoughts are not read out."))
+
+    def _budget(self, rest: str) -> None:
+        if rest:
+            self._session.thinking_budget = budget_of(rest)
+        tell(budget_in_words(self._session.thinking_budget))
+
+    def _set(self, rest: str) -> None:
+        if rest:
+            tell(self._steering.heed(rest))
+        else:
+            print("\n".join(map(self._steering.in_words, NAMES)), flush=True)
+
+    def _system(self, rest: str) -> None:
+        tell(self._steering.heed_system(rest))
+
+    def _preset(self, rest: str) -> None:
+        if not rest:
+            for preset in self._steering.presets:
+                name, about = safe_line(preset.name), safe_line(preset.description)
+                on = say(", on") if preset is self._steering.preset else ""
+                print(f"{name}{on}: {about}")
+            if not self._steering.presets:
+                tell(say("There is no preset."))
+            return
+        note = self._steering.choose(rest)
+        if model := self._steering.model_of(self._steering.preset):
+            self.load_named(model)
+        tell(" ".join(filter(None, (say("The preset is {name}.", name=self._steering.label), note))))
+
+    def _tools(self, rest: str) -> None:
+        if rest:
+            names = self._steering.tools_of(rest)
+            self._session.switch_tools(names)
+            tell(say("The model may call: {names}.", names=", ".join(names) or say("nothing")))
+            return
+        on = self._session.tools_on
+        there = tuple(dict.fromkeys((*self._session.tools_there, *on)))
+        for name in there:
+            print(f"{safe_line(name)}: {say('on') if name in on else say('off')}")
+        if not there:
+            tell(say("There is no tool."))
