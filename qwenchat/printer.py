@@ -103,11 +103,16 @@ class Printer:
         thoughts: bool = True,
         permit: Callable[[ToolCallPart], Permission] = ask_by_line,
         notice: Callable[[str], None] = tell,
+        heeded: bool = False,
     ) -> None:
-        """`permit` is asked whether a call may run; `notice` is told what concerns more than this turn."""
+        """`permit` is asked whether a call may run; `notice` is told what concerns more than this turn; commands are
+        named where they are `heeded`.
+        """
         self._quiet = quiet
         self._permit = permit
         self._notice = notice
+        self._heeded = heeded
+        self._thought_tokens = 0
         self._announced = announced
         self._thoughts = thoughts
         self._sentences = Sentences()
@@ -120,7 +125,7 @@ class Printer:
     @property
     def in_line(self) -> bool:
         """Whether what was printed last is a line that goes on."""
-        return self._open is not None
+        return self._open is Channel.ANSWER or (self._open is Channel.THOUGHT and self._thoughts)
 
     def run(self, session: Session) -> TurnEnded:
         """Print what comes until the turn has ended, and return how it ended."""
@@ -152,11 +157,15 @@ class Printer:
                 if event.model.reason:
                     self._notice(event.model.reason)
             case ThoughtStarted():
+                self._thought_tokens = 0
                 self._announce(say("thinking..."))
             case TextProduced():
                 self._text(event, session)
             case ThoughtEnded():
                 self._end()
+                if self._announced:
+                    tell(count("The thought has ended: {number:,} token.", "The thought has ended: {number:,} tokens.",
+                               self._thought_tokens))  # fmt: skip
             case HistoryTrimmed():
                 tell(
                     count(
@@ -188,6 +197,8 @@ class Printer:
                 name = safe_line(session.model.name.rpartition("/")[2]) if session.model else say("model")
                 self._announce(say("{name} answers:", name=name))
             self._open = event.channel
+        if event.channel is Channel.THOUGHT:
+            self._thought_tokens += event.tokens
         self._print(event.channel, self._streams[event.channel].feed(event.text))
 
     def _end(self) -> None:
@@ -207,7 +218,7 @@ class Printer:
                 tell(say("The reply was cut off at the limit of tokens (--max-tokens) or the end of the context."))
             case TurnFinished(reason=FinishReason.REPETITION) if not self._quiet:
                 ended = say("The reply did nothing but repeat itself and was ended.")
-                if self._announced:
+                if self._heeded:
                     way_out = say("/retry asks again with presence penalty 1.5.")
                 else:
                     way_out = say("Try --presence-penalty 1.5.")

@@ -14,6 +14,7 @@ from fake_engine import FakeEngine, Script
 
 from qwenchat import cli
 from qwenchat.chat.errors import EngineFailed, ModelNotFound
+from qwenchat.chat.provenance import FinishReason
 
 engine = json.loads(sys.argv.pop(1))
 if "load_error" in engine:
@@ -21,6 +22,8 @@ if "load_error" in engine:
 scripts = engine.pop("scripts", [{}])
 for script in scripts:
     script["answer"] = script.get("answer", "Paris is the capital of France.") * script.pop("times", 1)
+    if "finish" in script:
+        script["finish"] = FinishReason(script["finish"])
     if "bug" in script:
         script["error"] = RuntimeError(script.pop("bug"))
     elif "error" in script:

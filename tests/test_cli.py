@@ -314,7 +314,7 @@ def test_a_preset_that_is_wrong_is_named_in_the_chat(home: Path) -> None:
     said = ran.stderr + ran.stdout
     assert b"There is no setting heat." in said
     assert b"top_k 9 (this chat)" in said
-    assert b"system Be kind. (this chat)" in said
+    assert "The system prompt is “Be kind.”.".encode() in said
 
 
 def test_the_thinking_budget_is_a_flag_a_variable_and_a_key_and_is_told_with_the_answer(

@@ -59,7 +59,7 @@ def test_a_reply_that_was_cut_off_goes_on() -> None:
     engine = FakeEngine([Script("one two ", finish=FinishReason.LENGTH), Script("three")])
     result = chat("a", "/continue", "/continue", engine=engine)
     assert engine.turns[1].begun == Begun(answer="one two ")
-    assert "/continue lets it go on" in result.stderr
+    assert "Going on after “…one two”." in result.stderr
     assert "no reply that broke off" in result.stderr
 
 

@@ -135,6 +135,21 @@ def test_tab_completes_commands_and_files(start: Callable[..., Terminal], tmp_pa
     assert said() == ["read @notes.md\n\nnotes.md:\n```md\nWhat stands there.\n```"]
 
 
+def test_how_a_reply_that_broke_off_goes_on_is_said(start: Callable[..., Terminal]) -> None:
+    terminal = start({"scripts": [
+        {"answer": "one two", "finish": "length"}, {"thought": "Hm", "answer": "", "breaks_off": True},
+        {"answer": "again and again", "finish": "repetition"},
+    ]})  # fmt: skip
+    terminal.shows("You:")
+    terminal.keys("a\r")
+    terminal.shows("The reply broke off. /continue lets it go on from there.")
+    terminal.keys("b\r")
+    terminal.shows("/answer makes the model answer from there.")
+    terminal.keys("c\r")
+    terminal.shows("/retry asks again with presence pen")
+    leave(terminal)
+
+
 def test_ctrl_d_leaves_on_a_line_of_its_own(start: Callable[..., Terminal]) -> None:
     terminal = start({})
     terminal.shows("You:")

@@ -14,6 +14,11 @@ from qwenchat.chat.sentences import LONGEST, Sentences
         ("One\ntwo\nthr", ["One\n", "two\n", "thr"]),
         ('He said "no." Then', ['He said "no." ', "Then"]),
         ("你好。再见！吧", ["你好。", "再见！", "吧"]),
+        ("Two:\n1. Rome is old. 2", ["Two:\n", "1. Rome is old. ", "2"]),
+        ("**12. Rome** is", ["**12. Rome** is"]),
+        ("I have 3. Then", ["I have 3. ", "Then"]),
+        ("Ask Dr. Who, e.g. today, z.B. now. Or", ["Ask Dr. Who, e.g. today, z.B. now. ", "Or"]),
+        ("He said so. Mr. X", ["He said so. ", "Mr. X"]),
         ("version 3.11 is out", ["version 3.11 is out"]),
     ],
 )

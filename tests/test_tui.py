@@ -765,7 +765,7 @@ class TestCommands:
             await it.send("/set top_k 5")
             await it.sees("top_k 5 (this chat)")
             await it.send("/system")
-            await it.sees("system none (default)")
+            await it.sees("There is no system prompt.")
             await it.send("/answer")
             await it.sees("No reply broke off")
             await it.send("/budget 500")

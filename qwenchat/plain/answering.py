@@ -60,7 +60,7 @@ class Answering:
 
     def reply(self) -> None:
         """Print the reply that was begun."""
-        printer = Printer(announced=True, thoughts=self.thoughts, notice=self._once)
+        printer = Printer(announced=True, thoughts=self.thoughts, notice=self._once, heeded=self._asking)
         try:
             ended = printer.run(self._session)
         except KeyboardInterrupt:
@@ -69,7 +69,15 @@ class Answering:
             self._session.stop()
             ended = printer.run(self._session)
         self.failed = self.failed or isinstance(ended, TurnFailed)
-        if self._session.broken_off:
+        if self._asking:
+            self._tell_of_ways_on()
+
+    def _tell_of_ways_on(self) -> None:
+        """Say by which command a reply that is not complete goes on."""
+        model = self._session.model
+        if self._session.broken_off and model is not None and model.server:
+            tell(say("The reply ended inside its thought, from which no server can go on. /retry asks again."))
+        elif self._session.broken_off:
             tell(say("The reply ended inside its thought. /answer makes the model answer from there."))
         elif self._session.unanswered:
             tell(say("The tools were stopped. /continue lets the model go on from them."))

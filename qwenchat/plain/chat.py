@@ -5,6 +5,8 @@ import re
 import sys
 from contextlib import suppress
 
+import click
+
 from qwenchat.attachment import begun
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import LibraryError, QwenchatError
@@ -46,6 +48,7 @@ class PlainChat:
         settings = Settings(session, self._answering, steering or Steering(session), load)
         messages = Messages(session, self._answering, settings.load_named)
         chat = {
+            "editor": Command(self._write, say("write a message in your own editor ($EDITOR) and send it")),
             "help": Command(self._help, say("list the commands, or explain one of them"), say("NAME")),
             "quit": Command(self._quit, say("leave")),
         }
@@ -129,6 +132,16 @@ class PlainChat:
             self._answering.failed = True
             raise
         self._answering.reply()
+
+    def _write(self, rest: str) -> None:
+        try:
+            text = click.edit(rest, extension=".md")
+        except click.ClickException as error:
+            raise QwenchatError(error.message, say("Set EDITOR, as in `export EDITOR=nano`.")) from error
+        if text is None or not text.strip():
+            tell(say("Nothing was written, so nothing is sent."))
+        else:
+            self._send(text.rstrip("\n"))
 
     def _command(self, name: str, word: str) -> Command:
         """The command of that name; raises QwenchatError."""

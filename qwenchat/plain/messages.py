@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+from qwenchat.account import account_of
+from qwenchat.account import in_words as account_in_words
 from qwenchat.chat.again import Again, again_of
 from qwenchat.chat.errors import MessageNotFound, PromptEmpty
 from qwenchat.chat.messages import Message, Role
-from qwenchat.chat.text import safe_line
+from qwenchat.chat.text import safe, safe_line
 from qwenchat.plain.answering import Answering
 from qwenchat.plain.command import Command
 from qwenchat.plain.sending import parts_of
@@ -47,6 +49,10 @@ class Messages:
                 self._versions,
                 say("number the messages and count their versions; /versions 4 2 turns to the second of message 4"),
                 say("NUMBER VERSION"),
+            ),
+            "account": Command(
+                self._account, say("all that is known of how the last message came to be, or one of another number"),
+                say("NUMBER"),
             ),
             "delete": Command(
                 self._delete,
@@ -131,6 +137,14 @@ class Messages:
             )
         self._session.select(siblings[int(version) - 1])
         print(as_text(self._session.path[int(number) - 1 :]), flush=True)
+
+    def _account(self, rest: str) -> None:
+        message = self._numbered(rest or str(len(self._session.path)))
+        siblings = self._session.tree.siblings(message.id)
+        account = account_of(
+            message, siblings.index(message.id) + 1, len(siblings), self._session.library.timeline(message.id)
+        )
+        print(safe(account_in_words(account)), flush=True)
 
     def _delete(self, rest: str) -> None:
         number, _, on = rest.partition(" ")

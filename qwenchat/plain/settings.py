@@ -5,13 +5,14 @@ from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import budget_in_words, budget_of
+from qwenchat.config import read
 from qwenchat.meant import meant
 from qwenchat.paths import Paths
 from qwenchat.plain.answering import Answering
 from qwenchat.plain.command import Command
 from qwenchat.printer import tell
 from qwenchat.session import Session
-from qwenchat.steering import NAMES, Steering
+from qwenchat.steering import NAMES, SAMPLING, Source, Steering
 from qwenchat.texts import say
 
 
@@ -39,6 +40,7 @@ class Settings:
                 self._set, say("change how the model answers, as in /set temperature 0.5; alone, list the settings"),
                 say("NAME VALUE"),
             ),
+            "save": Command(self._save, say("keep the settings that were changed in this chat in config.toml")),
             "system": Command(
                 self._system, say("change the system prompt; alone, say it"), say("TEXT or off")
             ),
@@ -93,6 +95,19 @@ class Settings:
             tell(self._steering.heed(rest))
         else:
             print("\n".join(map(self._steering.in_words, NAMES)), flush=True)
+
+    def _save(self, rest: str) -> None:
+        from qwenchat.config_file import write  # seldom wanted
+
+        changed = [name for name in NAMES if self._steering.source(name) is Source.CHAT]
+        if not changed:
+            tell(say("Nothing was changed that could be saved."))
+            return
+        file = Paths.of_user().config_file
+        keys = {name: f"sampling.{name}" if name in SAMPLING else name for name in changed}
+        write(file, {keys[name]: self._steering.value(name) for name in changed})
+        self._steering.saved(read(file)[0])
+        tell(say("Saved {names} in {file}", names=", ".join(keys.values()), file=file))
 
     def _system(self, rest: str) -> None:
         tell(self._steering.heed_system(rest))

@@ -5,12 +5,12 @@ from typing import Any
 
 from textual.screen import Screen
 
+from qwenchat.account import account_of
 from qwenchat.chat.alternative import Beginning
 from qwenchat.chat.messages import Message
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.scoring import scoring_of
 from qwenchat.session import Session
-from qwenchat.tui.account import account_of
 
 
 class Looking:

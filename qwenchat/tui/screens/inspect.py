@@ -11,8 +11,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from qwenchat.account import Facts, Share, in_words
 from qwenchat.texts import say
-from qwenchat.tui.account import Facts, Share, in_words
 from qwenchat.tui.keys import shown
 
 FILLS = (("▒", "$quiet"), ("▓", "$quiet"), ("▚", "$accent"), ("█", "$primary"))
