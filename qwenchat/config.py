@@ -1,12 +1,13 @@
 """The user's settings: what config.toml says, key by key, and what is wrong with it."""
 
+import difflib
 import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -145,7 +146,24 @@ def _converted(value: Any, kind: Any) -> Any:
     try:
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, OverflowError) as error:
-        raise ConfigInvalid(str(error)) from error
+        raise ConfigInvalid(_in_words(str(error), kind)) from error
+
+
+def _in_words(error: str, kind: Any) -> str:
+    """What msgspec says of a value of the wrong kind, for people."""
+    choices = [str(choice) for choice in get_args(kind) if isinstance(choice, str)]
+    if choices:
+        return say("it should be one of {choices}", choices=", ".join(choices))
+    found = re.fullmatch(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `\$\.?([^`]*)`)?", error)
+    if found is None:
+        return error
+    names = {
+        "int": say("a whole number"), "float": say("a number"), "str": say("text in quotes"),
+        "bool": say("true or false"), "array": say("a list"), "object": say("a table"),
+    }  # fmt: skip
+    wanted, given = (names.get(name.partition(" | ")[0], name) for name in found.group(1, 2))
+    wrong = say("it should be {wanted} and is {given}", wanted=wanted, given=given)
+    return f"{found[3]}: {wrong}" if found[3] else wrong
 
 
 def _values(cls: type, table: dict[str, Any], prefix: str, problems: Problems) -> dict[str, Any]:
@@ -155,7 +173,8 @@ def _values(cls: type, table: dict[str, Any], prefix: str, problems: Problems) -
     for name, value in table.items():
         key = f"{prefix}{name}"
         if name not in names:
-            problems.add(key, say("there is no setting {key}. It is ignored.", key=safe_line(key)))
+            said = say("there is no setting {key}. It is ignored.", key=safe_line(key))
+            problems.add(key, " ".join(filter(None, (said, _meant(name)))))
         elif name == "sampling" and isinstance(value, dict):
             values[name] = SamplingOverrides(**_values(SamplingOverrides, value, "sampling.", problems))
         elif name == "tools" and isinstance(value, dict):
@@ -169,6 +188,30 @@ def _values(cls: type, table: dict[str, Any], prefix: str, problems: Problems) -
             except ConfigInvalid as error:
                 problems.add(key, _unusable(key, error))
     return values
+
+
+def _meant(name: str) -> str:
+    """Which setting may have been meant; empty if none is like it."""
+    keys = {field.name: field.name for field in fields(Settings)}
+    keys |= {field.name: f"sampling.{field.name}" for field in fields(SamplingOverrides)}
+    near = difflib.get_close_matches(name, keys, 1)
+    return say("Did you mean {key}?", key=keys[near[0]]) if near else ""
+
+
+def refused_in(file: Path) -> frozenset[str]:
+    """The dotted keys of `file` whose values cannot be used, those of tables of the user's own left out."""
+    refused: set[str] = set()
+    with suppress(OSError, ValueError, RecursionError):
+        table = tomllib.loads(file.read_text("utf-8"))
+        sampling = table.pop("sampling", {})
+        if isinstance(sampling, dict):
+            table |= {f"sampling.{name}": value for name, value in sampling.items()}
+        for key, value in table.items():
+            try:
+                checked(key, value)
+            except ConfigInvalid:
+                refused.add(key)
+    return frozenset(refused)
 
 
 def _entry(table: str, name: str, value: Any, problems: Problems) -> Any:

@@ -36,7 +36,7 @@ def path_command() -> None:
 def show() -> None:
     """Print every setting with what counts, and where that comes from."""
     from qwenchat.chat.text import safe_line
-    from qwenchat.config import lines_of, read
+    from qwenchat.config import lines_of, read, refused_in
     from qwenchat.config_schema import schema
     from qwenchat.table import aligned
 
@@ -44,7 +44,11 @@ def show() -> None:
     settings, _ = read(file)
     preset, problems = _preset(settings), _problems()
     lines = lines_of(file.read_text("utf-8", errors="replace")) if file.exists() else {}
-    rows = [(setting.key, _shown(setting, settings, preset), _source(setting, lines, preset)) for setting in schema()]
+    refused = refused_in(file)
+    rows = [
+        (setting.key, _shown(setting, settings, preset), _source(setting, lines, preset, refused))
+        for setting in schema()
+    ]
     tables: dict[str, Mapping[str, str]] = {
         "servers": {name: server.address for name, server in settings.servers.items()},
         "tools": _tools(settings),
@@ -114,7 +118,18 @@ def _problems() -> tuple[str, ...]:
             presets.named(found, settings.preset)
         except ConfigInvalid as error:
             wrong = (*wrong, say("{where}: {problem}", where=paths.config_file, problem=error))
-    return (*problems, *wrong)
+    return (*problems, *wrong, *_theme_problems(paths, settings.theme))
+
+
+def _theme_problems(paths: Paths, name: str) -> tuple[str, ...]:
+    """What is wrong with the theme that is set, and with the user's own."""
+    from qwenchat.chat.text import safe_line
+    from qwenchat.tui.themes import OTHERS, read_themes
+
+    themes, problems = read_themes((paths.themes,))
+    if name in {*OTHERS, *(theme.name for theme in themes)}:
+        return problems
+    return (*problems, say("{file}: There is no theme {name}.", file=paths.config_file, name=safe_line(name)))
 
 
 def _preset(settings: "Settings") -> "Preset | None":
@@ -142,11 +157,13 @@ def _shown(setting: "Setting", value: Any, preset: "Preset | None") -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _source(setting: "Setting", lines: dict[str, int], preset: "Preset | None") -> str:
+def _source(setting: "Setting", lines: dict[str, int], preset: "Preset | None", refused: frozenset[str]) -> str:
     if os.environ.get(setting.variable):
         return setting.variable
     if preset is not None and setting.key.rpartition(".")[2] in preset.values:
         return say("preset {name}", name=preset.name)
+    if setting.key in refused:
+        return say("default; {line} cannot be used", line=_line(lines, setting.key))
     return _line(lines, setting.key) if setting.key in lines else say("default")
 
 

@@ -56,6 +56,7 @@ def export_command(
 
     if everything == bool(conversations):
         raise click.UsageError("Give the ids of conversations, or --all.")
+    output = None if output == "-" else output
     chosen = Format(format_ or _format_of(output))
     if chosen is Format.JSON and thoughts is False:
         raise click.UsageError("json is always complete; --no-thoughts goes with md and jsonl.")

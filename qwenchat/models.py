@@ -30,16 +30,16 @@ def table(paths: Paths, rooms: Sequence[Memory] | None = None) -> str:
     here = {model.name: model for model in models_here(paths)}
     best, first = fit.best(rooms), rooms[0]
     default = fit.default_quantization(first.device)
-    rows = [("", say("NAME"), say("PARAMETERS"), say("DOWNLOAD"), say("MEMORY"), say("FITS"), say("HERE"))]
+    rows = [(say("BEST"), say("NAME"), say("PARAMETERS"), say("DOWNLOAD"), say("MEMORY"), say("FITS"), say("HERE"))]
     for known in KNOWN:
-        mark = "*" if best and best.model is known else ""
+        mark = "*" if best and best.model is known else "-"
         needed = in_words(Choice(known, default, first.device).needs())
         at_home = say("yes") if known.hub_name in here else say("no")
         rows.append((mark, known.name, *_sizes(known), needed, _fitting(known, rooms), at_home))
-    rows += [("", known.name, *_sizes(known), "", say("a server"), say("no")) for known in REMOTE]
+    rows += [("-", known.name, *_sizes(known), "-", say("a server"), say("no")) for known in REMOTE]
     others = sorted(set(here) - {known.hub_name for known in KNOWN})
-    rows += [("", safe_line(name), "", in_words(here[name].bytes), "", "", say("yes")) for name in others]
-    return "\n".join((aligned(rows), "", *_legend(rooms, default), _advice(best)))
+    rows += [("-", safe_line(name), "-", in_words(here[name].bytes), "-", "-", say("yes")) for name in others]
+    return "\n".join((_advice(best), "", aligned(rows), "", *_legend(rooms, default)))
 
 
 def _sizes(known: KnownModel) -> tuple[str, str]:

@@ -40,6 +40,12 @@ def tell(text: str) -> None:
     click.echo(f"qwenchat: {safe_line(text, 1000)}", err=True)
 
 
+def in_words(error: OSError) -> str:
+    """What the system could not do, without its number."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}." if error.filename is not None else f"{reason}."
+
+
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
@@ -61,7 +67,7 @@ def _exit_code(program: Program) -> int:
         tell(str(error))
         return 2 if isinstance(error, ConfigInvalid) else 1
     except OSError as error:
-        tell(f"{error}.")
+        tell(in_words(error))
         return 1
     return 0
 
@@ -74,7 +80,7 @@ def _leave(code: int) -> NoReturn:
         _drop_output()
     except OSError as error:
         _drop_output()
-        tell(f"{error}.")
+        tell(in_words(error))
         code = code or 1
     if threading.active_count() > 1:
         os._exit(code)

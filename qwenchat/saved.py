@@ -143,7 +143,9 @@ def show(conversation: str) -> None:
 def rename(conversation: str, title: tuple[str, ...]) -> None:
     """Give a conversation another title; without one, it is named by what is said in it again."""
     with _to_be_changed() as library:
-        library.rename(library.resolve(conversation), " ".join(title))
+        id_ = library.resolve(conversation)
+        library.rename(id_, " ".join(title))
+        process.tell(say("It is called “{title}”.", title=library.read(id_).title))
 
 
 @click.command()
@@ -153,6 +155,7 @@ def pin(conversation: str, off: bool) -> None:
     """Keep a conversation above the others."""
     with _to_be_changed() as library:
         library.pin(library.resolve(conversation), not off)
+        process.tell(say("It is pinned no more.") if off else say("It is pinned above the others."))
 
 
 @click.command()
@@ -162,6 +165,7 @@ def archive(conversation: str, off: bool) -> None:
     """Put a conversation out of the way; `list --archived` and `search` still show it."""
     with _to_be_changed() as library:
         library.archive(library.resolve(conversation), not off)
+        process.tell(say("It is archived no more.") if off else say("It is archived; `search` still finds it."))
 
 
 @click.command()

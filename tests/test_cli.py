@@ -309,7 +309,7 @@ def test_a_preset_that_is_wrong_is_named_in_the_chat(home: Path) -> None:
     (home / "config" / "presets" / "bad.toml").write_text("heat = 1", "utf-8")
     ran = run("--plain", stdin=b"/preset\n/preset coder\n/set\n/set heat 1\n/set top_k 9\n/system Be kind.\n")
     assert b"bad.toml: there is no setting heat. This preset is left out." in ran.stderr
-    assert b"  Coder: thinks, then writes complete programs" in ran.stdout
+    assert b"\nCoder: thinks, then writes complete programs" in ran.stdout
     assert b"temperature 0.6 (preset Coder)" in ran.stdout
     said = ran.stderr + ran.stdout
     assert b"There is no setting heat." in said

@@ -200,7 +200,7 @@ key_env = "FAR_KEY"
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('[tools]\nalways = "all"', "line 2: tools.always cannot be used: Expected `array`, got `str`"),
+        ('[tools]\nalways = "all"', "line 2: tools.always cannot be used: it should be a list and is text in quotes"),
         ("[tools]\nsometimes = 1", "line 2: there is no setting tools.sometimes"),
         ("tools = 3", "tools cannot be used"),
         ("[mcp.time]", "line 1: mcp.time cannot be used: It has to have a command or a url"),

@@ -82,3 +82,22 @@ def test_the_preset_at_the_start_is_shown_and_one_that_is_wrong_is_named(file: P
     assert "There is no preset nix." in checked.stderr
     assert "bad.toml: there is no setting heat" in checked.stderr
     assert run("show").exit_code == 0
+
+
+def test_what_cannot_be_used_is_said_in_words_and_shown_as_the_default(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(
+        'theme = "nope"\nthinking_budget = "many"\ntemprature = 1\ndevice = "tpu"\n[sampling]\nmax_tokens = 0\n'
+    )
+    checked = run("check")
+    assert checked.exit_code == 1
+    for said in (
+        "There is no theme nope.", "thinking_budget cannot be used: it should be a whole number and is text in quotes.",
+        "there is no setting temprature. It is ignored. Did you mean sampling.temperature?",
+        "device cannot be used: it should be one of auto, cpu, cuda, mps.", "between 1 and 10,000,000",
+    ):  # fmt: skip
+        assert said in checked.stderr
+    lines = {line.split()[0]: line for line in run("show").stdout.splitlines()}
+    assert lines["thinking_budget"].endswith("default; line 2 cannot be used")
+    assert lines["sampling.max_tokens"].endswith("default; line 6 cannot be used")
+    assert lines["theme"].endswith("line 1")

@@ -71,6 +71,7 @@ def test_a_whole_library_moves_to_another_home_and_back_byte_for_byte(
 def test_what_is_written_follows_the_name_or_the_format_and_thoughts_can_be_left_out() -> None:
     store("a" * 16)
     assert qwenchat("export", "aaa").stdout.startswith("# Greeting\n")
+    assert qwenchat("export", "aaa", "-o", "-").stdout == qwenchat("export", "aaa").stdout
     assert "hm" in qwenchat("export", "aaa").stdout
     assert "hm" not in qwenchat("export", "aaa", "--no-thoughts").stdout
     assert json.loads(qwenchat("export", "aaa", "--format", "jsonl").stdout)["messages"][1]["reasoning_content"] == "hm"

@@ -305,12 +305,12 @@ def test_the_list_says_what_fits_and_marks_the_best(paths: Paths) -> None:
     assert rows["qwen3-8b"].split()[-2:] == ["no", "no"]
     assert "a server" in rows["qwen3-30b-a3b"]
     assert "5.0 GB of 8.0 GB" in "\n".join(lines)
-    assert lines[-1].endswith("qwenchat --model qwen3-4b --quantization int4")
+    assert lines[0].endswith("qwenchat --model qwen3-4b --quantization int4")
 
 
 @pytest.mark.usefixtures("nothing_here")
 def test_a_machine_too_small_for_any_is_pointed_to_the_smallest(paths: Paths) -> None:
-    assert "smollm2" in models.table(paths, [Memory("cpu", GB, GB // 2)]).splitlines()[-1]
+    assert "smollm2" in models.table(paths, [Memory("cpu", GB, GB // 2)]).splitlines()[0]
 
 
 @pytest.mark.usefixtures("nothing_here")

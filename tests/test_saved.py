@@ -73,13 +73,13 @@ class TestListing:
         assert run("list", "--limit", "0").returncode == 2
 
     def test_a_pinned_one_is_listed_first_until_it_is_pinned_no_more(self, ids: dict[str, str]) -> None:
-        assert run("pin", ids["Tides"]).returncode == 0
+        assert run("pin", ids["Tides"]).stderr == "qwenchat: It is pinned above the others.\n"
         assert titles() == ["Tides", "Sorting"]
         assert run("pin", "--off", ids["Tides"]).returncode == 0
         assert titles() == ["Sorting", "Tides"]
 
     def test_an_archived_one_comes_back(self, ids: dict[str, str]) -> None:
-        assert run("archive", "--off", ids["Plums"]).returncode == 0
+        assert run("archive", "--off", ids["Plums"]).stderr == "qwenchat: It is archived no more.\n"
         assert titles() == ["Sorting", "Tides", "Plums"]
         assert run("archive", ids["Sorting"]).returncode == 0
         assert titles() == ["Tides", "Plums"]

@@ -56,7 +56,7 @@ def _check(name: str, value: float, low: float, high: float) -> None:
         shown = value if abs(value) < 1e100 or isinstance(value, float) else say("a number of over 100 digits")
         raise ConfigInvalid(
             say("{name} is {value}.", name=name, value=shown),
-            say("It must lie between {low:g} and {high:g}.", low=low, high=high),
+            say("It must lie between {low:,} and {high:,}.", low=low, high=high),
         )
 
 
