@@ -94,6 +94,21 @@ def test_a_long_line_is_sent_whole(start: Callable[..., Terminal]) -> None:
     assert said() == [text]
 
 
+def test_without_line_editing_what_a_terminal_drops_of_a_long_line_is_said(
+    start: Callable[..., Terminal], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "readline.py").write_text("raise ImportError\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[1]}")
+    terminal = start({})
+    terminal.shows("You:")
+    terminal.keys("x" * 5000 + "\r")
+    terminal.shows("4,095 bytes a line and dropped the rest", "More:")
+    terminal.keys("the rest\r")
+    terminal.shows("Paris")
+    leave(terminal)
+    assert said() == ["x" * 4095 + "the rest"]
+
+
 def test_up_brings_back_what_was_said_before_and_what_ctrl_c_dropped(start: Callable[..., Terminal]) -> None:
     terminal = start({})
     terminal.shows("You:")
@@ -161,5 +176,8 @@ def test_ctrl_d_leaves_on_a_line_of_its_own(start: Callable[..., Terminal]) -> N
 def test_a_model_that_cannot_be_loaded_is_said_before_the_first_message(start: Callable[..., Terminal]) -> None:
     terminal = start({"load_error": "There is no model nix."}, "--server", "localhost:1")
     terminal.shows("localhost:1 is being loaded", "There is no model nix.", "You:")
+    terminal.keys("a\r")
+    terminal.shows("/retry asks again.")
+    assert "/continue" not in terminal.text
     assert re.search(r"no model nix.*You:", terminal.text, re.DOTALL)
     leave(terminal)

@@ -2,6 +2,7 @@
 
 import time
 
+from qwenchat.chat.begun import NOTHING
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.events import Event, LoadFailed, LoadProgressed, ModelLoaded, SaveFailed, ToolsListed, TurnFailed
 from qwenchat.printer import LoadReport, Printer, ready_in_words, tell
@@ -81,6 +82,8 @@ class Answering:
             tell(say("The reply ended inside its thought. /answer makes the model answer from there."))
         elif self._session.unanswered:
             tell(say("The tools were stopped. /continue lets the model go on from them."))
+        elif self._session.begun == NOTHING:
+            tell(say("/retry asks again."))
         elif self._session.begun is not None:
             tell(say("The reply broke off. /continue lets it go on from there."))
 
