@@ -53,6 +53,14 @@ class Attachment:
         return TextPart(f"\n\n{safe_line(self.word.removeprefix('@').strip(chr(34)))}{note}:\n{framed}", self.word)
 
 
+def content_of(part: TextPart) -> str:
+    """A text that was pasted, or the content of a file that was attached, without its name and the fences around it."""
+    text = part.text.strip("\n")
+    if not part.origin.startswith("@"):
+        return text
+    return text.split("\n", 2)[-1].rpartition("\n")[0]
+
+
 def path_of(word: str) -> Path:
     """The path that is written as `@name` or `@"name"`; relative ones are those of the folder of the program."""
     return Path(word.removeprefix("@").strip('"')).expanduser()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from qwenchat.chat.errors import EngineFailed
+from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import SamplingOverrides
 
 from .chat_driver import chat
@@ -69,3 +70,46 @@ async def test_a_narrow_status_line_keeps_the_model() -> None:
     async with chat(size=(30, 12)) as it:
         await it.ask("Go")
         assert "Qwen3-0.6B" in it.screen.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["/set nothing 1", "/retry temperature=abc", "/preset Foo", "/budget x"])
+async def test_a_command_that_cannot_be_heeded_stays_in_the_draft(command: str) -> None:
+    async with chat() as it:
+        await it.send(command)
+        await it.sees("Warning")
+        assert it.draft == command
+
+
+async def test_a_soft_switch_alone_is_no_message() -> None:
+    async with chat() as it:
+        await it.send("/no_think")
+        await it.sees("thinking off")
+        assert it.session.path == ()
+    async with chat(engine=FakeEngine(model=replace(MODEL, thinking=ThinkingSupport.NONE))) as it:
+        await it.send("/think")
+        await it.sees("This model does not think before it answers.")
+        assert it.draft == "/think"
+        assert it.session.path == ()
+
+
+async def test_a_path_that_names_no_file_is_said(tmp_path: Path) -> None:
+    async with chat() as it:
+        await it.ask(f"Look at @{tmp_path}/none.txt and mail me@home, @zoe")
+        await it.sees("There is no file")
+        assert "zoe goes as plain text" not in it.screen
+
+
+async def test_a_file_counts_without_what_is_put_around_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.md").write_text("one\ntwo\nthree\n")
+    async with chat() as it:
+        await it.ask("Read @notes.md")
+        await it.sees("3 lines, 13 B")
+
+
+async def test_an_empty_last_reply_is_said_to_be_left_out_of_copying() -> None:
+    async with chat(Script("Words."), Script("none", error=EngineFailed("No."), error_at=0)) as it:
+        await it.ask("One")
+        await it.ask("Two")
+        await it.press("ctrl+y")
+        await it.sees("The last reply has no words")

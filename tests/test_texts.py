@@ -56,6 +56,10 @@ def test_a_translation_says_the_same_things() -> None:
         assert translated.strip()
 
 
+def test_every_text_has_a_translation_and_every_translation_a_text() -> None:
+    assert texts_in_code() == set(texts.catalogue())
+
+
 def test_english_tells_one_from_several() -> None:
     assert texts.count("{number} hit", "{number} hits", 1) == "1 hit"
     assert texts.count("{number} hit", "{number} hits", 1200) == "1200 hits"

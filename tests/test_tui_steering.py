@@ -122,6 +122,7 @@ class TestCommands:
             assert it.engine.turns[-1].sampling.temperature == 0.25
             await it.send("/set temperature 99")
             await it.sees("temperature is 99")
+            await it.press("ctrl+c")
             await it.send("/set temperature 0")
             await it.sees("Greedy decoding")
             await it.press("ctrl+t")
@@ -185,7 +186,7 @@ class TestPresets:
             assert it.session.thinking_budget == 64
             await it.send("/preset nix")
             await it.sees("There is no preset nix.")
-            assert it.draft == ""
+            assert it.draft == "/preset nix"
 
     async def test_the_present_settings_become_a_preset(self, home: Path):
         async with chat(presets=built_in()) as it:

@@ -127,6 +127,7 @@ class TestBudget:
         async with chat() as it:
             await it.send("/budget lots")
             await it.sees("lots is no thinking budget.")
+            await it.press("ctrl+c")
             await it.send("/budget")
             await it.sees("Thoughts have no limit.")
 

@@ -25,6 +25,11 @@ class Attachments:
         """Why others cannot."""
         return tuple(one for one in self._read.values() if isinstance(one, AttachmentRefused))
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Words that look like paths, and name no file."""
+        return tuple(word for word, one in self._read.items() if one is None and ("/" in word or word[1] in "~."))
+
     def is_known(self, text: str) -> bool:
         """Whether every word of `text` that may name a file was looked at, and none besides."""
         return {word for _, word in attachment.words(text)} == self._read.keys()

@@ -97,6 +97,8 @@ class Branches:
         said = [message for message in self._session.path if message.role is Role.ASSISTANT and message.text]
         if said:
             self._copying.written(said[-1])
+            if said[-1].id != self._session.tree.leaf and self._session.path[-1].role is Role.ASSISTANT:
+                self._tell(say("The last reply has no words; the one before it was copied."))
         else:
             self._tell(say("There is no reply to copy yet."))
 

@@ -100,6 +100,14 @@ class UnknownCommand(QwenchatError):
     """A message that begins with a command this program does not have."""
 
 
+def switch_of(text: str) -> tuple[str, str] | None:
+    """The command that a soft switch stands for which is all of a message; None for any other message."""
+    name = text.strip().removeprefix("/")
+    if name not in _SOFT_SWITCHES or name == text.strip():
+        return None
+    return "set", f"think {'on' if name == 'think' else 'off'}"
+
+
 def command_of(text: str) -> tuple[str, str] | None:
     """The name of the command that `text` is, and what follows it; None for a message to the model.
 

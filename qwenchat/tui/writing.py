@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from qwenchat.attachment import AttachmentRefused
+from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import TextPart
+from qwenchat.chat.text import safe_line
 from qwenchat.chat.timeline import Tick
 from qwenchat.session import Session
 from qwenchat.texts import count, say
@@ -15,7 +17,7 @@ from qwenchat.tui.commands import Commands
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.editor import edited
 from qwenchat.tui.history import History
-from qwenchat.tui.slash import command_of
+from qwenchat.tui.slash import command_of, switch_of
 from qwenchat.tui.weight import Weight
 from qwenchat.tui.widgets.composer import Composer
 
@@ -89,6 +91,9 @@ class Writing:
         except AttachmentRefused as refused:
             self._tell(str(refused))
             return False
+        for word in self._attachments.missing:
+            name = safe_line(word.removeprefix("@").strip('"'))
+            self._tell(say("There is no file {name}; {word} goes as plain text.", name=name, word=safe_line(word)))
         parts = (*draft.parts(), *files)
         whole = "".join(part.text for part in parts)
         return await self._fits(parts) and self._branches.attempt(lambda: take(parts, self._composer.typed(whole)))
@@ -107,9 +112,16 @@ class Writing:
 
     def _heed(self, text: str) -> None:
         """Heed the command that `text` is, if it is one; raises QwenchatError when it cannot be done."""
-        if command := command_of(text):
-            self._composer.write("")
+        command = switch_of(text) or command_of(text)
+        if command is None:
+            return
+        draft = self._composer.draft
+        self._composer.write("")
+        try:
             self._commands.heed(*command, self._branches)
+        except QwenchatError:
+            self._composer.write(draft)
+            raise
 
     async def _fits(self, parts: tuple[TextPart, ...]) -> bool:
         """Whether a message fits the context; one that may not is counted first, if it can be."""

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from qwenchat.attachment import content_of
 from qwenchat.chat import messages
 from qwenchat.chat.draft import PASTED
 from qwenchat.chat.messages import TextPart
@@ -71,7 +72,7 @@ class Folded(Vertical):
     def _say(self) -> None:
         name = say("Pasted") if self._part.origin == PASTED else safe_line(self._part.origin)
         arrow = "▾" if self.is_open else "▸"
-        self._heading.update(Content(f"{arrow} {name}  {measure(self._part.text.strip(chr(10)))}"))
+        self._heading.update(Content(f"{arrow} {name}  {measure(content_of(self._part))}"))
 
     @on(Heading.Clicked)
     def _toggle(self, event: Heading.Clicked) -> None:
