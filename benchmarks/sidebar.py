@@ -88,7 +88,7 @@ async def _list(program: Frames, pilot: Pilot[None], count: int, took: dict[str,
         await program.frame("escape", None, lambda: not sidebar.display)
     began = time.perf_counter()
     await program.frame("ctrl+b", None, lambda: sidebar.display and rows.highlighted is not None)
-    while sidebar._more is not None and len(sidebar._summaries) < count * 0.97:
+    while not sidebar._list.complete and len(sidebar._list.summaries) < count * 0.97:
         await pilot.pause(0.005)
     took["all of them listed"] = [1000 * (time.perf_counter() - began)]
     for key, back in (("down", None), ("pagedown", None), ("end", "home"), ("home", "end")):

@@ -4,7 +4,8 @@ import re
 
 from qwenchat.chat.errors import LibraryUnwritable
 from qwenchat.library.library import Library
-from qwenchat.tui.widgets.sidebar import PAGE, Sidebar
+from qwenchat.tui.widgets.conversation_list import PAGE
+from qwenchat.tui.widgets.sidebar import Sidebar
 
 from .chat_driver import Chat, chat
 from .fake_engine import Script
@@ -28,7 +29,7 @@ def titles(it: Chat) -> list[str]:
 
 
 def highlighted(it: Chat) -> str:
-    row = it.app.screen.query_one(Sidebar)._highlighted
+    row = it.app.screen.query_one(Sidebar)._list.summary
     return row.title if row else ""
 
 
@@ -96,7 +97,7 @@ class TestTheList:
             await it.press("ctrl+b")
             await it.sees(f"Number-{PAGE + 29}")
             sidebar = it.app.screen.query_one(Sidebar)
-            await it.until(lambda: len(sidebar._summaries) == PAGE + 30, "all of them")
+            await it.until(lambda: len(sidebar._list.summaries) == PAGE + 30, "all of them")
             await it.press("end")
             await it.sees("Number-0")
             await it.press("slash", *"r-17")

@@ -11,21 +11,16 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.events import DescendantBlur, Resize
 from textual.message import Message
-from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.library.library import Library, Summary
 from qwenchat.texts import say
-from qwenchat.tui.widgets.conversation_row import GUTTER, ConversationRow, grouped, title_of
+from qwenchat.tui.widgets.conversation_list import ConversationList
+from qwenchat.tui.widgets.conversation_row import GUTTER, title_of
 from qwenchat.tui.widgets.line import Line
 from qwenchat.tui.widgets.long_list import LongList
-
-FIRST, PAGE = 100, 1000
-"""How many conversations are read from the library before the list is drawn, and at a time afterwards."""
-PAUSE_S = 0.03
-"""Before each of these, so that keys are heard meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +76,12 @@ class Sidebar(Vertical):
         super().__init__(id="sidebar")
         self.display = False
         self._library = library
-        self._list = LongList()
+        self._list = ConversationList(library, self._tell)
         self._filter = Line(say("part of a title"), id="filter")
         self._rename = Line(id="rename")
         self._filter.display = self._rename.display = False
-        self._summaries: dict[str, Summary] = {}
-        self._current: str | None = None
-        self._archived = False
         self._renaming: Summary | None = None
         self._deleted: list[_Deleted] = []
-        self._more: Timer | None = None
-        """What reads the next page."""
 
     def compose(self) -> ComposeResult:
         """A title, the field for a part of one, the list, and what the keys do."""
@@ -103,20 +93,19 @@ class Sidebar(Vertical):
 
     def open(self, current: str | None) -> None:
         """List the conversations, with the one that is open marked and highlighted."""
-        self._current = current
-        self._archived = False
+        self._list.current = current
         self._close_fields()
         self.display = True
-        self._list.show(())
-        self._load(current)
+        self._list.turn_to(archived=False, highlight=current)
         self._list.focus()
+        self._hint()
 
     def mark(self, current: str | None) -> None:
         """Another conversation is open now, or the one that is has changed."""
-        self._current = current
+        self._list.current = current
         if self.display:
             row = self._list.highlighted_row
-            self._load(row.key if row else current)
+            self._list.load(row.key if row else current)
 
     # The keys
 
@@ -135,9 +124,9 @@ class Sidebar(Vertical):
             self._list.focus()
         elif self._filter.display:
             self._close_fields()
-            self._relist()
             self._list.focus()
-        elif self._archived:
+            self._hint()
+        elif self._list.archived:
             self.action_archived()
         else:
             self.post_message(self.Left())
@@ -150,35 +139,34 @@ class Sidebar(Vertical):
 
     def action_archived(self) -> None:
         """The archived conversations in place of the others, or the other way round."""
-        self._archived = not self._archived
-        self._list.show(())
-        self._load(None if self._archived else self._current)
+        archived = not self._list.archived
+        self._list.turn_to(archived=archived, highlight=None if archived else self._list.current)
+        self._hint()
 
     def action_pin(self) -> None:
         """Above the others with it, or back to its day."""
-        if summary := self._highlighted:
+        if summary := self._list.summary:
             on = not summary.pinned
             if self._try(lambda: self._library.pin(summary.id, on)):
-                self._summaries[summary.id] = replace(summary, pinned=on)
-                self._relist(summary.id)
+                self._list.put(replace(summary, pinned=on))
 
     def action_archive(self) -> None:
         """Out of the way with it, or back."""
-        if summary := self._highlighted:
+        if summary := self._list.summary:
             on = not summary.archived
             if self._try(lambda: self._library.archive(summary.id, on)):
-                self._remove(summary)
+                self._list.remove_one(summary)
                 title = safe_line(title_of(summary), 40)
                 archived = say("“{title}” is archived; v shows the archive.", title=title)
                 self._tell(archived if on else say("“{title}” is back among the others.", title=title))
 
     def action_delete(self) -> None:
         """Away with it, until u brings it back."""
-        if summary := self._highlighted:
+        if summary := self._list.summary:
             if not self._try(lambda: self._library.delete(summary.id)):
                 return
-            self._deleted.append(_Deleted(summary, summary.id == self._current))
-            self._remove(summary)
+            self._deleted.append(_Deleted(summary, summary.id == self._list.current))
+            self._list.remove_one(summary)
             self.post_message(self.Deleted(summary.id))
             self._tell(
                 say(
@@ -196,17 +184,16 @@ class Sidebar(Vertical):
         if self._try(lambda: self._library.undelete(deleted.summary.id)):
             self._deleted.pop()
             self._close_fields()
-            if deleted.summary.archived == self._archived:
-                self._summaries[deleted.summary.id] = deleted.summary
-                self._relist(deleted.summary.id)
+            if deleted.summary.archived == self._list.archived:
+                self._list.put(deleted.summary)
             else:
-                self._archived = not self._archived
-                self._load(deleted.summary.id)
+                self._list.turn_to(archived=not self._list.archived, highlight=deleted.summary.id)
+                self._hint()
             self.post_message(self.Restored(deleted.summary.id, deleted.was_open))
 
     def action_rename(self) -> None:
         """Type another title where the old one stands."""
-        summary, number = self._highlighted, self._list.highlighted
+        summary, number = self._list.summary, self._list.highlighted
         if summary and number is not None:
             self._list.watch_highlighted(number)
             self._renaming = summary
@@ -230,7 +217,7 @@ class Sidebar(Vertical):
     @on(Input.Changed, "#filter")
     def _filter_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self._relist()
+        self._list.narrow(self._filter.value)
 
     @on(Input.Submitted, "#filter")
     def _filter_submitted(self, event: Input.Submitted) -> None:
@@ -263,11 +250,10 @@ class Sidebar(Vertical):
         self._close_rename()
         changed = title != safe_line(summary.title, 400)
         if changed and self._try(lambda: self._library.rename(summary.id, title)):
-            self._summaries[summary.id] = replace(summary, title=title)
             if title:
-                self._relist(summary.id)
+                self._list.put(replace(summary, title=title))
             else:
-                self._load(summary.id)
+                self._list.load(summary.id)
 
     def _close_rename(self) -> None:
         self._renaming = None
@@ -278,72 +264,24 @@ class Sidebar(Vertical):
         self._close_rename()
         with self.prevent(Input.Changed):
             self._filter.value = ""
+        self._list.narrow("")
         self._filter.display = False
 
-    # The list
-
-    @property
-    def _highlighted(self) -> Summary | None:
-        row = self._list.highlighted_row
-        return row.summary if isinstance(row, ConversationRow) else None
-
-    def _load(self, highlight: str | None) -> None:
-        """Read the list anew: what fills the screen at once, the rest between the keys."""
-        if self._more is not None:
-            self._more.stop()
-        self._summaries = {}
-        self._load_page()
-        self._relist(highlight)
-
-    def _load_page(self) -> None:
-        before = len(self._summaries)
-        limit = PAGE if before else FIRST
-        try:
-            page = self._library.conversations(limit, before, archived=self._archived)
-        except LibraryError as error:
-            self._tell(str(error))
-            return
-        self._summaries.update((summary.id, summary) for summary in page)
-        if len(self._summaries) > before and len(page) == limit:
-            self._more = self.set_timer(PAUSE_S, self._load_next)
-
-    def _load_next(self) -> None:
-        row = self._list.highlighted_row
-        self._load_page()
-        self._relist(row.key if row else None)
-
-    def _remove(self, summary: Summary) -> None:
-        del self._summaries[summary.id]
-        self._relist()
-
-    def _relist(self, highlight: str | None = None) -> None:
-        """Show what is to be seen of the conversations; the highlight goes to that one or stays where it is."""
-        rows = list(grouped(self._found(), self._current))
-        at = next((number for number, row in enumerate(rows) if highlight and row.key == highlight), None)
-        nothing = say("Nothing archived") if self._archived else say("Nothing saved yet")
-        empty = say("No such title") if self._summaries else nothing
-        self._list.show(rows, self._list.highlighted or 0 if at is None else at, empty)
-        self.query_one(".title", Static).update(Content(say("Archived") if self._archived else say("Conversations")))
-        self._hint()
-
     def _hint(self) -> None:
-        """What the keys do now."""
+        """Say what is listed, and what the keys do now."""
         if self._renaming:
             said = say("Enter keeps the title   Esc the old one")
         elif self._filter.has_focus:
             said = say("Enter opens   ↓ to the list   Esc leaves")
-        elif self._archived:
+        elif self._list.archived:
             said = say("Enter opens   / finds   r renames\na brings back   d deletes   v leaves")
         else:
             said = say(
                 "Enter opens   / finds   r renames\np pins   a archives   d deletes\nv shows the archive   u undeletes"
             )
+        title = say("Archived") if self._list.archived else say("Conversations")
+        self.query_one(".title", Static).update(Content(title))
         self.query_one(".hints", Static).update(Content(said))
-
-    def _found(self) -> list[Summary]:
-        words = self._filter.value.casefold().split()
-        found = (s for s in self._summaries.values() if all(word in s.title.casefold() for word in words))
-        return sorted(found, key=lambda summary: (not summary.pinned, -summary.updated))
 
     def _try(self, what: Callable[[], object]) -> bool:
         try:
