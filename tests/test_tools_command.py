@@ -125,10 +125,10 @@ def test_a_model_without_tools_is_said_to_be_one() -> None:
 def test_line_by_line_tools_are_switched_listed_and_told(home: Path) -> None:
     configure(home, '[tools]\nalways = ["calculator"]\n')
     result = run("--plain", stdin="/tools\n/tools calculator\n6 * 7?\n/tools off\n/tools\n")
-    assert "* calculator\n  list_files\n" in result.stdout
+    assert "calculator: on\nlist_files: off\n" in result.stdout
     assert "calculator\n  expression: 6 * 7\ncalculator: 42\nQwen3-0.6B answers:\nIt is 42.\n" in result.stdout
     assert "The model may call: nothing." in result.stderr
-    assert result.stdout.rstrip().endswith("  fetch_page")
+    assert result.stdout.rstrip().endswith("fetch_page: off")
 
 
 def test_a_conversation_with_tools_can_be_read_again(home: Path) -> None:
