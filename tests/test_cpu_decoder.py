@@ -50,6 +50,12 @@ MODELS: dict[str, tuple[DecoderConfig, bool, bool]] = {
     "llama": (config(heads=9, kv_heads=3, hidden=96, rope_base=1e4, norm_eps=1e-5), False, False),
     "llama with one key head": (config(kv_heads=1, vocab=512, tied=False), False, False),
 }
+COMBINED = [
+    pytest.param(name, form, marks=() if name == "qwen3" or form == "int8" else pytest.mark.slow)
+    for name in MODELS
+    for form in FORMS
+]
+"""Every model, and every form of the weights; all of the pairs only in the slow tests."""
 """Each with whether it normalizes queries and keys, and whether it has biases."""
 
 
@@ -138,8 +144,7 @@ def decoder() -> Iterator[QuantizedDecoder]:
     decoder.close()
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("name", "form"), COMBINED)
 def test_logits_are_those_of_the_torch_decoder(name: str, form: str) -> None:
     model = Model(name, form)
     ours, theirs = model.decoder(), model.reference()
@@ -191,8 +196,7 @@ CUTS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("name", "form"), COMBINED)
 def test_logits_do_not_hang_on_how_the_prompt_was_cut(name: str, form: str) -> None:
     decoder = Model(name, form).decoder()
     whole = read(decoder, decoder.new_cache(WINDOW), IDS[:40])

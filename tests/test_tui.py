@@ -281,8 +281,8 @@ class TestReading:
             assert len(it.transcript._widgets) <= 100
 
     async def test_the_window_moves_with_the_reader_and_nothing_jumps(self):
-        async with chat(library=long_library(70), resume="long") as it:
-            await it.sees("Question 69")
+        async with chat(library=long_library(56), resume="long") as it:
+            await it.sees("Question 55")
             seen = set(re.findall(r"Question (\d+)", it.screen))
             for _ in range(150):
                 await it.press("pageup")
@@ -291,9 +291,9 @@ class TestReading:
                 assert len(it.transcript._widgets) <= 100
                 if "Question 0" in it.screen:
                     break
-            assert {int(n) for n in seen} == set(range(70))
+            assert {int(n) for n in seen} == set(range(56))
             await it.press("ctrl+end")
-            await it.sees("Question 69")
+            await it.sees("Question 55")
             await it.until(lambda: it.transcript.following, "the end again")
 
     async def test_what_is_read_stays_in_place_when_earlier_messages_come(self):

@@ -24,6 +24,7 @@ class TestWithoutColours:
     def no_color(self, monkeypatch):
         monkeypatch.setenv("NO_COLOR", "1")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("view", VIEWS, ids=str)
     async def test_no_screen_has_any(self, view):
         async with view_of(view, (80, 24)) as it:
@@ -53,6 +54,10 @@ class TestWithoutColours:
             assert not any(style.reverse for style in styles_of(it, other))
             assert styles_of(it, chosen)
             assert styles_of(it, other)
+
+    @pytest.mark.parametrize("view", ["chat", "streaming", "settings", "told"])
+    async def test_screens_of_every_kind_have_none(self, view):
+        await self.test_no_screen_has_any(NAMED[view])
 
     async def test_the_cursor_can_be_seen(self):
         async with view_of(NAMED["welcome"], (80, 24)) as it:
