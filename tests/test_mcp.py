@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -222,8 +223,9 @@ def test_servers_end_when_the_program_is_killed() -> None:
     until(lambda: not any(map(alive, pids)))
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+@contextmanager
+def serving() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A server over HTTP, and its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -237,10 +239,18 @@ def address() -> Iterator[str]:
         with socket.socket() as connection:
             return connection.connect_ex(("127.0.0.1", port)) == 0
 
-    until(answers)
-    yield f"http://127.0.0.1:{port}/mcp"
-    program.kill()
-    program.wait()
+    try:
+        until(answers)
+        yield program, f"http://127.0.0.1:{port}/mcp"
+    finally:
+        program.kill()
+        program.wait()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serving() as (_, url):
+        yield url
 
 
 def test_a_server_over_http(using: Callable[..., Used], address: str) -> None:
@@ -251,6 +261,20 @@ def test_a_server_over_http(using: Callable[..., Used], address: str) -> None:
     assert used.call("adder__wait").text == "adder did not answer within 2 s."
     assert used.call("adder__much").failed
     assert used.call("adder__add", '{"a": 2, "b": 2}').text == "4", "the calls before cost nothing but themselves"
+
+
+def test_a_server_over_http_that_is_killed_costs_that_call_alone(using: Callable[..., Used], address: str) -> None:
+    with serving() as (program, url):
+        used = using(McpServer("adder", url=url, call_s=30), McpServer("other", url=address))
+        used.listed("adder", "other")
+        found = used.begin("adder__wait")
+        time.sleep(0.5)
+        assert not found
+        program.kill()
+        until(lambda: found)
+        assert found[0].result.failed
+        assert used.call("adder__add", '{"a": 2, "b": 3}').failed
+        assert used.call("other__add", '{"a": 2, "b": 3}').text == "5"
 
 
 def test_no_server_is_started_before_it_is_needed() -> None:
