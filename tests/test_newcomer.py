@@ -8,6 +8,7 @@ import pytest
 from qwenchat.chat.errors import EngineFailed
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.tui.slash import COMMANDS, SOFT_SWITCHES
 
 from .chat_driver import chat
 from .fake_engine import MODEL, FakeEngine, Script
@@ -113,3 +114,12 @@ async def test_an_empty_last_reply_is_said_to_be_left_out_of_copying() -> None:
         await it.ask("Two")
         await it.press("ctrl+y")
         await it.sees("The last reply has no words")
+
+
+async def test_the_list_of_commands_says_how_many_more_there_are() -> None:
+    async with chat() as it:
+        await it.press("slash")
+        await it.sees(f"↓ {len(COMMANDS) + len(SOFT_SWITCHES) - 8}")
+        await it.press("up")
+        await it.sees(f"↑ {len(COMMANDS) + len(SOFT_SWITCHES) - 8}")
+        assert "↓" not in it.screen

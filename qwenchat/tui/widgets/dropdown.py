@@ -85,8 +85,17 @@ class Dropdown(Widget):
 
     def _row(self, at: int, choice: Choice, width: int) -> Content:
         row = Content.assemble(" ", safe_line(choice.title).ljust(width), "  ", (safe_line(choice.detail), "$quiet"))
-        row = row.truncate(max(1, self.size.width), ellipsis=True, pad=True)
+        more = self._more(at)
+        row = row.truncate(max(1, self.size.width - len(more)), ellipsis=True, pad=True)
+        row = Content.assemble(row, (more, "$quiet"))
         return row.stylize("$background on $primary") if at == self.highlighted else row
+
+    def _more(self, at: int) -> str:
+        """How many choices are out of view beyond the first or the last row."""
+        above, below = self._top, len(self.offer.choices if self.offer else ()) - self._top - ROWS
+        if at == self._top + ROWS - 1 and below > 0:
+            return f" ↓ {below} "
+        return f" ↑ {above} " if at == self._top and above else ""
 
     def on_click(self, event: Click) -> None:
         """Take the choice that was clicked."""
