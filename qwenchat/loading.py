@@ -39,6 +39,11 @@ class Loading:
             self._former = None
             self.begin(replace(self.command, device="cpu"))
 
+    def fall_back_on(self, other: "Loading") -> None:
+        """Load what answered there, should the load that is under way here fail."""
+        if self.model is None and other.model is not None:
+            self._former = other.command
+
     def without_tools(self) -> None:
         """The model that answers cannot call tools after all."""
         if self.model is not None:

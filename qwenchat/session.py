@@ -88,7 +88,8 @@ class Session(Course):
     def conclude(self, chosen: Contender | None) -> None:
         """End the comparison. The chosen model goes on with the conversation from its reply, also in mid-reply.
 
-        Without one, all replies stay as versions, and the model is that of before.
+        Without one, all replies stay as versions, and the model is that of before; so it is, loaded anew, when the
+        chosen one was not loaded yet and cannot be.
         """
         comparison, self.comparison = self.comparison, None
         if comparison is None:
@@ -100,6 +101,7 @@ class Session(Course):
             for event in self._worker.events.drain():
                 self._take(event)
             self._worker.send(Close())
+            chosen.loading.fall_back_on(self._loading)
         if chosen is not None:
             self._answer_by(chosen.worker, chosen.loading, chosen.release())
         if (leaf := chosen.reply.id if chosen is not None else comparison.read) is not None:

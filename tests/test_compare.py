@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.errors import EngineFailed, OutOfMemory, PromptEmpty, ServerError
+from qwenchat.chat.errors import EngineFailed, ModelNotFound, OutOfMemory, PromptEmpty, ServerError
 from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.server import Server
@@ -67,13 +67,15 @@ class TestSideBySide:
             await it.sees("one two.", "three four.", "4 tokens", "tok/s", "first token")
 
     async def test_models_on_this_machine_answer_one_after_another(self):
-        cast = Cast(usual=Script("The usual answer.", hold_at=2), small=Script("A small answer."), alpha=Script("Far."))
+        cast = Cast(
+            usual=Script("The usual answer.", hold_at=2), smollm2=Script("A small answer."), alpha=Script("Far.")
+        )
         async with comparing(cast, size=(130, 30)) as it:
-            await it.send("/compare usual small alpha\nGo")
+            await it.send("/compare usual smollm2 alpha\nGo")
             await it.sees("The usual", "Far.", "waits for the others on this machine")
-            assert not cast["small"].loads
+            assert not cast["smollm2"].loads
             cast.release()
-            await it.sees("usual answer.", "A small answer.")
+            await it.sees("usual answer.", "A small one.")
             assert len(cast["usual"].loads) == 1
 
     async def test_thoughts_are_folded_when_the_answer_comes_and_open_on_demand(self):
@@ -113,9 +115,10 @@ class TestSideBySide:
             assert [reply.status for reply in versions_of(it)] == [Status.COMPLETE, Status.FAILED, Status.FAILED]
 
     async def test_what_does_not_fit_says_so(self):
-        cast = Cast(large=FakeEngine(load_error=OutOfMemory("large does not fit.", "What fits: --model smollm2.")))
+        large = FakeEngine(load_error=OutOfMemory("large does not fit.", "What fits: --model smollm2."))
+        cast = Cast(**{"lab/large": large})
         async with comparing(cast, size=(160, 30)) as it:
-            await it.send("/compare large\nGo")
+            await it.send("/compare lab/large\nGo")
             await it.sees("The usual answer.", "failed: large does not fit.", "What fits: --model smollm2.")
 
     async def test_the_same_seed_goes_to_all(self):
@@ -167,12 +170,24 @@ class TestChoosing:
             ]
 
     async def test_one_that_waits_for_its_turn_begins_when_it_is_chosen(self):
-        cast = Cast(usual=Script("The usual answer.", hold_at=2), small=Script("A small answer."))
+        cast = Cast(usual=Script("The usual answer.", hold_at=2), smollm2=Script("A small answer."))
         async with comparing(cast) as it:
-            await it.send("/compare usual small\nGo")
+            await it.send("/compare usual smollm2\nGo")
             await it.sees("The usual", "waits for")
             await it.press("2")
-            await it.sees("● small", "A small answer.")
+            await it.sees("● smollm2", "A small answer.")
+
+    async def test_where_the_chosen_one_turns_out_to_be_missing_the_model_before_goes_on(self):
+        missing = FakeEngine(load_error=ModelNotFound("There is no model lab/nope.", "Press F3 for what there is."))
+        cast = Cast(usual=Script("The usual answer.", hold_at=2), **{"lab/nope": missing})
+        async with comparing(cast) as it:
+            await it.send("/compare usual lab/nope\nGo")
+            await it.sees("The usual", "waits for")
+            await it.press("2")
+            await it.sees("There is no model lab/nope.", "● usual", "2/2")
+            cast.release()
+            await it.ask("Who is there?")
+            await it.sees("The usual answer.")
 
     async def test_escape_stops_all_and_then_leaves_with_everything_kept(self):
         cast = Cast(alpha=Script("Alpha says one two.", hold_at=2), beta=Script("Beta says three four.", hold_at=2))
@@ -190,14 +205,14 @@ class TestChoosing:
             assert len(cast["usual"].loads) == 1
 
     async def test_one_alone_can_be_stopped(self):
-        cast = Cast(usual=Script("The usual answer.", hold_at=2), small=Script("A small answer."))
+        cast = Cast(usual=Script("The usual answer.", hold_at=2), smollm2=Script("A small answer."))
         async with comparing(cast) as it:
-            await it.send("/compare small usual\nGo")
+            await it.send("/compare smollm2 usual\nGo")
             await it.sees("A small answer.", "The usual")
             await it.press("right", "s")
             await it.sees("stopped")
             await it.press("1")
-            await it.sees("● small")
+            await it.sees("● smollm2")
 
     async def test_with_nothing_written_the_last_message_is_asked_again_and_its_reply_counts(self):
         cast = Cast(alpha=Script("Alpha answers."))
@@ -264,8 +279,32 @@ class TestChooser:
 
     async def test_without_any_message_it_says_so(self):
         async with comparing(Cast(alpha=Script("A."), beta=Script("B."))) as it:
-            await it.send("/compare alpha beta")
-            await it.sees("There is no message to answer.")
+            for way in (it.send("/compare alpha beta"), it.send("/compare"), it.press("f7")):
+                await way
+                await it.sees("There is no message to answer.")
+                await it.press("escape")
+                assert not it.app.screen.is_modal
+
+    async def test_a_name_that_no_model_can_have_is_refused_at_once_with_the_message_kept(self):
+        async with comparing(Cast()) as it:
+            await it.ask("What is it?")
+            await it.send("/compare usual qwen3-0.6\nMy long question")
+            await it.sees("There is no model qwen3-0.6", "Did you mean qwen3-0.6b")
+            assert it.draft == "My long question"
+            assert not it.session.busy
+            await it.press("f7")
+            await it.sees("Compare two or more models", "✓ usual")
+            assert "✓ qwen3-0.6" not in it.screen
+
+    async def test_one_that_could_not_answer_is_not_proposed_again(self):
+        cast = Cast(alpha=Script("Alpha answers."), **{"lab/nope": FakeEngine(load_error=ModelNotFound("None."))})
+        async with comparing(cast, size=(160, 30)) as it:
+            await it.send("/compare usual alpha lab/nope\nGo")
+            await it.sees("Alpha answers.", "The usual answer.", "failed: None.")
+            await all_ended(it)
+            await it.press("1", "f7")
+            await it.sees("✓ usual", "alpha")
+            assert "✓ nope" not in it.screen
 
     async def test_a_draft_that_cannot_be_asked_now_is_kept(self):
         cast = Cast(usual=Script("The usual answer.", hold_at=1), alpha=Script("A."), beta=Script("B."))

@@ -6,11 +6,12 @@ from typing import Any
 from textual.screen import Screen
 
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.errors import ConfigInvalid, PromptEmpty
+from qwenchat.chat.errors import ConfigInvalid, ModelNotFound, PromptEmpty
 from qwenchat.chat.messages import TextPart
 from qwenchat.chat.timeline import Tick
 from qwenchat.comparing import Contender
 from qwenchat.paths import Paths
+from qwenchat.question import question_before
 from qwenchat.session import Session
 from qwenchat.steering import Steering
 from qwenchat.texts import say
@@ -42,16 +43,18 @@ class Comparing:
         self._tell = tell
         self._push = push
         self._chosen: tuple[LoadModel, ...] = ()
-        """Who answered the last time."""
+        """Who could answer the last time."""
 
     async def begin(self, typed: str) -> None:
         """Compare what the first line names, the rest becomes the draft; without names, let them be chosen."""
         names, _, prompt = typed.partition("\n")
         if prompt.strip():
             self._composer.write(prompt)
+        if not self._branches.attempt(self._require_message):
+            return
         try:
             commands = self._rivals.named(names)
-        except ConfigInvalid as error:
+        except (ConfigInvalid, ModelNotFound) as error:
             self._tell(str(error))
             return
         if len(commands) > 1:
@@ -70,20 +73,20 @@ class Comparing:
             self._composer.call_later(self._compare, commands)
 
     async def _compare(self, commands: Sequence[LoadModel]) -> None:
-        self._chosen = tuple(commands)
         if self._branches.editing is not None:
             self._tell(say("A message is being changed: send it, or leave it with Esc, first."))
         elif not self._composer.text.strip():
             if self._branches.attempt(lambda: self._session.compare(commands)):
                 self._show()
-        elif self._branches.attempt(self._require_message) and await self._writing.deliver(
-            lambda parts, typed: self._ask(commands, parts, typed)
-        ):
+        elif await self._writing.deliver(lambda parts, typed: self._ask(commands, parts, typed)):
             self._show()
 
     def _require_message(self) -> None:
+        """Raises PromptEmpty where there is nothing that models could answer."""
         if command_of(self._composer.text) is not None:
             raise PromptEmpty(say("What is written is a command."), say("Write a message for the models first."))
+        if not self._composer.text.strip():
+            question_before(self._session.tree, self._session.tree.leaf)
 
     def _ask(self, commands: Sequence[LoadModel], parts: tuple[TextPart, ...], typed: Sequence[Tick]) -> None:
         self._session.compare(commands, parts, typed)
@@ -93,8 +96,12 @@ class Comparing:
     def _show(self) -> None:
         from qwenchat.tui.screens.compare import CompareScreen
 
-        if self._session.comparison is not None:
-            self._push(CompareScreen(self._session, self._session.comparison), self._conclude)
+        comparison = self._session.comparison
+        if comparison is not None:
+            self._push(
+                CompareScreen(self._session, comparison), lambda chosen: self._conclude(comparison.contenders, chosen)
+            )
 
-    def _conclude(self, chosen: Contender | None) -> None:
+    def _conclude(self, contenders: Sequence[Contender], chosen: Contender | None) -> None:
+        self._chosen = tuple(each.command for each in contenders if each.failure is None)
         self._branches.begin_turn(lambda: self._session.conclude(chosen))

@@ -28,10 +28,15 @@ class Rivals:
     def named(self, typed: str) -> tuple[LoadModel, ...]:
         """The commands for names with spaces between; with only one of them, the model that is loaded comes first.
 
-        Raises ConfigInvalid for a quotation mark that is not closed.
+        Raises ConfigInvalid for a quotation mark that is not closed, and ModelNotFound for what can be no model.
         """
+        from qwenchat.engine.local.locate import require_name
+
         found = tuple(dict.fromkeys(map(self.command, words_of(typed))))
         current = self._session.load_command
+        for command in found:
+            if command.server is None and command.name is not None and command != current:
+                require_name(command.name)
         if len(found) == 1 and current is not None and current not in found:
             return current, *found
         return found

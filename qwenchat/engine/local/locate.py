@@ -46,19 +46,33 @@ def locate(
     path = _path(name)
     if path is not None:
         return Located(path, path.stem if path.is_file() else path.resolve().name, "")
-    if name.lower() in ("smollm2", embedded.NAME.lower()):
+    if _is_embedded(name):
         return _embedded(paths, progress, stop)
     known = find(name)
     if known is not None:
         check(known)
     full = known.hub_name if known else name
-    if full.count("/") != 1 or name.lower().endswith(".gguf") or name.startswith((".", "/", "~")):
+    _require_hub_name(full)
+    folder = hub.cached(full) or hub.download(full, progress, stop)
+    return Located(folder, full, folder.name)
+
+
+def require_name(name: str) -> None:
+    """Refuse at once what can be no model. Raises ModelNotFound: no file or folder, no known name, none of the Hub."""
+    if _path(name) is None and not _is_embedded(name) and find(name) is None:
+        _require_hub_name(name)
+
+
+def _require_hub_name(name: str) -> None:
+    if name.count("/") != 1 or name.lower().endswith(".gguf") or name.startswith((".", "/", "~")):
         near = difflib.get_close_matches(name.lower(), [*HUB_NAMES, "smollm2"], n=3, cutoff=0.5)
         names = say(" or ").join(near)
         hint = say("Did you mean {names}?", names=names) if near else say("`qwenchat models` lists what is known.")
         raise ModelNotFound(say("There is no model {name}: no such folder, file or known name.", name=name), hint)
-    folder = hub.cached(full) or hub.download(full, progress, stop)
-    return Located(folder, full, folder.name)
+
+
+def _is_embedded(name: str) -> bool:
+    return name.lower() in ("smollm2", embedded.NAME.lower())
 
 
 def _path(name: str) -> Path | None:

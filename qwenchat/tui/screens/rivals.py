@@ -81,7 +81,7 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
     def compose(self) -> ComposeResult:
         """The list, and the keys."""
         with Vertical(id="panel"):
-            yield Static(Content.styled(say("Compare"), "bold $primary"), id="title")
+            yield Static(Content.styled(say("Compare two or more models"), "bold $primary"), id="title")
             yield self._list
             yield Static(id="about")
 
