@@ -92,7 +92,7 @@ async def test_the_keys_of_a_chosen_message_are_said_as_they_are_bound() -> None
     async with chat(Script(answer="Yes."), keys={"message.copy": "f8", "message.retry": "q"}, vim=True) as it:
         await it.ask("One")
         await it.press("ctrl+up")
-        await it.sees("m all  F8 copy  i inspect  q again  t lens")
+        await it.sees("m all  F8 copy  q again  i inspect  t lens")
 
 
 async def test_vim_walks_through_messages_and_lists() -> None:

@@ -86,14 +86,14 @@ class TestPlaying:
             await on.at(5.6, "It is four.", "Qwen/Qwen3-0.6B · 5 tokens")
             await on.at(9.0, "│ Thanks!▏")
             await on.at(11.6, "▌ Thanks!", "You're welcome.")
-            await on.at(99, "■ ended", "0:12 ━", "message 4 of 4")
+            await on.at(99, "■ ended", "0:12 ━", "message 4 of 4", "Space plays again")
             assert len(on.it.replies) == 0, "the chat below is as it was"
 
     async def test_space_holds_it_and_lets_it_go_on(self):
         async with theatre() as on:
-            await on.at(2.2, "Easy")
+            await on.at(2.2, "Easy", "Space pauses")
             await on.press("space")
-            await on.sees("‖ paused")
+            await on.sees("‖ paused", "Space plays")
             await on.at(900, "‖ paused 1×  0:02")
             assert "sum." not in on.it.screen
             await on.press("space")

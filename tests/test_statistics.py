@@ -92,6 +92,17 @@ async def test_the_screen_shows_plots_and_numbers(tmp_path: Path) -> None:
         await it.no_longer_sees("All time")
 
 
+async def test_the_plots_are_as_high_as_there_is_room() -> None:
+    library = Library.in_memory()
+    fill(library)
+    for height, least in ((70, 40), (24, 10)):
+        async with chat(library=library, size=(100, height)) as it:
+            await it.press("f9")
+            await it.until(lambda: it.app.screen.query("#hours"), "the screen")
+            hours = it.app.screen.query_one("#hours")
+            await it.until(lambda hours=hours, least=least: hours.size.height >= least, "a plot of that height")
+
+
 @pytest.mark.parametrize("size", [(40, 12), (1, 1), (80, 24)])
 async def test_it_fits_every_screen_and_an_empty_library(size: tuple[int, int]) -> None:
     async with chat(size=size) as it:

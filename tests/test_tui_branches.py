@@ -107,9 +107,9 @@ class TestChoosing:
         async with chat(size=(70, 24)) as it:
             await it.ask("One")
             await it.press(KEY)
-            await it.sees("m all  y copy  i inspect  r again  l lens  Esc")
+            await it.sees("m all  y copy  r again  i inspect  l lens  Esc")
             await it.press(KEY)
-            await it.sees("m all  y copy  i inspect  e change  Esc")
+            await it.sees("m all  y copy  e change  i inspect  Esc")
 
     async def test_messages_that_are_not_mounted_are_come_to(self):
         library = Library.in_memory()

@@ -25,7 +25,7 @@ from qwenchat.chat.sampling import PENALTY_ON_REPETITION
 from qwenchat.session import Session
 from qwenchat.steering import Steering
 from qwenchat.texts import count, say
-from qwenchat.tui.keys import shown
+from qwenchat.tui.keys import fitting, shown
 from qwenchat.tui.widgets.message import Reply
 from qwenchat.tui.widgets.notices import Notices
 from qwenchat.tui.widgets.status import StatusLine
@@ -99,10 +99,10 @@ class Feed:
         self._make_offer()
         self._status.show(self._session, self._prefill.total if self._prefill else 0, self._steering.label)
 
-    def hint(self) -> str:
-        """The key that matters just now."""
+    def hint(self, room: int) -> str:
+        """The key that matters just now, or as many as there is room for."""
         if chosen := self._transcript.chosen:
-            return chosen.hint
+            return fitting(chosen.hints, room)
         if not self._transcript.following:
             return say("{key} follows", key=self._key("chat.follow", "ctrl+end"))
         if self._session.phase is Phase.THINKING:

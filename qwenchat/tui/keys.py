@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.keys import KEY_NAME_REPLACEMENTS, Keys
@@ -84,6 +85,14 @@ def shown(node: DOMNode, id_: str, default: str) -> str:
     """The first key of an action, for people, as the user has it."""
     keymap: Mapping[str, str] = getattr(node.app, "keymap", {})
     return key_name(keymap.get(id_, default).split(",")[0]) or id_
+
+
+def fitting(hints: Sequence[str], room: int, gap: str = "  ") -> str:
+    """Hints in a line of so many columns; where they are too many, later ones go, but the last, the way out, stays."""
+    left = list(hints)
+    while len(left) > 1 and cell_len(gap.join(left)) > room:
+        del left[-2]
+    return gap.join(left)
 
 
 def bindings_of(cls: type[DOMNode]) -> dict[str, Binding]:

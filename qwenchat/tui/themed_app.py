@@ -24,6 +24,10 @@ class ThemedApp(App[None]):
         if reduced_motion:
             self.animation_level = "none"
 
+    def on_mount(self) -> None:
+        """What was told on one screen is not told over the next."""
+        self.screen_change_signal.subscribe(self, lambda screen: self.clear_notifications())
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """What the style sheets may refer to beside Textual's variables."""
         return themes.variables_of(self.current_theme)

@@ -159,7 +159,7 @@ class ChatScreen(Screen[None]):
     def _draw(self) -> None:
         """Show what has happened since the last time."""
         self.feed.draw()
-        self._composer.hint(self._writing.hint(self.feed.hint()))
+        self._composer.hint(self._writing.hint(self.feed.hint(self._composer.hint_room)))
         self._writing.draw()
 
     # From the user

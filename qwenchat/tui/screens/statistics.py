@@ -51,9 +51,10 @@ class StatisticsScreen(ModalScreen[None]):
             yield Static(id="head")
             with VerticalScroll(id="body"):
                 yield Static(id="numbers")
-                yield PlotextPlot(id="tokens")
-                yield PlotextPlot(id="speed")
-                yield PlotextPlot(id="hours")
+                with Vertical(id="plots"):
+                    yield PlotextPlot(id="tokens")
+                    yield PlotextPlot(id="speed")
+                    yield PlotextPlot(id="hours")
             yield Static(id="foot")
 
     def on_mount(self) -> None:
@@ -101,8 +102,11 @@ class StatisticsScreen(ModalScreen[None]):
             Content.styled(say("←→ another time · T numbers or plots · Esc closes"), "$quiet")
         )
         curves = len(found.days) > 1
-        for plot in self.query(PlotextPlot):
-            plot.display = not empty and not self._numbers and (curves or plot.id == "hours")
+        plots = self.query_one("#plots")
+        plots.display = not empty and not self._numbers
+        plots.set_class(not curves, "-one")
+        for plot in self.query("#tokens, #speed"):
+            plot.display = curves
         numbers = self.query_one("#numbers", Static)
         numbers.display = not empty
         if empty:

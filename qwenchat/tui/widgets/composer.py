@@ -75,6 +75,11 @@ class Composer(TextArea):
         """Brings an earlier (-1) or later (1) message back; False when the cursor is to move."""
         self._completer = Completer(self, self.dropdown)
 
+    @property
+    def hint_room(self) -> int:
+        """How many columns of the lower edge a hint may take, between corners and blanks."""
+        return self.outer_size.width - 4
+
     def hint(self, text: str) -> None:
         """What the lower edge says; drawn only when it changes."""
         if text != self._hint:

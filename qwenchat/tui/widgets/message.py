@@ -74,8 +74,8 @@ class Reply(Said):
 
     def acts(self) -> Mapping[str, str]:
         """What is done to it most often, in a word each."""
-        return {**super().acts(), "retry": say("again"), **({"continue": say("go on")} if self._broke_off else {}),
-                "lens": say("lens")}  # fmt: skip
+        go_on = {"continue": say("go on")} if self._broke_off else {}
+        return {**super().acts(), **go_on, "retry": say("again"), "inspect": say("inspect"), "lens": say("lens")}
 
     async def on_mount(self) -> None:
         """A reply that is already complete is shown as one, and counts as mounted when it is."""

@@ -15,8 +15,7 @@ LONGEST_SHOWN = 4000
 """Characters of a draft that are drawn, the latest ones."""
 NARROWEST_BAR = 8
 _KEYS = (
-    (later("Space"), later("pause")),
-    ("Esc", later("leave")),
+    ("Esc", later("leaves")),
     ("←→", later("message")),
     ("↑↓", later("speed")),
     ("0-9", later("seek")),
@@ -36,29 +35,35 @@ class Player(Widget):
 
     def __init__(self) -> None:
         super().__init__(id="player")
-        self._pieces: tuple[str, str, str, float, str] = ("", "", "", 0.0, "")
+        self._pieces: tuple[str, str, str, float, str, str] = ("", "", "", 0.0, "", "")
 
     def show(self, replay: Replay) -> None:
         """Read the replay; drawn when something that is seen has changed."""
-        state = say("■ ended") if replay.over else say("‖ paused") if replay.paused else say("▸ playing")
+        if replay.over:
+            state, space = say("■ ended"), say("plays again")
+        elif replay.paused:
+            state, space = say("‖ paused"), say("plays")
+        else:
+            state, space = say("▸ playing"), say("pauses")
         at_s, length_s = replay.position_s, replay.length_s
         share = at_s / length_s if length_s else 1.0
         number = say("message {number} of {all}", number=replay.number + 1, all=len(replay.scenes))
         speed = f"{state} {replay.speed:g}×"
-        pieces = (speed, clock_time(at_s), clock_time(length_s), round(share, 3), number)
+        pieces = (speed, clock_time(at_s), clock_time(length_s), round(share, 3), number, space)
         if pieces != self._pieces:
             self._pieces = pieces
             self.refresh()
 
     def render(self) -> Content:
         """As much as there is room for; the bar takes what the words leave."""
-        speed, at, length, share, number = self._pieces
+        speed, at, length, share, number, space = self._pieces
         width = self.size.width
         number = number if width >= 60 else ""
         words = Content.assemble((speed, "$primary"), f"  {at} "), Content(f" {length}"), Content(f"  {number}")
         room = width - sum(piece.cell_length for piece in words)
         first = Content.assemble(words[0], bar(share, max(NARROWEST_BAR, room)), words[1], words[2])
-        keys = [Content.assemble((say(key), "$primary"), (f" {say(what)}", "$quiet")) for key, what in _KEYS]
+        told = ((say("Space"), space), *((key, say(what)) for key, what in _KEYS))
+        keys = [Content.assemble((key, "$primary"), (f" {what}", "$quiet")) for key, what in told]
         while len(keys) > 1 and sum(key.cell_length + GAP for key in keys) - GAP > width:
             keys.pop()
         lines = (first, Content(" " * GAP).join(keys))

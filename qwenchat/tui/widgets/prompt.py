@@ -104,7 +104,7 @@ class Prompt(Said):
 
     def acts(self) -> Mapping[str, str]:
         """What is done to it most often, in a word each."""
-        return {**super().acts(), "edit": say("change")}
+        return {**super().acts(), "edit": say("change"), "inspect": say("inspect")}
 
     def action_unfold(self) -> None:
         """Open all that is folded, or fold all."""

@@ -65,7 +65,7 @@ class More(Static):
         """The reader wants the menu."""
 
     def __init__(self) -> None:
-        super().__init__(" ⋯ ", classes="more", markup=False)
+        super().__init__("⋯ ", classes="more", markup=False)
         self.visible = False
 
     def on_click(self, event: Click) -> None:
@@ -129,19 +129,19 @@ class Said(Viewed):
         self.more = More()
 
     @property
-    def hint(self) -> str:
-        """The keys that matter for it."""
+    def hints(self) -> tuple[str, ...]:
+        """The keys that matter for it, the way out last."""
         keys = [shown(self, f"message.{name}", ACTS[name][0]) for name in self.acts()]
         hints = [
             f"{key if len(key) > 1 else key.lower()} {word}"
             for key, word in zip(keys, self.acts().values(), strict=True)
         ]
         turn = ["←→"] if len(self.variants) > 1 else []
-        return "  ".join((*hints, *turn, shown(self, "message.write", "escape")))
+        return (*hints, *turn, shown(self, "message.write", "escape"))
 
     def acts(self) -> Mapping[str, str]:
-        """What is done to it most often, in a word each."""
-        return {"menu": say("all"), "copy": say("copy"), "inspect": say("inspect")}
+        """What is done to it most often, in a word each, what matters most first."""
+        return {"menu": say("all"), "copy": say("copy")}
 
     def action_unfold(self) -> None:
         """Open all that is folded in it, or fold all; there may be nothing."""

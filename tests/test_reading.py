@@ -1,0 +1,50 @@
+"""What a reader of messages notices: nothing covers the words, and hints fit, in every size."""
+
+import re
+
+from .chat_driver import Chat, chat
+from .fake_engine import Script
+
+WORDS = " ".join(["abcdefgh"] * 30)
+
+
+def _words(it: Chat) -> int:
+    return len(re.findall(r"abcdefgh", it.screen))
+
+
+async def test_the_dots_of_a_chosen_message_cover_nothing() -> None:
+    async with chat(Script(WORDS), size=(76, 30)) as it:
+        for width in (74, 75, 76, 77, 78, 79, 80, 81, 82):
+            await it.pilot.resize_terminal(width, 30)
+            if not it.replies:
+                await it.ask(WORDS)
+            await it.press("ctrl+up")
+            await it.sees("⋯")
+            assert _words(it) == 60
+            await it.press("up")
+            await it.pilot.pause()
+            assert _words(it) == 60
+            await it.press("escape")
+
+
+async def test_where_hints_do_not_fit_the_way_out_stays() -> None:
+    async with chat(Script("Yes."), size=(100, 20)) as it:
+        await it.ask("Go")
+        await it.press("ctrl+up")
+        await it.sees("m all  y copy  r again  i inspect  l lens  Esc")
+        await it.pilot.resize_terminal(40, 20)
+        await it.sees("m all  y copy  r again  Esc ─╯")
+        await it.pilot.resize_terminal(16, 20)
+        await it.sees(" Esc ─╯")
+
+
+async def test_what_is_told_goes_with_its_screen() -> None:
+    async with chat() as it:
+        await it.send("/budget 500")
+        await it.sees("500")
+        await it.press("f2")
+        await it.sees("Answers, from the next message on")
+        assert not it.app._notifications
+        await it.press("escape")
+        await it.send("/budget off")
+        await it.until(lambda: it.app._notifications, "a new notice")
