@@ -48,3 +48,31 @@ async def test_what_is_told_goes_with_its_screen() -> None:
         await it.press("escape")
         await it.send("/budget off")
         await it.until(lambda: it.app._notifications, "a new notice")
+
+
+WIDE = "x = [" + ", ".join(f"item_{n:02}" for n in range(30)) + "]"
+
+
+async def test_long_lines_of_code_are_wrapped_and_scrolled_by_keys_and_copied_as_written() -> None:
+    async with chat(Script(f"So:\n\n```python\n{WIDE}\n```\n\nThat is all."), size=(80, 30)) as it:
+        await it.ask("Go")
+        assert "item_29" not in it.screen
+        await it.press("ctrl+up")
+        await it.sees("w wrap")
+        await it.press(*["shift+right"] * 40)
+        await it.sees("item_29")
+        await it.press(*["shift+left"] * 40)
+        await it.sees("x = [item_00")
+        await it.press("w")
+        await it.sees("item_00", "item_29")
+        await it.press("k")
+        await it.until(lambda: it.app.clipboard == f"{WIDE}\n", "the code as it was written")
+        await it.press("w")
+        await it.no_longer_sees("item_29")
+
+
+async def test_a_message_without_code_says_so() -> None:
+    async with chat(Script("Yes.")) as it:
+        await it.ask("Go")
+        await it.press("ctrl+up", "w")
+        await it.sees("There is no code in this message.")

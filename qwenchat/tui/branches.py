@@ -49,6 +49,7 @@ class Branches:
             "copy": lambda at: self._copying.written(self._message(at, Role.ASSISTANT)),
             "copy_plain": lambda at: self._copying.plain(self._message(at, Role.ASSISTANT)),
             "code": lambda at: self._copying.code(self._message(at, Role.ASSISTANT)),
+            "wrap": lambda at: self._wrap(self._message(at, Role.ASSISTANT)),
             "menu": lambda at: self._copying.menu(self.act, self._message(at, Role.ASSISTANT)),
             "inspect": lambda at: self._looking.inspect(self._message(at, Role.ASSISTANT)),
             "lens": lambda at: self._looking.lens(self._message(at, Role.ASSISTANT), self._go_on_from),
@@ -143,6 +144,10 @@ class Branches:
         self._composer.screen.set_focus(self._composer)
 
     # The other acts
+
+    def _wrap(self, message: Message) -> None:
+        if (said := self._transcript.said(message.id)) is not None:
+            said.wrap()
 
     def _go_on(self, message_id: str | None) -> None:
         if message_id not in (None, self._session.tree.leaf):

@@ -9,8 +9,10 @@ from textual.events import Blur, Click, Key
 from textual.message import Message
 from textual.widgets import Static
 
+from qwenchat.chat.errors import MessageNotFound
 from qwenchat.texts import later, say
 from qwenchat.tui.keys import shown
+from qwenchat.tui.widgets.markdown import CodeBlock, Table
 from qwenchat.tui.widgets.viewed import Viewed
 
 ACTS = {
@@ -20,6 +22,7 @@ ACTS = {
     "copy": ("y", later("Copy the message as it was written")),
     "copy_plain": ("Y", later("Copy the message as plain text, without the marks of Markdown")),
     "code": ("k", later("Copy or save the code in the message")),
+    "wrap": ("w", later("Wrap the long lines of its code, or no more")),
     "inspect": ("i", later("Everything that made the message")),
     "lens": ("l", later("Token lens: how sure the model was of each word of the reply")),
     "delete": ("d,delete", later("Delete the message; what comes after it stays")),
@@ -28,6 +31,8 @@ ACTS = {
     "menu": ("m", later("Everything that can be done with the message")),
 }
 """What can be done to a chosen message: keys and description."""
+ASIDE = 8
+"""Columns that a key scrolls sideways."""
 
 
 class Versions(Static):
@@ -93,6 +98,8 @@ class Said(Viewed):
             Binding(keys, f"screen.act('{name}')", description, show=False, id=f"message.{name}")
             for name, (keys, description) in ACTS.items()
         ),
+        Binding("shift+left", "aside(-1)", "Wide code and tables: further left", show=False, id="message.aside_left"),
+        Binding("shift+right", "aside(1)", "Wide code and tables: further right", show=False, id="message.aside_right"),
         Binding(
             "alt+e",
             "unfold",
@@ -125,6 +132,8 @@ class Said(Viewed):
         """Whether a click chooses it."""
         self.variants: tuple[str, ...] = (message_id,)
         """The ids of all of its versions."""
+        self._wide = False
+        """Whether lines of its code went on beyond the edge when it was chosen."""
         self.versions = Versions()
         self.more = More()
 
@@ -141,7 +150,18 @@ class Said(Viewed):
 
     def acts(self) -> Mapping[str, str]:
         """What is done to it most often, in a word each, what matters most first."""
-        return {"menu": say("all"), "copy": say("copy")}
+        return {"menu": say("all"), "copy": say("copy"), **({"wrap": say("wrap")} if self._wide else {})}
+
+    def wrap(self) -> None:
+        """Wrap the long lines of its code, or let them go on beyond the edge again. Raises MessageNotFound."""
+        if not self.query(CodeBlock):
+            raise MessageNotFound(say("There is no code in this message."), "")
+        self.toggle_class("-wrapped")
+
+    def action_aside(self, by: int) -> None:
+        """Scroll its code and tables that are too wide."""
+        for block in (*self.query(CodeBlock), *self.query(Table)):
+            block.scroll_relative(x=by * ASIDE, animate=False)
 
     def action_unfold(self) -> None:
         """Open all that is folded in it, or fold all; there may be nothing."""
@@ -160,6 +180,7 @@ class Said(Viewed):
     def on_focus(self) -> None:
         """What is chosen shows its dots."""
         self.more.visible = True
+        self._wide = self.has_class("-wrapped") or any(block.max_scroll_x > 0 for block in self.query(CodeBlock))
 
     def on_blur(self, event: Blur) -> None:
         """Another widget has the keys; Tab does not come here."""

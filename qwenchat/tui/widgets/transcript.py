@@ -84,6 +84,10 @@ class Transcript(Pane, can_focus=False):
         """The mounted call of a tool with that id, the latest one."""
         return next((reply.calls[call_id] for reply in reversed(self.replies) if call_id in reply.calls), None)
 
+    def said(self, message_id: str) -> Said | None:
+        """The mounted message with that id."""
+        return self._widgets.get(message_id)
+
     def reply(self, message_id: str | None) -> Reply | None:
         """The mounted reply with that id."""
         widget = self._widgets.get(message_id or "")
