@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from qwenchat.chat.commands import AnswerNow, Close, LoadModel, StartTurn
-from qwenchat.chat.errors import DeviceFailed, QwenchatError
+from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.events import Event, LoadEvent, LoadFailed, TurnEnded, TurnEvent, TurnFailed
 from qwenchat.chat.messages import Message
 from qwenchat.chat.provenance import ModelInfo
@@ -121,8 +121,7 @@ class Contender:
                 self._go_on_after_load(event)
         elif isinstance(event, TurnEvent):
             self._running.take(event)
-            if isinstance(event, TurnFailed) and isinstance(event.error, DeviceFailed):
-                self.loading.begin_on_cpu()
+            self.loading.learn(event)
         else:
             self._pass_on(event)
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from qwenchat.chat.begun import begun_in
 from qwenchat.chat.calls import balanced
 from qwenchat.chat.commands import LoadModel, ReadAhead
-from qwenchat.chat.errors import DeviceFailed, QwenchatError, ToolsRefused
 from qwenchat.chat.events import (
     CallReturned,
     CallStarted,
@@ -158,8 +157,7 @@ class Course(Standing):
             case _:
                 self._running.take(event)
                 self._ahead_due |= isinstance(event, TurnEnded)
-                if isinstance(event, TurnFailed):
-                    self._learn_from(event.error)
+                self._loading.learn(event)
 
     def _go_on_after_load(self, event: LoadEvent) -> None:
         """Let the turn that waits for the model begin, or fail with the load."""
@@ -170,13 +168,6 @@ class Course(Standing):
             self._ask_if_ready()
         elif isinstance(event, LoadFailed) and self._turn is not None and self._running.waiting:
             self._running.end(TurnFailed(self._turn.number, event.error))
-
-    def _learn_from(self, error: QwenchatError) -> None:
-        """What a turn failed with, as far as that says something about those to come."""
-        if isinstance(error, DeviceFailed):
-            self._loading.begin_on_cpu()
-        elif isinstance(error, ToolsRefused):
-            self._loading.without_tools()
 
     def _ask_if_ready(self) -> None:
         if self._running.waiting and self._ready:

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.errors import QwenchatError
-from qwenchat.chat.events import LoadEvent, LoadProgressed, ModelLoaded
-from qwenchat.chat.provenance import ModelInfo
+from qwenchat.chat.errors import DeviceFailed, QwenchatError, ToolsRefused
+from qwenchat.chat.events import LoadEvent, LoadProgressed, ModelLoaded, ThoughtStarted, TurnEvent, TurnFailed
+from qwenchat.chat.provenance import ModelInfo, ThinkingSupport
 from qwenchat.engine.worker import Worker
 from qwenchat.texts import say
 
@@ -33,21 +33,20 @@ class Loading:
         self.error = None
         self._send(command)
 
-    def begin_on_cpu(self) -> None:
-        """Ask for the same model on the CPU, since its device failed; does nothing while another is loaded anyway."""
-        if self.command is not None and self.progress is None:
-            self._former = None
-            self.begin(replace(self.command, device="cpu"))
+    def learn(self, event: TurnEvent) -> None:
+        """Take what a turn shows of the model: its device is lost, it takes no tools, or it thinks after all."""
+        match event:
+            case TurnFailed(error=DeviceFailed()):
+                self._begin_on_cpu()
+            case TurnFailed(error=ToolsRefused()) if self.model is not None:
+                self.model = replace(self.model, tools=False)
+            case ThoughtStarted() if self.model is not None and self._is_said_not_to_think(self.model):
+                self.model = replace(self.model, thinking=ThinkingSupport.ALWAYS)
 
     def fall_back_on(self, other: "Loading") -> None:
         """Load what answered there, should the load that is under way here fail."""
         if self.model is None and other.model is not None:
             self._former = other.command
-
-    def without_tools(self) -> None:
-        """The model that answers cannot call tools after all."""
-        if self.model is not None:
-            self.model = replace(self.model, tools=False)
 
     def take(self, event: LoadEvent) -> bool:
         """Take in what happened, and say whether it concerns anyone: the end of a load that was replaced does not."""
@@ -63,6 +62,17 @@ class Loading:
         else:
             self._failed(event.error)
         return True
+
+    def _begin_on_cpu(self) -> None:
+        """Ask for the same model on the CPU; does nothing while another is loaded anyway."""
+        if self.command is not None and self.progress is None:
+            self._former = None
+            self.begin(replace(self.command, device="cpu"))
+
+    @staticmethod
+    def _is_said_not_to_think(model: ModelInfo) -> bool:
+        """By a server; what runs here thinks as its template says, whatever it may write."""
+        return bool(model.server) and model.thinking is ThinkingSupport.NONE
 
     def _failed(self, error: QwenchatError) -> None:
         """Go back, once, to the model that was there before."""

@@ -75,7 +75,7 @@ class TestSideBySide:
             await it.sees("The usual", "Far.", "waits for the others on this machine")
             assert not cast["smollm2"].loads
             cast.release()
-            await it.sees("usual answer.", "A small one.")
+            await it.sees("usual answer.", "A small answer.")
             assert len(cast["usual"].loads) == 1
 
     async def test_thoughts_are_folded_when_the_answer_comes_and_open_on_demand(self):

@@ -9,6 +9,7 @@ import pytest
 from textual.widgets import Input
 
 from qwenchat.chat.errors import ToolsRefused
+from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.server import Server
 from qwenchat.config import Settings
 from qwenchat.engine.remote import nearby
@@ -197,3 +198,22 @@ async def test_a_server_that_refuses_tools_is_asked_without_them_from_then_on():
         await it.press("ctrl+r")
         await it.sees("Paris is the capital")
         assert [bool(turn.tools) for turn in it.engine.turns] == [True, False]
+
+
+async def test_a_model_that_thinks_although_its_server_says_nothing_of_it_is_taken_for_one_that_does():
+    model = replace(BOX, thinking=ThinkingSupport.NONE)
+    async with chat(engine=FakeEngine([Script("Yes.", thought="Let me see.")], model=model)) as it:
+        await it.press("ctrl+t")
+        await it.sees("This model does not think before it answers.")
+        await it.ask("Well?")
+        await it.sees("Yes.", "▸ thought for")
+        await it.press("ctrl+t")
+        await it.sees("This model always thinks")
+
+
+async def test_a_model_here_without_a_switch_is_not_taken_for_one_that_thinks_by_what_it_writes():
+    model = replace(MODEL, thinking=ThinkingSupport.NONE)
+    async with chat(engine=FakeEngine([Script("Yes.", thought="Let me see.")], model=model)) as it:
+        await it.ask("Well?")
+        await it.press("ctrl+t")
+        await it.sees("This model does not think before it answers.")
