@@ -11,7 +11,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qwenchat.texts import say
-from qwenchat.tui.keys import Place, bindings_of, inherited_bindings_of, key_name
+from qwenchat.tui.editing import editing_keys
+from qwenchat.tui.keys import Place, bindings_of, key_name
 from qwenchat.tui.slash import COMMANDS, SOFT_SWITCHES, usage
 from qwenchat.tui.widgets.composer import Composer
 
@@ -20,7 +21,7 @@ class HelpScreen(ModalScreen[None]):
     """A panel over the chat; Esc closes it."""
 
     CSS_PATH = "help.tcss"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  (Textual declares them so)
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-middle"), (136, "-wide")]  # noqa: RUF012  (Textual declares them so)
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q", "dismiss", "Close", show=False, id="help.close")]
 
     def __init__(
@@ -43,9 +44,8 @@ class HelpScreen(ModalScreen[None]):
                 rows += [(f"/{name}", say(description)) for name, description in SOFT_SWITCHES.items()]
                 yield from self._table(say("Commands, as a message"), rows)
                 yield from self._tables(self._elsewhere)
-                inherited = inherited_bindings_of(Composer, (place.node for place in self._groups))
-                rows = [(key_name(key), say(binding.description)) for key, binding in inherited.items()]
-                yield from self._table(say("Editing"), rows)
+                taken = tuple(place.node for place in self._groups)
+                yield from self._table(say("Editing"), editing_keys(Composer, taken))
 
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""
