@@ -45,7 +45,7 @@ class TestWithoutColours:
             ("settings", "thinking_budget", "temperature"),
             ("presets", "Precise", "Creative"),
             ("compare", "1 first", "2 second"),
-            ("palette", "Answer now", "Ask again for the last"),
+            ("palette", "New conversation", "Saved conversations"),
         ],
     )
     async def test_what_is_chosen_is_told_by_reversed_text(self, view, chosen, other):

@@ -166,7 +166,7 @@ VIEWS = (
     View("search", _search, saved=True),
     View("replay", _replay, (Script(thought="A short thought."),)),
     View("help", _keys("f1", sees="Ctrl")),
-    View("palette", _keys("ctrl+p", sees="Search"), recolored=False),
+    View("palette", _keys("ctrl+p", sees="New conversation"), recolored=False),
     View("settings", _keys("f2", "down", sees="temperature")),
     View("models", _keys("f3", sees="qwen3-0.6b"), steady=False),
     View("inspect", _keys("f4", sees="Model", ask=True), (BRIEF,), steady=False),

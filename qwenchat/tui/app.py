@@ -3,12 +3,12 @@
 import asyncio
 import sys
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette, Provider
 from textual.events import Event, InputEvent, Key, Paste
 from textual.screen import Screen
 
@@ -17,9 +17,11 @@ from qwenchat.session import Session
 from qwenchat.steering import Steering
 from qwenchat.texts import say
 from qwenchat.tui import clipboard, themes
+from qwenchat.tui.doable import commands
 from qwenchat.tui.garbage import Garbage
 from qwenchat.tui.key_order import KeyOrder
-from qwenchat.tui.keys import VIM, Place, bindings_of, key_name, keymap_of
+from qwenchat.tui.keys import VIM, Place, keymap_of
+from qwenchat.tui.palette import Commands, Themes
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.help import HelpScreen
 from qwenchat.tui.screens.replay import ReplayScreen
@@ -31,7 +33,7 @@ from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
 from qwenchat.tui.widgets.long_list import LongList
 from qwenchat.tui.widgets.prompt import Prompt
-from qwenchat.tui.widgets.said import ACTS, Said
+from qwenchat.tui.widgets.said import Said
 from qwenchat.tui.widgets.sidebar import Sidebar
 
 SWITCH_S = 0.0001
@@ -126,19 +128,20 @@ class QwenChat(ThemedApp):
         return self._chat
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Everything that has a key in the chat, and the themes."""
-        yield SystemCommand(say("Theme"), say("Change the colours"), self.action_change_theme)
-        yield SystemCommand(say("Keys and commands"), "", self.action_help)
-        yield SystemCommand(say("Screenshot"), say("Save a picture of the screen"), self.deliver_screenshot)
-        yield SystemCommand(say("Quit"), say("Everything is saved"), self.action_quit)
-        for binding in bindings_of(ChatScreen).values():
-            if binding.action.isidentifier() and hasattr(self._chat, f"action_{binding.action}"):
-                keys = key_name(self.keymap.get(str(binding.id), binding.key).split(",")[0])
-                yield SystemCommand(say(binding.description), keys, getattr(self._chat, f"action_{binding.action}"))
-        for name, (keys, description) in ACTS.items():
-            key = key_name(self.keymap.get(f"message.{name}", keys).split(",")[0])
-            where = say("{key} on a chosen message; else on the latest", key=key)
-            yield SystemCommand(say(description), where, partial(self._chat.action_act, name))
+        """Everything that can be done from the chat."""
+        return commands(self, self._chat)
+
+    def action_command_palette(self) -> None:
+        """Show everything that can be done, to be found by its words."""
+        self._choose_among(Commands, say("What would you like to do?"))
+
+    def search_themes(self) -> None:
+        """Show the themes, beginning with the one that is on."""
+        self._choose_among(Themes, say("Search for themes"))
+
+    def _choose_among(self, provider: type[Provider], hint: str) -> None:
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette([provider], placeholder=hint))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Ctrl+Z on a chosen message brings back what was deleted; elsewhere it leads back to the shell."""

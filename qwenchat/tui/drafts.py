@@ -29,6 +29,8 @@ class Drafts:
         self._say = say
         self._place: str | None = None
         self._saved = NOTHING
+        self._aside = NOTHING
+        """What was being written before a command took its place."""
         self._unsaved_since: float | None = None
         self._changed_at: float | None = None
         """When something was written last; None once the draft was told to be at rest."""
@@ -53,12 +55,25 @@ class Drafts:
 
     def keep(self) -> None:
         """Save the draft as it stands."""
-        self._save(self._composer.draft)
+        self._save(self._aside if self._aside.text else self._composer.draft)
 
     def drop(self) -> None:
         """What stands in the composer is no draft any more: it was sent, or is not wanted."""
         self._composer.write("")
-        self._save(NOTHING)
+        self.bring_back()
+        self._save(self._composer.draft)
+
+    def set_aside(self, command: str) -> None:
+        """Write a command in place of the draft, which is kept and comes back once the composer is empty."""
+        if not self._composer.text.startswith("/"):
+            self._aside = self._composer.draft
+        self._composer.write(command)
+
+    def bring_back(self) -> None:
+        """Write what was set aside, if the composer is empty."""
+        if self._aside.text and not self._composer.text:
+            aside, self._aside = self._aside, NOTHING
+            self._composer.write(aside)
 
     def enter(self, place: str | None, *, otherwise: Draft = NOTHING, keep_written: bool = False) -> None:
         """Turn to another place, whose draft comes into the composer, `otherwise` if there is none.
@@ -70,7 +85,7 @@ class Drafts:
         except LibraryError as error:
             self._say(str(error))
             saved = NOTHING
-        self._place, self._saved = place, saved
+        self._place, self._saved, self._aside = place, saved, NOTHING
         if not (keep_written and self._composer.text):
             self._composer.write(saved if saved.text else otherwise)
 

@@ -48,6 +48,7 @@ class Writing:
     def changed(self) -> None:
         """Something was written."""
         self._drafts.changed()
+        self._drafts.bring_back()
         self._text = self._read()
         if not self._is_command() and not self._attachments.is_known(self._composer.text):
             if self._looking is not None:
@@ -77,6 +78,7 @@ class Writing:
             if not self._branches.attempt(lambda: self._heed(draft.whole)):
                 return False
             if not self._composer.text:
+                self._drafts.bring_back()
                 return True
         return await self.deliver(self._say)
 
@@ -101,6 +103,13 @@ class Writing:
     def recall(self, by: int) -> bool:
         """Bring back the message before (-1) or after (1) the one that was brought back; False if that is not meant."""
         return self._history.go(by)
+
+    def begin_command(self, command: str) -> None:
+        """Write a command that is to be completed; what was written comes back after it."""
+        if self._branches.editing is not None:
+            self._branches.leave_edit()
+        self._drafts.set_aside(command)
+        self._composer.focus()
 
     def edit_elsewhere(self) -> None:
         """Go on writing in the user's editor; the labels of what was pasted stay labels there."""

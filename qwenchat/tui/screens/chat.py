@@ -292,6 +292,10 @@ class ChatScreen(Screen[None]):
         self.action_write()
         self._composer.insert(event.typed)
 
+    def begin_command(self, command: str) -> None:
+        """Put a command into the composer, to be completed there."""
+        self._writing.begin_command(command)
+
     def action_new(self) -> None:
         """Leave this conversation, saved with its draft, for an empty one."""
         self.opening.new()
