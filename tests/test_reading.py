@@ -2,6 +2,10 @@
 
 import re
 
+import pytest
+
+from qwenchat.chat.messages import Message, Role, TextPart
+
 from .chat_driver import Chat, chat
 from .fake_engine import Script
 
@@ -76,3 +80,42 @@ async def test_a_message_without_code_says_so() -> None:
         await it.ask("Go")
         await it.press("ctrl+up", "w")
         await it.sees("There is no code in this message.")
+
+
+TYPED = """Mend this:
+
+```python
+def half(n): return n / 2  # \x1b[31m[red]
+```
+
+| a | b |
+```
+not closed"""
+
+
+async def test_code_that_the_user_typed_is_a_block_and_the_rest_is_as_typed() -> None:
+    async with chat() as it:
+        await it.ask(TYPED)
+        await it.sees("Mend this:", "python ", "def half(n): return n / 2  # [red]", "| a | b |", "```", "not closed")
+        assert "```python" not in it.screen
+        await it.click_text("copy")
+        await it.until(lambda: it.app.clipboard.startswith("def half(n)"), "the code")
+        await it.press("ctrl+up", "up", "y")
+        await it.until(lambda: it.app.clipboard == TYPED.replace("\x1b[31m", ""), "the message as it was typed")
+
+
+async def test_a_very_long_message_is_not_looked_through_for_code() -> None:
+    async with chat() as it:
+        it.session.library.save("c", Message(Role.USER, (TextPart(f"```python\nx = 1\n```\n{'word ' * 5000}"),)))
+        it.app._chat.opening.open("c")
+        await it.press("ctrl+home")
+        await it.sees("```python")
+
+
+@pytest.mark.parametrize("size", [(40, 12), (1, 1)])
+async def test_code_of_the_user_fits_every_screen(size: tuple[int, int]) -> None:
+    async with chat(size=size) as it:
+        await it.ask(TYPED)
+        await it.press("ctrl+up", "up", "w")
+        await it.pilot.resize_terminal(100, 30)
+        await it.sees("def half(n)")

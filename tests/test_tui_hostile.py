@@ -157,7 +157,7 @@ async def test_a_stored_thought_is_plain_text():
     library = Library.in_memory()
     user = Message(Role.USER, (TextPart("Go"),))
     library.save("c", user)
-    parts = (ReasoningPart(f"{MARKUP} {ESCAPES}", 3, 1.0), TextPart("Answer."))
+    parts = (ReasoningPart(f"{MARKUP}\n{ESCAPES}", 3, 1.0), TextPart("Answer."))
     library.save("c", Message(Role.ASSISTANT, parts, parent=user.id))
     async with chat(library=library, resume="c", size=(140, 40)) as it:
         await it.sees("▸ thought for 1 s, 3 tokens")

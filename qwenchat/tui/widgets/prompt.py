@@ -1,12 +1,14 @@
-"""What the user said, or the system prompt; what was pasted or attached is folded to a line."""
+"""What the user said, or the system prompt, with its code; what was pasted or attached is folded to a line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from markdown_it import MarkdownIt
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Static
 
 from qwenchat.attachment import content_of
@@ -16,6 +18,7 @@ from qwenchat.chat.messages import TextPart
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.texts import say
 from qwenchat.tui.pasted import measure
+from qwenchat.tui.widgets.markdown import Rendered
 from qwenchat.tui.widgets.reasoning import Heading
 from qwenchat.tui.widgets.said import Said
 
@@ -31,6 +34,30 @@ def shown(text: str) -> Content:
     more = f"{len(text) - LONGEST_SHOWN:,}"
     rest = say("… and {more} more characters, which the model reads too", more=more)
     return Content.assemble(text[:LONGEST_SHOWN], "\n", (rest, "$quiet"))
+
+
+def with_code(text: str) -> Iterator[Widget]:
+    """A text as it was typed, with the code between fences in it as blocks of code, unless it is very long."""
+    lines = safe(text).replace("\r\n", "\n").split("\n")
+    at = 0
+    for fence in _fences(lines) if len(text) <= LONGEST_SHOWN else ():
+        if before := "\n".join(lines[at : fence.start]).strip("\n"):
+            yield Static(Content(before))
+        yield Rendered("\n".join(lines[fence.start : fence.stop]))
+        at = fence.stop
+    if at == 0:
+        yield Static(shown(text))
+    elif after := "\n".join(lines[at:]).strip("\n"):
+        yield Static(Content(after))
+
+
+def _fences(lines: Sequence[str]) -> Iterator[range]:
+    """The lines of each fence of code that is closed."""
+    for token in MarkdownIt("zero").enable("fence").parse("\n".join(lines)):
+        if token.type == "fence" and token.map is not None:
+            start, stop = token.map
+            if stop - start > 1 and not lines[stop - 1].strip().strip(token.markup[0]):
+                yield range(start, stop)
 
 
 class Folded(Vertical):
@@ -86,11 +113,12 @@ class Prompt(Said):
     def __init__(self, message: messages.Message) -> None:
         super().__init__(message.id, classes=message.role.value)
         parts = [part for part in message.parts if isinstance(part, TextPart)]
-        self._pieces = [
-            Folded(part) if part.origin else Static(shown(part.text.strip("\n") if len(parts) > 1 else part.text))
-            for part in parts
-            if part.text.strip() or len(parts) == 1
-        ]
+        self._pieces: list[Widget] = []
+        for part in parts:
+            if part.origin:
+                self._pieces.append(Folded(part))
+            elif part.text.strip() or len(parts) == 1:
+                self._pieces += with_code(part.text.strip("\n") if len(parts) > 1 else part.text)
 
     def compose(self) -> ComposeResult:
         """The words, and which version of them this is."""
