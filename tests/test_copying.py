@@ -168,7 +168,7 @@ async def test_what_is_selected_is_copied_as_it_is_shown() -> None:
         await select(it, "well.", "last item")
         await it.press("ctrl+c")
         await it.until(lambda: it.app.clipboard, "the copy")
-        assert it.app.clipboard.split("\n") == ["well.", "First x² words.", "y = 2", "•  last item"]
+        assert it.app.clipboard.split("\n") == ["well.", "First x² words.", "y = 2", "• last item"]
 
 
 async def test_the_end_of_a_reply_changes_nothing_that_is_shown() -> None:

@@ -44,7 +44,7 @@ class TestWithoutColours:
             ("search", "You:", "About"),
             ("settings", "thinking_budget", "temperature"),
             ("presets", "Precise", "Creative"),
-            ("compare", "1 first", "2 second"),
+            ("compare", "1 lab/first", "2 lab/second"),
             ("palette", "New conversation", "Saved conversations"),
         ],
     )

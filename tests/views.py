@@ -138,7 +138,7 @@ async def _called(it: Chat) -> None:
 
 
 async def _compare(it: Chat) -> None:
-    await it.send("/compare first second\n" + QUESTION)
+    await it.send("/compare lab/first lab/second\n" + QUESTION)
     await it.sees("It is", "▸ thought for", "Another", "answering")
 
 

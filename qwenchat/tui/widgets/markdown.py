@@ -14,6 +14,7 @@ from textual.widgets._markdown import MarkdownBlock, MarkdownFence, MarkdownTabl
 from qwenchat.chat.text import safe_line
 from qwenchat.texts import say
 from qwenchat.tui.pieces import parser
+from qwenchat.tui.widgets.listed import BulletList, OrderedList, Paragraph
 
 MOST_OF_A_WORD = 20
 """Cells that a column of a table has for its longest word."""
@@ -108,6 +109,7 @@ class Rendered(Markdown):
 
     BLOCKS = {  # noqa: RUF012  (Textual declares it so)
         **Markdown.BLOCKS, "fence": CodeBlock, "code_block": CodeBlock, "table_open": Table,
+        "paragraph_open": Paragraph, "bullet_list_open": BulletList, "ordered_list_open": OrderedList,
     }  # fmt: skip
 
     def __init__(self, text: str) -> None:

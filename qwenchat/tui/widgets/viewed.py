@@ -40,11 +40,14 @@ class Viewed(Vertical):
             self._measured = False
 
     def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
-        """Where the children go; nowhere while they are far away."""
+        """Where the children go; nowhere while they are far away.
+
+        How high it is itself matters to none of them; if they were told, all would be measured anew as it grows.
+        """
         seen = None if self._measured else self.seen
         if seen is not None and (seen.bottom <= 0 or seen.top >= size.height):
             return DockArrangeResult([], set(), Spacing())
-        arranged = super().arrange(size, optimal)
+        arranged = super().arrange(Size(size.width, 0), optimal)
         if not self._measured:
             show_rows(arranged, seen)
         return arranged
