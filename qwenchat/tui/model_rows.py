@@ -120,11 +120,11 @@ class OfferRow:
         return Content("   ").join([Content(safe_line(self.offer.answers_as)), *pieces])
 
     def line(self, number: int, width: int) -> Content:
-        """Its name, parameters, what is to be fetched, the memory it needs, and whether that is there."""
+        """Its name, parameters, the size of its files, the memory it needs, and whether that is there."""
         parameters = f"{self.offer.parameters / 1e9:.1f} B" if self.offer.parameters else ""
-        fetched = say("is here") if self.offer.here else size(self.offer.size) if self.offer.size else ""
+        files = size(self.offer.size) if self.offer.size else ""
         fits = (say("fits"), "$success") if self.way.fits else (say("too large"), "$warning")
-        cells = [(parameters, ""), (fetched, "$success" if self.offer.here else ""), (_memory(self.way), "")]
+        cells = [(parameters, ""), (files, ""), (_memory(self.way), "")]
         return _columns(_named(self.offer.title, self.loaded), [*cells, fits if self.way.needs else ("", "")], width)
 
 
@@ -199,9 +199,9 @@ def _named(name: str, loaded: bool) -> Content:
 
 
 def _columns(name: Content, cells: Sequence[tuple[str, str]], width: int) -> Content:
-    """A name and what is known of it; the last columns are left out where there is no room."""
+    """A name and what is known of it; the first columns are left out where there is no room."""
     room = max(NAME_WIDTH, width - COLUMN * len(cells))
-    shown = cells[: max(0, (width - room) // COLUMN)]
+    shown = cells[len(cells) - min(len(cells), (width - room) // COLUMN) :]
     padded = [Content.styled(text, style).truncate(COLUMN, pad=True) for text, style in shown]
     return Content.assemble(name.truncate(max(1, room - 2), ellipsis=True, pad=True), "  ", *padded)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -154,11 +154,13 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         offers = [*known, *(offer for offer in self._found if offer.answers_as not in names or offer.here)]
         model = self._session.model
         answering = model.name if model and not model.server else None
-        rows: list[Row] = [
-            OfferRow(offer, offer.ways[self._format_of(offer)], offer.answers_as == answering) for offer in offers
+        rows = [OfferRow(offer, offer.ways[self._format_of(offer)], offer.answers_as == answering) for offer in offers]
+        here = [row for row in rows if row.offer.here or row.loaded]
+        away = [row for row in rows if row not in here]
+        return [
+            *_group(say("On this machine"), say("on disk"), here, first=True),
+            *_group(say("To download"), say("download"), away, first=not here),
         ]
-        columns = (say("parameters"), say("download"), say("memory"), "")
-        return [Title(say("On this machine"), columns, first=True), *rows] if rows else []
 
     def _rows_elsewhere(self, typed: str) -> list[Row]:
         rows: list[Row] = []
@@ -179,3 +181,10 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         if load is not None:
             text = " ".join(filter(None, (safe_line(load.step), self._pace.words(load))))
         self.query_one("#about", Static).update(Content.styled(text, "$quiet"))
+
+
+def _group(title: str, size: str, rows: Sequence[OfferRow], *, first: bool) -> Iterator[Row]:
+    """The models of one kind below their heading; nothing where there is none."""
+    if rows:
+        yield Title(title, (say("parameters"), size, say("memory"), ""), first=first)
+        yield from rows
