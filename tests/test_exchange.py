@@ -305,16 +305,26 @@ def test_jsonl_comes_back_as_what_was_said() -> None:
 @pytest.mark.parametrize(
     ("title", "name"),
     [
-        ("Why is the sky blue?", "Why is the sky blue.md"),
-        ("../../etc/passwd", "etc passwd.md"),
+        ("Why is the sky blue?", "why-is-the-sky-blue.md"),
+        ("What's new, and what isn’t …", "whats-new-and-what-isnt.md"),
+        (
+            "one two three four five six seven eight nine ten eleven",
+            "one-two-three-four-five-six-seven-eight-nine-ten.md",
+        ),
+        ("x" * 99, "x" * 50 + ".md"),
+        ("天空为什么是蓝色的？", "天空为什么是蓝色的.md"),
+        ("हिन्दी में नमस्ते", "हिन्दी-में-नमस्ते.md"),
+        ("Größe_und Übermut", "größe-und-übermut.md"),
+        ("../../etc/passwd", "etc-passwd.md"),
         ("..", "conversation.md"),
+        ("🎉", "conversation.md"),
         ("", "conversation.md"),
-        ("-rf ~", "rf ~.md"),
+        ("-rf ~", "rf.md"),
         (".hidden", "hidden.md"),
-        ("CON", "_CON.md"),
-        ("lpt1.txt", "_lpt1.txt.md"),
-        ("a\x1b[31m\nb\0c", "a bc.md"),
-        ("C:\\x|y", "C x y.md"),
+        ("CON", "_con.md"),
+        ("lpt1.txt", "lpt1-txt.md"),
+        ("a\x1b[31m\nb\0c", "a-bc.md"),
+        ("C:\\x|y", "c-x-y.md"),
         ("ends. . ", "ends.md"),
         ("e\u0301", "\xe9.md"),
     ],
@@ -334,8 +344,8 @@ def test_any_title_becomes_the_name_of_a_file_in_the_folder_itself(title: str, m
 
 def test_titles_that_make_the_same_name_get_their_ids_added() -> None:
     names = names_for({"1": "A/b", "2": "a b", "3": "c"}, ".md")
-    assert names == {"1": "A b 1.md", "2": "a b 2.md", "3": "c.md"}
-    assert names_for({"../x": "a", "/y": "a"}, ".md") == {"../x": "a .. x.md", "/y": "a y.md"}
+    assert names == {"1": "a-b-1.md", "2": "a-b-2.md", "3": "c.md"}
+    assert names_for({"../x": "a", "/y": "a"}, ".md") == {"../x": "a-x.md", "/y": "a-y.md"}
 
 
 def test_a_file_that_is_there_is_replaced_only_when_asked_and_never_half(tmp_path: Path) -> None:
@@ -362,7 +372,7 @@ def test_exporting_into_a_folder_finds_a_free_name(tmp_path: Path) -> None:
     library = Library.in_memory()
     id_ = library.import_conversation(chat(user("hello"), title="Greeting"))
     paths = [export_to_folder(library, id_, Format.MARKDOWN, tmp_path) for _ in range(2)]
-    assert [path.name for path in paths] == ["Greeting.md", "Greeting 2.md"]
+    assert [path.name for path in paths] == ["greeting.md", "greeting-2.md"]
     assert "hello" in paths[1].read_text("utf-8")
     with pytest.raises(ConversationPresent):
         library.import_conversation(chat(*library.read(id_).messages))

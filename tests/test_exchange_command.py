@@ -87,14 +87,14 @@ def test_a_folder_gets_a_file_for_each_conversation_and_nothing_is_overwritten()
     wrote = qwenchat("export", "--all", "-o", "out/")
     assert wrote.exit_code == 0
     names = sorted(path.name for path in Path("out").iterdir())
-    assert names == ["Other.md", f"Same name {'a' * 16}.md", f"Same name {'b' * 16}.md"]
-    Path("out/Other.md").write_text("mine")
+    assert names == ["other.md", f"same-name-{'a' * 16}.md", f"same-name-{'b' * 16}.md"]
+    Path("out/other.md").write_text("mine")
     refused = qwenchat("export", "ccc", "-o", "out")
     assert refused.exit_code == 1
     assert "already" in refused.stderr
-    assert Path("out/Other.md").read_text() == "mine"
+    assert Path("out/other.md").read_text() == "mine"
     assert qwenchat("export", "ccc", "-o", "out", "--force").exit_code == 0
-    assert "hello" in Path("out/Other.md").read_text()
+    assert "hello" in Path("out/other.md").read_text()
 
 
 @pytest.mark.parametrize(

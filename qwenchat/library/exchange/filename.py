@@ -8,26 +8,35 @@ from pathlib import Path
 
 from qwenchat.chat.text import safe_line
 
-_LONGEST = 80
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\.|$)", re.IGNORECASE)
+_LONGEST = 50
+"""Characters of a title that its file is named after."""
+_LONGEST_ADDITION = 20
+_RESERVED = re.compile(r"con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]")
 
 
 def file_name(title: str, suffix: str, addition: str = "") -> str:
-    """A name made of a title, with `addition` before the suffix: no folder, no hidden file, no option, not too long."""
-    name = _plain(title, _LONGEST)
-    name = name.lstrip(".-~ ").rstrip(". ") or "conversation"
-    if _RESERVED.match(name):
+    """The words of a title in small letters with - between, then `addition`: no folder, no option, not too long."""
+    name = _slug(title, _LONGEST) or "conversation"
+    if _RESERVED.fullmatch(name):
         name = f"_{name}"
-    return f"{name} {_plain(addition, _LONGEST // 4)}".rstrip(". ") + suffix
+    return "-".join(filter(None, (name, _slug(addition, _LONGEST_ADDITION)))) + suffix
 
 
-def _plain(text: str, longest: int) -> str:
-    text = unicodedata.normalize("NFC", safe_line(text, 4 * longest))
-    text = " ".join(_FORBIDDEN.sub(" ", text).split())[:longest]
-    while len(text.encode("utf-8", errors="replace")) > 2 * longest:
-        text = text[:-1]
-    return text
+def _slug(text: str, longest: int) -> str:
+    """As many of its words, in any script, as there is room for."""
+    text = unicodedata.normalize("NFC", safe_line(text, 4 * longest).lower())
+    text = re.sub(r"(?<=\w)['’](?=\w)", "", text)
+    words = "".join(letter if _belongs_to_word(letter) else " " for letter in text).split()
+    slug = "-".join(words)
+    if len(slug) > longest:
+        slug = slug[: longest + 1].rpartition("-")[0] or slug[:longest]
+    while len(slug.encode("utf-8")) > 3 * longest:
+        slug = slug[:-1]
+    return slug
+
+
+def _belongs_to_word(letter: str) -> bool:
+    return letter.isalnum() or unicodedata.category(letter).startswith("M")
 
 
 def free_path(folder: Path, title: str, suffix: str) -> Path:
