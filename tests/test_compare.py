@@ -107,8 +107,10 @@ class TestSideBySide:
             await it.sees(
                 "failed: The server alpha does not answer.", "Beta begins", "failed: It broke.", "The usual answer."
             )
-            await it.press("2")
             await it.sees("Start it.")
+            await it.press("2")
+            await it.sees("It failed, so there is no reply to go on with.")
+            assert it.screen.count("Start it.") == 1
             assert isinstance(it.app.screen, CompareScreen)
             await it.press("1")
             await it.sees("1/3")

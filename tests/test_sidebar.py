@@ -1,6 +1,7 @@
 """The list of saved conversations, driven by keys and the mouse."""
 
 import re
+from datetime import timedelta
 
 from qwenchat.chat.errors import LibraryUnwritable
 from qwenchat.library.library import Library
@@ -61,6 +62,19 @@ class TestTheList:
             await it.sees("● Tides")
             assert it.screen.count("● ") == 2, "the other is the model's, in the status line"
             assert highlighted(it) == "Tides"
+
+    async def test_it_opens_at_its_top_when_the_open_one_is_in_view_there(self):
+        library = Library.in_memory()
+        for number in range(3):
+            put(library, f"Pinned {number}", when=LONG_AGO, pinned=True)
+        ids = [put(library, f"Other {number}", when=YESTERDAY - timedelta(minutes=number)) for number in range(10)]
+        async with chat(library=library, resume=ids[2], size=(100, 24)) as it:
+            await it.sees("An answer.")
+            await it.press("ctrl+b")
+            await it.sees("● Other 2", "Pinned 0")
+            await it.press("end", "enter", "ctrl+b")
+            await it.sees("● Other 9")
+            assert highlighted(it) == "Other 9"
 
     async def test_the_arrow_keys_pass_over_the_headings(self):
         async with chat(library=three()) as it:
@@ -232,6 +246,7 @@ class TestDeleting:
             await it.press("u")
             await it.until(lambda: "Tides" in titles(it), "what was deleted")
             assert highlighted(it) == "Tides"
+            await it.no_longer_sees("brings it back")
 
     async def test_several_come_back_in_turn_also_when_the_list_was_closed_meanwhile(self):
         library = three()

@@ -376,6 +376,7 @@ class TestDeleting:
             assert "Second." in it.screen
             await it.press("ctrl+z")
             await it.sees("First.")
+            await it.no_longer_sees("/undo brings it back")
             await it.until(lambda: chosen(it) == "First.", "the message")
             lines = [line.strip(" ▌⋯") for line in it.screen.splitlines()]
             assert [line for line in lines if line in ("One", "First.", "Two", "Second.")] == [

@@ -180,6 +180,7 @@ class Branches:
     def _undo(self) -> None:
         before = {message.id for message in self._session.path}
         self._session.undo_delete()
+        self._composer.app.clear_notifications()
         back = next((message.id for message in self._session.path if message.id not in before), None)
         if self._transcript.chosen is not None and back is not None:
             self._show_and_choose(back)

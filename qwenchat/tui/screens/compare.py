@@ -11,7 +11,7 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Static
 
-from qwenchat.chat.text import safe, safe_line
+from qwenchat.chat.text import safe_line
 from qwenchat.comparing import Comparison, Contender
 from qwenchat.session import Session
 from qwenchat.texts import say
@@ -81,7 +81,7 @@ class CompareScreen(Screen[Contender | None]):
         """Go on with this one."""
         contender = self._columns[self._at].contender
         if contender.failure is not None:
-            self.notify(safe(str(contender.failure)), severity="warning", markup=False)
+            self.notify(say("It failed, so there is no reply to go on with."), markup=False)
         else:
             self.dismiss(contender)
 

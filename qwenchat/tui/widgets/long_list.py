@@ -191,8 +191,8 @@ class LongList(ScrollView, can_focus=True):
 
     def watch_highlighted(self, number: int | None) -> None:
         """Keep the highlight in view, with the heading above the first row of a group."""
-        if number is None:
-            return
+        if number is None or not self.scrollable_content_region:
+            return  # it has no place on the screen yet, so there is nothing to scroll away from
         above = number > 0 and self._rows[number - 1].key is None
         top = self._tops[number - 1 if above else number]
         region = Region(0, top, self.scrollable_content_region.width, self._tops[number + 1] - top)

@@ -183,6 +183,7 @@ class Sidebar(Vertical):
         deleted = self._deleted[-1]
         if self._try(lambda: self._library.undelete(deleted.summary.id)):
             self._deleted.pop()
+            self.app.clear_notifications()
             self._close_fields()
             if deleted.summary.archived == self._list.archived:
                 self._list.put(deleted.summary)
