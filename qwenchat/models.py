@@ -5,11 +5,12 @@ from pathlib import Path
 
 from qwenchat.chat.errors import ModelNotFound
 from qwenchat.chat.text import safe_line
-from qwenchat.engine.local import embedded, fit, hub, memory
-from qwenchat.engine.local.catalog import KNOWN, REMOTE, KnownModel, find, models_here
+from qwenchat.engine.local import embedded, fit, hub, memory, offers
+from qwenchat.engine.local.catalog import REMOTE, KnownModel, find
 from qwenchat.engine.local.fit import Choice
 from qwenchat.engine.local.footprint import QUANTIZATIONS, Quantization, in_words, token_bytes
 from qwenchat.engine.local.memory import Memory
+from qwenchat.engine.local.offers import Offer
 from qwenchat.paths import Paths
 from qwenchat.table import aligned
 from qwenchat.texts import say
@@ -25,29 +26,31 @@ SYSTEM_BYTES = 2e9
 
 
 def table(paths: Paths, rooms: Sequence[Memory] | None = None) -> str:
-    """The known models, one a line, with what fits this machine and what is here of them."""
+    """The models that can be chosen, one a line, with what fits this machine and what is here of them."""
     rooms = memory.here() if rooms is None else rooms
-    here = {model.name: model for model in models_here(paths)}
-    best, first = fit.best(rooms), rooms[0]
-    default = fit.default_quantization(first.device)
+    best = fit.best(rooms)
     rows = [(say("BEST"), say("NAME"), say("PARAMETERS"), say("DOWNLOAD"), say("MEMORY"), say("FITS"), say("HERE"))]
-    for known in KNOWN:
-        mark = "*" if best and best.model is known else "-"
-        needed = in_words(Choice(known, default, first.device).needs())
-        at_home = say("yes") if known.hub_name in here else say("no")
-        rows.append((mark, known.name, *_sizes(known), needed, _fitting(known, rooms), at_home))
-    rows += [("-", known.name, *_sizes(known), "-", say("a server"), say("no")) for known in REMOTE]
-    others = sorted(set(here) - {known.hub_name for known in KNOWN})
-    rows += [("-", safe_line(name), "-", in_words(here[name].bytes), "-", "-", say("yes")) for name in others]
+    for offer in offers.known(paths, rooms=rooms):
+        mark = "*" if best and best.model.name == offer.name else "-"
+        fitting, here = _fitting(offer, rooms), say("yes") if offer.here else say("no")
+        sizes = _billions(offer.parameters), in_words(offer.size), in_words(offer.ways[0].needs)
+        rows.append((mark, offer.name, *sizes, fitting, here))
+    for known in REMOTE:
+        size = in_words(known.download_bytes(QUANTIZATIONS["bf16"]))
+        rows.append(("-", known.name, _billions(known.parameters), size, "-", say("a server"), say("no")))
+    default = fit.default_quantization(rooms[0].device)
     return "\n".join((_advice(best), "", aligned(rows), "", *_legend(rooms, default)))
 
 
-def _sizes(known: KnownModel) -> tuple[str, str]:
-    return f"{known.parameters / 1e9:.1f} B", in_words(known.download_bytes(QUANTIZATIONS["bf16"]))
+def _billions(parameters: int) -> str:
+    return f"{parameters / 1e9:.1f} B"
 
 
-def _fitting(known: KnownModel, rooms: Sequence[Memory]) -> str:
+def _fitting(offer: Offer, rooms: Sequence[Memory]) -> str:
     """The quantizations in which it fits the memory that is free."""
+    known = find(offer.name)
+    if known is None:
+        return say("yes") if offer.ways[0].fits else say("no")
     names = (name for room in rooms for name in fit.offered(room.device) if Choice(known, name, room.device).fits(room))
     return ", ".join(dict.fromkeys(names)) or say("no")
 
@@ -61,9 +64,11 @@ def _legend(rooms: Sequence[Memory], default: str) -> Iterator[str]:
             total=in_words(room.total),
         )
     yield say(
-        "MEMORY is what {quantization} needs with {tokens:,} tokens of context; FITS is what fits now.",
+        "MEMORY is what it takes in {quantization}: the weights, {tokens:,} tokens of context and {margin} for the "
+        "program; FITS is what fits now.",
         quantization=default,
         tokens=fit.USEFUL_WINDOW,
+        margin=in_words(fit.MARGIN),
     )
 
 
@@ -125,23 +130,24 @@ def _tokens(number: int) -> str:
 def _key() -> str:
     """What the columns of the table mean."""
     return say(
-        "MEMORY is that of the weights on a CPU, then with so many tokens of context; on a GPU, all but float32 runs "
-        "as bf16.\n"
+        "WEIGHTS is what they take on a CPU; on a GPU, all but float32 runs as bf16. MEMORY is the weights, {tokens:,} "
+        "tokens\nof context and {margin} for the program, then the same with {most:,} tokens.\n"
         "CPU and GPU say how much memory such a machine should have for {tokens:,} tokens of context.\n"
         "F16, Q8_0, Q6_K and Q4_K_M are GGUF files: `qwenchat --model FILE`. The others are made from the Hub's files "
         "when they\nare loaded: `qwenchat --quantization NAME`.",
         tokens=fit.USEFUL_WINDOW,
+        most=CONTEXT,
+        margin=in_words(fit.MARGIN),
     )
 
 
 def _quantizations(known: KnownModel, rooms: Sequence[Memory]) -> Iterator[tuple[str, ...]]:
     """A table of what each costs."""
-    tokens = fit.USEFUL_WINDOW
-    memories = say("MEMORY"), f"+{tokens:,}", f"+{CONTEXT:,}"
+    memories = say("WEIGHTS"), say("MEMORY"), f"({CONTEXT:,})"
     yield say("QUANTIZATION"), say("DOWNLOAD"), *memories, "CPU", "GPU", say("FITS")
     for quantization in (QUANTIZATIONS[name] for name in SHOWN):
         on_cpu = Choice(known, quantization.name, "cpu")
-        costs = [on_cpu.weights + count * on_cpu.token for count in (0, tokens, CONTEXT)]
+        costs = on_cpu.weights, on_cpu.needs(), on_cpu.needs(CONTEXT)
         fits = any(
             Choice(known, quantization.name, room.device).fits(room)
             for room in rooms

@@ -233,7 +233,7 @@ def test_the_sizes_of_the_models_are_right() -> None:
     for model in KNOWN:
         on_cpu, on_gpu = Choice(model, "int8", "cpu"), Choice(model, "bf16", "cuda")
         small = Choice(model, "int4", "cpu")
-        sizes = [model.download_bytes(QUANTIZATIONS["bf16"]), on_cpu.weights, small.weights, on_gpu.weights]
+        sizes = [model.download_bytes(QUANTIZATIONS["bf16"]), on_cpu.needs(), small.needs(), on_gpu.needs()]
         cells = [f"{size / 1e9:.1f} GB" for size in sizes]
         cells += [f"{size / 1e3:.0f} kB" for size in (on_cpu.token, on_gpu.token)]
         expected.append([f"`{model.name}`", *cells])

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from qwenchat import models
 from qwenchat.engine.local import catalog, memory, offers
-from qwenchat.engine.local.catalog import KNOWN, LocalModel
+from qwenchat.engine.local.catalog import HUB_NAMES, KNOWN, LocalModel
+from qwenchat.engine.local.footprint import in_words
 from qwenchat.engine.local.memory import Memory
 from qwenchat.paths import Paths
 
@@ -73,3 +75,13 @@ def test_the_embedded_model_says_whether_it_is_here(paths: Paths, monkeypatch: p
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
     assert offers.known(paths)[-1].here
+
+
+def test_the_command_and_the_list_in_the_chat_say_the_same_of_each_model(paths: Paths) -> None:
+    listed = models.table(paths).splitlines()
+    for offer in offers.known(paths):
+        row = next(line for line in listed if offer.name in line.split()[:2]).split()
+        assert in_words(offer.ways[0].needs) in " ".join(row)
+        if offer.name in HUB_NAMES:
+            way = next(line for line in models.account(offer.name, paths).splitlines() if line.startswith("int8 "))
+            assert in_words(offer.ways[0].needs) in way

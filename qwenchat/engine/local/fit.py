@@ -46,7 +46,7 @@ class Choice:
         return token_bytes(self.model.shape, 4 if self.quantization == "float32" else 2)
 
     def needs(self, tokens: int = USEFUL_WINDOW) -> int:
-        """Bytes that must be free for it with that many tokens of context."""
+        """What we call its memory: the bytes of the weights, of that many tokens of context, and the margin."""
         return self.weights + tokens * self.token + MARGIN
 
     def fits(self, room: Memory, tokens: int = USEFUL_WINDOW) -> bool:

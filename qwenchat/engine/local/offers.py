@@ -47,9 +47,9 @@ class Offer:
     """The usual one first."""
 
 
-def known(paths: Paths, loaded: ModelInfo | None = None) -> tuple[Offer, ...]:
-    """The known models and the embedded one; the memory of the loaded model is given up for another."""
-    rooms = [_freed(room, loaded) for room in memory.here()]
+def known(paths: Paths, loaded: ModelInfo | None = None, rooms: Sequence[Memory] | None = None) -> tuple[Offer, ...]:
+    """The known models and the embedded one, in `rooms`; the memory of the loaded model is given up for another."""
+    rooms = [_freed(room, loaded) for room in rooms or memory.here()]
     here = {model.name: model.bytes for model in models_here(paths)}
     ours = [_known(model, rooms, here) for model in KNOWN]
     size = here.get(embedded.NAME, embedded.BYTES)

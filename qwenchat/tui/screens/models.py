@@ -177,7 +177,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
     def _hint(self) -> None:
         """The keys, or how far a model is that is being loaded."""
         load = self._session.loading
-        text = say("Enter loads it · Tab number format · Esc leaves")
+        text = say("Enter loads it · Tab number format · Esc leaves · memory is with 4,096 tokens of context")
         if load is not None:
             text = " ".join(filter(None, (safe_line(load.step), self._pace.words(load))))
         self.query_one("#about", Static).update(Content.styled(text, "$quiet"))
