@@ -176,6 +176,7 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
             tools=options.tool_names(click.get_current_context(), given),
             theme=given["theme"],
             reduced_motion=given["reduced_motion"],
+            width=settings.width,
             keys=settings.keys,
             vim=settings.keymap == "vim",
             theme_folders=(shipped_themes(), paths.themes),

@@ -23,7 +23,10 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Quantization = Literal["auto", "int8", "int4", "bf16", "float16", "float32"]
 Language = Literal["auto", "en", "zh"]
 Keymap = Literal["default", "vim"]
-SMALLEST = {"context": 256, "thinking_budget": 1}
+Width = int | Literal["full"]
+WIDTH: Width = 100
+"""Columns of text at most, where nobody says anything."""
+SMALLEST = {"context": 256, "thinking_budget": 1, "width": 40}
 """The least that these settings may be."""
 
 
@@ -54,6 +57,8 @@ class Settings:
     """What the program speaks; auto follows the system."""
     reduced_motion: bool = False
     """Whether nothing moves that need not."""
+    width: Width = WIDTH
+    """The widest text column; full for all of the terminal."""
     keymap: Keymap = "default"
     sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     """The table `[sampling]`; what it leaves open is Qwen3's preset of the mode."""
@@ -135,7 +140,7 @@ def checked(key: str, value: Any) -> Any:
     converted = _converted(value, get_type_hints(cls)[name])
     if cls is SamplingOverrides:
         SamplingOverrides(**{name: converted}).applied(thinking=True)
-    elif name in SMALLEST and converted is not None and converted < SMALLEST[name]:
+    elif name in SMALLEST and isinstance(converted, int) and converted < SMALLEST[name]:
         raise ConfigInvalid(
             say("It is {value}.", value=converted), say("It must be at least {least}.", least=SMALLEST[name])
         )
@@ -154,6 +159,9 @@ def _in_words(error: str, kind: Any) -> str:
     choices = [str(choice) for choice in get_args(kind) if isinstance(choice, str)]
     if choices:
         return say("it should be one of {choices}", choices=", ".join(choices))
+    words = [word for part in get_args(kind) for word in get_args(part) if isinstance(word, str)]
+    if words:
+        return say("it should be a whole number or {words}", words=", ".join(words))
     found = re.fullmatch(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `\$\.?([^`]*)`)?", error)
     if found is None:
         return error

@@ -20,6 +20,8 @@ class Setting:
     about: str
     """What it does, in a sentence without its full stop."""
     choices: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    """What it may be in place of a number."""
     least: float | None = None
     most: float | None = None
     unset: str = ""
@@ -38,7 +40,7 @@ class Setting:
     @property
     def variable(self) -> str:
         """The environment variable; empty where there is none."""
-        return "" if self.key == "keymap" else "QWENCHAT_" + self.key.rpartition(".")[2].upper()
+        return "" if self.key in ("keymap", "width") else "QWENCHAT_" + self.key.rpartition(".")[2].upper()
 
     @property
     def range_in_words(self) -> str:
@@ -49,7 +51,8 @@ class Setting:
             return ", ".join(self.choices)
         if self.least is not None and self.most is not None and self.most < 1e6:
             return say("{least:g} to {most:g}", least=self.least, most=self.most)
-        return say("at least {least:g}", least=self.least) if self.least is not None else ""
+        least = say("at least {least:g}", least=self.least) if self.least is not None else ""
+        return ", ".join(filter(None, (least, *self.words)))
 
 
 def schema() -> tuple[Setting, ...]:
@@ -89,8 +92,10 @@ def _interface() -> tuple[Setting, ...]:
         Setting("theme", "text", say("the colours")),
         Setting("language", "choice", say("what the program speaks; auto follows the system"), get_args(Language)),
         Setting("reduced_motion", "switch", say("whether nothing moves that need not")),
+        Setting("width", "integer", say("the widest column of text; full for all of the terminal"), words=("full",),
+                least=SMALLEST["width"]),
         Setting("keymap", "choice", say("the keys that lists and messages have"), get_args(Keymap)),
-    )
+    )  # fmt: skip
 
 
 def _sampling() -> tuple[Setting, ...]:

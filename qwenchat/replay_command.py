@@ -169,6 +169,7 @@ def _play(recording: _Recording, given: dict[str, Any]) -> None:
             theme=given["theme"],
             theme_folders=(shipped_themes(), Paths.of_user().themes),
             reduced_motion=given["reduced_motion"],
+            width=options.settings(click.get_current_context()).width,
         ).run()
 
 

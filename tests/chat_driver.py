@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Markdown
 
 from qwenchat.chat.commands import LoadModel
-from qwenchat.config import Settings
+from qwenchat.config import Settings, Width
 from qwenchat.engine.base import Engine
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
@@ -144,6 +144,7 @@ async def chat(
     keys: Mapping[str, str] = {},
     vim: bool = False,
     reduced_motion: bool = False,
+    width: Width = 100,
     tools: ToolRunner | None = None,
     ready: bool = True,
     make_engine: Callable[[], Engine] | None = None,
@@ -164,6 +165,7 @@ async def chat(
         keys=keys,
         vim=vim,
         reduced_motion=reduced_motion,
+        width=width,
         resume=resume,
         notices=notices,
     )

@@ -1,13 +1,20 @@
 """What a reader of messages notices: nothing covers the words, and hints fit, in every size."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+from qwenchat import config
 from qwenchat.chat.messages import Message, Role, TextPart
+from qwenchat.config import Width
+from qwenchat.library.library import Library
+from qwenchat.paths import Paths
+from qwenchat.tui.widgets.long_list import LongList
 
 from .chat_driver import Chat, chat
 from .fake_engine import Script
+from .saved_conversations import put
 
 WORDS = " ".join(["abcdefgh"] * 30)
 
@@ -119,3 +126,63 @@ async def test_code_of_the_user_fits_every_screen(size: tuple[int, int]) -> None
         await it.press("ctrl+up", "up", "w")
         await it.pilot.resize_terminal(100, 30)
         await it.sees("def half(n)")
+
+
+async def test_text_is_as_wide_as_is_set_and_the_settings_change_that_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QWENCHAT_HOME", str(tmp_path))
+    async with chat(Script(WORDS), size=(200, 30), width=60) as it:
+        reply = await it.ask("Go")
+        assert reply.size.width <= 60 == it.composer.outer_size.width
+        await it.press("f2")
+        await it.sees("Answers, from the next message on")
+        settings = it.app.screen.query_one(LongList)
+        settings.highlighted = settings.index_of("width")
+        await it.press("right")
+        await it.until(lambda: it.composer.outer_size.width == 80, "the next width")
+        await it.press("enter", *"full", "enter")
+        await it.until(lambda: it.composer.outer_size.width > 190, "the whole width")
+        await it.press("s")
+        await it.until(lambda: 'width = "full"' in Paths.of_user().config_file.read_text(), "the setting in the file")
+
+
+@pytest.mark.parametrize(
+    ("written", "width", "problem"),
+    [
+        ("132", 132, ""),
+        ('"full"', "full", ""),
+        ("12", 100, "It must be at least 40"),
+        ('"wide"', 100, "it should be a whole number or full"),
+        ("true", 100, "it should be a whole number or full"),
+    ],
+)
+def test_the_width_in_the_file_is_a_number_or_full(tmp_path: Path, written: str, width: Width, problem: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"width = {written}\n")
+    settings, problems = config.read(file)
+    assert settings.width == width
+    assert bool(problems) == bool(problem)
+    assert all(problem in said for said in problems)
+
+
+@pytest.mark.parametrize("size", [(40, 12), (1, 1)])
+async def test_the_whole_width_fits_every_screen(size: tuple[int, int]) -> None:
+    async with chat(Script(WORDS), size=size, width="full") as it:
+        await it.ask("Go")
+        await it.pilot.resize_terminal(100, 30)
+        await it.sees("abcdefgh")
+
+
+async def test_titles_have_a_quarter_of_a_wide_terminal() -> None:
+    library = Library.in_memory()
+    title = "A title of a little more than forty columns"
+    put(library, title)
+    async with chat(library=library, size=(200, 30)) as it:
+        await it.press("ctrl+b")
+        await it.sees(title)
+        await it.press("r", *" !", "enter")
+        await it.sees(f"{title} !")
+        await it.pilot.resize_terminal(60, 20)
+        await it.no_longer_sees(title)
+        await it.sees("Conversations")

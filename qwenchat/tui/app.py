@@ -13,6 +13,7 @@ from textual.events import Event, InputEvent, Key, Paste
 from textual.screen import Screen
 
 from qwenchat.chat.commands import LoadModel
+from qwenchat.config import WIDTH, Width
 from qwenchat.session import Session
 from qwenchat.steering import Steering
 from qwenchat.texts import say
@@ -65,6 +66,7 @@ class QwenChat(ThemedApp):
         tools: Iterable[str] = (),
         theme: str = themes.DEFAULT,
         reduced_motion: bool = False,
+        width: Width = WIDTH,
         keys: Mapping[str, str] = {},
         vim: bool = False,
         theme_folders: Iterable[Path] = (),
@@ -72,7 +74,7 @@ class QwenChat(ThemedApp):
         notices: Iterable[str] = (),
         log_file: Path | None = None,
     ) -> None:
-        super().__init__(reduced_motion=reduced_motion)
+        super().__init__(reduced_motion=reduced_motion, width=width)
         self.session = session
         self._log_file = log_file
         self._running_loop: asyncio.AbstractEventLoop | None = None

@@ -19,6 +19,7 @@ STEPS: Mapping[str, float] = {
     "presence_penalty": 0.1, "frequency_penalty": 0.1, "seed": 1,
 }  # fmt: skip
 CONTEXT_STEP = 1024
+WIDTHS = (60, 80, 100, 120, 140, 160, "full")
 
 
 class Knob(Protocol):
@@ -126,15 +127,17 @@ class PlainKnob:
 
     def __init__(
         self, setting: Setting, steering: Steering, read: Callable[[], Any], turn: Callable[[Any], str],
-        choices: Sequence[Any] = (),
+        choices: Sequence[Any] = (), steps: Sequence[Any] = (),
     ) -> None:  # fmt: skip
-        """`choices` are its values, where the setting does not name them itself."""
+        """`choices` are its values, where the setting does not name them itself; `steps` those that keys step through,
+        where others can be typed."""
         self.setting = setting
         self._name = name_of(setting)
         self._steering = steering
         self._read = read
         self._turn = turn
         self._choices = (False, True) if setting.kind == "switch" else tuple(choices or setting.choices)
+        self._steps = self._choices or tuple(steps)
 
     @property
     def value(self) -> Any:
@@ -163,8 +166,8 @@ class PlainKnob:
 
     def step(self, by: int) -> str:
         """See `Knob`."""
-        if self._choices:
-            return self._turn(_in_steps(self._choices, self.value, by))
+        if self._steps:
+            return self._turn(_in_steps(self._steps, self.value, by))
         if self.setting.kind != "integer":
             return say("Enter types a value.")
         return self._turn(max(int(self.setting.least or 0), (self.value or 0) + by * CONTEXT_STEP))
@@ -191,6 +194,8 @@ class PlainKnob:
             return found
         if self.setting.kind == "text":
             return typed
+        if typed.lower() in self.setting.words:
+            return typed.lower()
         digits = typed.replace(",", "")
         if not (digits.isascii() and digits.isdecimal() and len(digits) < 10):
             raise ConfigInvalid(say("{text} is no number.", text=safe_line(typed)))

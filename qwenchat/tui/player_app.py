@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
+from qwenchat.config import WIDTH, Width
 from qwenchat.replay import Replay
 from qwenchat.tui import themes
 from qwenchat.tui.screens.replay import ReplayScreen
@@ -29,8 +30,9 @@ class ReplayApp(ThemedApp):
         theme: str = themes.DEFAULT,
         theme_folders: Iterable[Path] = (),
         reduced_motion: bool = False,
+        width: Width = WIDTH,
     ) -> None:
-        super().__init__(reduced_motion=reduced_motion)
+        super().__init__(reduced_motion=reduced_motion, width=width)
         self._replay = ReplayScreen(replay)
         self._signal = 0
         self._running_loop: asyncio.AbstractEventLoop | None = None

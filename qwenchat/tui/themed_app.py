@@ -8,6 +8,7 @@ from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.widgets import Input, TextArea
 
+from qwenchat.config import WIDTH, Width
 from qwenchat.texts import say
 from qwenchat.tui import themes
 from qwenchat.tui.terminal_colors import Swapped
@@ -16,9 +17,11 @@ from qwenchat.tui.terminal_colors import Swapped
 class ThemedApp(App[None]):
     """An app whose style sheets may use the program's own variables, and which tells nothing by colour alone."""
 
-    def __init__(self, *, reduced_motion: bool = False) -> None:
+    def __init__(self, *, reduced_motion: bool = False, width: Width = WIDTH) -> None:
         self.wanted_theme = ""
         """The theme that was asked for last, also where there are no colours."""
+        self.text_width = width
+        """The widest column of text."""
         super().__init__()
         self._swapped = Swapped(colorless=self.no_color)
         if reduced_motion:
@@ -30,7 +33,13 @@ class ThemedApp(App[None]):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """What the style sheets may refer to beside Textual's variables."""
-        return themes.variables_of(self.current_theme)
+        column, inside = ("100%", "100%") if self.text_width == "full" else (self.text_width, self.text_width - 4)
+        return {**themes.variables_of(self.current_theme), "column": f"{column}", "column-inside": f"{inside}"}
+
+    def widen(self, width: Width) -> None:
+        """Let text be so wide at most, or as wide as the terminal, from now on."""
+        self.text_width = width
+        self.refresh_css(animate=False)
 
     def validate_theme(self, name: str) -> str:
         """Without colours (NO_COLOR) there is one theme, that of the terminal."""

@@ -19,10 +19,11 @@ from qwenchat import config, config_file
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.text import safe, safe_line
+from qwenchat.config import WIDTH, Width
 from qwenchat.config_schema import Setting
 from qwenchat.steering import Steering
 from qwenchat.texts import say
-from qwenchat.tui.knobs import Knob, Load, PlainKnob, about, changes, groups, name_of
+from qwenchat.tui.knobs import WIDTHS, Knob, Load, PlainKnob, about, changes, groups, name_of
 from qwenchat.tui.themed_app import ThemedApp
 from qwenchat.tui.widgets.long_list import Heading, LongList, Row
 
@@ -133,6 +134,7 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
             "reduced_motion": lambda it: PlainKnob(
                 it, self._steering, lambda: self.app.animation_level == "none", self._hold_still
             ),
+            "width": lambda it: PlainKnob(it, self._steering, self._text_width, self._widen, steps=WIDTHS),
         }
         self._groups = groups(self._steering, self._load, worn)
         self._field.display = False
@@ -225,6 +227,14 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
 
     def _hold_still(self, on: bool) -> str:
         self.app.animation_level = "none" if on else "full"
+        return ""
+
+    def _text_width(self) -> Width:
+        return self.app.text_width if isinstance(self.app, ThemedApp) else WIDTH
+
+    def _widen(self, width: Width) -> str:
+        if isinstance(self.app, ThemedApp):
+            self.app.widen(width)
         return ""
 
     def _do(self, what: Callable[[], str]) -> bool:

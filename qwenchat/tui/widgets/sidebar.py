@@ -200,6 +200,7 @@ class Sidebar(Vertical):
             self._renaming = summary
             self._rename.value = safe_line(summary.title, 400)
             self._rename.cursor_position = len(self._rename.value)
+            self._rename.styles.width = max(1, self.size.width - GUTTER - 3)
             self._rename.styles.offset = (
                 2 + GUTTER,
                 self._list.region.y - self.content_region.y + self._list.top_of(number),
