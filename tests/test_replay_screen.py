@@ -155,6 +155,13 @@ class TestPlaying:
             await on.press("left", "3")
             assert isinstance(on.it.app.screen, ReplayScreen)
 
+    async def test_where_there_is_little_room_the_way_out_is_still_said(self):
+        async with theatre(size=(60, 20)) as on:
+            await on.sees("Space pauses   ←→ message   ↑↓ speed   Esc leaves")
+            await on.it.pilot.resize_terminal(24, 20)
+            await on.it.no_longer_sees("message")
+            await on.sees("Esc leaves")
+
     async def test_hostile_text_is_shown_harmlessly(self):
         hostile = "a\x1b[2Jb\x1b]0;t\x07c[red]d[/red]\u202ee"
         path = (said(hostile, 0), reply(hostile, 0, thought=hostile, note="\x1b[31m[b]x", status=Status.FAILED))

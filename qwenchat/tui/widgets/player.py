@@ -15,12 +15,13 @@ LONGEST_SHOWN = 4000
 """Characters of a draft that are drawn, the latest ones."""
 NARROWEST_BAR = 8
 _KEYS = (
-    ("Esc", later("leaves")),
     ("←→", later("message")),
     ("↑↓", later("speed")),
     ("0-9", later("seek")),
     ("I", later("to the end")),
+    ("Esc", later("leaves")),
 )
+"""What matters most first, the way out last."""
 
 
 def clock_time(seconds: float) -> str:
@@ -65,7 +66,7 @@ class Player(Widget):
         told = ((say("Space"), space), *((key, say(what)) for key, what in _KEYS))
         keys = [Content.assemble((key, "$primary"), (f" {what}", "$quiet")) for key, what in told]
         while len(keys) > 1 and sum(key.cell_length + GAP for key in keys) - GAP > width:
-            keys.pop()
+            del keys[-2]
         lines = (first, Content(" " * GAP).join(keys))
         return Content("\n").join([line.truncate(max(1, width), ellipsis=True) for line in lines])
 
