@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
-from qwenchat.chat.again import number_of, switch_of, words_of
+from qwenchat.chat.again import number_of, pairs_of, switch_of
 from qwenchat.chat.errors import ConfigInvalid, NoThought
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import SamplingOverrides, greedy_warning
@@ -137,13 +137,9 @@ class Steering:
 
         Raises ConfigInvalid, having changed nothing, and NoThought.
         """
-        words = words_of(typed)
-        pairs = [word.partition("=")[::2] for word in words]
-        if "=" not in words[0]:
-            pairs = [(words[0], " ".join(words[1:]))]
-        if len(words) == 1 and words[0] in NAMES:
-            return self.in_words(words[0])
-        changes = [(name.lower().replace("-", "_"), text) for name, text in pairs]
+        changes = pairs_of(typed)
+        if len(changes) == 1 and changes[0][0] in NAMES and "=" not in typed and not changes[0][1]:
+            return self.in_words(changes[0][0])
         values = [(name, self.value_of(name, text)) for name, text in changes]
         said = [self.set(name, value) for name, value in values]
         lines = [self.in_words(name) for name, _ in values]

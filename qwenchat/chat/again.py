@@ -48,6 +48,16 @@ def again_of(typed: str) -> Again:
     return Again(overrides, thinking, model)
 
 
+def pairs_of(typed: str) -> list[tuple[str, str]]:
+    """The names and values that were typed, as in `top_k 5` or `top_k=5 think=off`; raises ConfigInvalid."""
+    words = words_of(typed)
+    if words and "=" not in words[0]:
+        pairs = [(words[0], " ".join(words[1:]))]
+    else:
+        pairs = [(name, value) for name, _, value in (word.partition("=") for word in words)]
+    return [(name.lower().replace("-", "_"), value) for name, value in pairs]
+
+
 def words_of(typed: str) -> list[str]:
     """The words that were typed, of which quotes hold several together; raises ConfigInvalid."""
     try:

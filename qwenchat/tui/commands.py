@@ -34,6 +34,10 @@ class Commands:
                 self._controls.system(rest)
             case "preset" if rest:
                 self._controls.preset(rest)
+            case "theme" if rest:
+                self._controls.set(f"theme {rest}")
+            case "search":
+                self._run(f"search({rest!r})")
             case "tools":
                 self._controls.tools(rest)
             case "compare":

@@ -1,6 +1,6 @@
 """How the user changes the way the model answers: by a key, a command, or in a screen for it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -96,8 +96,16 @@ class Controls:
         self._tell(budget_in_words(self._session.thinking_budget))
 
     def set(self, typed: str) -> None:
-        """Change what was typed; raises ConfigInvalid and NoThought."""
-        self._tell(self.steering.heed(typed))
+        """Change any setting as it was typed, loading the model anew where that is needed; raises QwenchatError."""
+        from qwenchat.tui.looks import Looks
+        from qwenchat.tui.typed_settings import TypedSettings
+
+        load = self._session.load_command or self._load
+        looks = Looks(self._notices.app, self.steering)
+        settings = TypedSettings(self.steering, load, self._paths.config_file, looks)
+        self._tell(settings.heed(typed))
+        if settings.load != load:
+            self._begin_load(settings.load)
 
     def system(self, typed: str) -> None:
         """Change the system prompt, or say it."""
@@ -112,12 +120,12 @@ class Controls:
         if note:
             self._tell(note)
 
-    def change_settings(self, themes: Sequence[str]) -> None:
+    def change_settings(self) -> None:
         """Show the settings, and load the model anew if that is asked for."""
         from qwenchat.tui.screens.settings import SettingsScreen
 
         load = self._session.load_command or self._load
-        screen = SettingsScreen(self.steering, load, self._paths.config_file, themes)
+        screen = SettingsScreen(self.steering, load, self._paths.config_file)
         self._push(screen, lambda command: self._begin_load(command) if command else None)
 
     def choose_preset(self) -> None:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from qwenchat.tui.screens.chat import ChatScreen
 
 GROUPS = {
-    later("Conversation"): ("chat.new", "chat.sidebar", "chat.search", "/export", "chat.replay", "chat.statistics"),
+    later("Conversation"): (
+        "chat.new", "chat.sidebar", "chat.search", "/search", "/export", "chat.replay", "chat.statistics",
+    ),
     later("Model"): (
         "chat.models", "chat.thinking", "chat.budget", "chat.presets", "chat.settings", "chat.tools", "chat.compare",
         "/model", "/preset", "/set", "/system", "/budget", "/tools", "/compare",
@@ -25,7 +27,7 @@ GROUPS = {
     later("Reply"): (
         "chat.retry", "chat.stop", "chat.answer", "chat.copy_reply", "chat.reasoning", "chat.inspect", "/retry",
     ),
-    later("Program"): ("app.theme", "app.help", "chat.editor", "app.screenshot", "app.quit"),
+    later("Program"): ("app.theme", "/theme", "app.help", "chat.editor", "app.screenshot", "app.quit"),
     later("Message"): tuple(f"message.{name}" for name in ACTS),
 }  # fmt: skip
 """What is listed below what, in this order; all else comes last."""

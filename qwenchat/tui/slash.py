@@ -51,6 +51,18 @@ def _settings() -> Iterable[str]:
     return (*(f"{field.name}=" for field in fields(SamplingOverrides)), "think=on", "think=off", "model=")
 
 
+def _names() -> Iterable[str]:
+    from qwenchat.config_schema import schema
+
+    return dict.fromkeys((*NAMES, *(setting.key.rpartition(".")[2] for setting in schema())))
+
+
+def _themes() -> Iterable[str]:
+    from qwenchat.tui.themes import OTHERS, read_themes
+
+    return sorted({*OTHERS, *(theme.name for theme in read_themes((Paths.of_user().themes,))[0])})
+
+
 COMMANDS = {
     "new": Command("new", later("Begin a new conversation")),
     "retry": Command(
@@ -63,17 +75,19 @@ COMMANDS = {
     "stop": Command("stop", later("Stop the reply")),
     "answer": Command("answer", later("Answer now, from what was thought so far")),
     "budget": Command("budget", later("Limit thoughts, or lift the limit"), later("TOKENS or off"), lambda: ("off",)),
-    "set": Command(
-        "settings", later("Change how the model answers, or see all settings"), later("NAME VALUE"), lambda: NAMES
-    ),
+    "set": Command("settings", later("Change any setting, or see all settings"), later("NAME VALUE"), _names),
+    "settings": Command("settings", later("Show all settings")),
     "system": Command("system", later("Change the system prompt, or say it"), later("TEXT")),
     "preset": Command("presets", later("Turn to a preset, or choose one"), later("NAME"), _presets),
     "model": Command("models", later("Load another model, or choose one"), later("NAME, SERVER or URL"), _models),
+    "models": Command("models", later("Show the models")),
     "compare": Command("compare", later("Let several models answer side by side"), later("NAME NAME ..."), _models),
     "tools": Command("tools", later("Let the model call tools, or choose them"), later("NAMES or off"), _tools),
     "export": Command(
         "export", later("Write this conversation into a file here"), later("md, json or jsonl"), _formats
     ),
+    "search": Command("search", later("Search in all conversations"), later("WORDS")),
+    "theme": Command("app.change_theme", later("Change the colours, or choose them"), later("NAME"), _themes),
     "copy": Command("copy_reply", later("Copy the last reply")),
     "help": Command("app.help", later("Show all keys and commands")),
     "quit": Command("app.quit", later("Quit; everything is saved")),

@@ -212,7 +212,7 @@ class ChatScreen(Screen[None]):
 
     def action_settings(self) -> None:
         """Show the settings."""
-        self._controls.change_settings(sorted(self.app.available_themes))
+        self._controls.change_settings()
 
     def action_models(self) -> None:
         """Show the models that can answer."""
@@ -372,9 +372,9 @@ class ChatScreen(Screen[None]):
         else:
             self._tell(say("There is nothing to play yet."))
 
-    def action_search(self) -> None:
-        """Search in every word of every conversation."""
-        self.app.push_screen(SearchScreen(self.session.library), self._open_found)
+    def action_search(self, words: str = "") -> None:
+        """Search in every word of every conversation, at first for `words`."""
+        self.app.push_screen(SearchScreen(self.session.library, words), self._open_found)
 
     def _open_found(self, chosen: Chosen | None) -> None:
         if chosen is not None:

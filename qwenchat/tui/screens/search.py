@@ -142,10 +142,12 @@ class SearchScreen(ModalScreen[Chosen | None]):
         Binding("ctrl+f", "dismiss", show=False, priority=True, id="search.leave"),
     ]
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, words: str = "") -> None:
+        """`words` are typed already."""
         super().__init__()
         self._library = library
         self._field = Line(say("Search every word of every conversation"), id="words")
+        self._field.value = words
         self._hits = LongList()
         self._thoughts = False
         self._due: Timer | None = None

@@ -19,12 +19,10 @@ from qwenchat import config, config_file
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.text import safe, safe_line
-from qwenchat.config import WIDTH, Width
-from qwenchat.config_schema import Setting
 from qwenchat.steering import Steering
 from qwenchat.texts import say
-from qwenchat.tui.knobs import WIDTHS, Knob, Load, PlainKnob, about, changes, groups, name_of
-from qwenchat.tui.themed_app import ThemedApp
+from qwenchat.tui.knobs import Knob, Load, about, changes, groups, name_of
+from qwenchat.tui.looks import Looks
 from qwenchat.tui.widgets.long_list import Heading, LongList, Row
 
 LOOK_S = 0.5
@@ -106,13 +104,12 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
         Binding("escape,f2", "leave", "Leave the field, then the settings", id="settings.leave", show=False),
     ]
 
-    def __init__(self, steering: Steering, load: LoadModel, file: Path, themes: Sequence[str]) -> None:
-        """`load` is how the model is loaded, `file` the user's config.toml, `themes` the names there are."""
+    def __init__(self, steering: Steering, load: LoadModel, file: Path) -> None:
+        """`load` is how the model is loaded, `file` the user's config.toml."""
         super().__init__()
         self._steering = steering
         self._load = Load(load)
         self._file = file
-        self._themes = themes
         self._list = LongList()
         self._field = Value()
         self._groups: tuple[tuple[str, Sequence[Knob]], ...] = ()
@@ -129,14 +126,7 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
 
     def on_mount(self) -> None:
         """The list has the keys; the field comes when a value is typed."""
-        worn: dict[str, Callable[[Setting], Knob]] = {
-            "theme": lambda it: PlainKnob(it, self._steering, self._worn, self._wear, self._themes),
-            "reduced_motion": lambda it: PlainKnob(
-                it, self._steering, lambda: self.app.animation_level == "none", self._hold_still
-            ),
-            "width": lambda it: PlainKnob(it, self._steering, self._text_width, self._widen, steps=WIDTHS),
-        }
-        self._groups = groups(self._steering, self._load, worn)
+        self._groups = groups(self._steering, self._load, Looks(self.app, self._steering).knobs())
         self._field.display = False
         self.watch(self._list, "highlighted", self._move, init=False)
         self._show(0)
@@ -217,25 +207,6 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
     def _knob(self) -> Knob | None:
         row = self._list.highlighted_row
         return row.knob if isinstance(row, KnobRow) else None
-
-    def _worn(self) -> str:
-        return self.app.wanted_theme if isinstance(self.app, ThemedApp) else self.app.theme
-
-    def _wear(self, theme: str) -> str:
-        self.app.theme = theme
-        return say("NO_COLOR is set, so the screen has no colours.") if self.app.no_color else ""
-
-    def _hold_still(self, on: bool) -> str:
-        self.app.animation_level = "none" if on else "full"
-        return ""
-
-    def _text_width(self) -> Width:
-        return self.app.text_width if isinstance(self.app, ThemedApp) else WIDTH
-
-    def _widen(self, width: Width) -> str:
-        if isinstance(self.app, ThemedApp):
-            self.app.widen(width)
-        return ""
 
     def _do(self, what: Callable[[], str]) -> bool:
         """Do something, then show how everything stands and what there is to say; whether it could be done."""
