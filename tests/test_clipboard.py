@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qwenchat.tui import clipboard
+from qwenchat import clipboard
 
 from .chat_driver import chat
 

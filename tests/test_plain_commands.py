@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from qwenchat import clipboard
 from qwenchat.chat.errors import ModelNotFound
 from qwenchat.paths import Paths
 
@@ -138,3 +139,26 @@ def test_an_empty_reply_says_so() -> None:
 def test_the_end_of_a_thought_is_said_with_its_length() -> None:
     result = chat("/thoughts off", "a", engine=FakeEngine([Script("Paris.", thought="Hm, well then.")]))
     assert "The thought has ended: 3 tokens." in result.stderr
+
+
+def test_the_models_are_listed_as_on_the_command_line() -> None:
+    listed = chat("/models").stdout
+    assert "qwen3-0.6b" in listed
+    assert "smollm2" in listed
+
+
+def test_a_reply_is_copied_by_the_tool_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = []
+
+    async def copy(text: str) -> str | None:
+        copied.append(text)
+        return "xclip" if len(copied) < 3 else None
+
+    monkeypatch.setattr(clipboard, "copy", copy)
+    result = chat("/copy", "a", "/copy", "/copy 1", "/copy 9", "/copy", engine=FakeEngine([Script("Yes.")]))
+    assert copied == ["Yes.", "a", "Yes."]
+    said = result.stderr
+    assert "There is no reply to copy yet." in said
+    assert "Copied 4 characters through xclip." in said
+    assert "There is no message 9." in said
+    assert "/read reads the message." in said

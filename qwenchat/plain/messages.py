@@ -1,7 +1,10 @@
 """Commands about the messages of the open conversation: asked again, changed, read, deleted."""
 
+import asyncio
+import sys
 from collections.abc import Callable
 
+from qwenchat import clipboard
 from qwenchat.account import account_of
 from qwenchat.account import in_words as account_in_words
 from qwenchat.chat.again import Again, again_of
@@ -12,7 +15,7 @@ from qwenchat.plain.answering import Answering
 from qwenchat.plain.command import Command
 from qwenchat.plain.sending import parts_of
 from qwenchat.plain.transcript import as_text, who
-from qwenchat.printer import tell
+from qwenchat.printer import has_cursor, tell
 from qwenchat.session import Session
 from qwenchat.texts import count, say
 
@@ -59,6 +62,7 @@ class Messages:
                 say("delete the last message, or that with this number, or that and all after it"),
                 say("NUMBER or NUMBER on"),
             ),
+            "copy": Command(self._copy, say("copy the last reply, or the message with this number"), say("NUMBER")),
             "undo": Command(self._undo, say("bring back what was deleted last")),
         }  # fmt: skip
 
@@ -161,6 +165,20 @@ class Messages:
             tell(say("Deleted message {number}, {who}: “{text}”.", number=number, who=whose, text=quoted))
         left = count("{number} message is left.", "{number} messages are left.", len(self._session.path))
         tell(say("{left} /undo brings back what was deleted.", left=left))
+
+    def _copy(self, rest: str) -> None:
+        replies = [message for message in self._session.path if message.role is Role.ASSISTANT and message.text.strip()]
+        if not replies and not rest:
+            raise MessageNotFound(say("There is no reply to copy yet."))
+        text = (self._numbered(rest) if rest else replies[-1]).text
+        number = f"{len(text):,}"
+        if tool := asyncio.run(clipboard.copy(text)):
+            tell(say("Copied {number} characters through {tool}.", number=number, tool=tool))
+        elif has_cursor(sys.stdout) and clipboard.fits_terminal(text):
+            print(clipboard.sequence(text), end="", flush=True)
+            tell(say("Copied {number} characters through the terminal, if it allows that (OSC 52).", number=number))
+        else:
+            tell(say("There is nothing here that copies. /read reads the message."))
 
     def _undo(self, rest: str) -> None:
         self._session.undo_delete()

@@ -29,6 +29,7 @@ class Settings:
                 self._model, say("load another model; alone, say which one answers and which are here"),
                 say("NAME, SERVER or URL"),
             ),
+            "models": Command(self._models, say("list the models that can be had, and what fits this machine")),
             "think": Command(
                 lambda rest: self._think(switch_of(rest or "on")), say("think before each answer, or no more"),
                 say("on or off"),
@@ -70,7 +71,12 @@ class Settings:
         tell(say("Here are: {models}.", models=here or say("none")))
         if servers := ", ".join(self._steering.servers):
             tell(say("Servers: {servers}.", servers=servers))
-        tell(say("/model NAME loads one; `qwenchat models` lists all that can be fetched."))
+        tell(say("/model NAME loads one; /models lists all that can be had."))
+
+    def _models(self, rest: str) -> None:
+        from qwenchat.models import table  # seldom wanted
+
+        print(table(Paths.of_user()), flush=True)
 
     def _think(self, on: bool) -> None:
         if self._session.support is not ThinkingSupport.SWITCHED:

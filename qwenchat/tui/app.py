@@ -12,12 +12,13 @@ from textual.command import CommandPalette, Provider
 from textual.events import Event, InputEvent, Key, Paste
 from textual.screen import Screen
 
+from qwenchat import clipboard
 from qwenchat.chat.commands import LoadModel
 from qwenchat.config import WIDTH, Width
 from qwenchat.session import Session
 from qwenchat.steering import Steering
 from qwenchat.texts import say
-from qwenchat.tui import clipboard, themes
+from qwenchat.tui import themes
 from qwenchat.tui.doable import commands
 from qwenchat.tui.garbage import Garbage
 from qwenchat.tui.key_order import KeyOrder

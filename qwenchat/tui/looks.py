@@ -1,4 +1,4 @@
-"""The settings of the screen itself, which count as soon as they are turned: its colours, how wide text is, whether it moves."""
+"""The settings of the screen itself: its colours, how wide text is, whether it moves. They count at once."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

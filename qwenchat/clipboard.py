@@ -1,6 +1,7 @@
 """The clipboard of the system, through the tool it brings along."""
 
 import asyncio
+import base64
 import os
 import shutil
 import sys
@@ -40,6 +41,11 @@ async def copy(text: str) -> str | None:
 def fits_terminal(text: str) -> bool:
     """Whether a terminal takes a text of this length."""
     return len(text) <= TERMINAL_TAKES and len(text.encode("utf-8", errors="replace")) <= TERMINAL_TAKES
+
+
+def sequence(text: str) -> str:
+    """What makes a terminal copy a text, if it allows that (OSC 52)."""
+    return f"\x1b]52;c;{base64.b64encode(text.encode('utf-8', errors='replace')).decode('ascii')}\a"
 
 
 def _encoded(text: str, tool: str) -> bytes:
