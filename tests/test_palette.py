@@ -54,7 +54,6 @@ async def test_a_command_that_wants_something_behind_it_is_written_and_the_draft
         await it.press("ctrl+p", *"budget", "enter")
         await it.until(lambda: it.draft == "/budget ", "the command")
         assert it.composer.has_focus
-        await it.sees("off")
         it.app._chat.keep_draft()
         assert library.draft(None).text == "half a thought"
         await it.press(*"500", "enter")
@@ -65,7 +64,9 @@ async def test_a_command_that_wants_something_behind_it_is_written_and_the_draft
 async def test_the_draft_comes_back_when_the_command_is_not_wanted_after_all():
     async with chat(Script("Yes.")) as it:
         await it.paste("half a thought")
-        await it.press("ctrl+p", *"/system", "enter")
+        await it.press("ctrl+p", *"export", "enter")
+        await it.sees("jsonl")
+        await it.press("ctrl+c", "ctrl+p", *"/system", "enter")
         await it.until(lambda: it.draft == "/system ", "the command")
         await it.press("ctrl+c")
         await it.until(lambda: it.draft == "half a thought", "the draft")

@@ -162,3 +162,10 @@ def test_a_reply_is_copied_by_the_tool_of_the_system(monkeypatch: pytest.MonkeyP
     assert "Copied 4 characters through xclip." in said
     assert "There is no message 9." in said
     assert "/read reads the message." in said
+
+
+def test_a_setting_that_is_none_of_an_answer_says_where_it_is_changed() -> None:
+    said = chat("/set theme nord", "/set top-k=5 context=4096", "/set heat 1").stderr
+    assert "theme cannot be changed while this chat runs. `qwenchat config edit`" in said
+    assert "context cannot be changed" in said
+    assert "There is no setting heat." in said

@@ -1,7 +1,8 @@
 """Commands about how the model answers: thinking, sampling, system prompt, presets, tools, and which model it is."""
 
-from qwenchat.chat.again import switch_of
+from qwenchat.chat.again import pairs_of, switch_of
 from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import budget_in_words, budget_of
@@ -98,9 +99,22 @@ class Settings:
 
     def _set(self, rest: str) -> None:
         if rest:
+            self._refuse_others(rest)
             tell(self._steering.heed(rest))
         else:
             print("\n".join(map(self._steering.in_words, NAMES)), flush=True)
+
+    def _refuse_others(self, typed: str) -> None:
+        """Raises ConfigInvalid for a setting that there is, but that is none of an answer."""
+        from qwenchat.config_schema import schema  # seldom wanted
+
+        others = {setting.key for setting in schema()} - set(NAMES)
+        for name, _ in pairs_of(typed):
+            if name in others:
+                raise ConfigInvalid(
+                    say("{name} cannot be changed while this chat runs.", name=name),
+                    say("`qwenchat config edit` changes it for the next start, /model NAME loads another model."),
+                )
 
     def _save(self, rest: str) -> None:
         from qwenchat.config_file import write  # seldom wanted

@@ -67,7 +67,8 @@ class Drafts:
         """Write a command in place of the draft, which is kept and comes back once the composer is empty."""
         if not self._composer.text.startswith("/"):
             self._aside = self._composer.draft
-        self._composer.write(command)
+        self._composer.write("")
+        self._composer.put(command)  # as if it were typed, so that what may follow is offered
 
     def bring_back(self) -> None:
         """Write what was set aside, if the composer is empty."""
