@@ -111,9 +111,10 @@ async def test_code_that_the_user_typed_is_a_block_and_the_rest_is_as_typed() ->
         await it.until(lambda: it.app.clipboard == TYPED.replace("\x1b[31m", ""), "the message as it was typed")
 
 
-async def test_a_very_long_message_is_not_looked_through_for_code() -> None:
+@pytest.mark.parametrize("text", [f"```python\nx = 1\n```\n{'word ' * 5000}", "```python\nx = 1\n```\n" * 13])
+async def test_a_very_long_message_and_one_with_many_blocks_stay_as_typed(text: str) -> None:
     async with chat() as it:
-        it.session.library.save("c", Message(Role.USER, (TextPart(f"```python\nx = 1\n```\n{'word ' * 5000}"),)))
+        it.session.library.save("c", Message(Role.USER, (TextPart(text),)))
         it.app._chat.opening.open("c")
         await it.press("ctrl+home")
         await it.sees("```python")

@@ -25,6 +25,9 @@ from qwenchat.tui.widgets.said import Said
 LONGEST_SHOWN = 20_000
 """Characters of one text that are drawn; a whole book would make every redraw slow."""
 
+MOST_BLOCKS = 12
+"""Blocks of code that are made of one text; each takes about 10 ms."""
+
 
 def shown(text: str) -> Content:
     """A text as far as it is drawn, and how much more there is of it."""
@@ -37,10 +40,11 @@ def shown(text: str) -> Content:
 
 
 def with_code(text: str) -> Iterator[Widget]:
-    """A text as it was typed, with the code between fences in it as blocks of code, unless it is very long."""
+    """A text as it was typed, with the code between fences in it as blocks of code, unless that would be slow."""
     lines = safe(text).replace("\r\n", "\n").split("\n")
+    fences = tuple(_fences(lines)) if len(text) <= LONGEST_SHOWN else ()
     at = 0
-    for fence in _fences(lines) if len(text) <= LONGEST_SHOWN else ():
+    for fence in fences if len(fences) <= MOST_BLOCKS else ():
         if before := "\n".join(lines[at : fence.start]).strip("\n"):
             yield Static(Content(before))
         yield Rendered("\n".join(lines[fence.start : fence.stop]))
