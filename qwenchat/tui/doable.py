@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     later("Conversation"): (
-        "chat.new", "chat.sidebar", "chat.search", "/search", "/export", "chat.replay", "chat.statistics",
+        "chat.new", "chat.sidebar", "chat.search", "/export", "chat.replay", "chat.statistics", "/search",
     ),
     later("Model"): (
         "chat.models", "chat.thinking", "chat.budget", "chat.presets", "chat.settings", "chat.tools", "chat.compare",
