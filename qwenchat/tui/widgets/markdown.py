@@ -1,23 +1,18 @@
 """Markdown as it is drawn: code with its language and a way to copy it, formulas as blocks of their own."""
 
-from itertools import zip_longest
-
 from markdown_it.token import Token
-from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import Click
 from textual.widgets import Markdown, Static
-from textual.widgets._markdown import MarkdownBlock, MarkdownFence, MarkdownTable, MarkdownTableContent
+from textual.widgets._markdown import MarkdownBlock, MarkdownFence
 
 from qwenchat.chat.text import safe_line
 from qwenchat.texts import say
 from qwenchat.tui.pieces import parser
 from qwenchat.tui.widgets.listed import BulletList, OrderedList, Paragraph
-
-MOST_OF_A_WORD = 20
-"""Cells that a column of a table has for its longest word."""
+from qwenchat.tui.widgets.table import Table
 
 
 class Formula(MarkdownBlock):
@@ -72,36 +67,6 @@ class CodeBlock(MarkdownFence):
 
     def _say_language(self) -> None:
         self._language.update(Content(safe_line(self.lexer, 30)))
-
-
-class Table(MarkdownTable):
-    """A table that scrolls sideways rather than squeeze its words."""
-
-    def compose(self) -> ComposeResult:
-        """The cells, with room for their words."""
-        for content in super().compose():
-            content.styles.min_width = self._room()
-            yield content
-
-    @property
-    def allow_horizontal_scroll(self) -> bool:
-        """Where it is wider than the message."""
-        return True
-
-    async def _update_from_block(self, block: MarkdownBlock) -> None:
-        await super()._update_from_block(block)
-        for content in self.query(MarkdownTableContent):
-            content.styles.min_width = self._room()
-
-    def _room(self) -> int:
-        """What all columns need for their longest words, between lines."""
-        columns = zip_longest(self._headers, *self._rows, fillvalue=Content())
-        return sum(2 + max(map(_longest_word, column)) for column in columns) + len(self._headers) + 1
-
-
-def _longest_word(cell: Content) -> int:
-    """In cells of the terminal; longer ones than MOST_OF_A_WORD are folded."""
-    return min(max(map(cell_len, cell.plain.split()), default=1), MOST_OF_A_WORD)
 
 
 class Rendered(Markdown):

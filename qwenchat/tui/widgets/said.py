@@ -12,7 +12,8 @@ from textual.widgets import Static
 from qwenchat.chat.errors import MessageNotFound
 from qwenchat.texts import later, say
 from qwenchat.tui.keys import shown
-from qwenchat.tui.widgets.markdown import CodeBlock, Table
+from qwenchat.tui.widgets.markdown import CodeBlock
+from qwenchat.tui.widgets.table import Table
 from qwenchat.tui.widgets.viewed import Viewed
 
 ACTS = {
