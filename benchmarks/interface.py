@@ -46,7 +46,7 @@ HISTORY = 1000
 """Messages above the reply."""
 RATE = 80.0
 """Tokens a second."""
-TOKENS = 5000
+TOKENS = 10_000
 MEASURED = 400
 """Tokens at the start and at the end that are streamed at RATE; those between come in a rush."""
 SAMPLE_S = 0.005

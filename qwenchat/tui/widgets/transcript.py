@@ -300,6 +300,8 @@ class Transcript(Pane, can_focus=False):
         """Another width wraps the text otherwise: the message that was being read stays where it was."""
         if not self.following:
             self.call_after_refresh(self._return_to, self._place)
+            # Another height may call for other styles, and they for another layout.
+            self.call_after_refresh(self.call_after_refresh, self._return_to, self._place)
 
     def _at_top(self) -> _Place | None:
         for widget in self._widgets.values():
