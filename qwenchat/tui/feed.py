@@ -33,7 +33,9 @@ from qwenchat.tui.widgets.transcript import Transcript
 from qwenchat.turn import Phase
 
 SHARE = 0.25
-"""Of one core: what the interface takes at most to draw a growing reply, since the model needs the same interpreter."""
+"""Of one core: what the interface takes at most to draw a growing reply."""
+SHARE_BESIDE_MODEL = 0.12
+"""The same while the model runs on this processor: it needs the core, and the interpreter."""
 
 LONGEST_WAIT_S = 0.5
 """Whatever drawing costs, the text goes on after so many seconds."""
@@ -50,11 +52,11 @@ class Pace:
         """The processor time of this thread."""
         self._since = clock(), spent()
 
-    def allows(self) -> bool:
+    def allows(self, share: float = SHARE) -> bool:
         """Whether the thread kept to its share since this was last so, or has waited long enough."""
         now, spent = self._clock(), self._spent()
         passed = now - self._since[0]
-        if spent - self._since[1] > SHARE * passed and passed < LONGEST_WAIT_S:
+        if spent - self._since[1] > share * passed and passed < LONGEST_WAIT_S:
             return False
         self._since = now, spent
         return True
@@ -94,7 +96,9 @@ class Feed:
             self._notices.say("save", "")
         if self.live is not None:
             self.live.wait(self._why_waiting())
-            if self._pace.allows():
+            model = self._session.model
+            beside = model is not None and model.device == "cpu"
+            if self._pace.allows(SHARE_BESIDE_MODEL if beside else SHARE):
                 self.live.flush()
         self._make_offer()
         self._status.show(self._session, self._prefill.total if self._prefill else 0, self._steering.label)

@@ -20,6 +20,8 @@ GAP = 3
 """Columns between two pieces of the line."""
 GAUGE_FROM = 84
 """Columns from which the context is also drawn, not only said."""
+STEADY_S = 0.5
+"""How long a speed stands: one that changes with every draw cannot be read, and costs a draw of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,10 @@ class StatusLine(Widget):
         self._pace = Pace(clock)
         self._pieces: list[Piece] = []
         self._rhythm = Rhythm(clock)
+        self._clock = clock
+        self._rate = 0.0
+        """The speed that is shown of a growing reply."""
+        self._rate_at = 0.0
 
     def show(self, session: Session, prompt_tokens: int, preset: str = "") -> None:
         """Read the session; `prompt_tokens` is the size of a running turn's prompt, `preset` what is said of it."""
@@ -153,7 +159,7 @@ class StatusLine(Widget):
     def _speed(self, session: Session) -> list[Piece]:
         growing = session.growing
         if growing is not None:
-            rate, first = growing.tokens_per_s, growing.first_token_s
+            rate, first = self._steady(growing.tokens_per_s), growing.first_token_s
         else:
             made = next((m.provenance for m in reversed(session.path) if m.provenance), None)
             rate, first = (made.timing.tokens_per_s, made.timing.first_token_s) if made else (0.0, None)
@@ -167,6 +173,13 @@ class StatusLine(Widget):
         if rate:
             pieces.append(Piece(Content(say("{rate:.1f} tok/s", rate=rate)), 4, True))
         return pieces
+
+    def _steady(self, rate: float) -> float:
+        """The speed that was last shown, unless that is some time ago."""
+        now = self._clock()
+        if not self._rate or not rate or now - self._rate_at > STEADY_S:
+            self._rate, self._rate_at = rate, now
+        return self._rate
 
     def _context_gauge(self, session: Session, prompt_tokens: int) -> list[Piece]:
         window = session.model.context_window if session.model else 0
