@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, zip_longest
+from itertools import accumulate, repeat, zip_longest
 from typing import ClassVar, Literal
 
 from rich.cells import cell_len
@@ -134,11 +134,11 @@ class Cells(Widget):
                 first, end = span
                 line = line.stylize(selected, max(0, first - at), len(line) if end == -1 else max(0, end - at))
             before = cell.space_before(width - line.cell_length)
-            yield Segment(" " * before, style.rich_style)
+            yield from _blank(before, style, at, number)
             for said, look in line.render(text, end="", parse_style=self._get_style):
                 yield Segment(said, (text + look).rich_style_with_offset(at, number))
                 at += len(said)
-            yield Segment(" " * (width - line.cell_length - before + 1), style.rich_style)
+            yield from _blank(width - line.cell_length - before + 1, style, max(start, at - 1), number)
             start += len(cell.text) + 1
         yield Segment("│", frame)
 
@@ -163,6 +163,11 @@ class Table(MarkdownTable):
             self._copy_context(block)
         else:
             await super()._update_from_block(block)
+
+
+def _blank(cells: int, style: Style, x: int, y: int) -> Iterator[Segment]:
+    """Empty cells that stand for a place in the text, for the mouse to select up to."""
+    return repeat(Segment(" ", style.rich_style_with_offset(x, y)), cells)
 
 
 def _rows_of(block: MarkdownBlock) -> Iterator[list[Cell]]:
