@@ -127,7 +127,8 @@ PINNED = "Bread without kneading"
 def fill(library: Library) -> None:
     """Put conversations of the last weeks into a library."""
     for days, question, answer in SAVED:
-        at = (datetime.now().replace(hour=9, minute=30) - timedelta(days=days)).timestamp()
+        at = min(datetime.now().replace(hour=9, minute=30), datetime.now() - timedelta(minutes=1)).timestamp()
+        at -= timedelta(days=days).total_seconds()
         asked = Message(Role.USER, (TextPart(question),), created=at)
         account = _account(SMALL if days % 3 else LARGE, 160 + 10 * days, 5 * len(answer.split()))
         said = Message(Role.ASSISTANT, (TextPart(answer),), asked.id, created=at + 20, provenance=account)
@@ -139,7 +140,7 @@ def fill_with_weeks(library: Library) -> None:
     """Put four weeks of talk into a library, busier on some days and at some hours than on others."""
     dice = random.Random(3)
     today = datetime.now().replace(minute=0, second=0, microsecond=0)
-    for days in range(29):
+    for days in range(1, 29):
         begun = (today - timedelta(days=days)).replace(hour=dice.choice((8, 9, 10, 11, 14, 15, 16, 20, 21, 22)))
         parent = None
         for turn in range(0 if begun.weekday() == 6 else dice.randint(2, 7)):
