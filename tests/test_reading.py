@@ -69,23 +69,23 @@ async def test_long_lines_of_code_are_wrapped_and_scrolled_by_keys_and_copied_as
         await it.ask("Go")
         assert "item_19" not in it.screen
         await it.press("ctrl+up")
-        await it.sees("w wrap")
+        await it.sees("Alt+Z wrap")
         await it.press(*["shift+right"] * 16)
         await it.sees("item_19")
         await it.press(*["shift+left"] * 16)
         await it.sees("x = [item_00")
-        await it.press("w")
+        await it.press("alt+z")
         await it.sees("item_00", "item_19")
         await it.press("k")
         await it.until(lambda: it.app.clipboard == f"{WIDE}\n", "the code as it was written")
-        await it.press("w")
+        await it.press("alt+z")
         await it.no_longer_sees("item_19")
 
 
 async def test_a_message_without_code_says_so() -> None:
     async with chat(Script("Yes.")) as it:
         await it.ask("Go")
-        await it.press("ctrl+up", "w")
+        await it.press("ctrl+up", "alt+z")
         await it.sees("There is no code in this message.")
 
 
@@ -124,7 +124,7 @@ async def test_a_very_long_message_and_one_with_many_blocks_stay_as_typed(text: 
 async def test_code_of_the_user_fits_every_screen(size: tuple[int, int]) -> None:
     async with chat(size=size) as it:
         await it.ask(TYPED)
-        await it.press("ctrl+up", "up", "w")
+        await it.press("ctrl+up", "up", "alt+z")
         await it.pilot.resize_terminal(100, 30)
         await it.sees("def half(n)")
 

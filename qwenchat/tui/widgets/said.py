@@ -23,7 +23,7 @@ ACTS = {
     "copy": ("y", later("Copy the message as it was written")),
     "copy_plain": ("Y", later("Copy the message as plain text, without the marks of Markdown")),
     "code": ("k", later("Copy or save the code in the message")),
-    "wrap": ("w", later("Wrap the long lines of its code, or no more")),
+    "wrap": ("alt+z", later("Wrap the long lines of its code, or no more")),
     "inspect": ("i", later("Everything that made the message")),
     "lens": ("l", later("Token lens: how sure the model was of each word of the reply")),
     "delete": ("d,delete", later("Delete the message; what comes after it stays")),
