@@ -159,3 +159,14 @@ async def test_a_thought_that_opens_with_room_to_spare_leaves_the_end_in_view():
         await it.press("ctrl+o")
         await it.sees("Let me see.")
         await it.no_longer_sees("follows")
+
+
+async def test_a_short_conversation_stays_at_the_foot_while_thoughts_open_and_fold():
+    async with chat(Script("Yes.", thought="I think so. " * 20), size=(100, 40)) as it:
+        await it.ask("Well?")
+        for _ in range(8):
+            await it.press("ctrl+o")
+            await it.pilot.pause(0.1)
+            rows = it.screen.splitlines()
+            footer = next(at for at, line in enumerate(rows) if "tok/s" in line)
+            assert footer == len(rows) - 6, it.screen

@@ -18,6 +18,7 @@ from qwenchat.chat.text import safe_line
 from qwenchat.paths import Paths
 from qwenchat.session import Session
 from qwenchat.texts import say
+from qwenchat.tui.keys import fitting
 from qwenchat.tui.model_rows import OfferRow, ServedRow, Title, Wanted, rows_of, typed_address
 from qwenchat.tui.servers import Servers
 from qwenchat.tui.widgets.line import Line
@@ -177,10 +178,14 @@ class ModelsScreen(ModalScreen[Wanted | None]):
     def _hint(self) -> None:
         """The keys, or how far a model is that is being loaded."""
         load = self._session.loading
-        text = say("Enter loads it · Tab number format · Esc leaves · memory is with 4,096 tokens of context")
-        if load is not None:
+        about = self.query_one("#about", Static)
+        if load is None:
+            memory = say("memory is with 4,096 tokens of context")
+            hints = say("Enter loads it"), say("Tab number format"), memory, say("Esc leaves")
+            text = fitting(hints, about.size.width, " · ")
+        else:
             text = " ".join(filter(None, (safe_line(load.step), self._pace.words(load))))
-        self.query_one("#about", Static).update(Content.styled(text, "$quiet"))
+        about.update(Content.styled(text, "$quiet"))
 
 
 def _group(title: str, size: str, rows: Sequence[OfferRow], *, first: bool) -> Iterator[Row]:

@@ -82,6 +82,11 @@ class Pane(VerticalScroll, can_focus=False):
         """Whether the reader is at the end, so that the view moves with new text."""
         return self._anchored and not self._anchor_released
 
+    def anchor(self, anchor: bool = True) -> None:
+        """Take hold of the end. Where all can be seen, only another layout moves it to the foot of the view."""
+        super().anchor(anchor)
+        self.refresh(layout=True)
+
     def release_anchor(self) -> None:
         """Let go of the end, unless all there is can be seen: then there is nothing to scroll away to."""
         if self.max_scroll_y > 0:
