@@ -109,3 +109,13 @@ class TestHeight:
             await it.sees("pasted 0")
             assert it.composer.region.bottom == size[1] - 1
             assert "Qwen/Qwen3-0.6B" in it.status
+
+
+async def test_the_draft_takes_one_line_again_once_it_is_empty():
+    async with chat(size=(80, 24)) as it:
+        height = it.app._chat._composer.outer_size.height
+        for empty in ("ctrl+c", "enter"):
+            await it.press("a", *["ctrl+j", "b"] * 4)
+            await it.until(lambda: it.app._chat._composer.outer_size.height == height + 4, "a taller draft")
+            await it.press(empty)
+            await it.until(lambda: it.app._chat._composer.outer_size.height == height, "a draft of one line")

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from itertools import cycle
 
 from textual.document._wrapped_document import WrappedDocument
 from textual.widgets import Markdown, Static
@@ -319,6 +320,26 @@ class TestReading:
             await it.sees("word39")
             await it.idle()
             await it.until(lambda: it.transcript.replies[-1].answer.text.split() == WORDS.split(), "every word")
+
+    async def test_no_line_is_lost_of_a_reply_that_grew_out_of_view(self):
+        paragraphs = [f"Paragraph {at} " + "of many words " * 30 + f"end{at}." for at in range(12)]
+        async with chat(Script("\n\n".join(paragraphs), delay_s=0.004), size=(80, 24)) as it:
+            await it.send("Go")
+            for wait_s in cycle((0.3, 0.9, 0.5, 0.7)):
+                await it.press("pageup", "pageup")
+                await it.pilot.pause(wait_s)
+                await it.press("ctrl+end")
+                await it.pilot.pause(wait_s / 3)
+                if not it.session.busy:
+                    break
+            await it.idle()
+            seen = ""
+            await it.press("ctrl+home")
+            while "end11." not in seen:
+                seen += it.screen
+                await it.press("pagedown")
+                await it.pilot.pause()
+            assert [at for at in range(12) if f"end{at}." not in seen] == []
 
     async def test_a_resize_keeps_what_is_read(self):
         library = long_library(60, reply="many words " * 60)

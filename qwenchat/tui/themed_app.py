@@ -6,17 +6,13 @@ from textual.app import App
 from textual.events import DescendantFocus
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
-from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
+import qwenchat.tui.mended  # noqa: F401  (for its effect)
 from qwenchat.config import WIDTH, Width
 from qwenchat.texts import say
 from qwenchat.tui import themes
 from qwenchat.tui.terminal_colors import Swapped
-
-# Textual would lay out everything a second time when the size of what a widget holds has changed, although that comes
-# from the layout that was just made. Where it calls for a scrollbar, the scrollbar asks for a layout itself.
-Widget.virtual_size._layout = False
 
 
 class ThemedApp(App[None]):
