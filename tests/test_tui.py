@@ -321,6 +321,24 @@ class TestReading:
             await it.idle()
             await it.until(lambda: it.transcript.replies[-1].answer.text.split() == WORDS.split(), "every word")
 
+    async def test_the_end_stays_in_view_below_a_notice_and_as_wide(self):
+        async with chat(library=long_library(60), resume="long", size=(80, 24)) as it:
+            await it.sees("Question 59")
+            width = it.transcript.size.width
+            for text in ("Something that one should know. " * 6, ""):
+                it.app._chat._notices.say("test", text)
+                await it.pilot.pause(0.2)
+                assert it.transcript.scroll_y == it.transcript.max_scroll_y
+                assert it.transcript.size.width == width
+
+    async def test_messages_that_are_put_away_leave_room_for_others(self):
+        async with chat(size=(80, 24)) as it:
+            for _ in range(12):
+                await it.press("ctrl+y")
+                await it.sees("There is no reply to copy yet")
+                await it.press("escape")
+                await it.no_longer_sees("There is no reply to copy yet")
+
     async def test_no_line_is_lost_of_a_reply_that_grew_out_of_view(self):
         paragraphs = [f"Paragraph {at} " + "of many words " * 30 + f"end{at}." for at in range(12)]
         async with chat(Script("\n\n".join(paragraphs), delay_s=0.004), size=(80, 24)) as it:

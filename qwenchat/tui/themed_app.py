@@ -7,6 +7,7 @@ from textual.events import DescendantFocus
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.widgets import Input, TextArea
+from textual.widgets._toast import ToastHolder
 
 import qwenchat.tui.mended  # noqa: F401  (for its effect)
 from qwenchat.config import WIDTH, Width
@@ -64,6 +65,12 @@ class ThemedApp(App[None]):
         words = {"warning": say("Warning"), "error": say("Error")}
         title = title or words.get(severity, "")
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+
+    def clear_notifications(self) -> None:
+        """Take all messages away, with the room that Textual would leave for each."""
+        super().clear_notifications()
+        for screen in self.screen_stack:
+            screen.query(ToastHolder).remove()
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Where nothing shall move, no cursor blinks either."""

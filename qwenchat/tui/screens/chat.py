@@ -123,7 +123,8 @@ class ChatScreen(Screen[None]):
         """The sidebar beside the conversation, the draft and the status."""
         yield self._sidebar
         with Vertical(id="main"):
-            yield self._notices
+            with Vertical(id="head"):
+                yield self._notices
             yield self._transcript
             with Vertical(id="foot"):
                 yield self._composer.dropdown

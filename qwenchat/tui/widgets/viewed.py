@@ -82,6 +82,11 @@ class Pane(VerticalScroll, can_focus=False):
         """Whether the reader is at the end, so that the view moves with new text."""
         return self._anchored and not self._anchor_released
 
+    def on_resize(self) -> None:
+        """The layout that gave it another size went by the old one where it follows the end."""
+        if self.following:
+            self.refresh(layout=True)
+
     def anchor(self, anchor: bool = True) -> None:
         """Take hold of the end. Where all can be seen, only another layout moves it to the foot of the view."""
         super().anchor(anchor)
