@@ -119,3 +119,17 @@ async def test_the_draft_takes_one_line_again_once_it_is_empty():
             await it.until(lambda: it.app._chat._composer.outer_size.height == height + 4, "a taller draft")
             await it.press(empty)
             await it.until(lambda: it.app._chat._composer.outer_size.height == height, "a draft of one line")
+
+
+async def test_what_is_written_after_an_undo_is_undone_by_itself():
+    async with chat() as it:
+        await it.press(*"message", "ctrl+a", *"Oh", "space", "ctrl+underscore")
+        await it.until(lambda: it.draft == "message", "the first undone")
+        await it.press(*"My", "space", "ctrl+underscore")
+        await it.until(lambda: it.draft == "message", "the second undone")
+
+
+async def test_alt_with_a_letter_writes_nothing():
+    async with chat() as it:
+        await it.press(*"two", "space", *"words", "ctrl+a", "alt+d", "alt+x")
+        await it.until(lambda: it.draft == " words", "the first word deleted")

@@ -39,3 +39,10 @@ def test_a_paste_holds_what_stands_between_its_ends_however_it_is_cut() -> None:
 def test_alt_and_enter_are_one_key() -> None:
     parser = TerminalParser()
     assert events(parser, ["a\x1b\rb", "\x1b", "\n", "c\r"]) == ["a", "alt+enter", "b", "alt+enter", "c", "enter"]
+
+
+def test_alt_and_letters_that_come_at_once_are_keys_and_no_text() -> None:
+    parser = TerminalParser()
+    assert events(parser, ["\x1bg\x1bg", "\x1bg", "a\x1be\x1b[Ab", "\x1bb"]) == [
+        "alt+g", "alt+g", "alt+g", "a", "alt+e", "up", "b", "ctrl+left",
+    ]  # fmt: skip

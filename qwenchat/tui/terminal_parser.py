@@ -1,5 +1,6 @@
-"""What a terminal sends, where Textual reads it slowly or not at all: long pastes, and Alt+Enter."""
+"""What a terminal sends, where Textual reads it slowly or not at all: long pastes, and Alt with Enter or a letter."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -10,17 +11,22 @@ from textual.message import Message
 
 _BEGIN, _END = "\x1b[200~", "\x1b[201~"
 _ALT_ENTER = "\x1b\r", "\x1b\n"
+_ALT_LETTER = re.compile("(\x1b[a-z])")
+"""No other sequence begins so. Textual waits for what may follow, and takes several that come at once for text."""
 
 
 class TerminalParser(XTermParser):
     """Textual's parser of what a terminal sends, which looks at each character by itself, but for what is pasted:
-    that is passed on as it comes, so that a megabyte takes milliseconds. And Alt+Enter is a key of its own.
+    that is passed on as it comes, so that a megabyte takes milliseconds. And Alt+Enter is a key of its own, as is Alt
+    with a letter, at once.
     """
 
     def __init__(self, debug: bool = False) -> None:
         super().__init__(debug)
         self._pasted: list[str] | None = None
         """What has come of a paste; None outside of one."""
+        self._escaped = False
+        """Whether the last character was an Escape, after which it is Textual who waits for the next."""
 
     def feed(self, data: str) -> Iterable[Message]:
         """The events in `data`. A beginning that is cut in two is left to Textual's own way."""
@@ -29,7 +35,7 @@ class TerminalParser(XTermParser):
         while data:
             if self._pasted is None:
                 before, begin, data = data.partition(_BEGIN)
-                yield from super().feed(before) if before else ()
+                yield from self._keys(before) if before else ()
                 self._pasted = [""] if begin else None
             else:
                 data = self._take(data)
@@ -37,12 +43,21 @@ class TerminalParser(XTermParser):
                     yield Paste("".join(self._pasted).replace("\x00", ""))
                     self._pasted, data = None, data.removeprefix(_END)
 
+    def _keys(self, data: str) -> Iterable[Message]:
+        """The events in what is no paste."""
+        pieces = [data] if self._escaped else _ALT_LETTER.split(data)
+        self._escaped = data.endswith("\x1b")
+        for at, piece in enumerate(pieces):
+            if at % 2:
+                yield from self._sequence_to_key_events(piece) or self._sequence_to_key_events(piece[1:], alt=True)
+            elif piece:
+                yield from super().feed(piece)
+
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[Key]:
         """The keys that a sequence stands for; Alt+Enter comes as Escape and a line end, which Textual takes apart."""
         if sequence in _ALT_ENTER:
-            yield Key("alt+enter", None)
-        else:
-            yield from super()._sequence_to_key_events(sequence, alt)
+            return [Key("alt+enter", None)]
+        return list(super()._sequence_to_key_events(sequence, alt))
 
     def _take(self, data: str) -> str:
         """Add `data` to the paste as far as that goes; from its end on it is given back."""

@@ -36,6 +36,7 @@ class Composer(TextArea):
         Binding("enter", "send", "Send the message", show=False, id="composer.send"),
         Binding("ctrl+j,alt+enter,shift+enter", "break_line", "Break the line", show=False, id="composer.break_line"),
         Binding("alt+e", "open", "Open the paste at the cursor", show=False, id="composer.open"),
+        Binding("alt+d", "delete_word_right", "Delete the word after", show=False, id="composer.delete_word"),
         Binding("ctrl+underscore,super+z", "undo", "Undo", show=False, id="composer.undo"),
         Binding("ctrl+shift+z,super+y", "redo", "Redo", show=False, id="composer.redo"),
         Binding("up", "up", "Bring back your messages, from an empty draft on", show=False, id="composer.up"),
@@ -74,6 +75,11 @@ class Composer(TextArea):
         self.recall: Callable[[int], bool] = lambda by: False
         """Brings an earlier (-1) or later (1) message back; False when the cursor is to move."""
         self._completer = Completer(self, self.dropdown)
+
+    def undo(self) -> None:
+        """Take the latest edits back; what is written next is undone by itself."""
+        super().undo()
+        self.history.checkpoint()
 
     @property
     def hint_room(self) -> int:
@@ -176,8 +182,11 @@ class Composer(TextArea):
     # Keys and pastes, in the order in which they came
 
     async def _on_key(self, event: Key) -> None:
-        """Do at once what the key is for: one that bubbled up would wait for all that is drawn in between."""
-        if await self._heeds(event):
+        """Do at once what the key is for: one that bubbled up would wait for all that is drawn in between.
+
+        Alt with a letter that is for nothing writes nothing.
+        """
+        if await self._heeds(event) or event.key.startswith("alt+"):
             event.stop()
             event.prevent_default()
 
