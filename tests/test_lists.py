@@ -54,3 +54,22 @@ async def test_an_item_is_pointed_at_and_dragged_over_like_any_text():
         await it.pilot.mouse_up(offset=(column + 6, row + 1))
         await it.pilot.pause()
         assert it.app.screen.get_selected_text() in ("item\n• second", "item\n• second ")
+
+
+@pytest.mark.parametrize("mark", ["- ", "1. "])
+async def test_a_long_list_has_no_empty_lines_but_two_lists_have(mark: str):
+    items = "".join(f"{mark}item {at} of many\n" for at in range(40))
+    async with chat(Script(f"Here:\n\n{items}\n\n* another\n"), size=(80, 60)) as it:
+        await it.ask("Go")
+        rows = [line.strip() for line in it.screen.splitlines()]
+        start = next(at for at, line in enumerate(rows) if "item 0 of" in line)
+        assert all("of many" in line for line in rows[start : start + 40])
+        assert rows[start + 40 : start + 42] == ["", "• another"]
+
+
+@pytest.mark.parametrize("text", ["- " * 12 + "deep", "> " * 12 + "deep", "1. " * 15 + "deep", "1. " * 300 + "deep"])
+async def test_what_is_nested_deeply_is_shown(text: str):
+    async with chat(Script(f"Here: {text.count(' ')}\n\n{text}\n\nOver."), size=(140, 60)) as it:
+        await it.ask("Go")
+        await it.sees("Here:", "Over.")
+        await it.sees("deep" if len(text) < 60 else "1. 1. 1. 1.")

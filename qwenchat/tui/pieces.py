@@ -3,11 +3,16 @@
 import re
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markdown_it.utils import EnvType
 
 from qwenchat.tui.markdown_rules import CLOSING, formulas, tasks
 
 SHORTEST = 200
 """Characters that a piece has at least, if another follows it."""
+
+DEEPEST = 40
+"""Levels of lists and quotations, two for an item of a list."""
 
 _ITEM = re.compile(r"((?:[-*+]|\d{1,9}[.)])[ \t]+)\S")
 _MAYBE_ITEM = re.compile(r"(?:[-*+][ \t]*|\d{1,9}(?:[.)][ \t]*)?)?\Z")
@@ -15,9 +20,21 @@ _FENCE = re.compile(r"(?:[ \t]|[-*+][ \t]|\d{1,9}[.)][ \t])*(`{3,}(?=[^`]*$)|~{3
 _DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:", re.MULTILINE)
 
 
+class _Parser(MarkdownIt):
+    """Shows as it is what is nested so deeply that the parser would pass over it and over all that follows."""
+
+    def parse(self, src: str, env: EnvType | None = None) -> list[Token]:
+        """The tokens of a text."""
+        tokens = super().parse(src, env)
+        if all(token.level < DEEPEST - 1 for token in tokens):
+            return tokens
+        fence = "~" * (3 + max(map(len, re.findall("~+", src)), default=0))
+        return super().parse(f"{fence}\n{src}\n{fence}", env)
+
+
 def parser() -> MarkdownIt:
     """Markdown as GitHub has it, with formulas, and with HTML shown as the text it is."""
-    return MarkdownIt("gfm-like", {"html": False}).use(formulas).use(tasks)
+    return _Parser("gfm-like", {"html": False, "maxNesting": DEEPEST}).use(formulas).use(tasks)
 
 
 def refers_elsewhere(text: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from qwenchat.tui.pieces import Cutter, refers_elsewhere
 from qwenchat.tui.widgets.growing import GrowingText
+from qwenchat.tui.widgets.listed import join
 from qwenchat.tui.widgets.markdown import Rendered
 from qwenchat.tui.widgets.viewed import Column
 
@@ -119,6 +120,7 @@ class Answer(Column):
             except Exception:
                 log.info("Markdown could not be appended to; it is parsed anew", exc_info=True)
                 await self._markdown.update(self._piece[:parsed])
+            self._join()
         if self._markdown is not None and parsed < len(self._piece):
             if self._rest is None:
                 self._rest = GrowingText("rest -code" if self._cutter.in_fence else "rest")
@@ -133,11 +135,19 @@ class Answer(Column):
         if self._markdown is None:
             self._markdown = Rendered(self._piece)
             await self.mount(self._markdown)
+            self._join()
             return
         await self._markdown.update(self._piece)
+        self._join()
         if self._rest is not None:
             await self._rest.remove()
             self._rest = None
+
+    def _join(self) -> None:
+        """Join a list that was cut to the part of it in the piece before."""
+        pieces = [child for child in self.children if isinstance(child, Rendered) and child.children]
+        if len(pieces) > 1 and pieces[-1] is self._markdown:
+            join(pieces[-2].children[-1], pieces[-1].children[0])
 
 
 def _parsed_length(piece: str) -> int:

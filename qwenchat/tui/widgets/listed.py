@@ -120,6 +120,12 @@ class _Items(MarkdownList):
         return [item.bullet for item in items]
 
 
+def join(before: Widget, after: Widget) -> None:
+    """Let no line be empty between two parts of one list."""
+    if isinstance(before, _Items) and type(before) is type(after):
+        before.add_class("-goes-on")
+
+
 class BulletList(_Items):
     """A list with bullets."""
 
