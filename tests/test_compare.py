@@ -292,11 +292,18 @@ class TestChooser:
             await it.ask("What is it?")
             await it.send("/compare usual qwen3-0.6\nMy long question")
             await it.sees("There is no model qwen3-0.6", "Did you mean qwen3-0.6b")
-            assert it.draft == "My long question"
+            assert it.draft == "/compare usual qwen3-0.6\nMy long question"
             assert not it.session.busy
-            await it.press("f7")
+            await it.press("ctrl+c", "f7")
             await it.sees("Compare two or more models", "✓ usual")
             assert "✓ qwen3-0.6" not in it.screen
+
+    async def test_the_same_model_twice_is_one_and_that_is_said(self):
+        async with comparing(Cast()) as it:
+            await it.ask("What is it?")
+            await it.send("/compare usual usual")
+            await it.sees("Each model answers once", "Name another beside it.")
+            assert it.draft == "/compare usual usual"
 
     async def test_one_that_could_not_answer_is_not_proposed_again(self):
         cast = Cast(alpha=Script("Alpha answers."), **{"lab/nope": FakeEngine(load_error=ModelNotFound("None."))})

@@ -52,21 +52,21 @@ class Comparing:
             self._composer.write(prompt)
         if not self._branches.attempt(self._require_message):
             return
+        if not names.strip():
+            self._choose()
+            return
         try:
             commands = self._rivals.named(names)
         except (ConfigInvalid, ModelNotFound) as error:
+            self._composer.write(f"/compare {typed}")
             self._tell(str(error))
-            return
-        if len(commands) > 1:
-            await self._compare(commands)
         else:
-            self._choose(commands)
+            await self._compare(commands)
 
-    def _choose(self, named: Sequence[LoadModel]) -> None:
+    def _choose(self) -> None:
         from qwenchat.tui.screens.rivals import RivalsScreen
 
-        ticked = tuple(named) or self._chosen
-        self._push(RivalsScreen(self._session, self._rivals, ticked, Paths.of_user()), self._begin_with)
+        self._push(RivalsScreen(self._session, self._rivals, self._chosen, Paths.of_user()), self._begin_with)
 
     def _begin_with(self, commands: Sequence[LoadModel] | None) -> None:
         if commands:

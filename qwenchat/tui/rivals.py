@@ -6,6 +6,7 @@ from pathlib import Path
 
 from qwenchat.chat.again import words_of
 from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.server import Server
 from qwenchat.chat.text import safe_line
@@ -28,7 +29,8 @@ class Rivals:
     def named(self, typed: str) -> tuple[LoadModel, ...]:
         """The commands for names with spaces between; with only one of them, the model that is loaded comes first.
 
-        Raises ConfigInvalid for a quotation mark that is not closed, and ModelNotFound for what can be no model.
+        Raises ConfigInvalid for a quotation mark that is not closed and for one model alone, and ModelNotFound for what
+        can be no model.
         """
         from qwenchat.engine.local.locate import require_name
 
@@ -39,6 +41,8 @@ class Rivals:
                 require_name(command.name)
         if len(found) == 1 and current is not None and current not in found:
             return current, *found
+        if len(found) == 1:
+            raise ConfigInvalid(say("Each model answers once."), say("Name another beside it."))
         return found
 
     def command(self, name: str) -> LoadModel:
