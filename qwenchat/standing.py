@@ -27,6 +27,9 @@ from qwenchat.texts import say
 from qwenchat.tools.base import ToolRunner
 from qwenchat.turn import Phase, Turn
 
+CHARACTERS_PER_TOKEN = 4
+"""Of English, as long as nobody has counted."""
+
 
 class Standing:
     """What there is to see of a chat. Nothing here changes it but the settings of the next turn."""
@@ -74,6 +77,8 @@ class Standing:
         """Whether the system prompt was changed in mid-conversation, so that it goes before the next message."""
         self._system_read: tuple[tuple[Message, ...], str] = (), ""
         """The path that was looked through for its system prompt, which is asked for at every look at the chat."""
+        self._context_read: tuple[tuple[Message, ...], int] = (), 0
+        """The path whose tokens were counted, likewise."""
         self._draft = ""
         """The next message, as far as the model may read it."""
         self._pieces: tuple[str, ...] = ()
@@ -186,12 +191,10 @@ class Standing:
 
     @property
     def context_tokens(self) -> int:
-        """How many tokens of the context window the latest finished turn took."""
-        for message in reversed(self.path):
-            if message.provenance and message.provenance.usage.prompt_tokens:
-                usage = message.provenance.usage
-                return usage.prompt_tokens + usage.answer_tokens
-        return 0
+        """How many tokens of the context window the latest finished turn took; about as many where no turn was told."""
+        if self.path is not self._context_read[0]:
+            self._context_read = self.path, _context_of(self.path)
+        return self._context_read[1]
 
     @property
     def begun(self) -> Begun | None:
@@ -314,6 +317,14 @@ class Standing:
         """Put the result of a call below what is there, and on disk."""
         self.tree.add(message)
         self._record.keep(message, (), self._clock())
+
+
+def _context_of(path: tuple[Message, ...]) -> int:
+    for message in reversed(path):
+        if message.provenance and message.provenance.usage.prompt_tokens:
+            usage = message.provenance.usage
+            return usage.prompt_tokens + usage.answer_tokens
+    return sum(len(message.text) for message in path) // CHARACTERS_PER_TOKEN
 
 
 def support_of(model: ModelInfo | None) -> ThinkingSupport:

@@ -217,3 +217,15 @@ async def test_a_model_here_without_a_switch_is_not_taken_for_one_that_thinks_by
         await it.ask("Well?")
         await it.press("ctrl+t")
         await it.sees("This model does not think before it answers.")
+
+
+async def test_a_conversation_that_no_server_has_counted_takes_about_as_much_of_the_context_as_it_is_long():
+    async with chat(
+        engine=FakeEngine([Script("many words " * 200, hold_at=300)], model=replace(BOX, context_window=2000))
+    ) as it:
+        await it.send("word " * 400)
+        await it.until(lambda: it.session.growing and it.session.growing.answer_tokens == 300, "most of the reply")
+        await it.press("escape")
+        await it.sees("stopped", "context")
+        assert "context 0 %" not in it.screen
+        assert 400 < it.session.context_tokens < 1200
