@@ -120,7 +120,8 @@ def _model(model: ModelInfo) -> Iterator[Fact]:
         yield Fact(say("server"), safe_line(model.server, 400))
     else:
         yield Fact(say("device"), safe_line(model.device))
-    yield Fact(say("context window"), say("{tokens:,} tokens", tokens=model.context_window))
+    window = model.context_window
+    yield Fact(say("context window"), say("{tokens:,} tokens", tokens=window) if window else say("not known"))
     if model.load_s:
         yield Fact(say("loaded in"), say("{seconds} s", seconds=f"{model.load_s:,.1f}"))
 

@@ -331,6 +331,29 @@ class TestReading:
                 assert it.transcript.scroll_y == it.transcript.max_scroll_y
                 assert it.transcript.size.width == width
 
+    async def test_a_notice_that_was_put_away_is_not_said_again_until_there_was_another(self):
+        async with chat() as it:
+            notices = it.app._chat._notices
+            for text, seen in (
+                ("One.", True),
+                ("One.", False),
+                ("Two.", True),
+                ("One.", True),
+                ("", False),
+                ("One.", True),
+            ):
+                notices.say("test", text)
+                assert notices.display is seen
+                await it.press("escape")
+                await it.until(lambda: not notices.display, "no notice")
+
+    async def test_a_reply_that_ends_since_another_conversation_is_opened_is_told(self):
+        async with chat(Script(WORDS, hold_at=3), library=long_library(2)) as it:
+            await it.send("Go")
+            await it.sees("word2")
+            it.app._chat.opening.open("long")
+            await it.sees("The reply was stopped; what came is kept in its conversation.", "Question 1")
+
     async def test_messages_that_are_put_away_leave_room_for_others(self):
         async with chat(size=(80, 24)) as it:
             for _ in range(12):

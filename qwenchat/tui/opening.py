@@ -37,9 +37,7 @@ class Opening:
         stopped = self._session.busy
         self._session.new()
         self._enter()
-        self._notices.say(
-            "left", say("The reply was stopped; what came is kept in its conversation.") if stopped else ""
-        )
+        self._say_of_left(stopped)
 
     def open(self, conversation: str, message: str | None = None) -> None:
         """A saved conversation, on the branch through `message`, which is brought into view and chosen."""
@@ -47,11 +45,19 @@ class Opening:
         # What is being written or answered goes on, as long as the message can be shown without turning to it.
         if not there or (message is not None and not self._session.busy):
             self._drafts.keep()
+            stopped = self._session.busy
             if not self._branches.attempt(lambda: self._session.resume(conversation, message)):
                 return
             self._enter()
+            self._say_of_left(stopped)
         if message is not None:
             self._transcript.call_later(self._transcript.go_to, message)
+
+    def _say_of_left(self, stopped: bool) -> None:
+        """Say what became of a reply that was still being written."""
+        self._notices.say(
+            "left", say("The reply was stopped; what came is kept in its conversation.") if stopped else ""
+        )
 
     def leave_deleted(self, conversation: str) -> None:
         """Leave the conversation that is open when it was deleted."""
