@@ -120,7 +120,7 @@ class TestFinding:
             await it.sees("Nothing found, older messages are still being indexed")
             indexing[0] = False
             await it.sees("1 hit", "The moon pulls")
-            assert "indexed" not in it.screen
+            await it.no_longer_sees("indexed")
 
     async def test_a_narrow_screen_still_shows_what_was_found(self):
         library = Library.in_memory()
