@@ -20,8 +20,6 @@ from textual.widgets._markdown import MarkdownBlock, MarkdownTable, MarkdownTR
 
 MOST_OF_A_WORD = 20
 """Cells of the terminal that a column has for its longest word."""
-
-
 Side = Literal["left", "center", "right"]
 
 
@@ -194,7 +192,7 @@ def _widths(natural: Sequence[int], least: Sequence[int], room: int) -> list[int
     spare = room - _framed(least)
     wanted = [most - few for most, few in zip(natural, least, strict=True)]
     if sum(wanted) <= spare:
-        return [most for most, _ in zip(natural, least, strict=True)]
+        return list(natural)
     return [few + max(0, spare) * want // sum(wanted) for few, want in zip(least, wanted, strict=True)]
 
 
