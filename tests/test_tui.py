@@ -84,15 +84,6 @@ class TestWriting:
             await it.press("n", "e", "x", "t")
             assert it.draft == "next"
 
-    async def test_a_message_sent_while_the_model_answers_stays_a_draft(self):
-        async with chat(Script(WORDS, hold_at=3)) as it:
-            await it.send("Go")
-            await it.sees("word2")
-            await it.send("next")
-            await it.sees("still answering")
-            assert it.draft == "next"
-            assert len(it.engine.turns) == 1
-
     async def test_enter_sends_and_ctrl_j_breaks_the_line(self):
         async with chat() as it:
             await it.press("a", "ctrl+j", "b")

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qwenchat.chat.messages import Message, TextPart
+from qwenchat.chat.timeline import Tick
 
 PASTED = "pasted"
 """The origin of a text that was pasted; a file's is the word that names it, as in `@notes.md`."""
@@ -50,6 +51,16 @@ class Draft:
 
 
 NOTHING = Draft()
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message that was sent while a reply comes, and waits for the end of that."""
+
+    draft: Draft
+    parts: tuple[TextPart, ...]
+    """With the files that it names, as they were then."""
+    typed: tuple[Tick, ...]
 
 
 def typed_parts(message: Message) -> tuple[TextPart, ...]:

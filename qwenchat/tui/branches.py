@@ -68,12 +68,13 @@ class Branches:
             return False
         return True
 
-    def begin_turn(self, begin: Callable[[], object]) -> None:
-        """Begin a turn and follow it; raises what `begin` raises."""
+    def begin_turn(self, begin: Callable[[], object], *, follow: bool = True) -> None:
+        """Begin a turn; raises what `begin` raises. Unless `follow`, the reader is left where he is."""
         begin()
         self._feed.show_path()
-        self._composer.screen.set_focus(self._composer)
-        self._transcript.follow()
+        if follow:
+            self._composer.screen.set_focus(self._composer)
+            self._transcript.follow()
 
     def retry(self, message_id: str | None, typed: str = "") -> None:
         """Ask again for a reply, with the settings that were typed."""

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable
 
-from qwenchat.chat.draft import NOTHING, Draft
+from qwenchat.chat.draft import NOTHING, Draft, Queued
 from qwenchat.chat.errors import LibraryError
 from qwenchat.library.library import Library
 from qwenchat.texts import say
+from qwenchat.tui.pasted import joined
 from qwenchat.tui.widgets.composer import Composer
 
 SAVED_AFTER_S = 0.3
@@ -31,6 +32,8 @@ class Drafts:
         self._saved = NOTHING
         self._aside = NOTHING
         """What was being written before a command took its place."""
+        self.queued: list[Queued] = []
+        """Messages that wait for the end of a reply; on the disk they are the beginning of the draft."""
         self._unsaved_since: float | None = None
         self._changed_at: float | None = None
         """When something was written last; None once the draft was told to be at rest."""
@@ -55,7 +58,8 @@ class Drafts:
 
     def keep(self) -> None:
         """Save the draft as it stands."""
-        self._save(self._aside if self._aside.text else self._composer.draft)
+        draft = self._aside if self._aside.text else self._composer.draft
+        self._save(joined((*(message.draft for message in self.queued), draft)) if self.queued else draft)
 
     def drop(self) -> None:
         """What stands in the composer is no draft any more: it was sent, or is not wanted."""
@@ -79,7 +83,8 @@ class Drafts:
     def enter(self, place: str | None, *, otherwise: Draft = NOTHING, keep_written: bool = False) -> None:
         """Turn to another place, whose draft comes into the composer, `otherwise` if there is none.
 
-        With `keep_written` it only does so if the composer is empty.
+        With `keep_written` it only does so if the composer is empty. What waits for the end of a reply is left behind,
+        as a draft of the old place.
         """
         try:
             saved = self._library.draft(place)
@@ -87,6 +92,7 @@ class Drafts:
             self._say(str(error))
             saved = NOTHING
         self._place, self._saved, self._aside = place, saved, NOTHING
+        self.queued.clear()
         if not (keep_written and self._composer.text):
             self._composer.write(saved if saved.text else otherwise)
 

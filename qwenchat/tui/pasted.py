@@ -1,6 +1,7 @@
 """Long texts that are pasted: when a paste is one, and what stands for it."""
 
 import re
+from collections.abc import Iterable
 
 from qwenchat.chat.draft import PASTED, Block, Draft, typed_parts
 from qwenchat.chat.messages import Message
@@ -74,3 +75,15 @@ def draft_of(message: Message) -> Draft:
         else:
             text += part.text
     return Draft(text, tuple(blocks))
+
+
+def joined(drafts: Iterable[Draft]) -> Draft:
+    """Several drafts as one, with an empty line between them and a label of its own for each paste."""
+    pasted = Pasted()
+    return pasted.draft("\n\n".join(_with_labels_of(pasted, draft) for draft in drafts if draft.text.strip()))
+
+
+def _with_labels_of(pasted: Pasted, draft: Draft) -> str:
+    labels = {block.label: pasted.take(block.text).label for block in draft.blocks}
+    pieces = re.split(f"({'|'.join(map(re.escape, labels))})", draft.text) if labels else [draft.text]
+    return "".join(labels.get(piece, piece) for piece in pieces)

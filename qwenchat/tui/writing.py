@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from qwenchat.attachment import AttachmentRefused
+from qwenchat.chat.draft import Draft, Queued
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import TextPart
 from qwenchat.chat.text import safe_line
@@ -17,6 +18,7 @@ from qwenchat.tui.commands import Commands
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.editor import edited
 from qwenchat.tui.history import History
+from qwenchat.tui.queue import Queue
 from qwenchat.tui.slash import command_of, switch_of
 from qwenchat.tui.weight import Weight
 from qwenchat.tui.widgets.composer import Composer
@@ -41,6 +43,7 @@ class Writing:
         self._history = History(session.library, composer)
         self._attachments = Attachments()
         self._weight = Weight(session)
+        self.queue = Queue(session, composer, drafts, branches, tell, self._fits)
         self._looking: asyncio.Task[None] | None = None
         self._text = ""
         """What the model would read of the draft as it stands."""
@@ -58,6 +61,7 @@ class Writing:
     def draw(self) -> None:
         """Save the draft when it is due, and let the model read it when the writing has paused."""
         self._drafts.keep_if_due()
+        self.queue.draw()
         if self._drafts.comes_to_rest():
             self._weigh()
         if self._attachments.attached:
@@ -70,7 +74,10 @@ class Writing:
         return f"{words} · {otherwise}" if words and otherwise else words or otherwise
 
     async def send(self) -> bool:
-        """Send what is written as a message, or heed the command that it is; says whether that was done."""
+        """Send what is written as a message, or heed the command that it is; says whether that was done.
+
+        While a reply comes, a message waits for its end; one that stands for another must be sent later.
+        """
         draft = self._composer.draft
         if not draft.text.strip():
             return False
@@ -80,7 +87,15 @@ class Writing:
             if not self._composer.text:
                 self._drafts.bring_back()
                 return True
+        if self.queue.is_due and self._branches.editing is None:
+            return await self._let_wait(draft)
         return await self.deliver(self._say)
+
+    async def _let_wait(self, draft: Draft) -> bool:
+        parts = await self._parts_of(draft)
+        if parts:
+            self.queue.put(Queued(draft, parts, self._typed(parts)))
+        return bool(parts)
 
     async def deliver(self, take: Callable[[tuple[TextPart, ...], Sequence[Tick]], object]) -> bool:
         """Give what is written, and how, to `take` as a message with its files, if there can be one now; says so."""
@@ -88,21 +103,33 @@ class Writing:
         if self._session.busy:
             self._tell(say("The model is still answering; the draft is kept. Esc stops the reply."))
             return False
+        parts = await self._parts_of(draft)
+        if not parts or not await self._fits(parts):
+            return False
+        return self._branches.attempt(lambda: take(parts, self._typed(parts)))
+
+    async def _parts_of(self, draft: Draft) -> tuple[TextPart, ...]:
+        """A draft as a message with its files; nothing, and it is told why, where one of them is refused."""
         try:
             files = await self._attachments.for_sending(draft.text, self._earlier())
         except AttachmentRefused as refused:
             self._tell(str(refused))
-            return False
+            return ()
         for word in self._attachments.missing:
             name = safe_line(word.removeprefix("@").strip('"'))
             self._tell(say("There is no file {name}; {word} goes as plain text.", name=name, word=safe_line(word)))
-        parts = (*draft.parts(), *files)
-        whole = "".join(part.text for part in parts)
-        return await self._fits(parts) and self._branches.attempt(lambda: take(parts, self._composer.typed(whole)))
+        return (*draft.parts(), *files)
+
+    def _typed(self, parts: Sequence[TextPart]) -> tuple[Tick, ...]:
+        """How the message came to be what it is, for replay."""
+        return self._composer.typed("".join(part.text for part in parts))
 
     def recall(self, by: int) -> bool:
-        """Bring back the message before (-1) or after (1) the one that was brought back; False if that is not meant."""
-        return self._history.go(by)
+        """Bring back the message before (-1) or after (1) the one that was brought back; False if that is not meant.
+
+        One that waits to be sent comes first.
+        """
+        return (by < 0 and self.queue.take_back()) or self._history.go(by)
 
     def begin_command(self, command: str) -> None:
         """Write a command that is to be completed; what was written comes back after it."""

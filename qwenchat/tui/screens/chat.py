@@ -127,6 +127,7 @@ class ChatScreen(Screen[None]):
                 yield self._notices
             yield self._transcript
             with Vertical(id="foot"):
+                yield self._writing.queue.line
                 yield self._composer.dropdown
                 yield self._composer
                 yield self._status
