@@ -23,6 +23,7 @@ from qwenchat.tui.app import QwenChat
 from qwenchat.tui.keys import bindings_of, key_name
 from qwenchat.tui.screens.chat import ChatScreen
 from qwenchat.tui.screens.compare import CompareScreen
+from qwenchat.tui.screens.help import HelpScreen
 from qwenchat.tui.screens.inspect import InspectScreen
 from qwenchat.tui.screens.lens import LensScreen
 from qwenchat.tui.screens.models import ModelsScreen
@@ -119,6 +120,7 @@ def test_every_shipped_theme_is_described() -> None:
         ("In the tools", ToolsScreen),
         ("In the question about a tool", PermissionScreen),
         ("In a replay", ReplayScreen),
+        ("In the help", HelpScreen),
         ("The program", QwenChat),
     ],
 )

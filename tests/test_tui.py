@@ -782,19 +782,6 @@ class TestCommands:
             await it.press("o", "k")
             assert it.draft == "ok"
 
-    async def test_the_help_lists_no_key_of_the_text_area_that_means_something_else_here(self):
-        async with chat() as it:
-            await it.press("f1")
-            await it.sees("Keys and commands")
-            listed, group = [], ""
-            for row in it.app.screen.query_one("#rows").children:
-                if row.has_class("group"):
-                    group = str(row.render())
-                elif not group.startswith(("In the ", "In a ", "On a ")):
-                    listed += str(row.query_one(".keys", Static).render()).split(", ")
-            assert len(listed) > 20
-            assert sorted(set(listed)) == sorted(listed)
-
     async def test_a_slash_command_never_reaches_the_model(self):
         async with chat() as it:
             await it.ask("First question")

@@ -199,6 +199,7 @@ class QwenChat(ThemedApp):
             Place(say("In the question about a tool"), PermissionScreen, below),
             Place(say("In the statistics"), StatisticsScreen, below),
             Place(say("In a replay"), ReplayScreen, below),
+            Place(say("In the help"), HelpScreen, below),
         )
         return groups, elsewhere
 

@@ -1,69 +1,96 @@
-"""All keys and commands, read from the program itself."""
+"""All keys and commands, read from the program itself, and found as one types."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from qwenchat.texts import say
 from qwenchat.tui.editing import editing_keys
-from qwenchat.tui.keys import Place, bindings_of, key_name
+from qwenchat.tui.keys import Place, bindings_of, key_name, shown
 from qwenchat.tui.slash import COMMANDS, SOFT_SWITCHES, usage
 from qwenchat.tui.widgets.composer import Composer
+from qwenchat.tui.widgets.key_table import Entry, Group, KeyTable
+from qwenchat.tui.widgets.line import Line
 
 
 class HelpScreen(ModalScreen[None]):
     """A panel over the chat; Esc closes it."""
 
     CSS_PATH = "help.tcss"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-middle"), (136, "-wide")]  # noqa: RUF012  (Textual declares them so)
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q", "dismiss", "Close", show=False, id="help.close")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "scroll_table('up')", "A line up", show=False, id="help.up"),
+        Binding("down", "scroll_table('down')", "A line down", show=False, id="help.down"),
+        Binding("pageup", "scroll_table('page_up')", "A page up", show=False, id="help.page_up"),
+        Binding("pagedown", "scroll_table('page_down')", "A page down", show=False, id="help.page_down"),
+        Binding("home", "scroll_table('home')", "To the beginning", show=False, priority=True, id="help.first"),
+        Binding("end", "scroll_table('end')", "To the end", show=False, priority=True, id="help.last"),
+        Binding("escape", "leave", "Clear what is typed, then close", show=False, id="help.close"),
+    ]
 
     def __init__(
         self, groups: Iterable[Place], elsewhere: Iterable[Place] = (), keymap: Mapping[str, str] = {}
     ) -> None:
         """`elsewhere` are places with keys of their own, which do not count while one writes."""
         super().__init__()
-        self._groups, self._elsewhere, self._keymap = tuple(groups), tuple(elsewhere), keymap
+        self._keymap = keymap
+        self._title = Static(id="title")
+        self._field = Line(say("Type a key or a word to find it"), id="words")
+        self._table = KeyTable(self._groups(tuple(groups), elsewhere))
 
     def compose(self) -> ComposeResult:
-        """One table for each part of the program."""
+        """One table for all parts of the program, below what is searched in it."""
         with Vertical(id="panel"):
-            heading = Content.assemble(
-                (say("Keys and commands"), "bold $primary"), (f"   {say('Esc closes')}", "$quiet")
-            )
-            yield Static(heading)
-            with VerticalScroll(id="rows"):
-                yield from self._tables(self._groups)
-                rows = [(usage(name), say(command.description)) for name, command in COMMANDS.items()]
-                rows += [(f"/{name}", say(description)) for name, description in SOFT_SWITCHES.items()]
-                yield from self._table(say("Commands, as a message"), rows)
-                yield from self._tables(self._elsewhere)
-                taken = tuple(place.node for place in self._groups)
-                yield from self._table(say("Editing"), editing_keys(Composer, taken))
+            yield self._title
+            yield self._field
+            yield self._table
 
     def on_mount(self) -> None:
-        """Let the arrow keys scroll."""
-        self.query_one("#rows").focus()
+        """Let one type at once: the next key may be waiting already."""
+        self.set_focus(self._field)
+        self._say_the_way_out()
 
-    def _tables(self, places: Iterable[Place]) -> ComposeResult:
-        for place in places:
-            rows = [
-                (key_name(self._keymap.get(binding.id or "", keys)) or "-", say(binding.description), binding.id or "")
-                for keys, binding in bindings_of(place.node).items()
-            ]
-            yield from self._table(place.title, rows)
+    def action_scroll_table(self, where: str) -> None:
+        """Scroll up, down, page_up, page_down, home or end."""
+        getattr(self._table, f"scroll_{where}")(animate=False)
 
-    def _table(self, title: str, rows: Iterable[tuple[str, ...]]) -> ComposeResult:
-        """Rows of keys, what they do, and the name that config.toml has for it."""
-        yield Static(Content(title), classes="group")
-        for keys, description, *name in rows:
-            with Vertical(classes="row"):
-                yield Static(Content(keys), classes="keys")
-                yield Static(Content(description), classes="what")
-                yield Static(Content("".join(name)), classes="id")
+    def action_leave(self) -> None:
+        """Show everything again, or close."""
+        if self._field.value:
+            self._field.value = ""
+        else:
+            self.dismiss(None)
+
+    @on(Input.Changed)
+    def _typed(self) -> None:
+        self._table.find(self._field.value)
+        self._say_the_way_out()
+
+    def _say_the_way_out(self) -> None:
+        close = shown(self, "help.close", "escape")
+        way = say("{key} shows all", key=close) if self._field.value else say("{key} closes", key=close)
+        self._title.update(Content.assemble((say("Keys and commands"), "bold $primary"), (f"   {way}", "$quiet")))
+
+    def _groups(self, places: tuple[Place, ...], elsewhere: Iterable[Place]) -> Iterator[Group]:
+        """What counts while one writes, and then the rest."""
+        yield from map(self._group, places)
+        commands = [Entry(usage(name), say(command.description)) for name, command in COMMANDS.items()]
+        commands += [Entry(f"/{name}", say(description)) for name, description in SOFT_SWITCHES.items()]
+        yield Group(say("Commands, as a message"), commands)
+        yield from map(self._group, elsewhere)
+        taken = tuple(place.node for place in places)
+        yield Group(say("Editing"), [Entry(*keys) for keys in editing_keys(Composer, taken)])
+
+    def _group(self, place: Place) -> Group:
+        """The keys of a place as they are now, with the names that config.toml has for them."""
+        entries = [
+            Entry(key_name(self._keymap.get(binding.id or "", keys)) or "-", say(binding.description), binding.id or "")
+            for keys, binding in bindings_of(place.node).items()
+        ]
+        return Group(place.title, entries)
