@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -210,7 +211,45 @@ def test_weights_that_the_decoder_would_ignore_are_refused(
 def test_a_cache_takes_little_more_memory_than_its_tokens_need(tokens: int) -> None:
     cache = KVCache(1, 1, 1, 32_768, torch.float32, "cpu")
     cache.reserve(tokens)
-    room = cache.keys.shape[2]
-    assert tokens <= room <= min(max(512, 1.25 * tokens + 512), 32_768)
-    assert not cache.keys.any()
-    assert not cache.values.any()
+    assert tokens <= cache.room <= min(max(512, 1.25 * tokens + 512), 32_768)
+    assert cache.layers[0].shape[2] == cache.room
+    assert not cache.layers[0].any()
+
+
+def test_a_cache_that_grows_never_needs_memory_for_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, most = KVCache(20, 1, 8, 4096, torch.float32, "cpu"), 0
+    grown = cache._grown
+
+    def counted(old: Tensor, room: int) -> Tensor:
+        nonlocal most
+        new = grown(old, room)
+        most = max(most, sum(layer.nbytes for layer in cache.layers) + new.nbytes)
+        return new
+
+    monkeypatch.setattr(cache, "_grown", counted)
+    for tokens in (600, 2000, 4096):
+        cache.reserve(tokens)
+        cache.length = tokens
+    assert most <= 1.05 * 4096 * cache.bytes_per_token
+
+
+def test_a_cache_whose_growth_fails_midway_can_grow_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = KVCache(3, 1, 2, 4096, torch.float32, "cpu")
+    cache.length = 500
+    for layer in cache.layers:
+        layer[:, :, :500] = 7
+    grown, calls = cache._grown, 0
+
+    def failing(old: Tensor, room: int) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return grown(old, room)
+
+    monkeypatch.setattr(cache, "_grown", failing)
+    with pytest.raises(torch.OutOfMemoryError):
+        cache.reserve(513)
+    cache.reserve(513)
+    assert {layer.shape[2] for layer in cache.layers} == {cache.room}
+    assert all(bool((layer[:, :, :500] == 7).all()) for layer in cache.layers)

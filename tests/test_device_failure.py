@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from qwenchat.chat.begun import Begun
-from qwenchat.chat.commands import LoadModel, ScoreReply
+from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply
 from qwenchat.chat.errors import DeviceFailed, OutOfMemory
 from qwenchat.chat.events import LoadProgressed, ModelLoaded, TextProduced, TurnFailed
 from qwenchat.chat.messages import Status
@@ -37,6 +37,7 @@ FAILURES = {
     "memory": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     "memory of a library": RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     "lost": torch.AcceleratorError(LOST, 700),
+    "missing": NotImplementedError("The operator 'aten::roll' is not currently implemented for the MPS device."),
     "library": RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx`"),
 }
 
@@ -142,6 +143,28 @@ def test_a_gpu_that_fails_in_a_turn_is_named_with_the_way_out(engine: LocalEngin
     assert "\n" not in caught.value.what
     assert "--device cpu" in caught.value.remedy
     assert ask(engine, user(SKY.question)).answer == SKY.answer
+
+
+def test_reading_ahead_that_fails_leaves_nothing_behind(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask(engine, user(FRANCE.question)).answer == FRANCE.answer
+
+    def fail(*args: Any) -> Tensor:
+        raise FAILURES["memory"]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("qwenchat.engine.local.stepper.Stepper.forward", fail)
+        with pytest.raises(DeviceFailed):
+            engine.read_ahead(ReadAhead((user(SKY.question),), thinking=True), StopSignal())
+    assert engine._loaded is not None
+    assert not engine._loaded.contexts._held
+    assert ask(engine, user(SKY.question)).answer == SKY.answer
+
+
+def test_memory_that_torch_keeps_for_later_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (3_000, 10_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 6_000)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 1_000)
+    assert memory.of("cuda") == memory.Memory("cuda", 10_000, 8_000)
 
 
 @pytest.fixture

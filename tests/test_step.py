@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from qwenchat.engine.local.attention import ONE_PIECE, Flash, Masked
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
 from qwenchat.engine.local.kvcache import KVCache
-from qwenchat.engine.local.step import ONE_PIECE, Step
+from qwenchat.engine.local.step import Step
 
 from .tape import Tape
 
@@ -36,17 +37,21 @@ def made(kv_heads: int = 2, norms: bool = True, biases: bool = False, kind: type
     return kind(config, take)
 
 
+def step_of(decoder: Decoder, way: type[Flash] | type[Masked] = Masked) -> Step:
+    return Step(decoder, way(decoder.config, torch.float32, torch.device("cpu")))
+
+
 class Stepped:
     """A sequence that is read token by token in the recorded form."""
 
-    def __init__(self, decoder: Decoder, window: int = WINDOW) -> None:
+    def __init__(self, decoder: Decoder, window: int = WINDOW, way: type[Flash] | type[Masked] = Masked) -> None:
         self.cache: KVCache = decoder.new_cache(window)
-        self._step = Step(decoder)
+        self._step = step_of(decoder, way)
 
     def read(self, token: Tensor) -> Tensor:
         self.cache.reserve(self.cache.length + 1)
         position = torch.tensor([self.cache.length])
-        logits = self._step.logits(token.view(1), position, self.cache.keys, self.cache.values)
+        logits = self._step.logits(token.view(1), position, self.cache.layers)
         self.cache.length += 1
         return logits
 
@@ -101,12 +106,12 @@ def test_what_was_cropped_has_no_part_in_what_follows() -> None:
 @pytest.mark.parametrize("start", [5, 1100])
 def test_a_recording_serves_other_tokens_at_other_positions(start: int) -> None:
     decoder = made()
-    cache, plain, step = decoder.new_cache(WINDOW), decoder.new_cache(WINDOW), Step(decoder)
+    cache, plain, step = decoder.new_cache(WINDOW), decoder.new_cache(WINDOW), step_of(decoder)
     decoder.forward(IDS[:start], cache)
     decoder.forward(IDS[:start], plain)
     token, position, logits = IDS[:1].clone(), torch.zeros(1, dtype=torch.long), torch.zeros(VOCAB)
     with Tape() as tape:
-        logits.copy_(step.logits(token, position, cache.keys, cache.values))
+        logits.copy_(step.logits(token, position, cache.layers))
     tape.restore()
     assert not logits.any()
     for at in range(start, start + 6):

@@ -41,7 +41,7 @@ def some_logits(seed: int, size: int = VOCAB) -> Tensor:
 def take(draw: Draw, logits: Tensor) -> int:
     draw.logits.copy_(logits)
     draw.roll()
-    draw.run(draw.width)
+    draw.run(*draw.form)
     return int(draw.token)
 
 
@@ -119,9 +119,9 @@ def test_invalid_numbers_are_told_from_tokens_and_can_still_be_read(name: str, b
 def test_a_recording_draws_what_the_sampler_draws_from_other_logits(name: str) -> None:
     sampling = Sampling(**{field: getattr(SETTINGS[name], field) for field in Sampling.__slots__} | {"seed": 4})
     sampler, draw = Sampler(sampling, PROMPT, "cpu"), drawing(sampling)
-    width = draw.width
+    form = draw.form
     with Tape() as tape:
-        draw.run(width)
+        draw.run(*form)
     tape.restore()
     for at in range(30):
         draw.logits.copy_(some_logits(at % 3))

@@ -182,10 +182,36 @@ def test_a_conversation_that_is_given_up_takes_its_memory_along() -> None:
     network = stepper(Recorder())
     context = begun(network)
     said(context, GREEDY, 10)
-    keys = ref(context._cache.keys)  # type: ignore[attr-defined]
+    keys = ref(context._cache.layers[0])  # type: ignore[attr-defined]
     del context
     gc.collect()
     assert keys() is None
+
+
+def test_a_model_that_is_given_up_takes_its_memory_along_at_once() -> None:
+    network = stepper(Recorder())
+    said(begun(network), GREEDY, 10)
+    weights = ref(network.embedding)
+    gc.disable()
+    try:
+        del network
+        assert weights() is None
+    finally:
+        gc.enable()
+
+
+def test_single_tokens_are_read_as_replies_are() -> None:
+    recorder = Recorder()
+    network, plain = stepper(recorder), made()
+    context, other = begun(network), begun(plain)
+    before, found = recorder.replays, []
+    for token in IDS[30:40].tolist():
+        for one in (context, other):
+            one.read([token], StopSignal())
+        assert torch.allclose(context.logits, other.logits, rtol=1e-4, atol=1e-4)
+        found.append(context.logits)
+    assert recorder.replays - before >= 8
+    assert not torch.equal(found[0], found[-1])
 
 
 OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")

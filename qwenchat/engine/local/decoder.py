@@ -208,9 +208,9 @@ class Decoder:
         if layer.q_norm is not None and layer.k_norm is not None:
             q, k = self._normed(q, layer.q_norm), self._normed(k, layer.k_norm)
         end = start + n
-        cache.keys[at, :, start:end] = _rotated(k, cos, sin).transpose(0, 1)
-        cache.values[at, :, start:end] = v.transpose(0, 1)
-        keys, values = cache.keys[at, :, :end], cache.values[at, :, :end]
+        keys, values = cache.layers[at][:, :, :end].unbind()
+        keys[:, start:] = _rotated(k, cos, sin).transpose(0, 1)
+        values[:, start:] = v.transpose(0, 1)
         query = _rotated(q, cos, sin).transpose(0, 1)
         if n == 1:
             query = query.view(c.kv_heads, c.heads // c.kv_heads, c.head_dim)

@@ -34,9 +34,10 @@ class Draw:
         return self.token.clamp(min=0)
 
     @property
-    def width(self) -> int:
-        """How many tokens are drawn among, which the shapes of the work depend on."""
-        return width(self._require().sampling, len(self.logits))
+    def form(self) -> tuple[int, bool]:
+        """What the work depends on: how many tokens are drawn among, and whether those that were seen matter."""
+        sampler = self._require()
+        return width(sampler.sampling, len(self.logits)), sampler.penalizes
 
     def take_up(self, sampler: Sampler) -> None:
         """Draw for `sampler` from now on, and go on where it stands if that is new."""
@@ -54,28 +55,33 @@ class Draw:
         """Make the chance for the next `run`; never recorded, since a recording would repeat it."""
         random = self._require().random
         self._before = random.get_state()
-        self._noise[: self.width].exponential_(generator=random)
+        self._noise[: self.form[0]].exponential_(generator=random)
 
-    def run(self, width: int) -> None:
-        """Draw `token` from `logits` and remember it for the penalties."""
-        repetition, presence, frequency, temperature, top_p, min_p = self._settings.unbind()
-        weighed = penalized(self.logits, self._counts, repetition, presence, frequency)
-        logits = torch.where(self._prompt | (self._counts > 0), weighed, self.logits)
+    def run(self, width: int, penalizes: bool) -> None:
+        """Draw `token` from `logits`, in the form of `form`."""
+        logits = self._penalized() if penalizes else self.logits
         if width == 1:
             token = logits.argmax(0, keepdim=True)
-            invalid = logits.gather(0, token).isnan()
+            weight = logits.gather(0, token)
         else:
             values, ids = top_k(logits, width)
-            probabilities = shares(values, temperature, top_p, min_p)
+            probabilities = shares(values, *self._settings[3:].unbind())
             token = choice(ids, probabilities, self._noise[:width])
-            invalid = probabilities[:1].isnan()
-        self.token.copy_(token.masked_fill_(invalid, INVALID))
-        self._counts.index_add_(0, self.readable, self._one)
+            weight = probabilities[:1]
+        self.token.copy_(token.masked_fill_(weight.isnan(), INVALID))
+        if penalizes:
+            self._counts.index_add_(0, self.readable, self._one)
 
     def take_back(self) -> None:
         """Undo the latest draw: its token was never seen by anybody."""
-        self._require().random.set_state(self._before)
-        self._counts.index_add_(0, self.readable, self._one, alpha=-1)
+        sampler = self._require()
+        sampler.random.set_state(self._before)
+        if sampler.penalizes:
+            self._counts.index_add_(0, self.readable, self._one, alpha=-1)
+
+    def _penalized(self) -> Tensor:
+        weighed = penalized(self.logits, self._counts, *self._settings[:3].unbind())
+        return torch.where(self._prompt | (self._counts > 0), weighed, self.logits)
 
     def _require(self) -> Sampler:
         if self._sampler is None:

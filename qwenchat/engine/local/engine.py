@@ -49,6 +49,16 @@ class _Loaded:
     info: ModelInfo
     command: LoadModel
 
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """Errors as what they mean for the reader; what one has left in the sequences is not trusted."""
+        try:
+            with _typed_errors(self.info.device), torch.inference_mode():
+                yield
+        except (EngineFailed, OutOfMemory, DeviceFailed):
+            self.contexts.forget()
+            raise
+
 
 class LocalEngine:
     """Finds, loads and runs a model on this machine."""
@@ -117,12 +127,8 @@ class LocalEngine:
         """See `Engine.generate`."""
         loaded = self._require_loaded()
         turn = Turn(loaded.contexts, loaded.template, loaded.tokenizer, command, signals)
-        try:
-            with _typed_errors(loaded.info.device), torch.inference_mode():
-                yield from turn.run()
-        except (EngineFailed, OutOfMemory, DeviceFailed):
-            loaded.contexts.forget()
-            raise
+        with loaded.computing():
+            yield from turn.run()
 
     def weigh(self, command: ReadAhead) -> DraftWeighed | None:
         """See `Engine.weigh`."""
@@ -134,7 +140,7 @@ class LocalEngine:
         """See `Engine.read_ahead`."""
         loaded = self._require_loaded()
         window = loaded.contexts.window
-        with contextlib.suppress(Stopped, PromptTooLong), _typed_errors(loaded.info.device), torch.inference_mode():
+        with contextlib.suppress(Stopped, PromptTooLong), loaded.computing():
             reserve = reserve_of(window)
             ids = loaded.template.shared_ahead(
                 command.messages, command.thinking, window, reserve, command.draft, command.tools
@@ -147,18 +153,15 @@ class LocalEngine:
         """See `Engine.score`."""
         loaded = self._require_loaded()
         lens = Lens(loaded.contexts, loaded.template, loaded.tokenizer, command, reserve_of(loaded.contexts.window))
-        try:
-            with _typed_errors(loaded.info.device), torch.inference_mode():
-                yield from lens.run(stop)
-        except (EngineFailed, OutOfMemory, DeviceFailed):
-            loaded.contexts.forget()
-            raise
+        with loaded.computing():
+            yield from lens.run(stop)
 
     def close(self) -> None:
         """See `Engine.close`."""
         if self._loaded is not None:
             self._loaded.network.close()
-        self._loaded = None
+            self._loaded = None
+            memory.give_back()
 
     def _with_reason(self, reason: str) -> ModelInfo:
         """The account of the loaded model, which from now on says why it is that one."""

@@ -12,7 +12,10 @@ from qwenchat.texts import say
 
 _DTYPES = {"bf16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 _BITS = {"int8": 8, "int4": 4}
-_FAILURES = ("CUDA error", "CUDA driver error", "CUBLAS_STATUS", "CUDNN_STATUS", "Metal error", "MPS backend")
+_FAILURES = (
+    *("CUDA error", "CUDA driver error", "CUBLAS_STATUS", "CUDNN_STATUS"),
+    *("HIP error", "HIPBLAS_STATUS", "Metal error", "MPS backend", "MPS device"),
+)
 """How torch names the failures of a GPU that have no type of their own."""
 
 

@@ -10,7 +10,7 @@ GRAIN = 128
 
 
 class KVCache:
-    """Preallocated keys and values, each [layers, kv_heads, capacity, head_dim]; what is not written yet is 0."""
+    """Preallocated keys and values of each layer."""
 
     def __init__(
         self, layers: int, kv_heads: int, head_dim: int, window: int, dtype: torch.dtype, device: torch.device | str
@@ -19,20 +19,27 @@ class KVCache:
         """Most tokens it may hold."""
         self.length = 0
         """Tokens it holds."""
-        shape = (layers, kv_heads, self._room(1), head_dim)
-        self.keys = torch.zeros(shape, dtype=dtype, device=device)
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.moves = 0
+        """How often the layers were moved to where there is more room."""
+        shape = (2, kv_heads, self._enough(1), head_dim)
+        self.layers = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
+        """[2, kv_heads, room, head_dim] each: keys, then values; what is not written yet is 0."""
 
     @property
     def device(self) -> torch.device:
         """Where it lives."""
-        return self.keys.device
+        return self.layers[0].device
+
+    @property
+    def room(self) -> int:
+        """Tokens there is memory for."""
+        return self.layers[-1].shape[2]
 
     @property
     def bytes_per_token(self) -> int:
         """Memory one more token costs, in bytes."""
-        layers, heads, _, dim = self.keys.shape
-        return 2 * layers * heads * dim * self.keys.element_size()
+        _, heads, _, dim = self.layers[0].shape
+        return len(self.layers) * 2 * heads * dim * self.layers[0].element_size()
 
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens; does nothing when there are not more."""
@@ -42,18 +49,18 @@ class KVCache:
         """Make room for `tokens` in all; raises ValueError beyond the window."""
         if tokens > self.window:
             raise ValueError(f"{tokens} tokens do not fit a window of {self.window}")
-        if tokens > self.keys.shape[2]:
-            room = self._room(tokens)
-            self.keys = self._grown(self.keys, room)
-            self.values = self._grown(self.values, room)
+        if tokens > self.room:
+            self.moves += 1
+            for at, layer in enumerate(self.layers):  # one by one: there is no memory for all of them twice
+                self.layers[at] = self._grown(layer, self._enough(tokens))
 
-    def _room(self, tokens: int) -> int:
+    def _enough(self, tokens: int) -> int:
         """How much to lay out for `tokens`: up to a quarter more, and no more than the window."""
         step = max(STEP, (1 << tokens.bit_length()) >> 3)
         return min(-(-tokens // step) * step, -(-self.window // GRAIN) * GRAIN)
 
     def _grown(self, old: Tensor, room: int) -> Tensor:
-        layers, heads, _, dim = old.shape
-        new = torch.zeros((layers, heads, room, dim), dtype=old.dtype, device=old.device)
+        two, heads, _, dim = old.shape
+        new = torch.zeros((two, heads, room, dim), dtype=old.dtype, device=old.device)
         new[:, :, : self.length] = old[:, :, : self.length]
         return new

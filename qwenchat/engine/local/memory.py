@@ -44,9 +44,20 @@ def of(device: str) -> Memory:
 
     if device == "cuda":
         free, total = torch.cuda.mem_get_info()
-        return Memory(device, total, free)
+        kept = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+        return Memory(device, total, free + kept)
     total = int(torch.mps.recommended_max_memory())
     return Memory(device, total, total - int(torch.mps.driver_allocated_memory()))
+
+
+def give_back() -> None:
+    """Let other programs have the memory of a GPU that torch keeps for later."""
+    import torch  # noqa: PLC0415  (slow, but whoever gives back has it)
+
+    with contextlib.suppress(RuntimeError):  # a GPU that failed has nothing to give
+        torch.cuda.empty_cache()
+        if torch.backends.mps.is_available():
+            torch.mps.empty_cache()
 
 
 def _of_system(cgroups: Path) -> Memory:

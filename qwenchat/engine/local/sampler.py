@@ -93,7 +93,9 @@ class Sampler:
         self.sampling = sampling
         self.random = torch.Generator(device=device)
         """Where the chance of all draws comes from."""
-        self._penalizes = sampling.repetition_penalty != 1 or sampling.presence_penalty or sampling.frequency_penalty
+        s = sampling
+        self.penalizes = (s.repetition_penalty, s.presence_penalty, s.frequency_penalty) != (1, 0, 0)
+        """Whether it matters which tokens were seen."""
         distinct = sorted(set(prompt))
         self._places = {token: at for at, token in enumerate(distinct)}
         """Where in `_seen` a token stands."""
@@ -103,7 +105,7 @@ class Sampler:
             self.random.seed()
         else:
             self.random.manual_seed(sampling.seed)
-        for token in output if self._penalizes else ():
+        for token in output if self.penalizes else ():
             self._remember(token)
 
     @property
@@ -114,7 +116,7 @@ class Sampler:
 
     def draw(self, logits: Tensor) -> int:
         """The next token for `logits` [vocab] float32, remembered for the penalties; EngineFailed if they are NaN."""
-        if self._penalizes:
+        if self.penalizes:
             logits = penalize(logits, self.sampling, *self.seen)
         if self.sampling.temperature == 0:
             token = int(logits.argmax())
@@ -126,7 +128,7 @@ class Sampler:
             invalid = probabilities[0].isnan()
         if invalid:
             raise invalid_numbers()
-        if self._penalizes:
+        if self.penalizes:
             self._remember(token)
         return token
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from qwenchat.chat.errors import EngineFailed
 from qwenchat.chat.sampling import Sampling
+from qwenchat.engine.base import StopSignal
+from qwenchat.engine.local.attention import WAYS, Attention
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
 from qwenchat.engine.local.draw import INVALID, Draw
 from qwenchat.engine.local.graph import Cuda, Runner, Work
@@ -25,6 +28,8 @@ FIRST_CHUNK_OPERATIONS = 6.4e11
 CHUNKS = (16, 2048)
 """Tokens of a prompt that are read at once, at least and at most."""
 
+PROVED = (40, 1100)
+"""Lengths of context at which reading a token is tried: long ones are attended to in another way."""
 FURTHEST_OFF = 0.1
 """How far, relative to their size, logits may lie apart that were computed in another order in half precision."""
 
@@ -46,13 +51,14 @@ class Stepper(Decoder):
         super().__init__(config, take)
         device = self.embedding.device
         self._runner = runner or Cuda()
-        self._step, self._draw = Step(self), Draw(config.vocab, device)
+        self._draw = Draw(config.vocab, device)
         self._position = torch.zeros(1, dtype=torch.long, device=device)
-        self._reads: WeakKeyDictionary[KVCache, tuple[tuple[int, ...], Work]] = WeakKeyDictionary()
-        """For each cache the work of reading a token, and which place it is for: the cache moves when it grows."""
-        self._draws: dict[int, Work] = {}
+        self._reads: WeakKeyDictionary[KVCache, tuple[int, Work]] = WeakKeyDictionary()
+        """For each cache the work of reading a token, and after which move: it is for where the cache lies."""
+        self._draws: dict[tuple[int, bool], Work] = {}
+        self.ahead = False
         with torch.no_grad():
-            self.ahead = self._is_proved()
+            self.ahead = any(self._is_proved(way(config, self.embedding.dtype, device)) for way in WAYS)
 
     @property
     def chunks(self) -> tuple[int, int]:
@@ -81,64 +87,80 @@ class Stepper(Decoder):
                     self._draw.take_back()
                 raise
 
+    def forward(self, ids: Tensor, cache: KVCache, stop: StopSignal | None = None) -> Tensor:
+        """See `Network.forward`; a single token is read as `steps` reads it."""
+        if len(ids) > 1 or not self.ahead:
+            return super().forward(ids, cache, stop)
+        self._draw.token.copy_(ids)
+        self._read(cache)
+        return self._draw.logits.clone()
+
     def _read(self, cache: KVCache) -> None:
         """Read the token that was drawn."""
         cache.reserve(cache.length + 1)
         self._position.fill_(cache.length)
-        place = cache.keys.data_ptr(), cache.values.data_ptr(), cache.keys.shape[2]
-        if self._reads.get(cache, ((), None))[0] != place:
-            self._reads[cache] = place, self._runner.record(self._reading(ref(cache)))
+        if self._reads.get(cache, (-1, None))[0] != cache.moves:
+            self._reads[cache] = cache.moves, self._runner.record(self._reading(ref(cache)))
         self._reads[cache][1]()
         cache.length += 1
 
     def _reading(self, cache: ref[KVCache]) -> Work:
-        """The work of reading a token; it must not keep the cache, or what that was before it grew."""
+        """The work of reading a token; it must not keep the cache, or what that was before it grew, or this."""
+        step, draw, position = self._step, self._draw, self._position
 
         def read() -> None:
             held = cache()
             if held is not None:
-                logits = self._step.logits(self._draw.readable, self._position, held.keys, held.values)
-                self._draw.logits.copy_(logits)
+                draw.logits.copy_(step.logits(draw.readable, position, held.layers))
 
         return read
 
     def _draw_next(self) -> None:
         self._draw.roll()
-        width = self._draw.width
-        if width not in self._draws:
-            self._draws[width] = self._drawing(width)
-        self._draws[width]()
+        form = self._draw.form
+        if form not in self._draws:
+            work = partial(self._draw.run, *form)
+            # To sort the whole vocabulary takes so long that its start costs little, and it cannot always be recorded.
+            self._draws[form] = work if form[0] == self.config.vocab else self._runner.record(work)
+        self._draws[form]()
 
-    def _drawing(self, width: int) -> Work:
-        def draw() -> None:
-            self._draw.run(width)
-
-        # Sorting the whole vocabulary takes so long that starting it does not count, and cannot be recorded everywhere.
-        return draw if width == self.config.vocab else self._runner.record(draw)
-
-    def _is_proved(self) -> bool:
+    def _is_proved(self, attention: Attention) -> bool:
         """Whether reading a token here gives what `forward` gives, as it is and when it is recorded and replayed."""
-        cache, token = self.new_cache(8), torch.ones(1, dtype=torch.long, device=self.embedding.device)
+        name = type(attention).__name__
+        self._step = Step(self, attention)
         try:
-            self.forward(token, cache)
-            expected = self.forward(token, cache)
-            for _ in range(3):
-                cache.crop(1)
-                self._draw.token.copy_(token)
-                self._read(cache)
-            error = (self._draw.logits - expected).norm()
-            for sampling in (Sampling(temperature=0), Sampling(seed=0)):
-                sampler = Sampler(sampling, (), token.device)
-                cache.crop(2)
-                for _ in self.steps(cache, expected, sampler, 4):
-                    pass
+            for tokens in PROVED:
+                error = self._error(tokens)
+                if not error <= FURTHEST_OFF:  # nor is NaN
+                    log.warning("%s does not work on this GPU: its logits are off by %.1e", name, error)
+                    return False
+            self._try_draws()
         except (RuntimeError, EngineFailed) as failure:
-            log.warning("The GPU cannot work ahead: %s", failure)
+            log.warning("%s does not work on this GPU: %s", name, str(failure).partition("\n")[0])
             return False
-        if error <= FURTHEST_OFF * expected.norm():
-            return True
-        log.warning("The GPU does not work ahead: its logits are off by %.1e of %.1e", error, expected.norm())
-        return False
+        return True
+
+    def _error(self, tokens: int) -> float:
+        """How far off the logits are after a context of so many tokens, relative to their size."""
+        cache, token = self.new_cache(tokens), torch.ones(1, dtype=torch.long, device=self.embedding.device)
+        cache.reserve(tokens)
+        for layer in cache.layers:
+            layer.normal_()
+        cache.length = tokens - 1
+        expected = super().forward(token, cache)
+        for _ in range(3):  # as it is, recorded, and replayed
+            cache.crop(tokens - 1)
+            self._draw.token.copy_(token)
+            self._read(cache)
+        return float((self._draw.logits - expected).norm() / expected.norm())
+
+    def _try_draws(self) -> None:
+        cache = self.new_cache(8)
+        logits = self._draw.logits.clone()
+        for sampling in (Sampling(temperature=0), Sampling(seed=0), Sampling(presence_penalty=1.0)):
+            cache.crop(0)
+            for _ in self.steps(cache, logits, Sampler(sampling, (), self.embedding.device), 4):
+                pass
 
     def _mask(self, count: int, end: int) -> Any:
         """A mask that is no matrix, so that the kernels need not read one."""
