@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from benchmarks.gpu_subjects import stepper
+from benchmarks.gpu_subjects import TimedCuda, attending, stepper
 from qwenchat.chat.sampling import Sampling
 from qwenchat.engine.base import StopSignal
+from qwenchat.engine.local.attention import WAYS
 from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.generate import decode, prefill
 from qwenchat.engine.local.sampler import Sampler
 from qwenchat.engine.local.stepper import Stepper
@@ -39,29 +41,34 @@ class Check:
 
 def checks(make: Callable[[torch.dtype], PreTrainedModel], half: torch.dtype) -> Iterator[Check]:
     """All checks: strict ones in float32, and those that the number format of the chat allows."""
+    expected: dict[int, Tensor] = {}
     model = make(torch.float32)
     network = stepper(model)
-    yield Check("works ahead in float32", network.ahead, "yes" if network.ahead else "no: the log says why")
-    exact = {start: _logits_along(network, model, start) for start in STARTS}
-    for start, (ours, theirs) in exact.items():
-        error = _apart(ours, theirs)
-        yield Check(f"logits as transformers' after {start} tokens, float32", error < 1e-4, f"{error:.1e} apart")
-    yield from _greedy(network)
+    yield from _guarded("float32", lambda: _exact(network, model, expected))
+    yield from _guarded("greedy", lambda: _greedy(network))
     if half is not torch.float32:
-        del network
+        del network, model
         model = make(half)
         network = stepper(model)
-        yield Check(f"works ahead in {half}", network.ahead, "yes" if network.ahead else "no: the log says why")
-        for start in STARTS:
-            ours, theirs = _logits_along(network, model, start)
-            errors = _apart(ours, exact[start][1]), _apart(theirs, exact[start][1])
-            found = f"{errors[0]:.1e} apart from float32, transformers {errors[1]:.1e}"
-            yield Check(f"logits after {start} tokens, {half}", errors[0] < 2 * errors[1] + 1e-3, found)
-    yield from _seeds(network)
-    yield _cropped(network)
+        yield from _guarded(f"{half}", lambda: _works(network))
+        for way in WAYS:
+            yield from _guarded(f"{half}, {way.__name__}", lambda: _rounded(network, model, way, expected))  # noqa: B023
+    yield from _guarded("draws", lambda: _draws(network))
+    yield from _guarded("seeds", lambda: _seeds(network))
+    yield from _guarded("cropped", lambda: _cropped(network))
 
 
-def _prompt(network: Stepper, length: int) -> list[int]:
+def _guarded(name: str, group: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+    """The checks of a group; whatever befalls one, the other groups go on."""
+    try:
+        with torch.inference_mode():
+            yield from group()
+    except Exception as fault:  # noqa: BLE001
+        yield Check(name, right=False, found=f"{type(fault).__name__}: {fault}")
+
+
+def prompt_of(network: Stepper, length: int) -> list[int]:
+    """A prompt of random tokens, always the same."""
     random = torch.Generator().manual_seed(length)
     return torch.randint(0, network.config.vocab, (length,), generator=random).tolist()
 
@@ -73,53 +80,91 @@ def _begun(network: Stepper, prompt: list[int]) -> Context:
     return context
 
 
-@torch.inference_mode()
-def _logits_along(network: Stepper, model: PreTrainedModel, start: int) -> tuple[Tensor, Tensor]:
-    """The logits [n, vocab] after each of the same tokens behind a prompt, by the recorded step and by transformers."""
-    ids = _prompt(network, start + STEPS)
+def _works(network: Stepper) -> Iterator[Check]:
+    yield Check(f"works ahead in {network.embedding.dtype}", network.ahead, type(network._step._attention).__name__)
+    if isinstance(network._runner, TimedCuda):
+        yield Check("recorded as a whole", network._runner._records, f"{len(network._runner.captures)} recordings")
+
+
+def _exact(network: Stepper, model: PreTrainedModel, expected: dict[int, Tensor]) -> Iterator[Check]:
+    yield from _works(network)
+    for start in STARTS:
+        ours, expected[start] = _logits_along(network, start), _logits_of(model, network, start)
+        error = _apart(ours, expected[start])
+        yield Check(f"logits as transformers' after {start} tokens, float32", error < 1e-4, f"{error:.1e} apart")
+
+
+def _rounded(network: Stepper, model: PreTrainedModel, way: type[Any], expected: dict[int, Tensor]) -> Iterator[Check]:
+    with attending(network, way):
+        for start, exact in expected.items():
+            errors = _apart(_logits_along(network, start), exact), _apart(_logits_of(model, network, start), exact)
+            found = f"{errors[0]:.1e} apart from float32, transformers {errors[1]:.1e}"
+            name = f"logits after {start} tokens, {network.embedding.dtype}, {way.__name__}"
+            yield Check(name, errors[0] < 2 * errors[1] + 1e-3, found)
+
+
+def _logits_along(network: Stepper, start: int) -> Tensor:
+    """The logits [n, vocab] after each of some tokens behind a prompt, by the recorded step."""
+    ids = prompt_of(network, start + STEPS)
     context = _begun(network, ids[:start])
-    ours = []
+    found = []
     for token in ids[start:]:
         network._draw.token.fill_(token)
         network._read(context._cache)
-        ours.append(network._draw.logits.clone())
-    theirs = model(input_ids=torch.tensor([ids], device=model.device), logits_to_keep=STEPS).logits[0]
-    return torch.stack(ours), theirs.float()
+        found.append(network._draw.logits.clone())
+    return torch.stack(found)
+
+
+def _logits_of(model: PreTrainedModel, network: Stepper, start: int) -> Tensor:
+    """Those of transformers."""
+    ids = prompt_of(network, start + STEPS)
+    return model(input_ids=torch.tensor([ids], device=model.device), logits_to_keep=STEPS).logits[0].float()
 
 
 def _apart(found: Tensor, expected: Tensor) -> float:
     return float(((found - expected).norm(dim=-1) / expected.norm(dim=-1)).max())
 
 
-@torch.inference_mode()
-def _said(context: Context, sampling: Sampling, *, ahead: bool = True) -> list[int]:
-    sampler = Sampler(sampling, context.ids, context.device)
-    if ahead:
-        return list(decode(context, sampler, StopSignal(), STEPS))
-    said = [sampler.draw(context.logits)]
+def _said(context: Context, sampling: Sampling) -> list[int]:
+    return list(decode(context, Sampler(sampling, context.ids, context.device), StopSignal(), STEPS))
+
+
+def _said_one_by_one(network: Stepper, context: Context, sampling: Sampling) -> list[int]:
+    """The same with nothing recorded, and by the draw that waits for the host."""
+    sampler, logits, said = Sampler(sampling, context.ids, context.device), context.logits, list[int]()
     while len(said) < STEPS:
-        context.read(said[-1:], StopSignal())
-        said.append(sampler.draw(context.logits))
+        said.append(sampler.draw(logits))
+        logits = Decoder.forward(network, torch.tensor(said[-1:], device=context.device), context._cache)
     return said
 
 
-@torch.inference_mode()
 def _greedy(network: Stepper) -> Iterator[Check]:
     for start in STARTS:
-        prompt = _prompt(network, start)
-        ahead, plain = _said(_begun(network, prompt), GREEDY), _said(_begun(network, prompt), GREEDY, ahead=False)
+        prompt = prompt_of(network, start)
+        ahead = _said(_begun(network, prompt), GREEDY)
+        plain = _said_one_by_one(network, _begun(network, prompt), GREEDY)
         same = sum(one == other for one, other in zip(ahead, plain, strict=True))
         yield Check(f"greedy as one by one after {start} tokens", same == STEPS, f"{same} of {STEPS} tokens alike")
 
 
-@torch.inference_mode()
+def _draws(network: Stepper) -> Iterator[Check]:
+    """The recorded draw and the sampler's own, from the same logits with the same chance."""
+    for name, settings in KINDS.items():
+        sampling = Sampling(temperature=2.0, top_p=0.9, min_p=0.001, seed=7, **settings)
+        prompt = prompt_of(network, 100)
+        context = _begun(network, prompt)
+        ahead, sampler, plain = _said(context, sampling), Sampler(sampling, prompt, context.device), list[int]()
+        context = _begun(network, prompt)
+        for token in ahead:
+            plain.append(sampler.draw(context.logits))
+            context.read([token], StopSignal())
+        same = sum(one == other for one, other in zip(ahead, plain, strict=True))
+        yield Check(f"drawn as by the sampler, with {name}", same == STEPS, f"{same} of {STEPS} tokens alike")
+
+
 def _seeds(network: Stepper) -> Iterator[Check]:
-    prompt = _prompt(network, 500)
-    for name, settings in (
-        ("top-k", {}),
-        ("the whole vocabulary", {"top_k": 0}),
-        ("penalties", {"presence_penalty": 1.5}),
-    ):
+    prompt = prompt_of(network, 500)
+    for name, settings in KINDS.items():
         replies = [
             _said(_begun(network, prompt), Sampling(temperature=2.0, top_p=1.0, seed=seed, **settings))
             for seed in (1, 1, 2)
@@ -128,10 +173,9 @@ def _seeds(network: Stepper) -> Iterator[Check]:
         yield Check(f"same seed, same reply, with {name}", right, "so it is" if right else "not so")
 
 
-@torch.inference_mode()
-def _cropped(network: Stepper) -> Check:
+def _cropped(network: Stepper) -> Iterator[Check]:
     """A reply that is left midway, another prompt behind half of it, and on."""
-    prompt, other = _prompt(network, 700), _prompt(network, 30)
+    prompt, other = prompt_of(network, 700), prompt_of(network, 30)
     context = _begun(network, prompt)
     sampler = Sampler(Sampling(seed=1), prompt, context.device)
     for produced, _ in enumerate(decode(context, sampler, StopSignal(), STEPS)):
@@ -140,6 +184,5 @@ def _cropped(network: Stepper) -> Check:
     following = context.ids[:710] + other
     for _ in prefill(context, following[context.rewind(following) :], StopSignal()):
         pass
-    fresh = _begun(network, following)
-    error = _apart(context.logits[None], fresh.logits[None])
-    return Check("cropped and gone on with", error < 0.05, f"{error:.1e} apart from a fresh reading")
+    error = _apart(context.logits[None], _begun(network, following).logits[None])
+    yield Check("cropped and gone on with", error < 0.05, f"{error:.1e} apart from a fresh reading")

@@ -1,6 +1,7 @@
 """What `benchmarks/gpu.py` measures: one model with random weights, run by qwenchat and by transformers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from qwenchat.engine.local.decoder import DecoderConfig
 from qwenchat.engine.local.generate import decode, prefill
 from qwenchat.engine.local.graph import Cuda, Direct, Runner, Work
 from qwenchat.engine.local.sampler import Sampler
+from qwenchat.engine.local.step import Step
 from qwenchat.engine.local.stepper import Stepper
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -34,6 +36,8 @@ SHAPES: dict[str, dict[str, Any]] = {
         "pad_token_id": 0,
     },
 }
+WINDOW = 32_768
+"""As a chat has it: the cache has room for more than is in it."""
 SAMPLING = {"do_sample": True, "temperature": 0.6, "top_p": 0.95, "top_k": 20}
 """`THINKING` in transformers' words."""
 
@@ -68,6 +72,19 @@ def stepper(model: PreTrainedModel, runner: Runner | None = None) -> Stepper:
     return Stepper(DecoderConfig.from_json(told), lambda name, shape: model.state_dict().get(name), runner or usual)
 
 
+@contextmanager
+def attending(network: Stepper, way: type[Any]) -> Iterator[None]:
+    """The network with another way to attend."""
+    usual = network._step
+    network._step = Step(network, way(network.config, network.embedding.dtype, network.embedding.device))
+    network._reads.clear()
+    try:
+        yield
+    finally:
+        network._step = usual
+        network._reads.clear()
+
+
 @dataclass(frozen=True)
 class Subject:
     """Something that reads a prompt and answers it, telling the stopwatch of each token."""
@@ -81,8 +98,10 @@ def qwenchat(network: Stepper) -> Subject:
     contexts: dict[int, Context] = {}
 
     def run(ids: list[int], tokens: int, watch: Stopwatch) -> None:
-        context = contexts.setdefault(len(ids), Context(network, len(ids) + tokens))
         with torch.inference_mode():
+            if len(ids) not in contexts:
+                contexts[len(ids)] = Context(network, WINDOW)
+            context = contexts[len(ids)]
             for _ in prefill(context, ids[context.rewind(ids) :], StopSignal()):
                 pass
             sampler = Sampler(THINKING, ids, context.device)
