@@ -41,6 +41,12 @@ class Tape(TorchDispatchMode):
         self._operations.append((func, args, kwargs, fresh))
         return result
 
+    @property
+    def pieces(self) -> int:
+        """How many operations do something, and do not only look at memory in another way."""
+        schemas = [func._schema for func, *_ in self._operations]
+        return sum(schema.is_mutable or not any(part.alias_info for part in schema.returns) for schema in schemas)
+
     def restore(self) -> None:
         """Leave everything as it was before."""
         for value, before in reversed(self._before):

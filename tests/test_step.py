@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from qwenchat.engine.local.attention import ONE_PIECE, Flash, Masked
@@ -101,6 +102,18 @@ def test_what_was_cropped_has_no_part_in_what_follows() -> None:
     for token in IDS[900:905]:
         assert apart(stepped.read(token), decoder.forward(token.view(1), plain)) < 1e-4
     assert apart(decoder.forward(IDS[:50], stepped.cache), decoder.forward(IDS[:50], plain)) < 1e-4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_layer_is_few_pieces_of_work(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs a GPU as much as its start, however small it is. A norm is one there, and many on a CPU."""
+    monkeypatch.setattr(F, "rms_norm", lambda x, shape, weight, eps: x * weight)
+    decoder, position = made(*KINDS[kind]), torch.tensor([5])
+    cache, step = decoder.new_cache(500), step_of(decoder)
+    with Tape() as tape:
+        step.logits(IDS[:1], position, cache.layers)
+    before_and_after = 20
+    assert tape.pieces <= 12 * len(decoder.layers) + before_and_after, tape.pieces
 
 
 @pytest.mark.parametrize("start", [5, 1100])

@@ -115,7 +115,7 @@ def test_invalid_numbers_are_told_from_tokens_and_can_still_be_read(name: str, b
     assert 0 <= int(draw.readable) < VOCAB
 
 
-@pytest.mark.parametrize("name", ["greedy", "thinking", "all penalties"])
+@pytest.mark.parametrize("name", SETTINGS)
 def test_a_recording_draws_what_the_sampler_draws_from_other_logits(name: str) -> None:
     sampling = Sampling(**{field: getattr(SETTINGS[name], field) for field in Sampling.__slots__} | {"seed": 4})
     sampler, draw = Sampler(sampling, PROMPT, "cpu"), drawing(sampling)
