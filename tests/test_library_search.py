@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, Status, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.library.index import index_of
 from qwenchat.library.library import Hit, Library
+from qwenchat.library.query import Sought
 from qwenchat.library.words import fold, tokens
 
 
@@ -333,3 +334,44 @@ def test_several_programs_search_what_the_others_say(tmp_path: Path) -> None:
     assert found(two, "green") == ["a"]
     assert found(one, "green") == ["a"]
     assert len(one.search("two")) == 5
+
+
+def test_the_search_in_one_conversation_gives_its_hits_in_their_order() -> None:
+    library = Library.in_memory()
+    for at in range(5):
+        library.save("a", message(f"blue{at} " + "blue " * (5 - at)))
+        library.save("b", message("blue elsewhere"))
+    hits = library.search("blue", conversation="a")
+    assert [hit.excerpt[0].text for hit in hits] == [f"blue{at}"[:4] for at in range(5)]
+    assert {hit.conversation for hit in hits} == {"a"}
+    assert len(library.search("blue", conversation="a", limit=2)) == 2
+    assert library.search("elsewhere", conversation="a") == []
+    assert library.search("blue", conversation="nosuch") == []
+    assert library.search("", conversation="a") == []
+
+
+def test_hits_in_one_conversation_are_found_among_thousands_of_newer_ones() -> None:
+    library = Library.in_memory()
+    library.save("old", message("a needle here"))
+    for at in range(2100):
+        library.save("new", message(f"needle {at}"))
+    assert [hit.conversation for hit in library.search("needle", conversation="old")] == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "text", "found"),
+    [
+        ("moon sea", "The Moon pulls at the sea.", ["Moon", "sea"]),
+        ("mo", "moon, Möwe, amok", ["mo", "Mö"]),
+        ('"the sea"', "The  sea, the seagull", ["The  sea"]),
+        ("引力", "月の引力によって", ["引力"]),
+        ("python", "使用Python编程", ["Python"]),
+        ('"python"', "使用Python编程", ["Python"]),
+        ("", "anything", []),
+        ("na nan", "nanana", ["nan"]),
+    ],
+)
+def test_what_is_sought_is_found_in_a_text_as_the_search_finds_it(typed: str, text: str, found: list[str]) -> None:
+    assert [text[start:stop] for start, stop in Sought(typed).spans(text)] == found
+    assert Sought(typed).is_in(text) == bool(found)
+    assert not Sought(typed).is_in("The seat")

@@ -21,6 +21,8 @@ _VERSION = 1
 _BATCH = 20_000
 _BATCH_S = 0.5
 """How many changes are seen to in one transaction, and for how long. Small ones would cost several times the work."""
+_LAST = 2**62
+"""A number that no message reaches."""
 _LONGEST = 1_000_000
 """Characters of a message that are indexed."""
 _PAGES = 500
@@ -71,11 +73,17 @@ class SearchIndex:
         self.upto = 0
         """The last change that is indexed; the library may forget it and those before."""
 
-    def find(self, query: str, newest: int) -> list[tuple[int, float]]:
-        """The numbers of messages that match, of these the `newest`, with their ranks (the lower, the better)."""
-        sql = "select rowid, bm25(words, 2.0, 1.0) from words where words match ? order by rowid desc limit ?"
+    def find(self, query: str, newest: int, first: int = 0, last: int = _LAST) -> list[tuple[int, float]]:
+        """The numbers of messages from `first` to `last` that match, of these the `newest`, with their ranks.
+
+        The lower a rank, the better.
+        """
+        sql = (
+            "select rowid, bm25(words, 2.0, 1.0) from words where words match ? and rowid between ? and ?"
+            " order by rowid desc limit ?"
+        )
         try:
-            return self._opened().execute(sql, (query, newest)).fetchall()
+            return self._opened().execute(sql, (query, first, last, newest)).fetchall()
         except sqlite3.Error as error:
             self._mend(error)
             return []

@@ -16,7 +16,7 @@ from qwenchat.library.conversation import Conversation, Summary, not_found, summ
 from qwenchat.library.database import connect, copy_in_memory, join, opening, reading, transaction
 from qwenchat.library.index import SearchIndex, index_of, remove_index
 from qwenchat.library.saving import put_conversation, put_draft, put_message, titled
-from qwenchat.library.search import Hit, Piece, search
+from qwenchat.library.search import Hit, Piece, search, search_in
 from qwenchat.library.statistics import Statistics, statistics
 from qwenchat.library.upkeep import Upkeep
 from qwenchat.library.writers import Writer
@@ -142,14 +142,19 @@ class Library:
             with closing(join(self._path)) as connection:
                 return statistics(connection, since)
 
-    def search(self, text: str, *, thoughts: bool = False, limit: int = 50) -> list[Hit]:
+    def search(
+        self, text: str, *, thoughts: bool = False, limit: int = 50, conversation: str | None = None
+    ) -> list[Hit]:
         """What was said that has all the words of `text`, the best first; thoughts too when they are wanted.
 
         Words are beginnings of words, quotes make a phrase. Archived conversations are searched, deleted ones not.
+        In one `conversation` alone the hits stand in its order.
         """
         if not self.indexing:
             self._index.catch_up(_CATCH_UP_S if self._upkeep else None)
         with reading(self._path):
+            if conversation is not None:
+                return search_in(self._connection, self._index, conversation, text, thoughts=thoughts, limit=limit)
             return search(self._connection, self._index, text, thoughts=thoughts, limit=limit)
 
     def resolve(self, prefix: str) -> str:

@@ -1,9 +1,10 @@
 """What someone typed to search for, as a query that FTS5 understands and as patterns to mark what was found."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from qwenchat.library.words import pattern, stands_alone, tokens
+from qwenchat.library.words import fold, pattern, stands_alone, tokens
 
 _TERMS = 24
 _WORDS = 64
@@ -51,6 +52,39 @@ def terms(typed: str) -> tuple[Term, ...]:
 def _is_letter(term: Term) -> bool:
     word = term.words[0]
     return len(term.words) == 1 and len(word) == 1 and not stands_alone(word)
+
+
+Span = tuple[int, int]
+"""From where to where in a text."""
+
+
+class Sought:
+    """What someone searches for, found in a text as the search finds it."""
+
+    def __init__(self, typed: str) -> None:
+        self._terms = terms(typed)
+
+    def is_in(self, text: str) -> bool:
+        """Whether a text has all that is wanted."""
+        folded = fold(text)
+        return bool(self._terms) and all(term.begun or term.pattern.search(folded) for term in self._terms)
+
+    def spans(self, text: str) -> list[Span]:
+        """Where in a text anything of it stands, in order and without overlap."""
+        return spans(fold(text), [term.pattern for term in self._terms])
+
+
+def spans(folded: str, patterns: Iterable[re.Pattern[str]], start: int = 0, end: int | None = None) -> list[Span]:
+    """Where something is found in folded text, in order and without overlap."""
+    end = len(folded) if end is None else end
+    found = sorted(hit.span() for pattern in patterns for hit in pattern.finditer(folded, start, end))
+    apart: list[Span] = []
+    for begin, stop in found:
+        if apart and begin < apart[-1][1]:
+            apart[-1] = (apart[-1][0], max(stop, apart[-1][1]))
+        else:
+            apart.append((begin, stop))
+    return apart
 
 
 def match(wanted: tuple[Term, ...], *, thoughts: bool) -> str:

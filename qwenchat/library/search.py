@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from qwenchat.library import encoding
 from qwenchat.library.conversation import as_date, as_text
 from qwenchat.library.index import SearchIndex, searchable
-from qwenchat.library.query import match, terms
+from qwenchat.library.query import Term, match, spans, terms
 from qwenchat.library.words import fold
 
 TITLE = "title"
@@ -47,10 +47,39 @@ def search(connection: sqlite3.Connection, index: SearchIndex, typed: str, *, th
     wanted = terms(typed)
     if not wanted or limit <= 0:
         return []
-    patterns = [term.pattern for term in wanted]
     hits = list(_titles(connection, [term.pattern for term in wanted if not term.begun], limit))
     ranked = sorted(index.find(match(wanted, thoughts=thoughts), _NEWEST), key=lambda row: (row[1], -row[0]))
-    for number, _ in ranked:
+    return hits + _read(connection, [number for number, _ in ranked], wanted, thoughts, limit - len(hits))
+
+
+def search_in(
+    connection: sqlite3.Connection, index: SearchIndex, conversation: str, typed: str, *, thoughts: bool, limit: int
+) -> list[Hit]:
+    """The best matches in one conversation, in the order in which they were said."""
+    wanted = terms(typed)
+    first, last = connection.execute(
+        "select min(number), max(number) from messages where conversation = ?", (conversation,)
+    ).fetchone()
+    if not wanted or first is None:
+        return []
+    found = index.find(match(wanted, thoughts=thoughts), _NEWEST, first, last)
+    best = [number for number, _ in sorted(found, key=lambda row: row[1])]
+    own = [number for number in best if _is_of(connection, number, conversation)][:limit]
+    return _read(connection, sorted(own), wanted, thoughts, limit)
+
+
+def _is_of(connection: sqlite3.Connection, number: int, conversation: str) -> bool:
+    sql = "select 1 from messages where number = ? and conversation = ? and hidden is null"
+    return connection.execute(sql, (number, conversation)).fetchone() is not None
+
+
+def _read(
+    connection: sqlite3.Connection, numbers: Iterable[int], wanted: tuple[Term, ...], thoughts: bool, limit: int
+) -> list[Hit]:
+    """The messages with those numbers, as far as they are there."""
+    patterns = [term.pattern for term in wanted]
+    hits: list[Hit] = []
+    for number in numbers:
         if len(hits) >= limit:
             break
         row = connection.execute(
@@ -97,23 +126,11 @@ def excerpt(text: str, patterns: list[re.Pattern[str]]) -> tuple[Piece, ...]:
     end = min(len(text), start + _LENGTH)
     pieces = [Piece("…", False)] if start else []
     at = start
-    for begin, stop in _spans(folded, patterns, start, end):
+    for begin, stop in spans(folded, patterns, start, end):
         pieces += [Piece(_line(text[at:begin]), False), Piece(_line(text[begin:stop]), True)]
         at = stop
     pieces += [Piece(_line(text[at:end]), False), Piece("…" if end < len(text) else "", False)]
     return tuple(piece for piece in pieces if piece.text)
-
-
-def _spans(folded: str, patterns: list[re.Pattern[str]], start: int, end: int) -> list[tuple[int, int]]:
-    """Where something is found, in order and without overlap."""
-    found = sorted(hit.span() for pattern in patterns for hit in pattern.finditer(folded, start, end))
-    spans: list[tuple[int, int]] = []
-    for begin, stop in found:
-        if spans and begin < spans[-1][1]:
-            spans[-1] = (spans[-1][0], max(stop, spans[-1][1]))
-        else:
-            spans.append((begin, stop))
-    return spans
 
 
 def _word_begin(text: str, at: int) -> int:

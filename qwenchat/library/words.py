@@ -70,6 +70,6 @@ def stands_alone(token: str) -> bool:
 def pattern(words: list[str], *, whole: bool) -> re.Pattern[str]:
     """What finds these words, one after the other, in folded text; without `whole` the last may go on."""
     spelled = [f"{_MARK}*".join(re.escape(character) for character in word) for word in words]
-    before = "" if stands_alone(words[0]) else r"(?<![^\W_])"
-    after = r"(?![^\W_])" if whole and not stands_alone(words[-1]) else ""
+    before = "" if stands_alone(words[0]) else rf"(?:(?<![^\W_])|(?<={_ALONE.pattern}))"
+    after = rf"(?:(?![^\W_])|(?={_ALONE.pattern}))" if whole and not stands_alone(words[-1]) else ""
     return re.compile(before + rf"[\W_{_MARK}]*".join(spelled) + _MARK + "*" + after)

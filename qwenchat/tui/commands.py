@@ -36,8 +36,8 @@ class Commands:
                 self._controls.preset(rest)
             case "theme" if rest:
                 self._controls.set(f"theme {rest}")
-            case "search":
-                self._run(f"search({rest!r})")
+            case "search" | "find":
+                self._run(f"{name}({rest!r})")
             case "tools":
                 self._controls.tools(rest)
             case "compare":

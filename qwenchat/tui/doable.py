@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 GROUPS = {
     later("Conversation"): (
-        "chat.new", "chat.sidebar", "chat.search", "/export", "chat.replay", "chat.statistics", "/search",
+        "chat.new", "chat.sidebar", "chat.search", "chat.find", "/export", "chat.replay", "chat.statistics", "/search",
+        "/find",
     ),
     later("Model"): (
         "chat.models", "chat.thinking", "chat.budget", "chat.presets", "chat.settings", "chat.tools", "chat.compare",

@@ -41,17 +41,21 @@ class Opening:
 
     def open(self, conversation: str, message: str | None = None) -> None:
         """A saved conversation, on the branch through `message`, which is brought into view and chosen."""
+        if self.turn_to(conversation, message) and message is not None:
+            self._transcript.call_later(self._transcript.go_to, message)
+
+    def turn_to(self, conversation: str, message: str | None = None) -> bool:
+        """A saved conversation, on the branch through `message`; says whether it is there."""
         there = conversation == self._session.conversation
         # What is being written or answered goes on, as long as the message can be shown without turning to it.
         if not there or (message is not None and not self._session.busy):
             self._drafts.keep()
             stopped = self._session.busy
             if not self._branches.attempt(lambda: self._session.resume(conversation, message)):
-                return
+                return False
             self._enter()
             self._say_of_left(stopped)
-        if message is not None:
-            self._transcript.call_later(self._transcript.go_to, message)
+        return True
 
     def _say_of_left(self, stopped: bool) -> None:
         """Say what became of a reply that was still being written."""

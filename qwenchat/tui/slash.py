@@ -87,6 +87,7 @@ COMMANDS = {
         "export", later("Write this conversation into a file here"), later("md, json or jsonl"), _formats
     ),
     "search": Command("search", later("Search in all conversations"), later("WORDS")),
+    "find": Command("find", later("Find in this conversation"), later("WORDS")),
     "theme": Command("app.change_theme", later("Change the colours, or choose them"), later("NAME"), _themes),
     "copy": Command("copy_reply", later("Copy the last reply")),
     "help": Command("app.help", later("Show all keys and commands")),

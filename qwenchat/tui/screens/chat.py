@@ -24,10 +24,11 @@ from qwenchat.tui.controls import Controls
 from qwenchat.tui.copying import Copying
 from qwenchat.tui.drafts import Drafts
 from qwenchat.tui.feed import Feed
+from qwenchat.tui.finding import Finding
 from qwenchat.tui.looking import Looking
+from qwenchat.tui.marks import Marks
 from qwenchat.tui.opening import Opening
 from qwenchat.tui.screens.replay import ReplayScreen
-from qwenchat.tui.screens.search import Chosen, SearchScreen
 from qwenchat.tui.twice import Twice
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
@@ -60,6 +61,7 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+n", "new", "New conversation", priority=True, id="chat.new"),
         Binding("ctrl+b", "sidebar", "Saved conversations", priority=True, id="chat.sidebar"),
         Binding("ctrl+f", "search", "Search in all conversations", priority=True, id="chat.search"),
+        Binding("f8", "find", "Find in this conversation; then to the next hit", priority=True, id="chat.find"),
         Binding("f2", "settings", "Settings", id="chat.settings", priority=True),
         Binding("f3", "models", "Models", id="chat.models", priority=True),
         Binding("f4", "inspect", "Everything that made the latest reply", id="chat.inspect", priority=True),
@@ -114,6 +116,10 @@ class ChatScreen(Screen[None]):
         self.opening = Opening(
             session, self._transcript, self._drafts, self.feed, self._branches, self._notices, self._sidebar
         )
+        self._marks = Marks(session, self._transcript, self._composer)
+        self._finding = Finding(
+            session, self._marks, self.opening, self._tell, lambda *args: self.app.push_screen(*args)
+        )
         self.quitting = Twice()
         self._begun = False
         self._due = ""
@@ -161,7 +167,9 @@ class ChatScreen(Screen[None]):
     def _draw(self) -> None:
         """Show what has happened since the last time."""
         self.feed.draw()
-        self._composer.hint(self._writing.hint(self.feed.hint(self._composer.hint_room)))
+        self._marks.draw()
+        room = self._composer.hint_room
+        self._composer.hint(self._writing.hint(self._marks.hint(room) or self.feed.hint(room)))
         self._writing.draw()
 
     # From the user
@@ -246,9 +254,11 @@ class ChatScreen(Screen[None]):
             thoughts[-1].toggle()
 
     def action_stop(self) -> None:
-        """Stop the reply; with none, put the notices away."""
+        """Leave a change, take marks away, stop the reply, or put the notices away: the first that there is."""
         if self._branches.editing is not None:
             self._branches.leave_edit()
+        elif self._marks.on:
+            self._marks.clear()
         elif self.session.busy:
             self.session.stop()
         else:
@@ -270,7 +280,7 @@ class ChatScreen(Screen[None]):
     def action_choose(self, by: int = -1) -> None:
         """Choose the message before or after the chosen one, or the last; after that one, write again."""
         if not self._transcript.choose_beside(by):
-            self.action_write()
+            self.set_focus(self._composer)
 
     def action_turn(self, by: int) -> None:
         """Read the version of the chosen message before or after this one."""
@@ -278,7 +288,8 @@ class ChatScreen(Screen[None]):
             self._branches.turn(chosen, by)
 
     def action_write(self) -> None:
-        """Back to the draft."""
+        """Back to the draft; hits are marked no more."""
+        self._marks.clear()
         self.set_focus(self._composer)
 
     def action_act(self, name: str) -> None:
@@ -376,11 +387,19 @@ class ChatScreen(Screen[None]):
 
     def action_search(self, words: str = "") -> None:
         """Search in every word of every conversation, at first for `words`."""
-        self.app.push_screen(SearchScreen(self.session.library, words), self._open_found)
+        self._finding.search(words)
 
-    def _open_found(self, chosen: Chosen | None) -> None:
-        if chosen is not None:
-            self.opening.open(chosen.conversation, chosen.message)
+    async def action_find(self, words: str = "") -> None:
+        """Find words in this conversation; while hits are marked, come to the next."""
+        await self._finding.find(words)
+
+    async def action_walk(self, by: int) -> None:
+        """Come to the next marked hit, or the one before."""
+        await self._finding.walk(by)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys that walk along the hits are letters to write with while none are marked."""
+        return action != "walk" or self._marks.on
 
     def keep_draft(self) -> None:
         """Save the draft as it stands."""

@@ -1,4 +1,4 @@
-"""Search in every word of every conversation, as one types."""
+"""Search in every word of every conversation, or of the open one, as one types."""
 
 import re
 import time
@@ -22,6 +22,7 @@ from qwenchat.chat.text import safe, safe_line
 from qwenchat.library.library import Hit, Library, Piece, Summary
 from qwenchat.library.search import TITLE
 from qwenchat.texts import count, later, say
+from qwenchat.tui.keys import shown
 from qwenchat.tui.when import moment
 from qwenchat.tui.widgets.line import Line
 from qwenchat.tui.widgets.long_list import LongList, Row
@@ -44,6 +45,10 @@ class Chosen:
 
     conversation: str
     message: str | None
+    words: str = ""
+    """What was searched for."""
+    thoughts: bool = False
+    """Whether in thoughts too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,10 @@ class HitRow:
 
     hit: Hit
     now: float
+    chosen: Chosen
+    """What it stands for."""
+    here: bool = False
+    """Whether it is of the conversation that is searched alone, which need not be named."""
 
     @property
     def key(self) -> str:
@@ -60,19 +69,14 @@ class HitRow:
 
     @property
     def height(self) -> int:
-        """Two lines."""
-        return 2
-
-    @property
-    def chosen(self) -> Chosen:
-        """What it stands for."""
-        return Chosen(self.hit.conversation, self.hit.message)
+        """Two lines, or the words alone."""
+        return 1 if self.here else 2
 
     def line(self, number: int, width: int) -> Content:
         """The conversation, or the excerpt."""
-        if number == 0:
+        if number == 0 and not self.here:
             return _first_line(self.hit.title, moment(self.hit.created, self.now), width)
-        who = f"  {say(_WHO.get(self.hit.role, later('Message')))}: "
+        who = f"{'' if self.here else '  '}{say(_WHO.get(self.hit.role, later('Message')))}: "
         return Content.assemble((who, "$quiet"), excerpt(self.hit.excerpt, width - len(who)))
 
 
@@ -138,20 +142,23 @@ class SearchScreen(ModalScreen[Chosen | None]):
         Binding("pageup", "page(-1)", "A page up", show=False, id="search.page_up"),
         Binding("pagedown", "page(1)", "A page down", show=False, id="search.page_down"),
         Binding("alt+t", "thoughts", "Search in thoughts too, or no more", show=False, id="search.thoughts"),
+        Binding("f8", "here", "Search in this conversation alone, or in all", show=False, id="search.here"),
         Binding("escape", "dismiss", "Back, with nothing changed", show=False, id="search.leave"),
         Binding("ctrl+f", "dismiss", show=False, priority=True, id="search.leave"),
     ]
 
-    def __init__(self, library: Library, words: str = "") -> None:
-        """`words` are typed already."""
+    def __init__(self, library: Library, words: str = "", here: str | None = None, *, here_only: bool = False) -> None:
+        """`words` are typed already; `here` is the open conversation."""
         super().__init__()
         self._library = library
-        self._field = Line(say("Search every word of every conversation"), id="words")
+        self._here = here
+        self._here_only = here_only
+        self._field = Line("", id="words")
         self._field.value = words
         self._hits = LongList()
         self._thoughts = False
         self._due: Timer | None = None
-        self._shown: tuple[str, bool] | None = None
+        self._shown: tuple[str, bool, bool] | None = None
         self._indexing = library.indexing
 
     def compose(self) -> ComposeResult:
@@ -164,6 +171,7 @@ class SearchScreen(ModalScreen[Chosen | None]):
     def on_mount(self) -> None:
         """The recent conversations, until something is typed."""
         self._field.focus()
+        self._name_field()
         self._search()
         if self._indexing:
             self.set_interval(LOOK_AGAIN_S, self._look_again)
@@ -184,6 +192,17 @@ class SearchScreen(ModalScreen[Chosen | None]):
         """Search in thoughts too, or in what was said alone."""
         self._thoughts = not self._thoughts
         self._search()
+
+    def action_here(self) -> None:
+        """Search in the open conversation alone, or in all."""
+        if self._here is not None:
+            self._here_only = not self._here_only
+            self._name_field()
+            self._search()
+
+    def _name_field(self) -> None:
+        everywhere = say("Search every word of every conversation")
+        self._field.placeholder = say("Find in this conversation") if self._here_only else everywhere
 
     @on(Input.Changed)
     def _typed(self) -> None:
@@ -213,9 +232,9 @@ class SearchScreen(ModalScreen[Chosen | None]):
     def _search(self) -> None:
         """Put what is found now in place of what was found before."""
         words = self._field.value.strip()
-        if self._shown == (words, self._thoughts):
+        if self._shown == (words, self._thoughts, self._here_only):
             return
-        self._shown = words, self._thoughts
+        self._shown = words, self._thoughts, self._here_only
         try:
             rows = self._found(words)
         except LibraryError as error:
@@ -227,12 +246,21 @@ class SearchScreen(ModalScreen[Chosen | None]):
 
     def _found(self, words: str) -> list[Row]:
         now = time.time()
+        if not words and self._here_only:
+            return []
         if not words:
             return [RecentRow(summary, now) for summary in self._library.conversations(limit=SHOWN)]
-        return [HitRow(hit, now) for hit in self._library.search(words, thoughts=self._thoughts, limit=SHOWN)]
+        here = self._here if self._here_only else None
+        hits = self._library.search(words, thoughts=self._thoughts, limit=SHOWN, conversation=here)
+        return [
+            HitRow(hit, now, Chosen(hit.conversation, hit.message, words, self._thoughts), self._here_only)
+            for hit in hits
+        ]
 
     def _about(self, words: str, found: int) -> Content:
-        if not words:
+        if not words and self._here_only:
+            said = say("In this conversation")
+        elif not words:
             said = say("Recent conversations") if found else say("Nothing saved yet")
         elif found < SHOWN:
             said = count("{number} hit", "{number} hits", found) if found else say("Nothing found")
@@ -241,4 +269,9 @@ class SearchScreen(ModalScreen[Chosen | None]):
         if words and self._indexing:
             said += say(", older messages are still being indexed")
         thoughts = say("Alt+T thoughts on") if self._thoughts else say("Alt+T thoughts off")
-        return Content.assemble(said, (f" · {thoughts} · {say('Enter opens · Esc leaves')}", "$quiet"))
+        hints = [thoughts, say("Enter opens · Esc leaves")]
+        if self._here is not None:
+            key = shown(self, "search.here", "f8")
+            where = say("{key} in all", key=key) if self._here_only else say("{key} in this one alone", key=key)
+            hints.insert(1, where)
+        return Content.assemble(said, (f" · {' · '.join(hints)}", "$quiet"))

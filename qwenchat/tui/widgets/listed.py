@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -58,10 +59,22 @@ class Paragraph(MarkdownParagraph):
     """
     _mark = ""
 
+    @property
+    def mark_width(self) -> int:
+        """Columns that the mark takes."""
+        return cell_len(self._mark)
+
     def set_content(self, content: Content) -> None:
         """Put `content` in place of the text."""
         self._content = content
-        self.update(_Marked(Content.styled(self._mark, ".mark"), content) if self._mark else content)
+        self.update(self._drawn(content))
+
+    def dress(self, content: Content) -> None:
+        """Draw the same text with other colours."""
+        self.update(self._drawn(content), layout=False)
+
+    def _drawn(self, content: Content) -> Visual:
+        return _Marked(Content.styled(self._mark, ".mark"), content) if self._mark else content
 
     def put_mark(self, mark: str) -> None:
         """Have `mark` before the text."""

@@ -50,7 +50,7 @@ class Reply(Said):
         """The calls of tools by their ids."""
         self._calls = Vertical(classes="calls")
         self._results: Mapping[str, ToolResultPart] = {}
-        self._footer = Static(classes="footer")
+        self._footer = Static(classes="footer aside")
         self._footer.display = False
         self._safe = {channel: SafeStream() for channel in Channel}
         self._answer_tokens = 0
@@ -78,8 +78,11 @@ class Reply(Said):
         return {**super().acts(), **go_on, "retry": say("again"), "inspect": say("inspect"), "lens": say("lens")}
 
     async def on_mount(self) -> None:
-        """A reply that is already complete is shown as one, and counts as mounted when it is."""
-        if self._stored is not None:
+        """A reply that is already complete is shown as one, and counts as mounted when it is.
+
+        One that was taken away before it was composed has no children that are.
+        """
+        if self._stored is not None and self.answer.is_attached:
             self._settle(self._stored)
             self.answer.text = safe(self._stored.text)
             await self.answer.finish()
@@ -153,9 +156,9 @@ class Reply(Said):
 
     def action_unfold(self) -> None:
         """Open all calls of tools, or fold all."""
-        on = not all(block.is_open for block in self.calls.values())
+        on = not all(block.opened for block in self.calls.values())
         for block in self.calls.values():
-            block.show(on)
+            block.turn(on)
 
     def _add_call(self, call: ToolCallPart) -> None:
         if call.id not in self.calls:

@@ -88,27 +88,36 @@ class Folded(Vertical):
         yield self._body
 
     @property
-    def is_open(self) -> bool:
+    def text(self) -> str:
+        """All of it, open or folded."""
+        return safe(self._part.text)
+
+    @property
+    def opened(self) -> bool:
         """Whether the text is shown."""
         return self._body.display
 
-    def show(self, on: bool) -> None:
-        """Open or fold it."""
-        if on and not self.is_open:
+    @opened.setter
+    def opened(self, opened: bool) -> None:
+        if opened and not self.opened:
             self._body.update(shown(self._part.text.strip("\n")))
-        self._body.display = on
+        self._body.display = opened
         self._say()
+
+    def turn(self, on: bool) -> None:
+        """Open or fold it, as the reader wants."""
+        self.opened = on
         self.post_message(self.Toggled(self))
 
     def _say(self) -> None:
         name = say("Pasted") if self._part.origin == PASTED else safe_line(self._part.origin)
-        arrow = "▾" if self.is_open else "▸"
+        arrow = "▾" if self.opened else "▸"
         self._heading.update(Content(f"{arrow} {name}  {measure(content_of(self._part))}"))
 
     @on(Heading.Clicked)
     def _toggle(self, event: Heading.Clicked) -> None:
         event.stop()
-        self.show(not self.is_open)
+        self.turn(not self.opened)
 
 
 class Prompt(Said):
@@ -127,7 +136,7 @@ class Prompt(Said):
     def compose(self) -> ComposeResult:
         """The words, and which version of them this is."""
         if self.has_class("system"):
-            yield Static(say("System prompt"), classes="label")
+            yield Static(say("System prompt"), classes="label aside")
         for piece in self._pieces:
             piece.add_class("body")
             yield piece
@@ -141,6 +150,6 @@ class Prompt(Said):
     def action_unfold(self) -> None:
         """Open all that is folded, or fold all."""
         folded = [piece for piece in self._pieces if isinstance(piece, Folded)]
-        on = not all(piece.is_open for piece in folded)
+        on = not all(piece.opened for piece in folded)
         for piece in folded:
-            piece.show(on)
+            piece.turn(on)

@@ -99,6 +99,8 @@ class Said(Viewed):
             Binding(keys, f"screen.act('{name}')", description, show=False, id=f"message.{name}")
             for name, (keys, description) in ACTS.items()
         ),
+        Binding("n", "screen.walk(1)", "To the next marked hit", show=False, id="message.next_hit"),
+        Binding("N", "screen.walk(-1)", "To the marked hit before", show=False, id="message.hit_before"),
         Binding("shift+left", "aside(-1)", "Wide code and tables: further left", show=False, id="message.aside_left"),
         Binding("shift+right", "aside(1)", "Wide code and tables: further right", show=False, id="message.aside_right"),
         Binding(

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, repeat, zip_longest
 from typing import ClassVar, Literal
 
@@ -53,7 +53,8 @@ class Cells(Widget):
 
     def __init__(self, rows: Sequence[Sequence[Cell]]) -> None:
         super().__init__()
-        self._rows: Sequence[Sequence[Cell]] = ()
+        self.rows: Sequence[Sequence[Cell]] = ()
+        """What is shown; `show` changes it."""
         self._wrapped: list[list[list[Content]]] = []
         """The lines of each cell of each row, for the widths."""
         self._widths: list[int] = []
@@ -64,13 +65,33 @@ class Cells(Widget):
 
     def show(self, rows: Sequence[Sequence[Cell]]) -> None:
         """Put `rows` in place of what is shown."""
-        self._rows = rows
+        self.rows = rows
         self._room = 0
         columns = list(zip_longest(*rows, fillvalue=_EMPTY))
         self._natural = [max(map(_longest_line, column)) for column in columns]
         self._least = [max(1, *map(_longest_word, column)) for column in columns]
         self.styles.min_width = _framed(self._least)
         self.refresh(layout=True)
+
+    @property
+    def texts(self) -> list[Content]:
+        """What stands in the cells, row by row."""
+        return [cell.text for row in self.rows for cell in row]
+
+    def dress(self, texts: Sequence[Content]) -> None:
+        """Draw the same cells with other colours."""
+        dressed = iter(texts)
+        self.rows = [[replace(cell, text=next(dressed)) for cell in row] for row in self.rows]
+        self._room = 0
+        self.refresh()
+
+    def line_of(self, number: int) -> int:
+        """The line at which the row begins that has a cell, counted row by row."""
+        row = 0
+        while row < len(self.rows) - 1 and number >= len(self.rows[row]):
+            number -= len(self.rows[row])
+            row += 1
+        return self._tops[row] + 1 if row < len(self._tops) else 0
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """All rows, with a line of the frame above each and one below."""
@@ -90,7 +111,7 @@ class Cells(Widget):
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The rows, each on a line."""
-        return selection.extract("\n".join("\t".join(cell.text.plain for cell in row) for row in self._rows)), "\n"
+        return selection.extract("\n".join("\t".join(cell.text.plain for cell in row) for row in self.rows)), "\n"
 
     def action_link(self, href: str) -> None:
         """A click on a link in a cell."""
@@ -105,13 +126,13 @@ class Cells(Widget):
         self._widths = _widths(self._natural, self._least, width)
         self._wrapped = [
             [cell.text.wrap(room) or [Content()] for cell, room in zip(row, self._widths, strict=False)]
-            for row in self._rows
+            for row in self.rows
         ]
         self._tops = [0, *accumulate(1 + max(map(len, cells), default=1) for cells in self._wrapped)]
 
     def _frame(self, number: int) -> list[Segment]:
         """The line of the frame above a row, or below the last one."""
-        left, cross, right = "┌┬┐" if number == 0 else "└┴┘" if number == len(self._rows) else "├┼┤"
+        left, cross, right = "┌┬┐" if number == 0 else "└┴┘" if number == len(self.rows) else "├┼┤"
         line = cross.join("─" * (width + 2) for width in self._widths)
         return [Segment(f"{left}{line}{right}", self.get_component_rich_style("frame"))]
 
@@ -124,8 +145,8 @@ class Cells(Widget):
         start = 0
         for column, width in enumerate(self._widths):
             yield Segment("│ ", frame)
-            there = column < len(self._rows[number])
-            cell, lines = (self._rows[number][column], self._wrapped[number][column]) if there else (_EMPTY, [])
+            there = column < len(self.rows[number])
+            cell, lines = (self.rows[number][column], self._wrapped[number][column]) if there else (_EMPTY, [])
             line = lines[within] if within < len(lines) else Content()
             at = start + _begin(cell.text.plain, lines, within)
             if span is not None:

@@ -44,14 +44,23 @@ class ToolBlock(Vertical):
         yield self._body
 
     @property
-    def is_open(self) -> bool:
+    def text(self) -> str:
+        """Arguments and result, open or folded."""
+        return self._whole().plain
+
+    @property
+    def opened(self) -> bool:
         """Whether arguments and result are shown in full."""
         return self._body.display
 
-    def show(self, on: bool) -> None:
-        """Open or fold it."""
-        self._body.display = on
+    @opened.setter
+    def opened(self, opened: bool) -> None:
+        self._body.display = opened
         self._draw()
+
+    def turn(self, on: bool) -> None:
+        """Open or fold it, as the reader wants."""
+        self.opened = on
         self.post_message(self.Toggled(self))
 
     def say(self, state: str) -> None:
@@ -69,17 +78,17 @@ class ToolBlock(Vertical):
     @on(Heading.Clicked)
     def _toggle(self, event: Heading.Clicked) -> None:
         event.stop()
-        self.show(not self.is_open)
+        self.turn(not self.opened)
 
     def _draw(self) -> None:
         self._heading.update(self._line())
-        if self.is_open:
+        if self.opened:
             self._body.update(self._whole())
 
     def _line(self) -> Content:
         arguments = ", ".join(safe_line(value, LONGEST_ARGUMENT) for _, value in arguments_shown(self.call))
         name = safe_line(self.call.name, 64) or say("something that is no call")
-        mark = "▾" if self.is_open else "▸"
+        mark = "▾" if self.opened else "▸"
         return Content.assemble(f"{mark} {name}({arguments}) ", *self._outcome())
 
     def _outcome(self) -> tuple[tuple[str, str], ...]:

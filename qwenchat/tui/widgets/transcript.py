@@ -197,13 +197,25 @@ class Transcript(Pane, can_focus=False):
 
     async def go_to(self, message_id: str) -> None:
         """Choose that message and bring it into view, wherever it is; another is passed over."""
+        if await self.reach(message_id):
+            self.call_after_refresh(self.choose, message_id)
+
+    async def reach(self, message_id: str) -> bool:
+        """Mount that message, wherever it is; says whether it is in the conversation."""
         at = next((at for at, message in enumerate(self._path) if message.id == message_id), None)
         if at is None:
-            return
+            return False
         if not self._start <= at < self._stop:
             self.release_anchor()
             await self._move(max(0, at - WINDOW // 2), min(len(self._path), at + WINDOW // 2), jump=True)
-        self.call_after_refresh(self.choose, message_id)
+        return True
+
+    def bring_row_into_view(self, row: int) -> None:
+        """Scroll to a row unless it is in view, with some of what comes before it."""
+        self.release_anchor()
+        if not self.scroll_y <= row < self.scroll_y + self.size.height - 1:
+            self.scroll_to(y=row - self.size.height // 3, animate=False, immediate=True)
+        self._follow_if_at_end()
 
     def choose(self, message_id: str) -> None:
         """Let a mounted message take the keys, in view."""
@@ -245,13 +257,13 @@ class Transcript(Pane, can_focus=False):
     def _pasted_toggled(self, event: Folded.Toggled) -> None:
         """Likewise for what was pasted or attached."""
         event.stop()
-        self._toggled(event.folded, event.folded.is_open)
+        self._toggled(event.folded, event.folded.opened)
 
     @on(ToolBlock.Toggled)
     def _call_toggled(self, event: ToolBlock.Toggled) -> None:
         """Likewise for a call of a tool."""
         event.stop()
-        self._toggled(event.block, event.block.is_open)
+        self._toggled(event.block, event.block.opened)
 
     def _toggled(self, what: Widget, opened: bool) -> None:
         if opened:

@@ -1,10 +1,12 @@
 """What is laid out only near the rows that are seen, so that a long conversation costs no more than a short one."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from textual.containers import Vertical, VerticalScroll
 from textual.geometry import Size, Spacing
 from textual.layout import DockArrangeResult, WidgetPlacement
+from textual.widget import Widget
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,23 @@ class Pane(VerticalScroll, can_focus=False):
     def following(self) -> bool:
         """Whether the reader is at the end, so that the view moves with new text."""
         return self._anchored and not self._anchor_released
+
+    def place_of(self, widget: Widget) -> tuple[int, int] | None:
+        """The row at which the content of something inside begins, and its width, also of what is far from the view.
+
+        None for what is not displayed.
+        """
+        row, size = 0, self.scrollable_content_region.size
+        path = [node for node in (widget, *widget.ancestors) if isinstance(node, Widget)]
+        for child, parent in reversed(list(pairwise(path[: path.index(self) + 1]))):
+            room = Size(size.width, 0) if isinstance(parent, Viewed) else size
+            placed = Widget.arrange(parent, room).placements
+            region = next((placement.region for placement in placed if placement.widget is child), None)
+            if region is None:
+                return None
+            inside = region.shrink(child.styles.gutter)
+            row, size = row + inside.y, inside.size
+        return row, size.width
 
     def on_resize(self) -> None:
         """The layout that gave it another size went by the old one where it follows the end."""
