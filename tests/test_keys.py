@@ -44,22 +44,22 @@ def test_the_keys_of_vim_are_names_that_there_are_and_clash_with_nothing() -> No
 
 
 async def test_an_action_gets_the_keys_that_the_user_wants() -> None:
-    async with chat(keys={"chat.search": "f8, ctrl+l", "app.help": ""}) as it:
+    async with chat(keys={"chat.search": "f11, ctrl+l", "app.help": ""}) as it:
         await it.press("ctrl+f", "f1")
         await it.pilot.pause()
         assert not isinstance(it.app.screen, SearchScreen | HelpScreen)
-        await it.press("f8")
+        await it.press("f11")
         await it.until(lambda: isinstance(it.app.screen, SearchScreen), "the search")
 
 
 async def test_the_help_and_the_hints_show_the_keys_that_count() -> None:
-    async with chat(Script(answer="Yes.", hold_at=0), keys={"app.help": "f12", "chat.stop": "f8"}) as it:
+    async with chat(Script(answer="Yes.", hold_at=0), keys={"app.help": "f12", "chat.stop": "f11"}) as it:
         await it.sees("F12  ", "F12 help")
         await it.press("f12")
         await it.sees("F8 ", "chat.stop")
         await it.press("escape", *"hello", "enter")
         await it.sees("F8 stops")
-        await it.press("f8")
+        await it.press("f11")
         await it.sees("stopped")
 
 
@@ -71,7 +71,7 @@ async def test_the_help_and_the_hints_show_the_keys_that_count() -> None:
         ({"chat.search": "ctrl+n"}, "keys.chat.search: chat.new has that key already"),
         ({"chat.search": "ctrl+q"}, "keys.chat.search: app.quit has that key already"),
         ({"sidebar.pin": "a"}, "keys.sidebar.pin: sidebar.archive has that key already"),
-        ({"chat.search": "f8", "chat.replay": "f8"}, "has that key already"),
+        ({"chat.search": "f11", "chat.replay": "f11"}, "has that key already"),
     ],
 )
 async def test_what_cannot_be_is_named_and_left_out(keys: dict[str, str], problem: str) -> None:
@@ -89,7 +89,7 @@ async def test_keys_may_be_exchanged() -> None:
 
 
 async def test_the_keys_of_a_chosen_message_are_said_as_they_are_bound() -> None:
-    async with chat(Script(answer="Yes."), keys={"message.copy": "f8", "message.retry": "q"}, vim=True) as it:
+    async with chat(Script(answer="Yes."), keys={"message.copy": "f11", "message.retry": "q"}, vim=True) as it:
         await it.ask("One")
         await it.press("ctrl+up")
         await it.sees("m all  F8 copy  q again  i inspect  t lens")
