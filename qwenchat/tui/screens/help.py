@@ -6,7 +6,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
@@ -40,25 +40,26 @@ class HelpScreen(ModalScreen[None]):
         """`elsewhere` are places with keys of their own, which do not count while one writes."""
         super().__init__()
         self._keymap = keymap
-        self._title = Static(id="title")
         self._field = Line(say("Type a key or a word to find it"), id="words")
+        self._title = Static(self._heading(), id="title")
         self._table = KeyTable(self._groups(tuple(groups), elsewhere))
+        self._rows = VerticalScroll(id="rows", can_focus=False)
 
     def compose(self) -> ComposeResult:
         """One table for all parts of the program, below what is searched in it."""
         with Vertical(id="panel"):
             yield self._title
             yield self._field
-            yield self._table
+            with self._rows:
+                yield self._table
 
     def on_mount(self) -> None:
         """Let one type at once: the next key may be waiting already."""
         self.set_focus(self._field)
-        self._say_the_way_out()
 
     def action_scroll_table(self, where: str) -> None:
         """Scroll up, down, page_up, page_down, home or end."""
-        getattr(self._table, f"scroll_{where}")(animate=False)
+        getattr(self._rows, f"scroll_{where}")(animate=False)
 
     def action_leave(self) -> None:
         """Show everything again, or close."""
@@ -70,12 +71,14 @@ class HelpScreen(ModalScreen[None]):
     @on(Input.Changed)
     def _typed(self) -> None:
         self._table.find(self._field.value)
-        self._say_the_way_out()
+        self._rows.scroll_home(animate=False)
+        self._title.update(self._heading())
 
-    def _say_the_way_out(self) -> None:
+    def _heading(self) -> Content:
+        """The name of the screen, and the way out."""
         close = shown(self, "help.close", "escape")
         way = say("{key} shows all", key=close) if self._field.value else say("{key} closes", key=close)
-        self._title.update(Content.assemble((say("Keys and commands"), "bold $primary"), (f"   {way}", "$quiet")))
+        return Content.assemble((say("Keys and commands"), "bold $primary"), (f"   {way}", "$quiet"))
 
     def _groups(self, places: tuple[Place, ...], elsewhere: Iterable[Place]) -> Iterator[Group]:
         """What counts while one writes, and then the rest."""

@@ -8,11 +8,10 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from textual.content import Content
-from textual.events import Resize
 from textual.geometry import Size
-from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
+from textual.widget import Widget
 
 from qwenchat.texts import say
 
@@ -55,14 +54,13 @@ class _Line:
         return self.styles is COLUMNS
 
 
-class KeyTable(ScrollView):
+class KeyTable(Widget):
     """Groups of entries in columns; those with certain words, or all."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"keys--title", *COLUMNS, "keys--found", "keys--none"}
     DEFAULT_CSS = """
     KeyTable {
-        overflow-x: hidden;
-        scrollbar-gutter: stable;
+        height: auto;
         & > .keys--title { text-style: bold; }
         & > .keys--keys { color: $primary; }
         & > .keys--description { color: $foreground 85%; }
@@ -77,47 +75,50 @@ class KeyTable(ScrollView):
         self._words: tuple[str, ...] = ()
         self._columns: tuple[int, ...] = ()
         self._lines: list[_Line] = []
+        self._room = 0
 
     def find(self, words: str) -> None:
         """Show the entries that have each of `words`, in part too, in a key, the description or the name."""
         self._words = tuple(words.split())
+        self._room = 0
         self.screen.clear_selection()
-        self._lay_out()
-        self.scroll_home(animate=False)
+        self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """All lines."""
+        self._fit(width)
+        return len(self._lines)
 
     def render_line(self, y: int) -> Strip:
         """One line, with what was searched for marked."""
-        width, number = self.scrollable_content_region.width, y + self.scroll_offset.y
+        width = self.size.width
+        self._fit(width)
         style = self.visual_style
-        if number >= len(self._lines):
+        if y >= len(self._lines):
             return Strip.blank(width, style.rich_style)
-        line = self._content(self._lines[number])
-        span = self.text_selection.get_span(number) if self.text_selection is not None else None
+        line = self._content(self._lines[y])
+        span = self.text_selection.get_span(y) if self.text_selection is not None else None
         if span is not None:
             start, end = span
             selected = self.screen.get_visual_style("screen--selection", partial=True)
             line = line.stylize(selected, start, len(line) if end == -1 else end)
         segments = [Segment(text, look.rich_style) for text, look in line.render(style, end="")]
-        return Strip(segments).adjust_cell_length(width, style.rich_style).apply_offsets(0, number)
+        return Strip(segments).adjust_cell_length(width, style.rich_style).apply_offsets(0, y)
 
     def get_selection(self, selection: Selection) -> tuple[str, str]:
         """Lines as they are shown."""
         lines = selection.extract("\n".join(self._content(line).plain for line in self._lines)).split("\n")
         return "\n".join(line.rstrip() for line in lines), "\n"
 
-    def on_resize(self, event: Resize) -> None:
-        """The columns are as wide as the table allows."""
-        self._lay_out()
-
-    def _lay_out(self) -> None:
-        """Put what is to be seen into lines as wide as the table."""
-        width = self.scrollable_content_region.width
+    def _fit(self, width: int) -> None:
+        """Put what is to be seen into lines of that width."""
+        if width == self._room:
+            return
+        self._room = width
         self._columns = _columns(width)
         self._lines = [line for group in self._groups for line in self._lines_of(group)]
         if not self._lines:
             self._lines = [_Line(), _Line((say("Nothing found"),), ("keys--none",))]
-        self.virtual_size = Size(width, len(self._lines))
-        self.refresh()
 
     def _lines_of(self, group: Group) -> Iterator[_Line]:
         """The title below an empty line, and the entries; nothing where there are none."""
