@@ -19,6 +19,7 @@ from transformers import (
 
 from qwenchat.chat.errors import ModelUnsupported
 from qwenchat.engine.base import StopSignal
+from qwenchat.engine.local import hardware
 from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.kvcache import KVCache
@@ -253,3 +254,18 @@ def test_a_cache_whose_growth_fails_midway_can_grow_later(monkeypatch: pytest.Mo
     cache.reserve(513)
     assert {layer.shape[2] for layer in cache.layers} == {cache.room}
     assert all(bool((layer[:, :, :500] == 7).all()) for layer in cache.layers)
+
+
+@pytest.mark.parametrize(("variable", "threads"), [("3", 3), ("0", 1), ("many", 2), (None, 2)])
+def test_torch_computes_with_all_cores_or_as_many_threads_as_the_variable_says(
+    monkeypatch: pytest.MonkeyPatch, variable: str | None, threads: int
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    monkeypatch.setattr(hardware, "cpu_threads", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    hardware.give_torch_threads(network_has_its_own=False)
+    hardware.give_torch_threads(network_has_its_own=True)
+    assert given == [threads, 1]
