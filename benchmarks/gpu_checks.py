@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from benchmarks.gpu_subjects import TimedCuda, attending, stepper
+from benchmarks.gpu_subjects import TimedCuda, reading, stepper
 from qwenchat.chat.sampling import Sampling
 from qwenchat.engine.base import StopSignal
-from qwenchat.engine.local.attention import WAYS
 from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.generate import decode, prefill
 from qwenchat.engine.local.sampler import Sampler
-from qwenchat.engine.local.stepper import Stepper
+from qwenchat.engine.local.stepper import Stepper, Way, named, ways
 
 WINDOW = 4096
 STARTS = (20, 505, 1020, 2045)
@@ -51,8 +50,8 @@ def checks(make: Callable[[torch.dtype], PreTrainedModel], half: torch.dtype) ->
         model = make(half)
         network = stepper(model)
         yield from _guarded(f"{half}", lambda: _works(network))
-        for way in WAYS:
-            yield from _guarded(f"{half}, {way.__name__}", lambda: _rounded(network, model, way, expected))  # noqa: B023
+        for way in ways(network.embedding.device):
+            yield from _guarded(f"{half}, {named(way)}", lambda: _rounded(network, model, way, expected))  # noqa: B023
     yield from _guarded("draws", lambda: _draws(network))
     yield from _guarded("seeds", lambda: _seeds(network))
     yield from _guarded("cropped", lambda: _cropped(network))
@@ -81,7 +80,11 @@ def _begun(network: Stepper, prompt: list[int]) -> Context:
 
 
 def _works(network: Stepper) -> Iterator[Check]:
-    yield Check(f"works ahead in {network.embedding.dtype}", network.ahead, type(network._step._attention).__name__)
+    yield Check(
+        f"works ahead in {network.embedding.dtype}",
+        network.ahead,
+        named((type(network._step), type(network._step._attention))),
+    )
     if isinstance(network._runner, TimedCuda):
         yield Check("recorded as a whole", network._runner._records, f"{len(network._runner.captures)} recordings")
 
@@ -94,12 +97,12 @@ def _exact(network: Stepper, model: PreTrainedModel, expected: dict[int, Tensor]
         yield Check(f"logits as transformers' after {start} tokens, float32", error < 1e-4, f"{error:.1e} apart")
 
 
-def _rounded(network: Stepper, model: PreTrainedModel, way: type[Any], expected: dict[int, Tensor]) -> Iterator[Check]:
-    with attending(network, way):
+def _rounded(network: Stepper, model: PreTrainedModel, way: Way, expected: dict[int, Tensor]) -> Iterator[Check]:
+    with reading(network, way):
         for start, exact in expected.items():
             errors = _apart(_logits_along(network, start), exact), _apart(_logits_of(model, network, start), exact)
             found = f"{errors[0]:.1e} apart from float32, transformers {errors[1]:.1e}"
-            name = f"logits after {start} tokens, {network.embedding.dtype}, {way.__name__}"
+            name = f"logits after {start} tokens, {network.embedding.dtype}, {named(way)}"
             yield Check(name, errors[0] < 2 * errors[1] + 1e-3, found)
 
 

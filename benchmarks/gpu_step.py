@@ -1,4 +1,4 @@
-"""Where the time of one token goes on a GPU: by the way of attending, by context, and by kernel."""
+"""Where the time of one token goes on a GPU: by the way it is read, by context, and by kernel."""
 
 import time
 from collections.abc import Callable
@@ -7,12 +7,11 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.gpu_subjects import WINDOW, attending
+from benchmarks.gpu_subjects import WINDOW, reading
 from qwenchat.chat.sampling import THINKING
-from qwenchat.engine.local.attention import WAYS
 from qwenchat.engine.local.kvcache import KVCache
 from qwenchat.engine.local.sampler import Sampler
-from qwenchat.engine.local.stepper import Stepper
+from qwenchat.engine.local.stepper import Stepper, named, ways
 
 REPEATS = 50
 SHOWN = 16
@@ -27,18 +26,18 @@ def wait(device: torch.device | str) -> None:
 
 @torch.inference_mode()
 def pieces(network: Stepper, contexts: list[int]) -> dict[str, float | str]:
-    """Microseconds to read a token, for each way of attending and context, and to draw one; or why there are none."""
+    """Microseconds to read a token, for each way and context, and to draw one; or why there are none."""
     found: dict[str, float | str] = {}
-    for way in WAYS:
-        with attending(network, way):
-            for context in contexts:
-                name = f"read @{context}, {way.__name__}"
-                try:
+    for way in ways(network.embedding.device):
+        for context in contexts:
+            name = f"read @{context}, {named(way)}"
+            try:
+                with reading(network, way):
                     cache = _filled(network, context)
                     found[name] = _microseconds(network, lambda: network._read(cache))  # noqa: B023
-                except RuntimeError as fault:
-                    found[name] = str(fault).partition("\n")[0]
-                    break
+            except Exception as fault:  # noqa: BLE001 - whatever befalls one way, the others go on
+                found[name] = str(fault).partition("\n")[0]
+                break
     network._draw.take_up(Sampler(THINKING, (), network.embedding.device))
     found["draw"] = _microseconds(network, network._draw_next)
     return found

@@ -18,8 +18,7 @@ from qwenchat.engine.local.decoder import DecoderConfig
 from qwenchat.engine.local.generate import decode, prefill
 from qwenchat.engine.local.graph import Cuda, Direct, Runner, Work
 from qwenchat.engine.local.sampler import Sampler
-from qwenchat.engine.local.step import Step
-from qwenchat.engine.local.stepper import Stepper
+from qwenchat.engine.local.stepper import Stepper, Way
 
 SHAPES: dict[str, dict[str, Any]] = {
     "qwen3-0.6b": QWEN3_06B,
@@ -73,12 +72,11 @@ def stepper(model: PreTrainedModel, runner: Runner | None = None) -> Stepper:
 
 
 @contextmanager
-def attending(network: Stepper, way: type[Any]) -> Iterator[None]:
-    """The network with another way to attend."""
+def reading(network: Stepper, way: Way) -> Iterator[None]:
+    """The network with another way to read a token."""
     usual = network._step
-    network._step = Step(network, way(network.config, network.embedding.dtype, network.embedding.device))
-    network._reads.clear()
     try:
+        network.take(way)
         yield
     finally:
         network._step = usual

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # Small matrices gain nothing from threads, and threads that wait for a busy core cost ten times the work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Kernels of a GPU run on the CPU, if Triton learns of that before it is imported.
+os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # Who starts the tests in the background may have them ignore these, and the programs that they start would do so too.
 for _kind, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_kind) is signal.SIG_IGN:

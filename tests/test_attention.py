@@ -7,13 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from qwenchat.engine.local.attention import ONE_PIECE, WAYS, Flash, Masked
-from qwenchat.engine.local.decoder import DecoderConfig
+from qwenchat.engine.local.attention import ONE_PIECE, Flash, Masked
+from qwenchat.engine.local.decoder import Decoder, DecoderConfig
+from qwenchat.engine.local.step import Step
 
 from .test_step import IDS, WINDOW, Stepped, apart, made
 from .test_stepper import stepper
-
-CPU = torch.device("cpu")
 
 
 def sequences(
@@ -44,16 +43,17 @@ def flash(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("room", [128, ONE_PIECE, ONE_PIECE + 128, 4096])
 @pytest.mark.parametrize(("heads", "kv_heads"), [(6, 2), (4, 4), (8, 1)])
 def test_all_ways_give_the_same_and_see_nothing_of_what_comes_later(heads: int, kv_heads: int, room: int) -> None:
-    config = DecoderConfig(1, 1, 1, 1, heads, kv_heads, 16, 1e6, 1e-6, room, tied=True)
+    config = DecoderConfig(1, 1, 0, 1, heads, kv_heads, 16, 1e6, 1e-6, room, tied=True)
     random = torch.Generator().manual_seed(room)
+    decoder = Decoder(config, lambda name, shape: torch.ones(shape))
     query = torch.randn(kv_heads, heads // kv_heads, 16, generator=random)
     for position in (0, 1, room // 2, room - 1):
         keys, values = torch.randn(2, kv_heads, room, 16, generator=random)
         found = []
         for later in (0.0, 99.0):
             keys[:, position + 1 :], values[:, position + 1 :] = later, -later
-            for way in WAYS:
-                attend = way(config, torch.float32, CPU).over(torch.tensor([position]), room)
+            for way in (Flash, Masked):
+                attend = way(decoder).over(torch.tensor([position]), room)
                 found.append(attend(query, keys, values))
         assert found[0].shape == (1, heads * 16)
         for other in found[1:]:
@@ -64,7 +64,7 @@ def test_all_ways_give_the_same_and_see_nothing_of_what_comes_later(heads: int, 
 @pytest.mark.parametrize("start", [1, 510, 1500])
 def test_the_kernel_of_a_gpu_serves_the_step(start: int) -> None:
     decoder = made()
-    stepped, plain = Stepped(decoder, way=Flash), decoder.new_cache(WINDOW)
+    stepped, plain = Stepped(decoder, way=(Step, Flash)), decoder.new_cache(WINDOW)
     with torch.no_grad():
         for cache in (stepped.cache, plain):
             decoder.forward(IDS[:start], cache)
@@ -78,7 +78,7 @@ def test_where_that_kernel_is_missing_another_way_is_found(caplog: pytest.LogCap
     assert isinstance(network._step._attention, Masked)
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 1
-    assert said[0].startswith("Flash does not work on this GPU: ")
+    assert said[0].startswith("Step with Flash does not work on this GPU: ")
     assert "\n" not in said[0]
 
 

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from qwenchat.engine.local.attention import ONE_PIECE, Flash, Masked
+from qwenchat.engine.local.attention import ONE_PIECE, Masked
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
 from qwenchat.engine.local.kvcache import KVCache
 from qwenchat.engine.local.step import Step
+from qwenchat.engine.local.stepper import Way
 
 from .tape import Tape
 
@@ -38,14 +39,15 @@ def made(kv_heads: int = 2, norms: bool = True, biases: bool = False, kind: type
     return kind(config, take)
 
 
-def step_of(decoder: Decoder, way: type[Flash] | type[Masked] = Masked) -> Step:
-    return Step(decoder, way(decoder.config, torch.float32, torch.device("cpu")))
+def step_of(decoder: Decoder, way: Way = (Step, Masked)) -> Step:
+    step, attention = way
+    return step(decoder, attention(decoder))
 
 
 class Stepped:
     """A sequence that is read token by token in the recorded form."""
 
-    def __init__(self, decoder: Decoder, window: int = WINDOW, way: type[Flash] | type[Masked] = Masked) -> None:
+    def __init__(self, decoder: Decoder, window: int = WINDOW, way: Way = (Step, Masked)) -> None:
         self.cache: KVCache = decoder.new_cache(window)
         self._step = step_of(decoder, way)
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from qwenchat.engine.local.decoder import DecoderConfig
+from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.kvcache import GRAIN
 
 ONE_PIECE = 1024
@@ -31,8 +31,9 @@ class Flash:
     It cuts long ones into pieces that a whole GPU works at. There is one for half precision on newer GPUs only.
     """
 
-    def __init__(self, config: DecoderConfig, dtype: torch.dtype, device: torch.device) -> None:
-        self._starts = torch.arange(config.kv_heads + 1, dtype=torch.int32, device=device)
+    def __init__(self, decoder: Decoder) -> None:
+        heads, device = decoder.config.kv_heads, decoder.embedding.device
+        self._starts = torch.arange(heads + 1, dtype=torch.int32, device=device)
 
     def over(self, position: Tensor, room: int) -> Attend:
         """See `Attention.over`."""
@@ -52,8 +53,8 @@ class Flash:
 class Masked:
     """Attention to the whole room, with a mask that hides what comes after the position; runs everywhere."""
 
-    def __init__(self, config: DecoderConfig, dtype: torch.dtype, device: torch.device) -> None:
-        self._dtype, self._device = dtype, device
+    def __init__(self, decoder: Decoder) -> None:
+        self._dtype, self._device = decoder.embedding.dtype, decoder.embedding.device
 
     def over(self, position: Tensor, room: int) -> Attend:
         """See `Attention.over`."""
@@ -62,10 +63,6 @@ class Masked:
         mask = torch.zeros(room, dtype=dtype, device=self._device).masked_fill_(later, float("-inf"))
         attend = _at_once if room <= ONE_PIECE else _in_pieces
         return lambda query, keys, values: attend(query, keys, values, mask)
-
-
-WAYS = (Flash, Masked)
-"""The fastest first."""
 
 
 def _at_once(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:

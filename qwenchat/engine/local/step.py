@@ -1,11 +1,24 @@
 """One token through a decoder, as work whose sizes and places in memory never change, so that it can be recorded."""
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from qwenchat.engine.local.attention import Attention
 from qwenchat.engine.local.decoder import Decoder, Layer
+
+
+class Pass(Protocol):
+    """The pass of one token, however it is made."""
+
+    def logits(self, token: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
+        """Read `token` [1] at `position` [1], both int64, and say what follows: [vocab] in the model's numbers.
+
+        `cache` holds the keys and values of each layer, [2, kv_heads, room, d]; the token's own are written there.
+        """
+        ...
 
 
 class Step:
@@ -39,10 +52,7 @@ class Step:
         """[layers, batches, 2, 2, d/2]: all of `_turns` that is not 0, from each half to each."""
 
     def logits(self, token: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
-        """Read `token` [1] at `position` [1], both int64, and say what follows: [vocab] in the model's numbers.
-
-        `cache` holds the keys and values of each layer, [2, kv_heads, room, d]; the token's own are written there.
-        """
+        """See `Pass.logits`."""
         self._turn_to(position)
         attend = self._attention.over(position, cache[0].shape[2])
         x = F.embedding(token, self._embedding)

@@ -1,7 +1,8 @@
 """A decoder that runs one step ahead of whoever reads its tokens."""
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -10,16 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from qwenchat.chat.errors import EngineFailed
 from qwenchat.chat.sampling import Sampling
 from qwenchat.engine.base import StopSignal
-from qwenchat.engine.local.attention import WAYS, Attention
+from qwenchat.engine.local.attention import Attention, Flash, Masked
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
 from qwenchat.engine.local.draw import INVALID, Draw
 from qwenchat.engine.local.graph import Cuda, Runner, Work
 from qwenchat.engine.local.kvcache import KVCache
 from qwenchat.engine.local.sampler import Sampler, invalid_numbers
-from qwenchat.engine.local.step import Step
+from qwenchat.engine.local.step import Pass, Step
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,28 @@ PROVED = (40, 1100)
 """Lengths of context at which reading a token is tried: long ones are attended to in another way."""
 FURTHEST_OFF = 0.1
 """How far, relative to their size, logits may lie apart that were computed in another order in half precision."""
+
+
+Way = tuple[Callable[[Decoder, Attention], Pass], Callable[[Decoder], Attention]]
+"""To read a token: what its pass is made of, and how it attends."""
+
+
+def ways(device: torch.device) -> Iterator[Way]:
+    """The fastest first."""
+    steps: list[Callable[[Decoder, Attention], Pass]] = [Step]
+    if device.type == "cuda":
+        with suppress(ImportError):  # Triton comes with torch for NVIDIA on Linux alone
+            from qwenchat.engine.local.fused import FusedStep
+
+            steps.insert(0, FusedStep)
+    for step in steps:
+        yield step, Flash
+        yield step, Masked
+
+
+def named(way: Way) -> str:
+    """What it is called in the log and in reports."""
+    return " with ".join(getattr(part, "__name__", "") for part in way)
 
 
 class Stepper(Decoder):
@@ -58,7 +80,7 @@ class Stepper(Decoder):
         self._draws: dict[tuple[int, bool], Work] = {}
         self.ahead = False
         with torch.no_grad():
-            self.ahead = any(self._is_proved(way(config, self.embedding.dtype, device)) for way in WAYS)
+            self.ahead = any(self._is_proved(way) for way in ways(device))
 
     @property
     def chunks(self) -> tuple[int, int]:
@@ -124,21 +146,27 @@ class Stepper(Decoder):
             self._draws[form] = work if form[0] == self.config.vocab else self._runner.record(work)
         self._draws[form]()
 
-    def _is_proved(self, attention: Attention) -> bool:
+    def _is_proved(self, way: Way) -> bool:
         """Whether reading a token here gives what `forward` gives, as it is and when it is recorded and replayed."""
-        name = type(attention).__name__
-        self._step = Step(self, attention)
+        name = named(way)
         try:
+            self.take(way)
             for tokens in PROVED:
                 error = self._error(tokens)
                 if not error <= FURTHEST_OFF:  # nor is NaN
                     log.warning("%s does not work on this GPU: its logits are off by %.1e", name, error)
                     return False
             self._try_draws()
-        except (RuntimeError, EngineFailed) as failure:
+        except Exception as failure:  # noqa: BLE001 - a compiler may raise anything, and another way may work
             log.warning("%s does not work on this GPU: %s", name, str(failure).partition("\n")[0])
             return False
         return True
+
+    def take(self, way: Way) -> None:
+        """Read tokens in that way from now on."""
+        step, attention = way
+        self._step = step(self, attention(self))
+        self._reads.clear()
 
     def _error(self, tokens: int) -> float:
         """How far off the logits are after a context of so many tokens, relative to their size."""
