@@ -20,10 +20,11 @@ from numba import njit
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.cpu.cache import QuantizedCache
 from qwenchat.engine.local.cpu.decoder import CHUNK, QuantizedDecoder
+from qwenchat.engine.local.cpu.dot import AVX2, AVX512_VNNI, AVX_VNNI, NEON, PLAIN, Dot, features
 from qwenchat.engine.local.cpu.linear import BLOCK
 from qwenchat.engine.local.cpu.native import address_of
 from qwenchat.engine.local.cpu.packing import PackedMatrix, aligned, pack
-from qwenchat.engine.local.cpu.simd import GROUP, HAS_VNNI, ROWS, Format, tile_kernel
+from qwenchat.engine.local.cpu.simd import GROUP, ROWS, Format, tile_kernel
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
 
 VOCAB = 500
@@ -381,10 +382,10 @@ def test_threads_come_with_the_first_token_and_go_with_close() -> None:
         assert not any(helper.is_alive() for helper in helpers)
 
 
-def products(form: Format, vectors: int, vnni: bool) -> np.ndarray:
+def products(form: Format, vectors: int, dot: Dot) -> np.ndarray:
     """Two runs of one kernel on a random tile, the second adding to the first, [vectors, ROWS]."""
     random, groups = np.random.default_rng(vectors), 5
-    kernel = tile_kernel(form, vectors, vnni)
+    kernel = tile_kernel(form, vectors, dot)
 
     @njit
     def run(weights, scales, minima, x, x_scales, x_sums, out):  # type: ignore[no-untyped-def]
@@ -407,19 +408,24 @@ def products(form: Format, vectors: int, vnni: bool) -> np.ndarray:
     return out
 
 
-@pytest.mark.skipif(not HAS_VNNI, reason="this processor has no such instruction to compare with")
-@pytest.mark.parametrize("vectors", [1, 2, BLOCK])
+WAYS = {"avx512vnni": AVX512_VNNI, "avxvnni": AVX_VNNI, "avx2": AVX2, "dotprod": NEON}
+
+
+@pytest.mark.parametrize("vectors", [1, 2, 4, BLOCK])
 @pytest.mark.parametrize("form", Format, ids=lambda form: form.name)
-def test_without_the_dot_product_instruction_the_same_comes_out(form: Format, vectors: int) -> None:
-    np.testing.assert_array_equal(products(form, vectors, vnni=False), products(form, vectors, vnni=True))
+def test_every_instruction_of_this_processor_gives_what_plain_arithmetic_gives(form: Format, vectors: int) -> None:
+    plain = products(form, vectors, PLAIN)
+    for way in (dot for feature, dot in WAYS.items() if feature in features()):
+        np.testing.assert_array_equal(products(form, vectors, way), plain)
 
 
 OLDER = """
 import sys
 import numpy as np
-from qwenchat.engine.local.cpu.simd import HAS_VNNI
+from qwenchat.engine.local.cpu.dot import AVX2
+from qwenchat.engine.local.cpu.simd import BEST_DOT
 from tests.test_cpu_decoder import logits_of_every_model
-assert not HAS_VNNI
+assert BEST_DOT is AVX2
 np.save(sys.argv[1], logits_of_every_model())
 """
 

@@ -1,7 +1,7 @@
 """Sixteen rows of a quantized matrix times a few quantized vectors: the one kernel that all matrix products use.
 
-Written as LLVM IR, since only there the 8-bit dot product instruction of the CPU can be named. Everything is counted
-in groups of 32 neighbouring weights, which share a scale, as do 32 neighbouring elements of a vector:
+Written as LLVM IR, since only there the processor's dot product instructions (see `dot`) can be named. Everything is
+counted in groups of 32 neighbouring weights, which share a scale, as do 32 neighbouring elements of a vector:
 
     out[t, r] = sum over groups g of  scale[g, r] * vector_scale[g, t] * sum over k of (q[g, r, k] - zero) * x[g, t, k]
 
@@ -15,9 +15,10 @@ from typing import Any
 import llvmlite.binding
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config
-from numba.core.codegen import get_host_cpu_features
+from numba.core import cgutils
 from numba.extending import intrinsic
+
+from qwenchat.engine.local.cpu.dot import I8, I16, I32, Dot, best_dot, features
 
 GROUP = 32
 """Weights that share a scale."""
@@ -46,28 +47,16 @@ class Format(IntEnum):
         return {Format.U8: 128, Format.U4: 8, Format.U4_MIN: 0}[self]
 
 
-_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-_BYTES, _WORDS = ir.VectorType(_I8, 64), ir.VectorType(_I16, 32)
-_INTS, _FLOATS = ir.VectorType(_I32, ROWS), ir.VectorType(ir.FloatType(), ROWS)
-_HALVES = ir.VectorType(ir.HalfType(), ROWS)
-_F32 = ir.FloatType()
+_I64, _F32 = ir.IntType(64), ir.FloatType()
 _GROUP = ir.VectorType(_F32, GROUP)
-_FMA = "llvm.fma.v16f32"
 
 
-def _features() -> frozenset[str]:
-    """What the processor that numba compiles for can do: this one, unless numba was told of another."""
-    told = config.CPU_FEATURES  # type: ignore[attr-defined]  # set by name
-    listed = get_host_cpu_features() if told is None else told
-    return frozenset(name[1:] for name in listed.split(",") if name.startswith("+"))
-
-
-HAS_VNNI = "avx512vnni" in _features()
-RUNS_HERE = not llvmlite.binding.get_process_triple().startswith(("x86_64", "i686")) or "f16c" in _features()
+BEST_DOT = best_dot(features())
+RUNS_HERE = not llvmlite.binding.get_process_triple().startswith(("x86_64", "i686")) or "f16c" in features()
 """Whether the processor turns halves into floats, which the very oldest do not."""
 
 
-def tile_kernel(form: Format, tokens: int, vnni: bool = HAS_VNNI) -> Callable[..., None]:
+def tile_kernel(form: Format, tokens: int, dot: Dot = BEST_DOT) -> Callable[..., None]:
     """The kernel for one format and that many vectors at once, to be called from numba code.
 
     Its arguments are addresses and counts: weights, scales (half), minima (half), x (int8, [k/4, tokens, 4]), scales
@@ -78,7 +67,7 @@ def tile_kernel(form: Format, tokens: int, vnni: bool = HAS_VNNI) -> Callable[..
     @intrinsic
     def kernel(_, weights, scales, minima, x, x_scales, x_sums, out, out_stride, groups, add):
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-            _Tile(builder, form, tokens, vnni, args).emit()
+            _Tile(builder, form, tokens, dot, args).emit()
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 10), generate
@@ -123,7 +112,7 @@ def spread(_, source):
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         x = _load(builder, args[0], 0, _GROUP, 4)
         for bit in (1, 2, 4, 8, 16):
-            partner = ir.Constant(ir.VectorType(_I32, GROUP), [i ^ bit for i in range(GROUP)])
+            partner = ir.Constant(ir.VectorType(I32, GROUP), [i ^ bit for i in range(GROUP)])
             signs = ir.Constant(_GROUP, [-1.0 if i & bit else 1.0 for i in range(GROUP)])
             x = builder.fadd(builder.shuffle_vector(x, x, partner), builder.fmul(x, signs))
         x = builder.fmul(x, ir.Constant(_GROUP, [GROUP**-0.5] * GROUP))
@@ -144,13 +133,13 @@ def quantize(_, source, inverse, out, stride, flip):
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         b, (source, inverse, out, stride, flip) = builder, args
         scaled = b.fmul(_load(b, source, 0, _GROUP, 4), _splat(b, inverse, GROUP))
-        q = b.fptosi(_call(b, "llvm.rint.v32f32", _GROUP, [scaled]), ir.VectorType(_I32, GROUP))
-        stored = b.xor(b.trunc(q, ir.VectorType(_I8, GROUP)), _splat(b, b.trunc(flip, _I8), GROUP))
-        fours = b.bitcast(stored, ir.VectorType(_I32, GROUP // 4))
+        q = b.fptosi(_call(b, "llvm.rint.v32f32", _GROUP, [scaled]), ir.VectorType(I32, GROUP))
+        stored = b.xor(b.trunc(q, ir.VectorType(I8, GROUP)), _splat(b, b.trunc(flip, I8), GROUP))
+        fours = b.bitcast(stored, ir.VectorType(I32, GROUP // 4))
         for quad in range(GROUP // 4):
-            at = b.inttoptr(b.add(out, b.mul(stride, _I64(quad))), _I32.as_pointer())
-            b.store(b.extract_element(fours, _I32(quad)), at).align = 1
-        return _call(b, "llvm.vector.reduce.add.v32i32", _I32, [q])
+            at = b.inttoptr(b.add(out, b.mul(stride, _I64(quad))), I32.as_pointer())
+            b.store(b.extract_element(fours, I32(quad)), at).align = 1
+        return _call(b, "llvm.vector.reduce.add.v32i32", I32, [q])
 
     return types.int32(types.int64, types.float32, types.int64, types.int64, types.int64), generate
 
@@ -171,14 +160,14 @@ def _widening(element: ir.Type, widen: Callable[[ir.IRBuilder, ir.Value], ir.Val
 
 
 def _widen_bf16(b: ir.IRBuilder, values: ir.Value) -> ir.Value:
-    ints = ir.VectorType(_I32, GROUP)
+    ints = ir.VectorType(I32, GROUP)
     return b.bitcast(b.shl(b.zext(values, ints), ir.Constant(ints, [16] * GROUP)), _GROUP)
 
 
 floats_of_floats = _widening(_F32, lambda b, values: values)
 floats_of_halves = _widening(ir.HalfType(), lambda b, values: b.fpext(values, _GROUP))
-floats_of_bf16 = _widening(_I16, _widen_bf16)
-floats_of_bytes = _widening(_I8, lambda b, values: b.sitofp(values, _GROUP))
+floats_of_bf16 = _widening(I16, _widen_bf16)
+floats_of_bytes = _widening(I8, lambda b, values: b.sitofp(values, _GROUP))
 
 
 def _call(b: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[ir.Value]) -> ir.Value:
@@ -192,81 +181,95 @@ def _load(b: ir.IRBuilder, address: ir.Value, offset: int, kind: ir.Type, alignm
     return value
 
 
-def _splat(b: ir.IRBuilder, value: ir.Value, count: int = ROWS) -> ir.Value:
+def _store(b: ir.IRBuilder, value: ir.Value, address: ir.Value, offset: int) -> None:
+    b.store(value, b.inttoptr(b.add(address, _I64(offset)), value.type.as_pointer())).align = 4
+
+
+def _splat(b: ir.IRBuilder, value: ir.Value, count: int) -> ir.Value:
     """A vector of `count` times the same value."""
     nothing = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
-    first = b.insert_element(nothing, value, _I32(0))
-    return b.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(_I32, count), [0] * count))
+    first = b.insert_element(nothing, value, I32(0))
+    return b.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(I32, count), [0] * count))
 
 
 class _Tile:
-    """Emits the instructions of one kernel."""
+    """Emits the instructions of one kernel: some of the rows after the others, where the registers hold no more."""
 
-    def __init__(self, builder: ir.IRBuilder, form: Format, tokens: int, vnni: bool, args: Sequence[ir.Value]) -> None:
-        self.b, self.form, self.tokens, self.vnni = builder, form, tokens, vnni
+    def __init__(self, builder: ir.IRBuilder, form: Format, tokens: int, dot: Dot, args: Sequence[ir.Value]) -> None:
+        self.b, self.form, self.tokens, self.dot = builder, form, tokens, dot
         self.weights, self.scales, self.minima, self.x, self.x_scales, self.x_sums = args[:6]
         self.out, self.out_stride, self.groups, self.add = args[6:]
+        self.turned = dot.signed and form is Format.U8
+        self.zero = 0 if self.turned else form.zero
+        """What stands for zero among the weights as they are multiplied."""
+        lanes = dot.lanes
+        self.bytes, self.ints = ir.VectorType(I8, 4 * lanes), ir.VectorType(I32, lanes)
+        self.floats, self.halves = ir.VectorType(_F32, lanes), ir.VectorType(ir.HalfType(), lanes)
 
     def emit(self) -> None:
+        """Emit all."""
+        lanes = self.dot.lanes
+        together = lanes * max(1, self.dot.sums // self.tokens)
+        for first in range(0, ROWS, together):
+            self._rows(range(first, min(first + together, ROWS), lanes))
+
+    def _rows(self, parts: range) -> None:
+        """Emit the product of some rows, `parts` telling with which each vector of them begins."""
         b = self.b
         stride = b.mul(self.out_stride, _I64(4))
-        addresses = [b.add(self.out, b.mul(stride, _I64(t))) for t in range(self.tokens)]
         adds = b.icmp_signed("!=", self.add, _I64(0))
+        places = [(b.add(self.out, b.mul(stride, _I64(t))), 4 * first) for first in parts for t in range(self.tokens)]
         totals = []
-        for address in addresses:
-            begin = b.select(adds, _load(b, address, 0, _FLOATS, 4), ir.Constant(_FLOATS, [0.0] * ROWS))
+        for address, offset in places:
+            nothing = ir.Constant(self.floats, [0.0] * self.dot.lanes)
+            begin = b.select(adds, _load(b, address, offset, self.floats, 4), nothing)
             totals.append(cgutils.alloca_once_value(b, begin))
         with cgutils.for_range(b, self.groups, intp=_I64) as loop:
-            self._group(loop.index, totals)
-        for address, total in zip(addresses, totals, strict=True):
-            b.store(b.load(total), b.inttoptr(address, _FLOATS.as_pointer())).align = 4
+            for at, first in enumerate(parts):
+                self._group(loop.index, first, totals[at * self.tokens : (at + 1) * self.tokens])
+        for (address, offset), total in zip(places, totals, strict=True):
+            _store(b, b.load(total), address, offset)
 
-    def _group(self, group: ir.Value, totals: list[ir.Value]) -> None:
-        """Add one group's share to the totals."""
-        b, n = self.b, self.tokens
+    def _group(self, group: ir.Value, first: int, totals: list[ir.Value]) -> None:
+        """Add one group's share to the totals of the rows from `first` on."""
+        b, n, lanes = self.b, self.tokens, self.dot.lanes
         figures = b.mul(group, _I64(4 * n))
-        sums = [_splat(b, _load(b, b.add(self.x_sums, figures), 4 * t, _I32, 4)) for t in range(n)]
-        zero = ir.Constant(_INTS, [-self.form.zero] * ROWS)
-        dots = [b.mul(total, zero) for total in sums]
+        x_sums = [_splat(b, _load(b, b.add(self.x_sums, figures), 4 * t, I32, 4), lanes) for t in range(n)]
+        zero = ir.Constant(self.ints, [-self.zero] * lanes)
+        small = self.form is not Format.U8
+        sums = [self.dot.new_sum(b, b.mul(x_sum, zero), small) for x_sum in x_sums]
         x = b.add(self.x, b.mul(group, _I64(GROUP * n)))
-        for quad, weights in enumerate(self._quads(group)):
+        for quad, weights in enumerate(self._quads(group, first)):
             for t in range(n):
-                four = _splat(b, _load(b, x, 4 * (quad * n + t), _I32, 4))
-                dots[t] = self._dot4(dots[t], weights, four)
+                sums[t].add(weights, _splat(b, _load(b, x, 4 * (quad * n + t), I32, 4), lanes))
         halves = b.mul(group, _I64(2 * ROWS))
-        scale = b.fpext(_load(b, b.add(self.scales, halves), 0, _HALVES, 32), _FLOATS)
+        scale = b.fpext(_load(b, b.add(self.scales, halves), 2 * first, self.halves, 2 * lanes), self.floats)
         for t in range(n):
-            x_scale = _splat(b, _load(b, b.add(self.x_scales, figures), 4 * t, _F32, 4))
-            total = _call(b, _FMA, _FLOATS, [b.sitofp(dots[t], _FLOATS), b.fmul(scale, x_scale), b.load(totals[t])])
+            x_scale = _splat(b, _load(b, b.add(self.x_scales, figures), 4 * t, _F32, 4), lanes)
+            dots = b.sitofp(sums[t].total(), self.floats)
+            total = self._multiply_add(dots, b.fmul(scale, x_scale), b.load(totals[t]))
             if self.form is Format.U4_MIN:
-                minimum = b.fpext(_load(b, b.add(self.minima, halves), 0, _HALVES, 32), _FLOATS)
-                total = _call(b, _FMA, _FLOATS, [b.sitofp(sums[t], _FLOATS), b.fmul(minimum, x_scale), total])
+                minimum = _load(b, b.add(self.minima, halves), 2 * first, self.halves, 2 * lanes)
+                weighted = b.fmul(b.fpext(minimum, self.floats), x_scale)
+                total = self._multiply_add(b.sitofp(x_sums[t], self.floats), weighted, total)
             b.store(total, totals[t])
 
-    def _quads(self, group: ir.Value) -> list[ir.Value]:
-        """The group's weights as eight vectors of [row, four k] unsigned bytes."""
-        b = self.b
+    def _quads(self, group: ir.Value, first: int) -> list[ir.Value]:
+        """The group's weights in the rows from `first` on, as eight vectors of [row, four k] bytes."""
+        b, size = self.b, 4 * self.dot.lanes
         at = b.add(self.weights, b.mul(group, _I64(self.form.group_bytes)))
-        stored = [_load(b, at, 64 * i, _BYTES, 64) for i in range(self.form.group_bytes // 64)]
+        whole = 4 * ROWS
+        stored = [_load(b, at, whole * i + 4 * first, self.bytes, size) for i in range(self.form.group_bytes // whole)]
         if self.form is Format.U8:
-            return stored
-        mask, four = ir.Constant(_WORDS, [0x0F0F] * 32), ir.Constant(_WORDS, [4] * 32)
+            turn = ir.Constant(self.bytes, [128] * size)
+            return [b.xor(quad, turn) for quad in stored] if self.turned else stored
+        words = ir.VectorType(I16, size // 2)
+        mask, four = ir.Constant(words, [0x0F0F] * words.count), ir.Constant(words, [4] * words.count)
         quads = []
         for both in stored:
-            words = b.bitcast(both, _WORDS)
-            quads += [b.and_(words, mask), b.and_(b.lshr(words, four), mask)]
-        return [b.bitcast(quad, _BYTES) for quad in quads]
+            pairs = b.bitcast(both, words)
+            quads += [b.and_(pairs, mask), b.and_(b.lshr(pairs, four), mask)]
+        return [b.bitcast(quad, self.bytes) for quad in quads]
 
-    def _dot4(self, total: ir.Value, weights: ir.Value, four: ir.Value) -> ir.Value:
-        """Add to each of sixteen integers the dot product of four unsigned with four signed bytes."""
-        b = self.b
-        if self.vnni:
-            return _call(b, "llvm.x86.avx512.vpdpbusd.512", _INTS, [total, weights, b.bitcast(four, _BYTES)])
-        eight, low = ir.Constant(_WORDS, [8] * 32), ir.Constant(_WORDS, [255] * 32)
-        w, x = b.bitcast(weights, _WORDS), b.bitcast(four, _WORDS)
-        for ours, theirs in ((b.and_(w, low), b.ashr(b.shl(x, eight), eight)), (b.lshr(w, eight), b.ashr(x, eight))):
-            wide = ir.VectorType(_I32, 32)
-            products = b.mul(b.sext(ours, wide), b.sext(theirs, wide))
-            even, odd = (ir.Constant(_INTS, list(range(start, 32, 2))) for start in (0, 1))
-            total = b.add(total, b.add(*(b.shuffle_vector(products, products, pick) for pick in (even, odd))))
-        return total
+    def _multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+        return _call(self.b, f"llvm.fma.v{self.dot.lanes}f32", self.floats, [x, y, z])
