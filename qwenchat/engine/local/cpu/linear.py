@@ -31,7 +31,7 @@ class Vectors(NamedTuple):
     scales: np.ndarray
     """float32, [block, group, vector]."""
     sums: np.ndarray
-    """int32, [block, group, vector]: of the elements of each group."""
+    """int32, [block, group, vector]: of the elements of each group, times -128."""
 
 
 def new_vectors(count: int, length: int) -> Vectors:

@@ -60,8 +60,8 @@ def tile_kernel(form: Format, tokens: int, dot: Dot = BEST_DOT) -> Callable[...,
     """The kernel for one format and that many vectors at once, to be called from numba code.
 
     Its arguments are addresses and counts: weights, scales (half), minima (half), x (int8, [k/4, tokens, 4]), scales
-    of x (float32, [groups, tokens]), sums of x (int32, [groups, tokens]), out (float32, [tokens, out_stride]),
-    out_stride, groups, and add: 0 writes to out, 1 adds to it.
+    of x (float32, [groups, tokens]), sums of x times -128 (int32, [groups, tokens]), out (float32, [tokens,
+    out_stride]), out_stride, groups, and add: 0 writes to out, 1 adds to it.
     """
 
     @intrinsic
@@ -124,7 +124,7 @@ def spread(_, source):
 
 @intrinsic
 def quantize(_, source, inverse, out, stride, flip):
-    """Store the 32 float32 at `source`, times `inverse`, rounded to bytes, and return their sum.
+    """Store the 32 float32 at `source`, times `inverse`, rounded to bytes, and return their sum times -128.
 
     They go to `out` four by four, `stride` bytes apart, with the bits of `flip` turned: 0, or 128 for unsigned ones
     with 128 standing for zero.
@@ -139,7 +139,7 @@ def quantize(_, source, inverse, out, stride, flip):
         for quad in range(GROUP // 4):
             at = b.inttoptr(b.add(out, b.mul(stride, _I64(quad))), I32.as_pointer())
             b.store(b.extract_element(fours, I32(quad)), at).align = 1
-        return _call(b, "llvm.vector.reduce.add.v32i32", I32, [q])
+        return b.mul(_call(b, "llvm.vector.reduce.add.v32i32", I32, [q]), I32(-128))
 
     return types.int32(types.int64, types.float32, types.int64, types.int64, types.int64), generate
 
@@ -200,8 +200,6 @@ class _Tile:
         self.weights, self.scales, self.minima, self.x, self.x_scales, self.x_sums = args[:6]
         self.out, self.out_stride, self.groups, self.add = args[6:]
         self.turned = dot.signed and form is Format.U8
-        self.zero = 0 if self.turned else form.zero
-        """What stands for zero among the weights as they are multiplied."""
         lanes = dot.lanes
         self.bytes, self.ints = ir.VectorType(I8, 4 * lanes), ir.VectorType(I32, lanes)
         self.floats, self.halves = ir.VectorType(_F32, lanes), ir.VectorType(ir.HalfType(), lanes)
@@ -235,24 +233,31 @@ class _Tile:
         b, n, lanes = self.b, self.tokens, self.dot.lanes
         figures = b.mul(group, _I64(4 * n))
         x_sums = [_splat(b, _load(b, b.add(self.x_sums, figures), 4 * t, I32, 4), lanes) for t in range(n)]
-        zero = ir.Constant(self.ints, [-self.zero] * lanes)
         small = self.form is not Format.U8
-        sums = [self.dot.new_sum(b, b.mul(x_sum, zero), small) for x_sum in x_sums]
+        sums = [self.dot.new_sum(b, self._start(x_sum), small) for x_sum in x_sums]
         x = b.add(self.x, b.mul(group, _I64(GROUP * n)))
         for quad, weights in enumerate(self._quads(group, first)):
             for t in range(n):
                 sums[t].add(weights, _splat(b, _load(b, x, 4 * (quad * n + t), I32, 4), lanes))
         halves = b.mul(group, _I64(2 * ROWS))
         scale = b.fpext(_load(b, b.add(self.scales, halves), 2 * first, self.halves, 2 * lanes), self.floats)
+        if self.form is Format.U4_MIN:
+            minimum = b.fpext(_load(b, b.add(self.minima, halves), 2 * first, self.halves, 2 * lanes), self.floats)
+            minimum = b.fmul(minimum, ir.Constant(self.floats, [-1 / 128] * lanes))
         for t in range(n):
             x_scale = _splat(b, _load(b, b.add(self.x_scales, figures), 4 * t, _F32, 4), lanes)
             dots = b.sitofp(sums[t].total(), self.floats)
             total = self._multiply_add(dots, b.fmul(scale, x_scale), b.load(totals[t]))
             if self.form is Format.U4_MIN:
-                minimum = _load(b, b.add(self.minima, halves), 2 * first, self.halves, 2 * lanes)
-                weighted = b.fmul(b.fpext(minimum, self.floats), x_scale)
+                weighted = b.fmul(minimum, x_scale)
                 total = self._multiply_add(b.sitofp(x_sums[t], self.floats), weighted, total)
             b.store(total, totals[t])
+
+    def _start(self, x_sum: ir.Value) -> ir.Value:
+        """What the products begin with, to make up for what stands for zero: that is 128, 8 or 0 times the sum of x."""
+        if self.form is Format.U4:
+            return self.b.ashr(x_sum, ir.Constant(self.ints, [4] * self.dot.lanes))
+        return x_sum if self.form is Format.U8 and not self.turned else ir.Constant(self.ints, [0] * self.dot.lanes)
 
     def _quads(self, group: ir.Value, first: int) -> list[ir.Value]:
         """The group's weights in the rows from `first` on, as eight vectors of [row, four k] bytes."""
