@@ -16,8 +16,9 @@ from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder, can_pack
+from qwenchat.engine.local.cpu.groups import GROUP
 from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
-from qwenchat.engine.local.cpu.simd import GROUP, RUNS_HERE, Format
+from qwenchat.engine.local.cpu.simd import RUNS_HERE, Format
 from qwenchat.engine.local.decoder import ArchitectureUnknown, Decoder, DecoderConfig
 from qwenchat.engine.local.fit import Window
 from qwenchat.engine.local.footprint import QUANTIZATIONS, Shape, packed_bytes, token_bytes

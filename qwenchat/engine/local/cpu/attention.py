@@ -8,11 +8,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from qwenchat.engine.local.cpu.groups import GROUP, exponentials, highest, largest, quantize, spread, total_of
 from qwenchat.engine.local.cpu.linear import U8, Vectors, normalize, quantize_group, quantize_row, tile
-from qwenchat.engine.local.cpu.native import FAST, address_of, fetch_add, float_of_bits, half_bits, native
-from qwenchat.engine.local.cpu.simd import GROUP, ROWS, largest, quantize, spread, total_of
+from qwenchat.engine.local.cpu.native import address_of, fetch_add, half_bits, native
+from qwenchat.engine.local.cpu.simd import ROWS
 
 SEGMENT = 512
 """Tokens whose keys and values lie together, so that those to come take no memory yet."""
@@ -52,22 +52,6 @@ class AttentionScratch(NamedTuple):
     """[threads, head_dim] float32."""
     bytes: np.ndarray
     """[threads, head_dim] uint8."""
-
-
-@native
-def exp(x):
-    """e^x of a float32 within -87 to 87, after Cephes' expf; written so that it is done for many x at once."""
-    x = min(max(x, np.float32(-87.0)), np.float32(87.0))
-    n = np.floor(x * np.float32(1.4426950408889634) + np.float32(0.5))
-    r = x - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
-    p = np.float32(1.9875691500e-4)
-    p = p * r + np.float32(1.3981999507e-3)
-    p = p * r + np.float32(8.3334519073e-3)
-    p = p * r + np.float32(4.1665795894e-2)
-    p = p * r + np.float32(1.6666665459e-1)
-    p = p * r + np.float32(5.0000001201e-1)
-    p = p * r * r + r + np.float32(1.0)
-    return p * float_of_bits((np.int32(n) + np.int32(127)) << np.int32(23))
 
 
 @native
@@ -155,15 +139,6 @@ def prepare(layer, w, qkv, rope, cache, start, count, per_block, scratch, rank, 
                 _store_key(row, place, cache.keys[segment, at], cache.key_scales[segment, at])
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FAST | {"nnan"})
-def _highest(scores, n):
-    """The largest of the first `n`."""
-    top = scores[0]
-    for i in range(n):
-        top = max(top, scores[i])
-    return top
-
-
 @native
 def _shares(scores, n, kv, cache, padded, vectors, per_block, at):
     """Softmax over `n` scores, weighted by the values' scales and quantized; returns what to divide the mix by.
@@ -171,11 +146,10 @@ def _shares(scores, n, kv, cache, padded, vectors, per_block, at):
     What lies beyond `n`, up to the whole groups of `padded`, changes nothing.
     """
     scores[n:padded] = np.float32(-np.inf)
-    top = _highest(scores, padded)
-    for i in range(padded):
-        scores[i] = exp(scores[i] - top)
+    source, groups = address_of(scores), padded // GROUP
+    exponentials(source, highest(source, groups), groups)
     scores[n:padded] = np.float32(0.0)
-    divisor = total_of(address_of(scores), padded // GROUP)
+    divisor = total_of(source, groups)
     for first in range(0, n, SEGMENT):
         scales = cache.value_scales[first // SEGMENT, kv]
         for i in range(min(SEGMENT, n - first)):

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from qwenchat.engine.local.cpu.attention import SEGMENT, Cache
+from qwenchat.engine.local.cpu.groups import GROUP
 from qwenchat.engine.local.cpu.packing import aligned
-from qwenchat.engine.local.cpu.simd import GROUP
 from qwenchat.engine.local.decoder import DecoderConfig
 
 

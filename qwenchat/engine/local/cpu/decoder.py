@@ -13,11 +13,12 @@ from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.cpu.attention import SEGMENT, AttentionScratch
 from qwenchat.engine.local.cpu.cache import QuantizedCache
 from qwenchat.engine.local.cpu.forward import Scratch, Weights, forward
+from qwenchat.engine.local.cpu.groups import GROUP
 from qwenchat.engine.local.cpu.linear import BLOCK, new_vectors
 from qwenchat.engine.local.cpu.native import new_shared
 from qwenchat.engine.local.cpu.pace import Pace
 from qwenchat.engine.local.cpu.packing import PackedMatrix, aligned
-from qwenchat.engine.local.cpu.simd import GROUP, ROWS, RUNS_HERE
+from qwenchat.engine.local.cpu.simd import ROWS, RUNS_HERE
 from qwenchat.engine.local.cpu.team import Team
 from qwenchat.engine.local.decoder import DecoderConfig
 from qwenchat.texts import say

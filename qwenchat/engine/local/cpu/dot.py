@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from llvmlite import ir
-from numba.core import cgutils, config
+from numba.core import config
 from numba.core.codegen import get_host_cpu_features
 
-I8, I16, I32 = (ir.IntType(bits) for bits in (8, 16, 32))
+from qwenchat.engine.local.cpu.llvm import I8, I16, I32, call
 
 
 class Dot(NamedTuple):
@@ -53,17 +53,13 @@ class Sum:
         """What it has come to."""
         return self._sum
 
-    def _call(self, name: str, result: ir.Type, *args: ir.Value) -> ir.Value:
-        kind = ir.FunctionType(result, [arg.type for arg in args])
-        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), args)
-
 
 class _Vnni(Sum):
     """By one instruction of x86: AVX-512 VNNI, or AVX-VNNI for vectors half as long."""
 
     def add(self, weights: ir.Value, x: ir.Value) -> None:
         name = f"llvm.x86.avx512.vpdpbusd.{32 * self._lanes}"
-        self._sum = self._call(name, self._sum.type, self._sum, weights, self.b.bitcast(x, self._bytes))
+        self._sum = call(self.b, name, self._sum.type, self._sum, weights, self.b.bitcast(x, self._bytes))
 
 
 class _Neon(Sum):
@@ -71,7 +67,7 @@ class _Neon(Sum):
 
     def add(self, weights: ir.Value, x: ir.Value) -> None:
         name = f"llvm.aarch64.neon.sdot.v{self._lanes}i32.v{4 * self._lanes}i8"
-        self._sum = self._call(name, self._sum.type, self._sum, weights, self.b.bitcast(x, self._bytes))
+        self._sum = call(self.b, name, self._sum.type, self._sum, weights, self.b.bitcast(x, self._bytes))
 
 
 class _Avx2(Sum):
@@ -88,19 +84,19 @@ class _Avx2(Sum):
             self._sum = b.add(self._sum, self._pairs(weights, x))
             return
         # Only x, which is never -128, can change its sign in eight bits.
-        turned = self._call("llvm.x86.avx2.psign.b", self._bytes, x, weights)
-        size = self._call(f"llvm.abs.v{self._bytes.count}i8", self._bytes, weights, ir.Constant(ir.IntType(1), 0))
+        turned = call(self.b, "llvm.x86.avx2.psign.b", self._bytes, x, weights)
+        size = call(self.b, f"llvm.abs.v{self._bytes.count}i8", self._bytes, weights, ir.Constant(ir.IntType(1), 0))
         self._sum = b.add(self._sum, self._fours(self._pairs(size, turned)))
 
     def total(self) -> ir.Value:
         return self.b.add(self.start, self._fours(self._sum)) if self.small else self._sum
 
     def _pairs(self, unsigned: ir.Value, signed: ir.Value) -> ir.Value:
-        return self._call("llvm.x86.avx2.pmadd.ub.sw", self._words, unsigned, signed)
+        return call(self.b, "llvm.x86.avx2.pmadd.ub.sw", self._words, unsigned, signed)
 
     def _fours(self, pairs: ir.Value) -> ir.Value:
         ones = ir.Constant(self._words, [1] * self._words.count)
-        return self._call("llvm.x86.avx2.pmadd.wd", self.start.type, pairs, ones)
+        return call(self.b, "llvm.x86.avx2.pmadd.wd", self.start.type, pairs, ones)
 
 
 AVX512_VNNI = Dot(16, 8, False, _Vnni)

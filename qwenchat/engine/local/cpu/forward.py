@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qwenchat.engine.local.cpu.attention import AttentionScratch, attend, exp, prepare
+from qwenchat.engine.local.cpu.attention import AttentionScratch, attend, prepare
+from qwenchat.engine.local.cpu.groups import GROUP, gate
 from qwenchat.engine.local.cpu.linear import (
     BLOCK,
     GROUPS,
@@ -19,7 +20,6 @@ from qwenchat.engine.local.cpu.linear import (
     quantize_row,
 )
 from qwenchat.engine.local.cpu.native import address_of, barrier, native
-from qwenchat.engine.local.cpu.simd import GROUP
 
 Q, K, V, OUT, GATE, UP, DOWN = range(7)
 """The matrices of a layer."""
@@ -76,13 +76,6 @@ def _normalized(x, weight, eps, row, vectors, per_block, count, rank, threads):
 
 
 @native
-def _swiglu(gate, up):
-    """gate = silu(gate) * up."""
-    for i in range(gate.shape[0]):
-        gate[i] = gate[i] / (np.float32(1.0) + exp(-gate[i])) * up[i]
-
-
-@native
 def _gated(gate_up, inner, vectors, per_block, count, rank, threads):
     """This thread's share of SwiGLU, quantized: whole blocks of tokens, or a part of a single one."""
     groups = inner // GROUP
@@ -90,10 +83,9 @@ def _gated(gate_up, inner, vectors, per_block, count, rank, threads):
     for token in range(count):
         if count > 1 and token // per_block % threads != rank:
             continue
-        begin, end = first * GROUP, last * GROUP
-        _swiglu(gate_up[token, begin:end], gate_up[token, inner + begin : inner + end])
         for group in range(first, last):
             source = address_of(gate_up[token]) + 4 * GROUP * group
+            gate(source, source + 4 * inner)
             quantize_group(source, vectors, per_block, groups, token, group)
 
 

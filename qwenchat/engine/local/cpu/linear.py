@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qwenchat.engine.local.cpu.groups import GROUP, largest, quantize
 from qwenchat.engine.local.cpu.native import address_of, fetch_add, native
-from qwenchat.engine.local.cpu.simd import GROUP, ROWS, Format, largest, quantize, tile_kernel
+from qwenchat.engine.local.cpu.simd import ROWS, Format, tile_kernel
 
 BLOCK = 8
 """Vectors that are multiplied together when there are several."""

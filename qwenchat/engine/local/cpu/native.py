@@ -109,12 +109,6 @@ def address_of(_, array):
 
 
 @intrinsic
-def float_of_bits(_, bits):
-    """The float32 with these bits."""
-    return types.float32(types.int32), lambda context, b, signature, args: b.bitcast(args[0], _F32)
-
-
-@intrinsic
 def half_bits(_, value):
     """The bits of a float32 rounded to half precision."""
     return types.uint16(types.float32), lambda context, b, signature, args: b.bitcast(b.fptrunc(args[0], _F16), _I16)

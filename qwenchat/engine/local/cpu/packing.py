@@ -9,12 +9,8 @@ import numpy as np
 from gguf import GGMLQuantizationType as Kind
 from gguf.quants import dequantize
 
-from qwenchat.engine.local.cpu.linear import U8
-from qwenchat.engine.local.cpu.native import address_of, float_of_half, half_bits, native
-from qwenchat.engine.local.cpu.simd import (
+from qwenchat.engine.local.cpu.groups import (
     GROUP,
-    ROWS,
-    Format,
     floats_of_bf16,
     floats_of_bytes,
     floats_of_floats,
@@ -22,6 +18,9 @@ from qwenchat.engine.local.cpu.simd import (
     largest,
     quantize,
 )
+from qwenchat.engine.local.cpu.linear import U8
+from qwenchat.engine.local.cpu.native import address_of, float_of_half, half_bits, native
+from qwenchat.engine.local.cpu.simd import ROWS, Format
 
 _ALIGNMENT = 64
 _EXACT = {Kind.Q8_0: Format.U8, Kind.Q5_0: Format.U8, Kind.Q4_0: Format.U4, Kind.Q4_1: Format.U4_MIN}
