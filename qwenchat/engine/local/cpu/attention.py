@@ -1,6 +1,6 @@
 """Attention over an 8-bit cache of keys and values, as native code.
 
-Keys lie in tiles of sixteen tokens and values in tiles of sixteen dimensions, so that both products, keys with
+Keys lie in tiles of 32 tokens and values in tiles of 32 dimensions, so that both products, keys with
 queries and values with probabilities, are those of packed matrices.
 """
 
@@ -47,7 +47,7 @@ class AttentionScratch(NamedTuple):
     shares_sums: np.ndarray
     """[threads, BLOCK * tokens / 32] int32."""
     ones: np.ndarray
-    """[SEGMENT / 2] uint16, halves: the scales of value tiles, whose own are in the probabilities."""
+    """[SEGMENT / 32 * ROWS] uint16, halves: the scales of value tiles, whose own are in the probabilities."""
     row: np.ndarray
     """[threads, head_dim] float32."""
     bytes: np.ndarray

@@ -189,7 +189,7 @@ class QuantizedDecoder:
             shares_q=np.empty((threads, BLOCK * capacity), np.int8),
             shares_scales=np.empty((threads, figures), np.float32),
             shares_sums=np.empty((threads, figures), np.int32),
-            ones=aligned(SEGMENT // 2, np.float16).view(np.uint16),
+            ones=aligned(SEGMENT // GROUP * ROWS, np.float16).view(np.uint16),
             row=floats(threads, d),
             bytes=np.zeros((threads, d), np.uint8),
         )

@@ -99,11 +99,11 @@ class _Avx2(Sum):
         return call(self.b, "llvm.x86.avx2.pmadd.wd", self.start.type, pairs, ones)
 
 
-AVX512_VNNI = Dot(16, 8, False, _Vnni)
+AVX512_VNNI = Dot(16, 16, False, _Vnni)
 AVX_VNNI = Dot(8, 8, False, _Vnni)
 AVX2 = Dot(8, 8, True, _Avx2)
 NEON = Dot(4, 16, True, _Neon)
-PLAIN = Dot(16, 8, False, Sum)
+PLAIN = Dot(16, 16, False, Sum)
 
 
 def features() -> frozenset[str]:

@@ -43,7 +43,7 @@ def aligned(count: int, dtype: type[np.generic]) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class PackedMatrix:
-    """A matrix [rows, columns] in tiles of sixteen rows and groups of 32 columns; rows are filled up with zeros."""
+    """A matrix [rows, columns] in tiles of 32 rows and groups of 32 columns; rows are filled up with zeros."""
 
     form: Format
     rows: int

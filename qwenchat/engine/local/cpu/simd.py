@@ -1,14 +1,14 @@
-"""Sixteen rows of a quantized matrix times a few quantized vectors: the one kernel that all matrix products use.
+"""Some rows of a quantized matrix times a few quantized vectors: the one kernel that all matrix products use.
 
 Written as LLVM IR, since only there the processor's dot product instructions (see `dot`) can be named. Everything is
 counted in groups of 32 neighbouring weights, which share a scale, as do 32 neighbouring elements of a vector:
 
     out[t, r] = sum over groups g of  scale[g, r] * vector_scale[g, t] * sum over k of (q[g, r, k] - zero) * x[g, t, k]
 
-A tile is sixteen rows. Its bytes lie so that one 64-byte load holds four neighbouring k of all sixteen rows.
+A tile is 32 rows. Its bytes lie so that one load holds four neighbouring k of as many rows as a vector has lanes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -22,7 +22,7 @@ from qwenchat.engine.local.cpu.dot import Dot, best_dot, features
 from qwenchat.engine.local.cpu.groups import GROUP
 from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I16, I32, I64, call, load, splat, store
 
-ROWS = 16
+ROWS = 32
 """Rows of a tile."""
 
 
@@ -80,7 +80,9 @@ class _Tile:
         self.out, self.out_stride, self.groups, self.add = args[6:]
         self.turned = dot.signed and form is Format.U8
         lanes = dot.lanes
-        self.bytes, self.ints = ir.VectorType(I8, 4 * lanes), ir.VectorType(I32, lanes)
+        self.bytes, self.pairs, self.ints = (
+            ir.VectorType(*kind) for kind in ((I8, 4 * lanes), (I16, 2 * lanes), (I32, lanes))
+        )
         self.floats, self.halves = ir.VectorType(F32, lanes), ir.VectorType(F16, lanes)
 
     def emit(self) -> None:
@@ -95,42 +97,49 @@ class _Tile:
         b = self.b
         stride = b.mul(self.out_stride, I64(4))
         adds = b.icmp_signed("!=", self.add, I64(0))
-        places = [(b.add(self.out, b.mul(stride, I64(t))), 4 * first) for first in parts for t in range(self.tokens)]
-        totals = []
-        for address, offset in places:
+        places = {(first, t): b.add(self.out, b.mul(stride, I64(t))) for first in parts for t in range(self.tokens)}
+        totals = {}
+        for (first, t), address in places.items():
             nothing = ir.Constant(self.floats, [0.0] * self.dot.lanes)
-            begin = b.select(adds, load(b, address, offset, self.floats, 4), nothing)
-            totals.append(cgutils.alloca_once_value(b, begin))
+            begin = b.select(adds, load(b, address, 4 * first, self.floats, 4), nothing)
+            totals[first, t] = cgutils.alloca_once_value(b, begin)
         with cgutils.for_range(b, self.groups, intp=I64) as loop:
-            for at, first in enumerate(parts):
-                self._group(loop.index, first, totals[at * self.tokens : (at + 1) * self.tokens])
-        for (address, offset), total in zip(places, totals, strict=True):
-            store(b, b.load(total), address, offset)
+            self._group(loop.index, parts, totals)
+        for (first, t), address in places.items():
+            store(b, b.load(totals[first, t]), address, 4 * first)
 
-    def _group(self, group: ir.Value, first: int, totals: list[ir.Value]) -> None:
-        """Add one group's share to the totals of the rows from `first` on."""
+    def _group(self, group: ir.Value, parts: range, totals: dict[tuple[int, int], ir.Value]) -> None:
+        """Add one group's share to the totals of some rows."""
         b, n, lanes = self.b, self.tokens, self.dot.lanes
         figures = b.mul(group, I64(4 * n))
         x_sums = [splat(b, load(b, b.add(self.x_sums, figures), 4 * t, I32, 4), lanes) for t in range(n)]
         small = self.form is not Format.U8
-        sums = [self.dot.new_sum(b, self._start(x_sum), small) for x_sum in x_sums]
+        sums = {(first, t): self.dot.new_sum(b, self._start(x_sums[t]), small) for first, t in totals}
         x = b.add(self.x, b.mul(group, I64(GROUP * n)))
-        for quad, weights in enumerate(self._quads(group, first)):
+        for quad, weights in enumerate(zip(*(self._quads(group, first) for first in parts), strict=True)):
             for t in range(n):
-                sums[t].add(weights, splat(b, load(b, x, 4 * (quad * n + t), I32, 4), lanes))
-        halves = b.mul(group, I64(2 * ROWS))
-        scale = b.fpext(load(b, b.add(self.scales, halves), 2 * first, self.halves, 2 * lanes), self.floats)
-        if self.form is Format.U4_MIN:
-            minimum = b.fpext(load(b, b.add(self.minima, halves), 2 * first, self.halves, 2 * lanes), self.floats)
-            minimum = b.fmul(minimum, ir.Constant(self.floats, [-1 / 128] * lanes))
-        for t in range(n):
-            x_scale = splat(b, load(b, b.add(self.x_scales, figures), 4 * t, F32, 4), lanes)
-            dots = b.sitofp(sums[t].total(), self.floats)
-            total = self._multiply_add(dots, b.fmul(scale, x_scale), b.load(totals[t]))
+                four = splat(b, load(b, x, 4 * (quad * n + t), I32, 4), lanes)
+                for first, rows in zip(parts, weights, strict=True):
+                    sums[first, t].add(rows, four)
+        x_scales = [splat(b, load(b, b.add(self.x_scales, figures), 4 * t, F32, 4), lanes) for t in range(n)]
+        for first in parts:
+            scale = self._figures(self.scales, group, first)
+            for t in range(n):
+                dots = b.sitofp(sums[first, t].total(), self.floats)
+                total = self._multiply_add(dots, b.fmul(scale, x_scales[t]), b.load(totals[first, t]))
+                b.store(total, totals[first, t])
             if self.form is Format.U4_MIN:
-                weighted = b.fmul(minimum, x_scale)
-                total = self._multiply_add(b.sitofp(x_sums[t], self.floats), weighted, total)
-            b.store(total, totals[t])
+                minimum = b.fmul(self._figures(self.minima, group, first), ir.Constant(self.floats, [-1 / 128] * lanes))
+                for t in range(n):
+                    summed = b.sitofp(x_sums[t], self.floats)
+                    total = self._multiply_add(summed, b.fmul(minimum, x_scales[t]), b.load(totals[first, t]))
+                    b.store(total, totals[first, t])
+
+    def _figures(self, of_all: ir.Value, group: ir.Value, first: int) -> ir.Value:
+        """The halves that belong to the group in the rows from `first` on, as floats."""
+        b, lanes = self.b, self.dot.lanes
+        at = b.add(of_all, b.mul(group, I64(2 * ROWS)))
+        return b.fpext(load(b, at, 2 * first, self.halves, 2 * lanes), self.floats)
 
     def _start(self, x_sum: ir.Value) -> ir.Value:
         """What the products begin with, to make up for what stands for zero: that is 128, 8 or 0 times the sum of x."""
@@ -138,22 +147,19 @@ class _Tile:
             return self.b.ashr(x_sum, ir.Constant(self.ints, [4] * self.dot.lanes))
         return x_sum if self.form is Format.U8 and not self.turned else ir.Constant(self.ints, [0] * self.dot.lanes)
 
-    def _quads(self, group: ir.Value, first: int) -> list[ir.Value]:
-        """The group's weights in the rows from `first` on, as eight vectors of [row, four k] bytes."""
-        b, size = self.b, 4 * self.dot.lanes
+    def _quads(self, group: ir.Value, first: int) -> Iterator[ir.Value]:
+        """The group's weights in the rows from `first` on: eight vectors of [row, four k] bytes, one by one."""
+        b, lanes = self.b, self.dot.lanes
         at = b.add(self.weights, b.mul(group, I64(self.form.group_bytes)))
-        whole = 4 * ROWS
-        stored = [load(b, at, whole * i + 4 * first, self.bytes, size) for i in range(self.form.group_bytes // whole)]
-        if self.form is Format.U8:
-            turn = ir.Constant(self.bytes, [128] * size)
-            return [b.xor(quad, turn) for quad in stored] if self.turned else stored
-        words = ir.VectorType(I16, size // 2)
-        mask, four = ir.Constant(words, [0x0F0F] * words.count), ir.Constant(words, [4] * words.count)
-        quads = []
-        for both in stored:
-            pairs = b.bitcast(both, words)
-            quads += [b.and_(pairs, mask), b.and_(b.lshr(pairs, four), mask)]
-        return [b.bitcast(quad, self.bytes) for quad in quads]
+        for begin in range(4 * first, self.form.group_bytes, 4 * ROWS):
+            stored = load(b, at, begin, self.bytes, 4 * lanes)
+            if self.form is Format.U8:
+                yield b.xor(stored, ir.Constant(self.bytes, [128] * 4 * lanes)) if self.turned else stored
+                continue
+            pairs = b.bitcast(stored, self.pairs)
+            mask, four = (ir.Constant(self.pairs, [number] * 2 * lanes) for number in (0x0F0F, 4))
+            yield b.bitcast(b.and_(pairs, mask), self.bytes)
+            yield b.bitcast(b.and_(b.lshr(pairs, four), mask), self.bytes)
 
     def _multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
         return call(self.b, f"llvm.fma.v{self.dot.lanes}f32", self.floats, x, y, z)
