@@ -86,7 +86,8 @@ def _works(network: Stepper) -> Iterator[Check]:
         named((type(network._step), type(network._step._attention))),
     )
     if isinstance(network._runner, TimedCuda):
-        yield Check("recorded as a whole", network._runner._records, f"{len(network._runner.captures)} recordings")
+        found = f"{len(network._runner.captures)} recordings, {network._runner.failed} failed"
+        yield Check("recorded as a whole", not network._runner.failed, found)
 
 
 def _exact(network: Stepper, model: PreTrainedModel, expected: dict[int, Tensor]) -> Iterator[Check]:

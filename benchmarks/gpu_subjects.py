@@ -42,15 +42,20 @@ SAMPLING = {"do_sample": True, "temperature": 0.6, "top_p": 0.95, "top_k": 20}
 
 
 class TimedCuda(Cuda):
-    """Notes how long each recording took, in seconds."""
+    """Notes how long each recording took, in seconds, and how many failed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.captures: list[float] = []
+        self.failed = 0
 
     def _capture(self, work: Work) -> Work:
         watch = Stopwatch()
-        replay = super()._capture(work)
+        try:
+            replay = super()._capture(work)
+        except RuntimeError:
+            self.failed += 1
+            raise
         watch.token()
         self.captures.append(watch.arrivals[0] - watch.started)
         return replay

@@ -69,11 +69,11 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     """That of a machine where it is the best device."""
     decoder, room, gpu = loader._decoder, memory.of, Gpu()
 
-    def on_gpu(source: Any, weights: Any, plan: Plan) -> Any:
+    def on_gpu(source: Any, weights: Any, plan: Plan, progress: Any) -> Any:
         with monkeypatch.context() as patch:
             if plan.device == "cuda":
                 patch.setattr(loader, "Decoder", lambda config, take: Stepper(config, take, gpu))
-            return decoder(source, weights, replace(plan, device="cpu"))
+            return decoder(source, weights, replace(plan, device="cpu"), progress)
 
     def choose(device: str, quantization: str) -> Plan:
         return Plan("cpu" if device == "cpu" else "cuda", torch.float32)

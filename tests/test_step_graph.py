@@ -95,11 +95,22 @@ def test_after_a_recording_that_failed_work_runs_as_it_is_on_the_usual_stream(
         recorded()
     assert runs == ["own", "usual", "usual"]
     assert "not permitted when stream is capturing" in caplog.text
-    other = cuda.record(work)
-    for _ in range(3):
-        other()
-    assert runs[3:] == ["usual"] * 3
     assert "replay" not in notes
+
+
+def test_a_recording_that_failed_does_not_keep_other_work_from_being_recorded(notes: Notes) -> None:
+    cuda, failures = Cuda(), [RuntimeError("CUDA out of memory")]
+
+    def fails() -> None:
+        if "begin on own" in notes and failures:
+            raise failures.pop()
+
+    for work in (cuda.record(fails), cuda.record(lambda: None)):
+        notes.clear()
+        for _ in range(3):
+            work()
+    assert not failures
+    assert notes[-2:] == ["replay", "replay"]
 
 
 def test_a_number_arrives_as_it_was_when_it_was_sent(notes: Notes) -> None:

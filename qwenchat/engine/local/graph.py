@@ -42,11 +42,10 @@ class Direct:
 
 
 class Cuda:
-    """Records work as CUDA graphs, unless that fails once."""
+    """Records work as CUDA graphs; work of which that fails is run as it is."""
 
     def __init__(self) -> None:
         self._stream = _cuda.Stream()
-        self._records = True
         # cuDNN would prepare its attention anew for every length of context.
         torch.backends.cuda.enable_cudnn_sdp(enabled=False)
         self._number = torch.zeros(1, dtype=torch.long, pin_memory=True)
@@ -54,7 +53,7 @@ class Cuda:
 
     def record(self, work: Work) -> Work:
         """See `Runner.record`."""
-        return Recorded(work, self._warm_up, self._capture) if self._records else work
+        return Recorded(work, self._warm_up, self._capture)
 
     def send(self, number: Tensor) -> Callable[[], int]:
         """See `Runner.send`."""
@@ -80,10 +79,8 @@ class Cuda:
             # Each graph has memory of its own: a pool that is shared cannot be entered again once its graphs are gone.
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 work()
-        except RuntimeError:
-            self._records = False
+        finally:  # after an error torch leaves the stream of the recording in place
             torch.cuda.set_stream(current)
-            raise
         return graph.replay
 
 

@@ -83,7 +83,7 @@ def load(
         if packed:
             network, account = _packed_decoder(source, weights, plan.bits, progress, stop)
         else:
-            network, account = _decoder(source, weights, plan)
+            network, account = _decoder(source, weights, plan, progress)
     return LoadedModel(
         network, source.tokenizer, account.quantization, account.parameters, account.memory_bytes, window
     )
@@ -228,9 +228,12 @@ def _reported(source: _Source, progress: Callable[[LoadProgressed], None], stop:
         progress(LoadProgressed(say("reading weights"), done, total))
 
 
-def _decoder(source: _Source, weights: Iterator[StoredWeight], plan: Plan) -> tuple[Network[Any], _Account]:
+def _decoder(
+    source: _Source, weights: Iterator[StoredWeight], plan: Plan, progress: Callable[[LoadProgressed], None]
+) -> tuple[Network[Any], _Account]:
     """The model as torch runs it."""
     found = Found({weight.name: weight.floats(plan.dtype).to(plan.device) for weight in weights})
+    progress(LoadProgressed(say("preparing for this processor")))
     decoder = (Stepper if plan.device == "cuda" else Decoder)(source.config, found.take)
     found.check_all_taken()
     parameters = sum(tensor.numel() for tensor in decoder.tensors)
