@@ -56,9 +56,9 @@ async def test_the_help_and_the_hints_show_the_keys_that_count() -> None:
     async with chat(Script(answer="Yes.", hold_at=0), keys={"app.help": "f12", "chat.stop": "f11"}) as it:
         await it.sees("F12  ", "F12 help")
         await it.press("f12")
-        await it.sees("F8 ", "chat.stop")
+        await it.sees("F11 ", "chat.stop")
         await it.press("escape", *"hello", "enter")
-        await it.sees("F8 stops")
+        await it.sees("F11 stops")
         await it.press("f11")
         await it.sees("stopped")
 
@@ -92,7 +92,7 @@ async def test_the_keys_of_a_chosen_message_are_said_as_they_are_bound() -> None
     async with chat(Script(answer="Yes."), keys={"message.copy": "f11", "message.retry": "q"}, vim=True) as it:
         await it.ask("One")
         await it.press("ctrl+up")
-        await it.sees("m all  F8 copy  q again  i inspect  t lens")
+        await it.sees("m all  F11 copy  q again  i inspect  t lens")
 
 
 async def test_vim_walks_through_messages_and_lists() -> None:
