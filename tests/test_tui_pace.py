@@ -6,6 +6,8 @@ import sys
 
 import pytest
 from textual.app import App
+from textual.css.stylesheet import Stylesheet
+from textual.widgets._markdown import MarkdownBlock
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.engine.worker import Worker
@@ -85,3 +87,17 @@ async def test_a_thought_far_above_is_opened_in_view():
         await it.ask("Short")
         await it.press("ctrl+o")
         await it.sees("Let me see.")
+
+
+async def test_choosing_a_long_reply_styles_nothing_inside_it_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with chat(Script("\n\n".join(f"Paragraph {n}." for n in range(50)))) as it:
+        reply = await it.ask("Go")
+        styled: list[object] = []
+        apply = Stylesheet.apply
+        monkeypatch.setattr(
+            Stylesheet, "apply", lambda self, node, **options: (styled.append(node), apply(self, node, **options))
+        )
+        await it.press("ctrl+up")
+        await it.sees("r again")
+        assert reply in styled
+        assert not [node for node in styled if isinstance(node, MarkdownBlock)]

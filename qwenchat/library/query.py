@@ -62,16 +62,18 @@ class Sought:
     """What someone searches for, found in a text as the search finds it."""
 
     def __init__(self, typed: str) -> None:
-        self._terms = terms(typed)
+        wanted = terms(typed)
+        self._patterns = [term.pattern for term in wanted]
+        self._required = [term.pattern for term in wanted if not term.begun]
 
     def is_in(self, text: str) -> bool:
         """Whether a text has all that is wanted."""
         folded = fold(text)
-        return bool(self._terms) and all(term.begun or term.pattern.search(folded) for term in self._terms)
+        return bool(self._required) and all(pattern.search(folded) for pattern in self._required)
 
     def spans(self, text: str) -> list[Span]:
         """Where in a text anything of it stands, in order and without overlap."""
-        return spans(fold(text), [term.pattern for term in self._terms])
+        return spans(fold(text), self._patterns)
 
 
 def spans(folded: str, patterns: Iterable[re.Pattern[str]], start: int = 0, end: int | None = None) -> list[Span]:

@@ -87,6 +87,10 @@ class Reply(Said):
             self.answer.text = safe(self._stored.text)
             await self.answer.finish()
 
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        """Only its own edge looks otherwise when it is chosen: styling all of a long reply anew takes a second."""
+        self.app.stylesheet.update_nodes([self])
+
     def go_on(self) -> None:
         """Grow again, after what is there already."""
         self.ended = False
