@@ -33,7 +33,7 @@ def test_only_the_last_seconds_are_shown_and_the_next_reply_begins_anew() -> Non
 
 
 async def test_it_stands_in_the_status_line_while_a_reply_streams_and_not_where_nothing_shall_move() -> None:
-    script = Script(" ".join(["word"] * 60), delay_s=0.06)
+    script = Script(" ".join(["word"] * 40), delay_s=0.06)
     async with chat(script) as it:
         await it.send("Go")
         await it.until(lambda: any(bar in it.status for bar in "▁▂▃▄▅▆▇█"), "the curve")

@@ -273,7 +273,7 @@ class TestReading:
             assert len(it.transcript._widgets) <= 100
 
     async def test_the_window_moves_with_the_reader_and_nothing_jumps(self):
-        async with chat(library=long_library(56), resume="long") as it:
+        async with chat(library=long_library(56), resume="long", size=(100, 100)) as it:
             await it.sees("Question 55")
             seen = set(re.findall(r"Question (\d+)", it.screen))
             for _ in range(150):

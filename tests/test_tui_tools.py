@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -202,7 +203,7 @@ async def test_hostile_text_of_calls_and_results(hostile: str, shown: str) -> No
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 12)])
 async def test_small_screens(size: tuple[int, int]) -> None:
-    wide = '{"city": "%s"}' % ("你好👩‍👩‍👧" * 200)
+    wide = '{"city": "%s"}' % ("你好👩‍👩‍👧" * 60)
     async with chatting(Script("", calls=(call(arguments=wide),)), ANSWER, size=size) as (it, tools):
         await it.send("Weather?")
         await it.until(lambda: isinstance(it.app.screen, PermissionScreen))
@@ -211,6 +212,25 @@ async def test_small_screens(size: tuple[int, int]) -> None:
         assert len(tools.runs) == 1
         await it.press("f10", "down", "space", "escape", "ctrl+up", "alt+e")
         assert it.app.is_running
+
+
+@pytest.mark.parametrize("size", [(1, 1), (6, 3)])
+async def test_a_question_in_a_tiny_window_comes_to_rest(size: tuple[int, int], monkeypatch) -> None:
+    laid_out = 0
+    lay_out = PermissionScreen._refresh_layout
+
+    def counted(self: PermissionScreen, *arguments: Any, **options: Any) -> None:
+        nonlocal laid_out
+        laid_out += 1
+        lay_out(self, *arguments, **options)
+
+    monkeypatch.setattr(PermissionScreen, "_refresh_layout", counted)
+    async with chatting(Script("", calls=(call(arguments='{"city": "%s"}' % ("Paris " * 60)),)), size=size) as (it, _):
+        await it.send("Weather?")
+        await it.until(lambda: isinstance(it.app.screen, PermissionScreen))
+        for _ in range(50):
+            await it.pilot.pause(0.02)
+        assert laid_out < 20
 
 
 def test_the_names_are_those_of_the_tools() -> None:
