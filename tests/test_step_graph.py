@@ -39,8 +39,10 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> Notes:
     @contextmanager
     def stream(wanted: Stream) -> Iterator[None]:
         before, current[0] = current[0], wanted
-        yield
-        current[0] = before
+        try:
+            yield
+        finally:
+            current[0] = before
 
     @contextmanager
     def graph(graph: Graph, *, stream: Stream, capture_error_mode: str) -> Iterator[None]:
@@ -111,6 +113,18 @@ def test_a_recording_that_failed_does_not_keep_other_work_from_being_recorded(no
             work()
     assert not failures
     assert notes[-2:] == ["replay", "replay"]
+
+
+def test_work_that_fails_at_first_is_waited_for_too(notes: Notes) -> None:
+    """What it had begun may still write to memory that is given up now."""
+
+    def fails() -> None:
+        raise RuntimeError("FlashAttention only supports Ampere GPUs or newer.")
+
+    with pytest.raises(RuntimeError, match="Ampere"):
+        Cuda().record(fails)()
+    assert notes == ["own waits for usual", "usual waits for own"]
+    assert torch.cuda.current_stream().name == "usual"  # type: ignore[attr-defined]
 
 
 def test_a_number_arrives_as_it_was_when_it_was_sent(notes: Notes) -> None:

@@ -69,9 +69,11 @@ class Cuda:
         """Run the work where it will be recorded: libraries set up what they need when first called on a stream."""
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream):
-            work()
-        current.wait_stream(self._stream)
+        try:
+            with torch.cuda.stream(self._stream):
+                work()
+        finally:  # what failed midway may still write to memory that is given up now
+            current.wait_stream(self._stream)
 
     def _capture(self, work: Work) -> Work:
         current, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
