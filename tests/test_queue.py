@@ -100,7 +100,7 @@ class TestWaiting:
 
     async def test_the_reader_further_up_is_left_where_he_is(self):
         long = "\n\n".join(f"Paragraph {n}." for n in range(60))
-        async with chat(Script(long, hold_at=50), Script(long), size=(80, 24)) as it:
+        async with chat(Script(long, hold_at=50), Script("Short."), size=(80, 24)) as it:
             await it.send("Go")
             await it.sees("Paragraph 48")
             await it.send("More")
