@@ -108,7 +108,7 @@ class Marks:
         if (chosen := self._transcript.chosen) is None:
             return fitting((say("{key} next hit", key=shown(self._transcript, "chat.find", "f8")), out), room)
         on, back = (shown(chosen, f"message.{name}", key) for name, key in (("next_hit", "n"), ("hit_before", "N")))
-        keys = (say("{key} next hit", key=on.lower()), say("{key} the one before", key=back))
+        keys = (say("{key} next hit", key=on if len(on) > 1 else on.lower()), say("{key} the one before", key=back))
         return fitting((*keys, chosen.hints[0], out), room)
 
     def _state(self) -> tuple[str | None, str]:
