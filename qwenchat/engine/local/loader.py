@@ -1,7 +1,6 @@
 """A folder of safetensors or a GGUF file to a model that can be run."""
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from qwenchat.chat.errors import ModelDamaged, ModelNotFound, ModelUnsupported, OutOfMemory
+from qwenchat.chat.errors import ModelDamaged, ModelUnsupported, OutOfMemory
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local import fit, hardware, memory
@@ -19,23 +18,21 @@ from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder, can_pack
 from qwenchat.engine.local.cpu.groups import GROUP
 from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
 from qwenchat.engine.local.cpu.simd import RUNS_HERE, Format
-from qwenchat.engine.local.decoder import ArchitectureUnknown, Decoder, DecoderConfig
+from qwenchat.engine.local.decoder import ArchitectureUnknown, Decoder
 from qwenchat.engine.local.fit import Window
-from qwenchat.engine.local.footprint import QUANTIZATIONS, Shape, packed_bytes, token_bytes
+from qwenchat.engine.local.footprint import QUANTIZATIONS, Shape, token_bytes
 from qwenchat.engine.local.found import Found
-from qwenchat.engine.local.gguf_file import GGUFFile
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.network import Network
 from qwenchat.engine.local.shards import shards
+from qwenchat.engine.local.source import Source, check_vocabulary, opened, present
 from qwenchat.engine.local.stepper import Stepper
-from qwenchat.engine.local.stored import StoredWeight, read_safetensors
-from qwenchat.engine.local.tokenizer import ChatTokenizer, read_json
+from qwenchat.engine.local.stored import StoredWeight
+from qwenchat.engine.local.tokenizer import ChatTokenizer
 from qwenchat.texts import say
 
 LONGEST_WINDOW = 32_768
 """Qwen3's context length; longer ones are the user's choice."""
-
-MOST_LAYERS = 1024
 
 _DTYPE_NAMES = {torch.bfloat16: "bf16", torch.float16: "float16", torch.float32: "float32"}
 
@@ -68,7 +65,7 @@ def load(
     """
     with _explained(path, plan.device):
         try:
-            source = _opened(path, cache_folder)
+            source = opened(path, cache_folder)
         except ArchitectureUnknown:
             return _through_transformers(path, plan, progress, stop, context)
         packed = plan.packed and can_pack(source.config)
@@ -124,56 +121,15 @@ class _Account:
     memory_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A model whose weights have yet to be read."""
-
-    config: DecoderConfig
-    tokenizer: ChatTokenizer
-    quantization: str | None
-    """The name of the file's format; None for plain floats."""
-    files: list[Path]
-    weights: Iterator[StoredWeight]
-    packed_bytes: int = 0
-    """Memory of the weights if they are packed as they are; 0 for plain floats."""
-
-
-def _opened(path: Path, cache_folder: Path) -> _Source:
-    if path.suffix.lower() == ".gguf":
-        file = GGUFFile(path)
-        tokenizer = file.tokenizer(cache_folder)
-        as_it_is = sum(packed_bytes(weight.kind.name, weight.shape) for weight in file.weights())
-        source = _Source(file.config(), tokenizer, file.quantization, [path], file.weights(), as_it_is)
-    elif path.is_file():
-        raise ModelUnsupported(
-            say("{path} is no GGUF file.", path=path), say("Name one, or the folder that holds the model.")
-        )
-    else:
-        config, files = _config(path), shards(path)
-        tokenizer = ChatTokenizer.from_folder(path)
-        source = _Source(config, tokenizer, None, files, read_safetensors(files))
-    _check(source.config, source.tokenizer, path)
-    _present(source.files)
-    return source
-
-
-def _present(files: list[Path]) -> list[Path]:
-    """The files, none of which may be missing."""
-    for file in files:
-        if not file.exists():
-            raise ModelDamaged(say("{file} is missing.", file=file), say("Download the model again."))
-    return files
-
-
 def _through_transformers(
     path: Path, plan: Plan, progress: Callable[[LoadProgressed], None], stop: StopSignal, context: int | None
 ) -> LoadedModel:
     """The model in a folder, run by the classes that transformers has for it."""
     from qwenchat.engine.local import auto_model  # noqa: PLC0415  (imports transformers)
 
-    files, tokenizer = _present(shards(path)), ChatTokenizer.from_folder(path)
+    files, tokenizer = present(shards(path)), ChatTokenizer.from_folder(path)
     described = auto_model.describe(path, sum(file.stat().st_size for file in files))
-    _check_vocabulary(tokenizer, described.vocab, path)
+    check_vocabulary(tokenizer, described.vocab, path)
     if plan.required:
         raise _not_packed(
             say("{name} is of an architecture that only transformers knows, so it cannot be packed.", name=path.name)
@@ -196,7 +152,7 @@ def quantization_of(plan: Plan) -> str:
     return f"int{plan.bits or 8}" if plan.packed else _DTYPE_NAMES[plan.dtype]
 
 
-def _window(source: _Source, plan: Plan, packed: bool, asked: int | None, path: Path) -> Window:
+def _window(source: Source, plan: Plan, packed: bool, asked: int | None, path: Path) -> Window:
     """The context window there is memory for beside the weights; raises OutOfMemory, also when there is none."""
     c = source.config
     shape = Shape(c.hidden, c.layers, c.intermediate, c.heads, c.kv_heads, c.head_dim, c.tied, c.vocab)
@@ -215,7 +171,7 @@ def _window(source: _Source, plan: Plan, packed: bool, asked: int | None, path: 
     return fit.window(asked, c.max_position, min(c.max_position, LONGEST_WINDOW), token, left)
 
 
-def _reported(source: _Source, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> Iterator[StoredWeight]:
+def _reported(source: Source, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> Iterator[StoredWeight]:
     """The weights as they are read, with word of how far that is."""
     total = sum(file.stat().st_size for file in source.files)
     done = 0
@@ -229,7 +185,7 @@ def _reported(source: _Source, progress: Callable[[LoadProgressed], None], stop:
 
 
 def _decoder(
-    source: _Source, weights: Iterator[StoredWeight], plan: Plan, progress: Callable[[LoadProgressed], None]
+    source: Source, weights: Iterator[StoredWeight], plan: Plan, progress: Callable[[LoadProgressed], None]
 ) -> tuple[Network[Any], _Account]:
     """The model as torch runs it."""
     found = Found({weight.name: weight.floats(plan.dtype).to(plan.device) for weight in weights})
@@ -242,7 +198,7 @@ def _decoder(
 
 
 def _packed_decoder(
-    source: _Source,
+    source: Source,
     weights: Iterator[StoredWeight],
     bits: int | None,
     progress: Callable[[LoadProgressed], None],
@@ -268,50 +224,3 @@ def _packed_decoder(
     decoder.warm_up()
     name = f"int{bits}" if bits else source.quantization or "int8"
     return decoder, _Account(name, decoder.parameters, decoder.nbytes)
-
-
-def _config(folder: Path) -> DecoderConfig:
-    file = folder / "config.json"
-    if not file.exists():
-        raise ModelNotFound(
-            say("{folder} holds no model: it has no config.json.", folder=folder),
-            say("Name a folder with safetensors."),
-        )
-    config = read_json(file)
-    if config.get("quantization_config"):
-        raise ModelUnsupported(
-            say("{folder} holds a variant that is not supported.", folder=folder), say("Choose another model.")
-        )
-    try:
-        return DecoderConfig.from_json(config)
-    except (AttributeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-        raise ModelDamaged(
-            say("{file} holds unusable values: {error!r}.", file=file, error=error), say("Download it again.")
-        ) from error
-
-
-def _check(config: DecoderConfig, tokenizer: ChatTokenizer, path: Path) -> None:
-    """Raise ModelDamaged for numbers that no model has, before they are used."""
-    c = config
-    counts = (c.vocab, c.hidden, c.layers, c.intermediate, c.heads, c.kv_heads, c.head_dim, c.max_position)
-    sound = min(counts) > 0 and max(counts) < 2**31 and c.layers <= MOST_LAYERS and c.head_dim % 2 == 0
-    sound = sound and c.heads % c.kv_heads == 0 and 0 < c.rope_base < math.inf and 0 <= c.norm_eps < 1
-    if not sound:
-        raise ModelDamaged(
-            say("{path} describes an impossible model: {config}.", path=path, config=config), say("Download it again.")
-        )
-    _check_vocabulary(tokenizer, c.vocab, path)
-
-
-def _check_vocabulary(tokenizer: ChatTokenizer, rows: int, path: Path) -> None:
-    """Raise ModelDamaged for a tokenizer with more tokens than there are weights for."""
-    if tokenizer.vocab_size > rows:
-        raise ModelDamaged(
-            say(
-                "{path} has a tokenizer of {vocab_size:,} tokens and weights for {rows:,}.",
-                path=path,
-                vocab_size=tokenizer.vocab_size,
-                rows=rows,
-            ),
-            say("Download it again."),
-        )
