@@ -55,7 +55,9 @@ def variables_of(theme: Theme) -> dict[str, str]:
     colors = theme.to_color_system().generate()
     if theme.ansi:
         return {"quiet": "ansi_default", "chosen": theme.primary}
-    return {"quiet": f"{colors['foreground']} 78%", "chosen": f"{theme.primary} {18 if theme.dark else 15}%"}
+    # Mixed already, since text drops the share of a colour that it takes from a variable.
+    quiet = Color.parse(colors["background"]).blend(Color.parse(colors["foreground"]), 0.78)
+    return {"quiet": quiet.hex, "chosen": f"{theme.primary} {18 if theme.dark else 15}%"}
 
 
 class Reloading:
