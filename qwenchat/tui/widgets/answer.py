@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Awaitable, Callable
 
+from textual.widget import MountError
+
 from qwenchat.tui.pieces import Cutter, refers_elsewhere
 from qwenchat.tui.widgets.growing import GrowingText
 from qwenchat.tui.widgets.listed import join
@@ -84,6 +86,10 @@ class Answer(Column):
     async def _draw(self, draw: Callable[[], Awaitable[None]]) -> None:
         try:
             await draw()
+        except MountError:
+            if self.is_attached:
+                raise
+            log.debug("the answer was taken away while it was drawn")
         finally:
             self._steps -= 1
 
