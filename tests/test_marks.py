@@ -199,8 +199,10 @@ class TestMarking:
             await search(it, "needle")
             await comes_to(it, "needle")
             it.composer.focus()
-            await it.ask("More")
+            it.composer.write("More")  # and it is sent before anything is drawn
+            await it.app._chat.action_send()
             await it.until(lambda: not marked(it) and not marked(it, at=True), "no marks")
+            await it.sees("No such thing.")
 
     async def test_esc_takes_the_marks_away_before_it_stops_a_reply(self):
         script = Script("word " * 40, hold_at=3)

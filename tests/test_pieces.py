@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qwenchat.tui import pieces
@@ -72,6 +72,7 @@ $$ x = 1 $$
 
 
 @settings(max_examples=400, deadline=None)
+@example("Some words.\n$$\n- b\n$$", 1)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("\n".join), st.integers(1, 9))
 def test_pieces_mean_what_the_whole_means(text: str, size: int) -> None:
     shortest, pieces.SHORTEST = pieces.SHORTEST, 10

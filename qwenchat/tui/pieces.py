@@ -118,7 +118,7 @@ class Cutter:
         for opening, closing in CLOSING.items():
             if opening in piece and any(
                 token.type == "formula" and token.map and token.map[1] > piece.count("\n")
-                for token in self._parser.parse(piece + closing)
+                for token in self._parser.parse(f"{piece}x{closing}")
             ):
                 return True
         return False

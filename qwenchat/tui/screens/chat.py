@@ -178,6 +178,7 @@ class ChatScreen(Screen[None]):
         """Send what is written, or heed the command that it is, before the next key is."""
         self._begin()
         if await self._writing.send():
+            self._marks.clear()
             self._sidebar.mark(self.session.conversation)
         action, self._due = self._due, ""
         if action:
