@@ -340,9 +340,10 @@ def test_stop_in_the_second_chunk_leaves_what_was_held_before(
     read(decoder, cache, IDS[:7])
     with monkeypatch.context() as patch:
         patch.setattr(PackedMatrix, "take", stopping)
+        patch.setattr("qwenchat.engine.local.cpu.decoder.CHUNK", 200)
         with pytest.raises(Stopped):
             decoder.forward(IDS[7:600], cache, stop)
-    assert chunks == [CHUNK, CHUNK]
+    assert chunks == [200, 200]
     assert cache.length == 7
     assert torch.equal(read(decoder, cache, IDS[7:40]), read(decoder, decoder.new_cache(WINDOW), IDS[:40]))
 

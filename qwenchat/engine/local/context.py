@@ -13,6 +13,8 @@ from qwenchat.engine.local.sampler import Sampler
 
 CHUNKS = (16, 256)
 """How many tokens a network may be given at once at first, and at most."""
+INTERRUPTIBLE_CHUNK = 512
+"""How many it may be given at once if it looks at the stop signal itself."""
 
 
 class Context:
@@ -42,7 +44,7 @@ class Context:
     def chunks(self) -> tuple[int, int]:
         """How many tokens `read` may be given at once at first, and at most."""
         if self.interruptible:
-            return CHUNKS[1], CHUNKS[1]
+            return INTERRUPTIBLE_CHUNK, INTERRUPTIBLE_CHUNK
         return self._network.chunks if isinstance(self._network, Stepping) else CHUNKS
 
     @property

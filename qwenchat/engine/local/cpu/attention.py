@@ -9,7 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qwenchat.engine.local.cpu.groups import GROUP, exponentials, highest, largest, quantize, spread, total_of
+from qwenchat.engine.local.cpu.groups import (
+    GROUP,
+    exponentials,
+    highest,
+    largest,
+    multiply_all,
+    quantize,
+    quantize_into,
+    rotate,
+    spread,
+    total_of,
+)
 from qwenchat.engine.local.cpu.linear import U8, Vectors, normalize, quantize_group, quantize_row, tile
 from qwenchat.engine.local.cpu.native import address_of, fetch_add, half_bits, native
 from qwenchat.engine.local.cpu.simd import ROWS
@@ -50,18 +61,15 @@ class AttentionScratch(NamedTuple):
     """[SEGMENT / 32 * ROWS] uint16, halves: the scales of value tiles, whose own are in the probabilities."""
     row: np.ndarray
     """[threads, head_dim] float32."""
-    bytes: np.ndarray
-    """[threads, head_dim] uint8."""
 
 
 @native
 def _rotate(row, rope):
     """Rotary position embedding (arXiv:2104.09864), non-interleaved; rope [2, d/2], cosines and sines."""
-    half = row.shape[0] // 2
-    for i in range(half):
-        first, second = row[i], row[i + half]
-        row[i] = first * rope[0, i] - second * rope[1, i]
-        row[i + half] = second * rope[0, i] + first * rope[1, i]
+    half, at = row.shape[0] // 2, address_of(row)
+    cosines, sines = address_of(rope), address_of(rope[1])
+    for some in range(0, 4 * half, 2 * GROUP):
+        rotate(at + some, at + 4 * half + some, cosines + some, sines + some)
 
 
 @native
@@ -79,34 +87,37 @@ def _store_key(row, place, keys, scales):
 
 
 @native
-def _store_value(row, place, values, bytes_):
-    """Put a value, spread in groups of 32 dimensions, into its tiles of a segment, quantized as a whole; its scale."""
-    d = row.shape[0]
+def _store_value(row, place, values):
+    """Put a value, spread in groups of 32 dimensions, into its tiles of a segment, quantized as a whole; its scale.
+
+    The three tokens that share its fours must not be stored by another thread meanwhile.
+    """
+    groups, source = row.shape[0] // GROUP, address_of(row)
     top = np.float32(0.0)
-    for group in range(d // GROUP):
-        spread(address_of(row) + 4 * GROUP * group)
-        top = max(top, largest(address_of(row) + 4 * GROUP * group))
+    for group in range(groups):
+        spread(source + 4 * GROUP * group)
+        top = max(top, largest(source + 4 * GROUP * group))
     inverse = np.float32(127.0) / top if top > 0 else np.float32(0.0)
-    for group in range(d // GROUP):
-        quantize(address_of(row) + 4 * GROUP * group, inverse, address_of(bytes_) + GROUP * group, 4, 128)
-    base = place // 4 * 4 * ROWS + place % 4
-    for dims in range(0, d, ROWS):
-        for i in range(ROWS):
-            values[dims * SEGMENT + base + 4 * i] = bytes_[dims + i]
+    to = address_of(values) + place // 4 * 4 * ROWS
+    for group in range(groups):
+        quantize_into(source + 4 * GROUP * group, inverse, to + GROUP * group * SEGMENT, place % 4)
     return top / np.float32(127.0)
 
 
 @native
 def prepare(layer, w, qkv, rope, cache, start, count, per_block, scratch, rank, threads):
-    """This thread's share of norm, rotation and quantization of queries, keys and values of `count` tokens."""
+    """This thread's share of norm, rotation and quantization of queries, keys and values of `count` tokens.
+
+    Of a token alone it is some heads, else whole blocks of positions.
+    """
     d, kv_heads, group = w.head_dim, w.kv_heads, w.heads // w.kv_heads
     padded, scale = -(-count * group // per_block) * per_block, np.float32(1.0 / math.sqrt(d))
     row, norms = scratch.row[rank], w.head_norms.shape[0] > 0
     first, step = (rank, threads) if count == 1 else (0, 1)
     for token in range(count):
-        if count > 1 and token // per_block % threads != rank:
-            continue
         position = start + token
+        if count > 1 and position // per_block % threads != rank:
+            continue
         segment, place = position // SEGMENT, position % SEGMENT
         for head in range(first, w.heads + 2 * kv_heads, step):
             source = qkv[token, head * d : (head + 1) * d]
@@ -115,9 +126,7 @@ def prepare(layer, w, qkv, rope, cache, start, count, per_block, scratch, rank, 
                     source[i] += w.biases[layer, head * d + i]
             if head >= w.heads + kv_heads:
                 kv = head - w.heads - kv_heads
-                scale_of_value = _store_value(
-                    source, place, cache.values[segment, layer * kv_heads + kv], scratch.bytes[rank]
-                )
+                scale_of_value = _store_value(source, place, cache.values[segment, layer * kv_heads + kv])
                 cache.value_scales[segment, layer * kv_heads + kv, place] = scale_of_value
                 continue
             is_query = head < w.heads
@@ -150,10 +159,10 @@ def _shares(scores, n, kv, cache, padded, vectors, per_block, at):
     exponentials(source, highest(source, groups), groups)
     scores[n:padded] = np.float32(0.0)
     divisor = total_of(source, groups)
-    for first in range(0, n, SEGMENT):
-        scales = cache.value_scales[first // SEGMENT, kv]
-        for i in range(min(SEGMENT, n - first)):
-            scores[first + i] *= scales[i]
+    for first in range(0, padded, SEGMENT):
+        scales, some = cache.value_scales[first // SEGMENT, kv], min(SEGMENT, padded - first) // GROUP
+        multiply_all(source + 4 * first, address_of(scales), some)
+    scores[n:padded] = np.float32(0.0)
     quantize_row(scores[:padded], vectors, per_block, at)
     return divisor
 

@@ -23,7 +23,7 @@ from qwenchat.engine.local.cpu.team import Team
 from qwenchat.engine.local.decoder import DecoderConfig
 from qwenchat.texts import say
 
-CHUNK = 256
+CHUNK = 512
 """Tokens read at once at most."""
 _APART = ROWS
 """Elements between the end of a row and the next."""
@@ -191,7 +191,6 @@ class QuantizedDecoder:
             shares_sums=np.empty((threads, figures), np.int32),
             ones=aligned(SEGMENT // GROUP * ROWS, np.float16).view(np.uint16),
             row=floats(threads, d),
-            bytes=np.zeros((threads, d), np.uint8),
         )
         attention.ones.view(np.float16)[:] = 1
         return Scratch(

@@ -119,12 +119,14 @@ def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
         multiply(matrices[OUT], s.vectors, per_block, blocks, s.x, zero, one, shared, zero, threads)
         barrier(shared, threads, stop)
         _normalized(s.x, w.norms[layer, 1], w.eps, s.row[rank], s.vectors, per_block, count, rank, threads)
-        barrier(shared, threads, stop)
+        if not barrier(shared, threads, stop):
+            return False
         multiply(matrices[GATE], s.vectors, per_block, blocks, s.gate_up, zero, zero, shared, zero, threads)
         multiply(matrices[UP], s.vectors, per_block, blocks, s.gate_up, inner, zero, shared, one, threads)
         barrier(shared, threads, stop)
         _gated(s.gate_up, inner, s.vectors, per_block, count, rank, threads)
-        barrier(shared, threads, stop)
+        if not barrier(shared, threads, stop):
+            return False
         multiply(matrices[DOWN], s.vectors, per_block, blocks, s.x, zero, one, shared, zero, threads)
         barrier(shared, threads, stop)
     if rank == 0:

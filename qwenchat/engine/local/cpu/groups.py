@@ -14,6 +14,7 @@ GROUP = 32
 """Numbers that share a scale."""
 
 _FLOATS, _INTS, _BYTES = (ir.VectorType(kind, GROUP) for kind in (F32, I32, I8))
+_HALF = ir.VectorType(F32, GROUP // 2)
 
 
 def _all(number: float) -> ir.Constant:
@@ -77,6 +78,20 @@ def exponentials(_, source, top, groups):
 
 
 @intrinsic
+def multiply_all(_, source, factors, groups):
+    """Multiply each float32 at `source` by its own at `factors`."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        b, (source, factors, groups) = builder, args
+        with cgutils.for_range(b, groups, intp=I64) as loop:
+            at, factor = (_nth(b, begin, loop.index) for begin in (source, factors))
+            store(b, b.fmul(load(b, at, 0, _FLOATS, 4), load(b, factor, 0, _FLOATS, 4)), at, 0)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
 def gate(_, source, other):
     """SwiGLU (arXiv:2002.05202): x / (1 + e^-x) of the 32 float32 at `source`, times those at `other`."""
 
@@ -111,6 +126,20 @@ def spread(_, source):
 
 
 @intrinsic
+def rotate(_, first, second, cosines, sines):
+    """Turn the 16 points whose coordinates are the float32 at `first` and at `second` by angles."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        b, (first, second) = builder, args[:2]
+        x, y, cosines, sines = (load(b, at, 0, _HALF, 4) for at in args)
+        store(b, b.fsub(b.fmul(x, cosines), b.fmul(y, sines)), first, 0)
+        store(b, b.fadd(b.fmul(y, cosines), b.fmul(x, sines)), second, 0)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), generate
+
+
+@intrinsic
 def quantize(_, source, inverse, out, stride, flip):
     """Store the 32 float32 at `source`, times `inverse`, rounded to bytes, and return their sum times -128.
 
@@ -120,8 +149,7 @@ def quantize(_, source, inverse, out, stride, flip):
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         b, (source, inverse, out, stride, flip) = builder, args
-        scaled = b.fmul(load(b, source, 0, _FLOATS, 4), splat(b, inverse, GROUP))
-        q = b.fptosi(call(b, "llvm.rint.v32f32", _FLOATS, scaled), _INTS)
+        q = _rounded(b, source, inverse)
         stored = b.xor(b.trunc(q, _BYTES), splat(b, b.trunc(flip, I8), GROUP))
         fours = b.bitcast(stored, ir.VectorType(I32, GROUP // 4))
         for quad in range(GROUP // 4):
@@ -129,6 +157,25 @@ def quantize(_, source, inverse, out, stride, flip):
         return b.mul(call(b, "llvm.vector.reduce.add.v32i32", I32, q), I32(-128))
 
     return types.int32(types.int64, types.float32, types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def quantize_into(_, source, inverse, out, place):
+    """Store the 32 float32 at `source`, times `inverse`, rounded to unsigned bytes with 128 standing for zero.
+
+    They become byte `place` of each of 32 fours, whose other bytes stay as they are.
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        b, (source, inverse, out, place) = builder, args
+        zero, low = (ir.Constant(_INTS, [number] * GROUP) for number in (128, 255))
+        shift = splat(b, b.trunc(b.mul(place, I64(8)), I32), GROUP)
+        stored = b.shl(b.and_(b.add(_rounded(b, source, inverse), zero), low), shift)
+        others = b.and_(load(b, out, 0, _INTS, 4), b.not_(b.shl(low, shift)))
+        store(b, b.or_(others, stored), out, 0)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.float32, types.int64, types.int64), generate
 
 
 def _widening(element: ir.Type, widen: Callable[[ir.IRBuilder, ir.Value], ir.Value]) -> Any:
@@ -154,6 +201,12 @@ floats_of_floats = _widening(F32, lambda b, values: values)
 floats_of_halves = _widening(F16, lambda b, values: b.fpext(values, _FLOATS))
 floats_of_bf16 = _widening(I16, _widen_bf16)
 floats_of_bytes = _widening(I8, lambda b, values: b.sitofp(values, _FLOATS))
+
+
+def _rounded(b: ir.IRBuilder, source: ir.Value, inverse: ir.Value) -> ir.Value:
+    """The 32 float32 at an address, times `inverse`, as the nearest integers."""
+    scaled = b.fmul(load(b, source, 0, _FLOATS, 4), splat(b, inverse, GROUP))
+    return b.fptosi(call(b, "llvm.rint.v32f32", _FLOATS, scaled), _INTS)
 
 
 def _nth(b: ir.IRBuilder, source: ir.Value, group: ir.Value) -> ir.Value:
