@@ -1,8 +1,9 @@
 """Measures a long conversation with Qwen3-0.6B's shape, turn by turn: python -m benchmarks.conversation
 
-After each turn the engine reads the conversation ahead, as it does while the user reads and writes; then the next
-message comes. Its first token is compared with that of the same message in a conversation of its own. At the end: how
-soon a stop ends the reading of a long prompt, how long loading took, and how much memory the process holds.
+After each turn the engine reads the conversation ahead, as it does while the user reads and writes. Then the next
+message comes, once all at once, as when it is pasted and sent, and once after its draft was read too, as when it is
+typed. Its first token is compared with that of the same message in a conversation of its own. At the end: how soon a
+stop ends the reading of a long prompt, how long loading took, and how much memory the process holds.
 
 The weights are random, so the model never ends its thought by itself: the thinking budget does, and a limit of tokens
 ends the answer.
@@ -38,7 +39,11 @@ class Row:
     turn: int
     prompt_tokens: int
     cached_tokens: int
-    first_token_ms: float
+    """Of them, those that were read before the message came."""
+    pasted_ms: float
+    """The first token of a message that comes all at once."""
+    typed_ms: float
+    """The first token of a message that was read while it was written."""
     alone_ms: float
     """The first token of the same message without a conversation before it."""
 
@@ -84,6 +89,10 @@ class Conversation:
                 growing.add(event)
         return end, Message(Role.ASSISTANT, growing.parts())
 
+    def read_ahead(self, messages: list[Message], draft: str = "") -> None:
+        """Read what the next turn will see, as far as it is there."""
+        self.engine.read_ahead(ReadAhead(tuple(messages), True, draft), StopSignal())
+
     def stop_ms(self, tokens: int) -> float:
         """How long the reading of a prompt goes on once it is to stop."""
         signals, set_at = TurnSignals(), [0.0]
@@ -110,19 +119,18 @@ def measure(options: argparse.Namespace) -> Report:
     chat = Conversation(folder, options.quantization, options.thought, options.answer)
     questions = [question(turn, options.sentences) for turn in range(options.turns)]
     path: list[Message] = []
-    ends = []
-    for asked in questions:
-        path.append(asked)
-        end, reply = chat.ask(path)
-        path.append(reply)
-        ends.append(end)
-        chat.engine.read_ahead(ReadAhead(tuple(path), True), StopSignal())
+    rows = []
+    for turn, asked in enumerate(questions, 1):
+        pasted, _ = chat.ask([*path, asked], 1)
+        chat.read_ahead(path, asked.text)
+        typed, reply = chat.ask([*path, asked])
+        path += asked, reply
+        chat.read_ahead(path)
+        times = [end.timing.first_token_s * 1e3 for end in (pasted, typed)]
+        rows.append(Row(turn, pasted.usage.prompt_tokens, pasted.usage.cached_tokens, *times, alone_ms=0))
     resident = resident_gb()
     alone = [chat.ask([said(Role.USER, "Again. " + asked.text)], 1)[0].timing.first_token_s for asked in questions]
-    rows = [
-        Row(turn + 1, e.usage.prompt_tokens, e.usage.cached_tokens, e.timing.first_token_s * 1e3, by_itself * 1e3)
-        for turn, (e, by_itself) in enumerate(zip(ends, alone, strict=True))
-    ]
+    rows = [replace(row, alone_ms=seconds * 1e3) for row, seconds in zip(rows, alone, strict=True)]
     stops = max(chat.stop_ms(4000) for _ in range(STOPS))
     chat.engine.close()
     return Report(chat.info.quantization, chat.info.load_s, rows, stops, resident)
@@ -140,13 +148,17 @@ def main() -> None:
     options = parser.parse_args()
     report = measure(options)
     print(f"Loaded as {report.quantization} in {report.load_s:.1f} s.\n")
-    print("| turn | prompt | in the cache | first token, ms | message alone, ms | ratio |\n|---|---|---|---|---|---|")
+    heads = "turn", "prompt", "in the cache", "pasted, ms", "typed, ms", "message alone, ms"
+    print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for row in report.rows:
-        ratio = row.first_token_ms / row.alone_ms
-        figures = f"{row.first_token_ms:.0f} | {row.alone_ms:.0f} | {ratio:.2f}"
-        print(f"| {row.turn} | {row.prompt_tokens} | {row.cached_tokens} | {figures} |")
-    late = statistics.median(row.first_token_ms / row.alone_ms for row in report.rows[-3:])
-    print(f"\nThe last three turns: {late:.2f} of the message alone. Stop: {report.stop_ms:.0f} ms at most.")
+        times = f"{row.pasted_ms:.0f} | {row.typed_ms:.0f} | {row.alone_ms:.0f}"
+        print(f"| {row.turn} | {row.prompt_tokens} | {row.cached_tokens} | {times} |")
+    pasted, typed = (
+        statistics.median(getattr(row, name) / row.alone_ms for row in report.rows[-3:])
+        for name in ("pasted_ms", "typed_ms")
+    )
+    print(f"\nThe last three turns, in parts of the message alone: {pasted:.2f} pasted, {typed:.2f} typed.")
+    print(f"Stop: {report.stop_ms:.0f} ms at most.")
     print(f"Memory held: {report.resident_gb:.2f} GB.")
     if options.json:
         options.json.write_text(json.dumps(asdict(report), indent=2), "utf-8")

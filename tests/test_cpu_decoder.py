@@ -401,9 +401,9 @@ def products(form: Format, vectors: int, dot: Dot) -> np.ndarray:
     weights[:] = random.integers(0, 256, weights.size)
     scales, minima = aligned(groups * ROWS, np.float16), aligned(groups * ROWS, np.float16)
     scales[:], minima[:] = random.standard_normal((2, groups * ROWS))
-    x = random.integers(-127, 128, (groups, GROUP // 4, vectors, 4)).astype(np.int8)
+    x = random.integers(-127, 128, (groups, vectors, GROUP)).astype(np.int8)
     x_scales = random.random((groups, vectors)).astype(np.float32)
-    x_sums = -128 * x.astype(np.int32).sum(axis=(1, 3), dtype=np.int32)
+    x_sums = -128 * x.astype(np.int32).sum(axis=2, dtype=np.int32)
     out = np.zeros((vectors, ROWS), np.float32)
     run(weights, scales.view(np.uint16), minima.view(np.uint16), x.reshape(-1), x_scales.reshape(-1),
         x_sums.reshape(-1), out)  # fmt: skip

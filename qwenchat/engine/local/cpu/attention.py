@@ -15,7 +15,7 @@ from qwenchat.engine.local.cpu.groups import (
     highest,
     largest,
     multiply_all,
-    quantize,
+    quantize_apart,
     quantize_into,
     rotate,
     spread,
@@ -27,6 +27,8 @@ from qwenchat.engine.local.cpu.simd import ROWS
 
 SEGMENT = 512
 """Tokens whose keys and values lie together, so that those to come take no memory yet."""
+TOGETHER = 4
+"""Blocks of queries that share what is read of keys and values, at most."""
 
 
 class Cache(NamedTuple):
@@ -43,20 +45,22 @@ class Cache(NamedTuple):
 
 
 class AttentionScratch(NamedTuple):
-    """Memory for the attention of one chunk."""
+    """Memory for the attention of one chunk; a thread has room for TOGETHER * BLOCK queries."""
 
     queries: Vectors
     """Blocks of queries, those that share a kv head together."""
     scores: np.ndarray
-    """[threads, BLOCK, tokens] float32, the rows a little longer."""
+    """[threads, queries, tokens] float32, the rows a little longer."""
+    divisors: np.ndarray
+    """[threads, queries] float32: the sums of the probabilities."""
     mixed: np.ndarray
-    """[threads, BLOCK, head_dim] float32."""
+    """[threads, queries, head_dim] float32."""
     shares_q: np.ndarray
-    """[threads, BLOCK * tokens] int8: probabilities as `Vectors`."""
+    """[threads, queries * tokens] int8: probabilities as `Vectors`."""
     shares_scales: np.ndarray
-    """[threads, BLOCK * tokens / 32] float32."""
+    """[threads, queries * tokens / 32] float32."""
     shares_sums: np.ndarray
-    """[threads, BLOCK * tokens / 32] int32."""
+    """[threads, queries * tokens / 32] int32."""
     ones: np.ndarray
     """[SEGMENT / 32 * ROWS] uint16, halves: the scales of value tiles, whose own are in the probabilities."""
     row: np.ndarray
@@ -82,7 +86,7 @@ def _store_key(row, place, keys, scales):
         spread(source)
         top = largest(source)
         inverse = np.float32(127.0) / top if top > 0 else np.float32(0.0)
-        quantize(source, inverse, address_of(keys) + tile_at + (GROUP * group * ROWS) + 4 * lane, 4 * ROWS, 128)
+        quantize_apart(source, inverse, address_of(keys) + tile_at + GROUP * group * ROWS + 4 * lane, 4 * ROWS)
         scales[tile_at // GROUP + group * ROWS + lane] = half_bits(top / np.float32(127.0))
 
 
@@ -168,49 +172,55 @@ def _shares(scores, n, kv, cache, padded, vectors, per_block, at):
 
 
 @native
-def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, scratch, shared, counter, rank):
+def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, scratch, shared, counter, rank, threads):
     """This thread's share of attention; the mixed values become vectors for the output matrix."""
     d, group = w.head_dim, w.heads // w.kv_heads
     span = cache.keys.shape[1] * SEGMENT * d
     blocks = -(-count * group // per_query_block)
-    scores, mixed = scratch.scores[rank], scratch.mixed[rank]
+    together = max(1, min(TOGETHER, w.kv_heads * blocks // (4 * threads)))
+    items = -(-blocks // together)
+    scores, mixed, divisors = scratch.scores[rank], scratch.mixed[rank], scratch.divisors[rank]
     shares = Vectors(scratch.shares_q[rank], scratch.shares_scales[rank], scratch.shares_sums[rank])
     ones, groups, query_bytes = address_of(scratch.ones), d // GROUP, per_query_block * d
     item = fetch_add(shared, counter, 1)
-    while item < w.kv_heads * blocks:
-        kv, block = item // blocks, item % blocks
-        head_at = layer * w.kv_heads + kv
-        last = min(((block + 1) * per_query_block - 1) // group, count - 1)
-        reach = start + last + 1
+    while item < w.kv_heads * items:
+        kv, first = item // items, item % items * together
+        some = min(together, blocks - first)
+        head_at, begin = layer * w.kv_heads + kv, first * per_query_block
+        reach = start + min((begin + some * per_query_block - 1) // group, count - 1) + 1
         padded = -(-reach // GROUP) * GROUP
         keys, key_scales = address_of(cache.keys[0, head_at]), address_of(cache.key_scales[0, head_at])
-        query = address_of(scratch.queries.q) + item * query_bytes
-        figures = item * groups * per_query_block * 4
-        q_scales, q_sums = address_of(scratch.queries.scales) + figures, address_of(scratch.queries.sums) + figures
         for at in range(-(-reach // ROWS)):
             here = at * ROWS // SEGMENT * span + at * ROWS % SEGMENT * d
-            tile(U8, per_query_block, keys + here, key_scales + here // GROUP * 2, 0, query, q_scales, q_sums,
-                 address_of(scores) + 4 * at * ROWS, scores.shape[1], groups, 0)  # fmt: skip
-        for place in range(per_query_block):
-            token = min((block * per_query_block + place) // group, count - 1)
-            scratch.row[rank, place] = _shares(scores[place], start + token + 1, head_at, cache, padded, shares,
-                                               per_query_block, place)  # fmt: skip
+            for block in range(some):
+                query = (kv * blocks + first + block) * query_bytes
+                figures, to = query // GROUP * 4, address_of(scores[block * per_query_block, at * ROWS :])
+                tile(U8, per_query_block, keys + here, key_scales + here // GROUP * 2, 0,
+                     address_of(scratch.queries.q) + query, address_of(scratch.queries.scales) + figures,
+                     address_of(scratch.queries.sums) + figures, to, scores.shape[1], groups, 0)  # fmt: skip
+        for place in range(some * per_query_block):
+            token = min((begin + place) // group, count - 1)
+            divisors[place] = _shares(
+                scores[place], start + token + 1, head_at, cache, padded, shares, per_query_block, place
+            )
         for segment in range(-(-padded // SEGMENT)):
-            share, some = segment * SEGMENT * per_query_block, min(SEGMENT, padded - segment * SEGMENT) // GROUP
+            length = min(SEGMENT, padded - segment * SEGMENT)
             for at in range(d // ROWS):
-                tile(U8, per_query_block, address_of(cache.values[segment, head_at]) + at * ROWS * SEGMENT, ones, 0,
-                     address_of(shares.q) + share, address_of(shares.scales) + share // GROUP * 4,
-                     address_of(shares.sums) + share // GROUP * 4, address_of(mixed) + 4 * at * ROWS, d, some,
-                     min(segment, 1))  # fmt: skip
-        for place in range(per_query_block):
-            query_at = block * per_query_block + place
-            token, head = query_at // group, kv * group + query_at % group
+                values = address_of(cache.values[segment, head_at]) + at * ROWS * SEGMENT
+                for block in range(some):
+                    share = (block * padded + segment * SEGMENT) * per_query_block
+                    figures, to = share // GROUP * 4, address_of(mixed[block * per_query_block, at * ROWS :])
+                    tile(U8, per_query_block, values, ones, 0, address_of(shares.q) + share,
+                         address_of(shares.scales) + figures, address_of(shares.sums) + figures,
+                         to, d, length // GROUP, min(segment, 1))  # fmt: skip
+        for place in range(some * per_query_block):
+            token, head = (begin + place) // group, kv * group + (begin + place) % group
             if token >= count:
                 continue
             for i in range(d):
-                mixed[place, i] /= scratch.row[rank, place]
+                mixed[place, i] /= divisors[place]
             for g in range(groups):
-                source = address_of(mixed) + 4 * (place * d + g * GROUP)
+                source = address_of(mixed[place, g * GROUP :])
                 spread(source)
                 quantize_group(source, vectors, per_block, w.heads * groups, token, head * groups + g)
         item = fetch_add(shared, counter, 1)

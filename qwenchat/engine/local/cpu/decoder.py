@@ -10,7 +10,7 @@ from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local.cpu.attention import SEGMENT, AttentionScratch
+from qwenchat.engine.local.cpu.attention import SEGMENT, TOGETHER, AttentionScratch
 from qwenchat.engine.local.cpu.cache import QuantizedCache
 from qwenchat.engine.local.cpu.forward import Scratch, Weights, forward
 from qwenchat.engine.local.cpu.groups import GROUP
@@ -176,7 +176,8 @@ class QuantizedDecoder:
 
     def _new_scratch(self, capacity: int) -> Scratch:
         c, threads = self.config, self._threads
-        d, figures = c.head_dim, BLOCK * capacity // GROUP
+        d, together = c.head_dim, TOGETHER * BLOCK
+        figures = together * capacity // GROUP
 
         def floats(*shape: int) -> np.ndarray:
             return np.zeros(shape, np.float32)
@@ -184,9 +185,10 @@ class QuantizedDecoder:
         queries = (-(-CHUNK * c.heads // c.kv_heads // BLOCK) * BLOCK) * c.kv_heads
         attention = AttentionScratch(
             queries=new_vectors(queries, d),
-            scores=np.empty((threads, BLOCK, capacity + _APART), np.float32),
-            mixed=floats(threads, BLOCK, d),
-            shares_q=np.empty((threads, BLOCK * capacity), np.int8),
+            scores=np.empty((threads, together, capacity + _APART), np.float32),
+            divisors=floats(threads, together),
+            mixed=floats(threads, together, d),
+            shares_q=np.empty((threads, together * capacity), np.int8),
             shares_scales=np.empty((threads, figures), np.float32),
             shares_sums=np.empty((threads, figures), np.int32),
             ones=aligned(SEGMENT // GROUP * ROWS, np.float16).view(np.uint16),

@@ -114,7 +114,8 @@ def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
         barrier(shared, threads, stop)
         prepare(layer, w, s.qkv, s.rope, cache, start, count, per_query_block, s.attention, rank, threads)
         barrier(shared, threads, stop)
-        attend(layer, w, cache, start, count, per_query_block, s.vectors, per_block, s.attention, shared, 0, rank)
+        attend(layer, w, cache, start, count, per_query_block, s.vectors, per_block, s.attention, shared, zero, rank,
+               threads)  # fmt: skip
         barrier(shared, threads, stop)
         multiply(matrices[OUT], s.vectors, per_block, blocks, s.x, zero, one, shared, zero, threads)
         barrier(shared, threads, stop)

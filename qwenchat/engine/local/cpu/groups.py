@@ -140,31 +140,39 @@ def rotate(_, first, second, cosines, sines):
 
 
 @intrinsic
-def quantize(_, source, inverse, out, stride, flip):
-    """Store the 32 float32 at `source`, times `inverse`, rounded to bytes, and return their sum times -128.
+def quantize(_, source, inverse, out):
+    """Store the 32 float32 at `source`, times `inverse`, rounded to bytes, and return their sum times -128."""
 
-    They go to `out` four by four, `stride` bytes apart, with the bits of `flip` turned: 0, or 128 for unsigned ones
-    with 128 standing for zero.
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        b, (source, inverse, out) = builder, args
+        q = _rounded(b, source, inverse)
+        store(b, b.trunc(q, _BYTES), out, 0)
+        return b.mul(call(b, "llvm.vector.reduce.add.v32i32", I32, q), I32(-128))
+
+    return types.int32(types.int64, types.float32, types.int64), generate
+
+
+@intrinsic
+def quantize_apart(_, source, inverse, out, stride):
+    """Store the 32 float32 at `source`, times `inverse`, rounded to unsigned bytes with 128 standing for zero.
+
+    They go to `out` four by four, `stride` bytes apart.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        b, (source, inverse, out, stride, flip) = builder, args
-        q = _rounded(b, source, inverse)
-        stored = b.xor(b.trunc(q, _BYTES), splat(b, b.trunc(flip, I8), GROUP))
+        b, (source, inverse, out, stride) = builder, args
+        stored = b.xor(b.trunc(_rounded(b, source, inverse), _BYTES), ir.Constant(_BYTES, [128] * GROUP))
         fours = b.bitcast(stored, ir.VectorType(I32, GROUP // 4))
         for quad in range(GROUP // 4):
             store(b, b.extract_element(fours, I32(quad)), b.add(out, b.mul(stride, I64(quad))), 0)
-        return b.mul(call(b, "llvm.vector.reduce.add.v32i32", I32, q), I32(-128))
+        return context.get_dummy_value()
 
-    return types.int32(types.int64, types.float32, types.int64, types.int64, types.int64), generate
+    return types.void(types.int64, types.float32, types.int64, types.int64), generate
 
 
 @intrinsic
 def quantize_into(_, source, inverse, out, place):
-    """Store the 32 float32 at `source`, times `inverse`, rounded to unsigned bytes with 128 standing for zero.
-
-    They become byte `place` of each of 32 fours, whose other bytes stay as they are.
-    """
+    """Store them as `quantize_apart` does, but as byte `place` of each of 32 fours, whose other bytes stay."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         b, (source, inverse, out, place) = builder, args

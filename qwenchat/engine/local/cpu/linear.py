@@ -1,7 +1,7 @@
 """Matrix products of packed matrices with vectors that are quantized on the way, as native code.
 
-A vector is cut into groups of 32 elements, each with its scale; `per_block` vectors lie interleaved, as `simd` wants
-them: one alone while decoding, `BLOCK` while a prompt is read.
+A vector is cut into groups of 32 elements, each with its scale; of `per_block` vectors those that are multiplied by
+the same weights lie together, as `simd` wants them: one alone while decoding, `BLOCK` while a prompt is read.
 """
 
 import math
@@ -25,10 +25,10 @@ _u4_min_x1, _u4_min_x2, _u4_min_x8 = (tile_kernel(Format.U4_MIN, vectors) for ve
 
 
 class Vectors(NamedTuple):
-    """Quantized vectors, interleaved by blocks."""
+    """Quantized vectors, by blocks."""
 
     q: np.ndarray
-    """int8, [block, k / 4, vector, 4]."""
+    """int8, [block, group, vector, 32]."""
     scales: np.ndarray
     """float32, [block, group, vector]."""
     sums: np.ndarray
@@ -100,22 +100,27 @@ def multiply(matrix, vectors, per_block, blocks, out, column, add, shared, count
 
 
 @native
-def quantize_group(source, vectors, per_block, groups, at, group):
-    """Make the 32 float32 at the address `source` the group `group` of vector `at`."""
-    figure = (at // per_block * groups + group) * per_block + at % per_block
+def _quantize(source, vectors, figure):
+    """Make the 32 float32 at the address `source` the group that has number `figure` among those of all vectors."""
     top = largest(source)
     inverse = np.float32(127.0) / top if top > 0 else np.float32(0.0)
-    to = address_of(vectors.q) + (figure - at % per_block) * GROUP + 4 * (at % per_block)
-    vectors.sums[figure] = quantize(source, inverse, to, 4 * per_block, 0)
+    vectors.sums[figure] = quantize(source, inverse, address_of(vectors.q) + GROUP * figure)
     vectors.scales[figure] = top / np.float32(127.0)
+
+
+@native
+def quantize_group(source, vectors, per_block, groups, at, group):
+    """Make the 32 float32 at the address `source` the group `group` of vector `at`."""
+    _quantize(source, vectors, (at // per_block * groups + group) * per_block + at % per_block)
 
 
 @native
 def quantize_row(row, vectors, per_block, at):
     """Make a whole float32 array vector `at`."""
     groups = row.shape[0] // GROUP
+    first = at // per_block * groups * per_block + at % per_block
     for group in range(groups):
-        quantize_group(address_of(row) + 4 * GROUP * group, vectors, per_block, groups, at, group)
+        _quantize(address_of(row) + 4 * GROUP * group, vectors, first + group * per_block)
 
 
 @native
@@ -124,8 +129,8 @@ def quantize_finely(row, vectors):
     for part in range(2):
         quantize_row(row, vectors, 2, part)
         for i in range(row.shape[0]):
-            q, scale = vectors.q[i // 4 * 8 + 4 * part + i % 4], vectors.scales[i // GROUP * 2 + part]
-            row[i] -= scale * np.float32(q)
+            figure = i // GROUP * 2 + part
+            row[i] -= vectors.scales[figure] * np.float32(vectors.q[GROUP * figure + i % GROUP])
 
 
 @native

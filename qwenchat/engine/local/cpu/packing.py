@@ -16,7 +16,7 @@ from qwenchat.engine.local.cpu.groups import (
     floats_of_floats,
     floats_of_halves,
     largest,
-    quantize,
+    quantize_apart,
 )
 from qwenchat.engine.local.cpu.linear import U8
 from qwenchat.engine.local.cpu.native import address_of, float_of_half, half_bits, native
@@ -126,7 +126,7 @@ def _pack(kind, form, data, order, groups, weights, scales, minima):
                 if kind in (_Q8_0, _Q5_0):
                     inverse = np.float32(1.0)
                 to = address_of(weights) + figure * GROUP * ROWS + 4 * lane
-                quantize(address_of(values), inverse, to, 4 * ROWS, 128)
+                quantize_apart(address_of(values), inverse, to, 4 * ROWS)
             else:
                 if kind in (_Q4_0, _Q4_1, _Q4_K):
                     scale, minimum = _read_block(kind, source, group, q)

@@ -57,8 +57,8 @@ RUNS_HERE = not llvmlite.binding.get_process_triple().startswith(("x86_64", "i68
 def tile_kernel(form: Format, tokens: int, dot: Dot = BEST_DOT) -> Callable[..., None]:
     """The kernel for one format and that many vectors at once, to be called from numba code.
 
-    Its arguments are addresses and counts: weights, scales (half), minima (half), x (int8, [k/4, tokens, 4]), scales
-    of x (float32, [groups, tokens]), sums of x times -128 (int32, [groups, tokens]), out (float32, [tokens,
+    Its arguments are addresses and counts: weights, scales (half), minima (half), x (int8, [groups, tokens, 32]),
+    scales of x (float32, [groups, tokens]), sums of x times -128 (int32, [groups, tokens]), out (float32, [tokens,
     out_stride]), out_stride, groups, and add: 0 writes to out, 1 adds to it.
     """
 
@@ -122,7 +122,7 @@ class _Tile:
         x = b.add(self.x, b.mul(group, I64(GROUP * n)))
         for quad, weights in enumerate(zip(*(self._quads(group, first) for first in parts), strict=True)):
             for t in range(n):
-                four = splat(b, load(b, x, 4 * (quad * n + t), I32, 4), lanes)
+                four = splat(b, load(b, x, GROUP * t + 4 * quad, I32, 4), lanes)
                 for first, rows in zip(parts, weights, strict=True):
                     sums[first, t].add(rows, four)
         x_scales = [splat(b, load(b, b.add(self.x_scales, figures), 4 * t, F32, 4), lanes) for t in range(n)]
