@@ -109,15 +109,15 @@ def _store_value(row, place, values):
 
 
 @native
-def prepare(layer, w, qkv, rope, cache, start, count, per_block, scratch, rank, threads):
+def prepare(layer, w, qkv, rope, cache, start, count, first_head, per_block, scratch, rank, threads):
     """This thread's share of norm, rotation and quantization of queries, keys and values of `count` tokens.
 
-    Of a token alone it is some heads, else whole blocks of positions.
+    Of a token alone it is some heads, else whole blocks of positions. What is before `first_head` is left out.
     """
     d, kv_heads, group = w.head_dim, w.kv_heads, w.heads // w.kv_heads
     padded, scale = -(-count * group // per_block) * per_block, np.float32(1.0 / math.sqrt(d))
     row, norms = scratch.row[rank], w.head_norms.shape[0] > 0
-    first, step = (rank, threads) if count == 1 else (0, 1)
+    first, step = (first_head + rank, threads) if count == 1 else (first_head, 1)
     for token in range(count):
         position = start + token
         if count > 1 and position // per_block % threads != rank:
@@ -172,7 +172,7 @@ def _shares(scores, n, kv, cache, padded, vectors, per_block, at):
 
 
 @native
-def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, scratch, shared, counter, rank, threads):
+def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, scratch, shared, rank, threads):
     """This thread's share of attention; the mixed values become vectors for the output matrix."""
     d, group = w.head_dim, w.heads // w.kv_heads
     span = cache.keys.shape[1] * SEGMENT * d
@@ -182,7 +182,7 @@ def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, s
     scores, mixed, divisors = scratch.scores[rank], scratch.mixed[rank], scratch.divisors[rank]
     shares = Vectors(scratch.shares_q[rank], scratch.shares_scales[rank], scratch.shares_sums[rank])
     ones, groups, query_bytes = address_of(scratch.ones), d // GROUP, per_query_block * d
-    item = fetch_add(shared, counter, 1)
+    item = fetch_add(shared, 0, 1)
     while item < w.kv_heads * items:
         kv, first = item // items, item % items * together
         some = min(together, blocks - first)
@@ -223,4 +223,4 @@ def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, s
                 source = address_of(mixed[place, g * GROUP :])
                 spread(source)
                 quantize_group(source, vectors, per_block, w.heads * groups, token, head * groups + g)
-        item = fetch_add(shared, counter, 1)
+        item = fetch_add(shared, 0, 1)

@@ -90,21 +90,44 @@ def _gated(gate_up, inner, vectors, per_block, count, rank, threads):
 
 
 @native
+def _make_first(s, at):
+    """Put what is known of token `at` where the first token's is."""
+    for i in range(s.x.shape[1]):
+        s.x[0, i] = s.x[at, i]
+    for i in range(s.rope.shape[2]):
+        s.rope[0, 0, i], s.rope[0, 1, i] = s.rope[at, 0, i], s.rope[at, 1, i]
+
+
+@native
 def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
     """Read `count` tokens, whose embeddings are in `s.x`, after `start` others; all threads call it together.
 
-    `logits` [1, vocab] float32 become those after the last token. `stop` [1] uint8 ends it early; says whether it
-    came to its end.
+    `logits` [2, vocab] float32 become two summands of those after the last token. `stop` [1] uint8 ends it early; says
+    whether it came to its end.
     """
     # Numba would compile `multiply` anew for each combination of numbers that are written out.
     zero, one, two = np.int64(0), np.int64(1), np.int64(2)
-    per_block = one if count == 1 else np.int64(BLOCK)
-    blocks = -(-count // per_block)
-    group, d = w.heads // w.kv_heads, w.head_dim
-    per_query_block = BLOCK if count > 1 else 4 if group % 4 == 0 else 2 if group % 2 == 0 else 1
+    group, d, layers = w.heads // w.kv_heads, w.head_dim, w.norms.shape[0]
     keys, values, inner = w.heads * d, (w.heads + w.kv_heads) * d, w.matrices[0, DOWN, GROUPS] * GROUP
-    for layer in range(w.norms.shape[0]):
+    queries_of_one = np.int64(4 if group % 4 == 0 else 2 if group % 2 == 0 else 1)
+    per_block, per_query_block = (one, queries_of_one) if count == 1 else (np.int64(BLOCK), np.int64(BLOCK))
+    blocks = -(-count // per_block)
+    for layer in range(layers):
         matrices = w.matrices[layer]
+        if layer == layers - 1 and count > 1:
+            # Its result matters only for the token whose logits are wanted; of the others it needs keys and values.
+            _normalized(s.x, w.norms[layer, 0], w.eps, s.row[rank], s.vectors, per_block, count - 1, rank, threads)
+            barrier(shared, threads, stop)
+            multiply(matrices[K], s.vectors, per_block, blocks, s.qkv, keys, zero, shared, one, threads)
+            multiply(matrices[V], s.vectors, per_block, blocks, s.qkv, values, zero, shared, two, threads)
+            barrier(shared, threads, stop)
+            prepare(layer, w, s.qkv, s.rope, cache, start, count - 1, w.heads, per_query_block, s.attention, rank,
+                    threads)  # fmt: skip
+            barrier(shared, threads, stop)
+            if rank == 0:
+                _make_first(s, count - 1)
+            barrier(shared, threads, stop)
+            start, count, per_block, blocks, per_query_block = start + count - 1, one, one, one, queries_of_one
         _normalized(s.x, w.norms[layer, 0], w.eps, s.row[rank], s.vectors, per_block, count, rank, threads)
         if not barrier(shared, threads, stop):
             return False
@@ -112,10 +135,9 @@ def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
         multiply(matrices[K], s.vectors, per_block, blocks, s.qkv, keys, zero, shared, one, threads)
         multiply(matrices[V], s.vectors, per_block, blocks, s.qkv, values, zero, shared, two, threads)
         barrier(shared, threads, stop)
-        prepare(layer, w, s.qkv, s.rope, cache, start, count, per_query_block, s.attention, rank, threads)
+        prepare(layer, w, s.qkv, s.rope, cache, start, count, zero, per_query_block, s.attention, rank, threads)
         barrier(shared, threads, stop)
-        attend(layer, w, cache, start, count, per_query_block, s.vectors, per_block, s.attention, shared, zero, rank,
-               threads)  # fmt: skip
+        attend(layer, w, cache, start, count, per_query_block, s.vectors, per_block, s.attention, shared, rank, threads)
         barrier(shared, threads, stop)
         multiply(matrices[OUT], s.vectors, per_block, blocks, s.x, zero, one, shared, zero, threads)
         barrier(shared, threads, stop)
@@ -131,7 +153,7 @@ def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
         multiply(matrices[DOWN], s.vectors, per_block, blocks, s.x, zero, one, shared, zero, threads)
         barrier(shared, threads, stop)
     if rank == 0:
-        normalize(s.x[count - 1, : s.row.shape[1]], w.last_norm, w.eps, s.row[0])
+        normalize(s.x[0, : s.row.shape[1]], w.last_norm, w.eps, s.row[0])
         quantize_finely(s.row[0], s.vectors)
     barrier(shared, threads, stop)
     multiply(w.output, s.vectors, two, one, logits, zero, zero, shared, zero, threads)
