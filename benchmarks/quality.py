@@ -4,8 +4,9 @@ The model reads a text. After each token its expectation of the next is compared
 reference, the same weights in float32: KL divergence (0 is the same), and how often both hold the same token to be the
 likeliest. bf16 stands beside the quantized rows, since it is what GPUs run and no reference either.
 
-With --llama, llama.cpp reads the same files: the model's own if it is a GGUF file, and that written anew in Q8_0 and
-Q4_0. Of its probabilities only the 1,000 largest are looked at, and all others as one; that loses next to nothing.
+Of the probabilities only the 1,000 largest are looked at, and all others as one: more llama.cpp does not tell, and all
+are measured alike. With --llama it reads the same files: the model's own if it is a GGUF file, and that written anew in
+Q8_0 and Q4_0.
 """
 
 import argparse
@@ -32,6 +33,8 @@ from qwenchat.engine.local.locate import locate
 from qwenchat.paths import Paths
 
 TEXTS = ("README.md", "LICENSE")
+LARGEST = 1000
+"""Probabilities that are looked at after each token."""
 GGUF = "the file"
 """Stands for the format of the model's own file until that is known."""
 
@@ -61,14 +64,8 @@ class Comparison:
         self._same = 0
         self._started = time.perf_counter()
 
-    def add(self, found: Tensor) -> None:
-        """The log probabilities [vocab] after the next token."""
-        expected = self._reference[len(self._kl)].double()
-        self._kl.append(float((expected.exp() * (expected - found.double())).sum()))
-        self._same += bool(expected.argmax() == found.argmax())
-
-    def add_largest(self, ids: Tensor, logprobs: Tensor) -> None:
-        """The same from the largest log probabilities alone, likeliest first; the rest counts as one token."""
+    def add(self, logprobs: Tensor, ids: Tensor) -> None:
+        """The largest log probabilities after the next token, likeliest first, and of which tokens; [LARGEST]."""
         expected = self._reference[len(self._kl)].double()
         p, q = (with_rest(some.exp()) for some in (expected[ids], logprobs.double()))
         self._kl.append(float((p * (p / q).log()).sum()))
@@ -129,7 +126,7 @@ def measure(name: str, chosen: argparse.Namespace, report: Callable[[Row], None]
         model = opened(file, quantization, paths.cache / "tokenizers")
         comparison = Comparison(reference)
         for found in expectations(model, ids):
-            comparison.add(found)
+            comparison.add(*found.topk(LARGEST))
         bits = 8 * model.memory_bytes / model.parameters
         report(comparison.row(name, shown.replace(GGUF, model.quantization), bits))
     if chosen.llama:
@@ -148,7 +145,7 @@ def measure_llama(name: str, shown: str, file: Path, ids: list[int], reference: 
         subprocess.run([*command, threads], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         found = np.load(out)
         for largest, logprobs in zip(found["ids"], found["logprobs"], strict=True):
-            comparison.add_largest(torch.from_numpy(largest), torch.from_numpy(logprobs))
+            comparison.add(torch.from_numpy(logprobs), torch.from_numpy(largest))
     return comparison.row(name, shown, None)
 
 
