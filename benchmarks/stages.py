@@ -8,7 +8,6 @@ import argparse
 import statistics
 import time
 from collections import defaultdict
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -46,10 +45,11 @@ def _noting_barrier(shared, threads, stop):
     return go_on
 
 
-def compiled_with(barrier_module: ModuleType) -> None:
-    """Have the decoder use a forward pass that notes the time at each barrier."""
-    barrier_module.barrier = _noting_barrier
-    decoder.forward = njit(nogil=True, error_model="numpy", fastmath=FAST)(barrier_module.forward.py_func)
+def note_times() -> None:
+    """Have the decoder note the time at each barrier."""
+    forward.barrier = _noting_barrier
+    decoder.forward = njit(nogil=True, error_model="numpy", fastmath=FAST)(forward.forward.py_func)
+    decoder.new_shared = lambda: np.zeros(NOTED + 1 + MOST, np.int64)
 
 
 class Stages:
@@ -57,7 +57,6 @@ class Stages:
 
     def __init__(self, quantization: str, window: int) -> None:
         self.network = random_network(config_of(find("qwen3-0.6b")), hardware.choose("cpu", quantization))
-        self.network._shared = np.zeros(NOTED + 1 + MOST, np.int64)
         self.cache = self.network.new_cache(window)
 
     def read(self, count: int) -> float:
@@ -73,9 +72,9 @@ class Stages:
         self.cache.crop(context)
         if self.cache.length < context:
             self.read(context - self.cache.length)
+        shared = self.network._shared
         for _ in range(rounds):
             self.cache.crop(context)
-            shared = self.network._shared
             shared[NOTED] = 0
             whole = self.read(count)
             # All threads note the time; the last of each meeting counts.
@@ -118,7 +117,7 @@ def main() -> None:
     parser.add_argument("--quantization", default="int8,int4", help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=9, help="default: %(default)s")
     chosen = parser.parse_args()
-    compiled_with(forward)
+    note_times()
     for quantization in chosen.quantization.split(","):
         stages = Stages(quantization, 4608)
         print(f"\n## {quantization}, {hardware.cpu_threads()} threads")

@@ -23,8 +23,8 @@ from qwenchat.engine.local.cpu.decoder import CHUNK, QuantizedDecoder
 from qwenchat.engine.local.cpu.dot import AVX2, AVX512_VNNI, AVX_VNNI, NEON, PLAIN, Dot, features
 from qwenchat.engine.local.cpu.groups import GROUP
 from qwenchat.engine.local.cpu.linear import BLOCK
-from qwenchat.engine.local.cpu.native import address_of
-from qwenchat.engine.local.cpu.packing import PackedMatrix, aligned, pack
+from qwenchat.engine.local.cpu.native import address_of, aligned
+from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
 from qwenchat.engine.local.cpu.simd import ROWS, Format, tile_kernel
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
 

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from qwenchat.engine.local.cpu.pace import Pace
+from qwenchat.engine.local.cpu.pace import TRIAL, Pace
 
 
 def run(pace: Pace, seconds: Callable[[int], float], pieces: int) -> list[int]:
@@ -36,3 +36,13 @@ def test_a_single_slow_piece_changes_nothing() -> None:
     run(pace, lambda threads: 1 / threads, 18)
     pace.record(50.0)
     assert run(pace, lambda threads: 1 / threads, 200).count(2) > 185
+
+
+def test_what_is_not_measured_takes_no_part_in_trials() -> None:
+    pace = Pace(2)
+    while pace.choose() == 2:
+        pace.record(1.0)
+    assert (pace.choose(), pace.fastest) == (1, 2)
+    for _ in range(TRIAL):
+        pace.record(0.5)
+    assert pace.fastest == 1

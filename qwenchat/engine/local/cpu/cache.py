@@ -5,7 +5,7 @@ import torch
 
 from qwenchat.engine.local.cpu.attention import SEGMENT, Cache
 from qwenchat.engine.local.cpu.groups import GROUP
-from qwenchat.engine.local.cpu.packing import aligned
+from qwenchat.engine.local.cpu.native import aligned
 from qwenchat.engine.local.decoder import DecoderConfig
 
 

@@ -10,14 +10,15 @@ from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged
 from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.engine.local.cpu import amx
 from qwenchat.engine.local.cpu.attention import SEGMENT, TOGETHER, AttentionScratch
 from qwenchat.engine.local.cpu.cache import QuantizedCache
 from qwenchat.engine.local.cpu.forward import Scratch, Weights, forward
 from qwenchat.engine.local.cpu.groups import GROUP
-from qwenchat.engine.local.cpu.linear import BLOCK, new_vectors
-from qwenchat.engine.local.cpu.native import new_shared
+from qwenchat.engine.local.cpu.linear import BLOCK, MANY, new_vectors
+from qwenchat.engine.local.cpu.native import aligned, new_shared
 from qwenchat.engine.local.cpu.pace import Pace
-from qwenchat.engine.local.cpu.packing import PackedMatrix, aligned
+from qwenchat.engine.local.cpu.packing import PackedMatrix
 from qwenchat.engine.local.cpu.simd import ROWS, RUNS_HERE
 from qwenchat.engine.local.cpu.team import Team
 from qwenchat.engine.local.decoder import DecoderConfig
@@ -160,11 +161,11 @@ class QuantizedDecoder:
         logits = np.empty((2, -(-self.config.vocab // ROWS) * ROWS), np.float32)
         flag = np.frombuffer(stop.flag, np.uint8)
         arguments = (self._weights, cache.arrays, scratch, start, count, logits, self._shared, flag)
-        pace = self._paces[count > 1]
-        threads, began = pace.choose(), time.perf_counter()
+        pace, measured = self._paces[count > 1], count in (1, CHUNK)
+        threads, began = pace.choose() if measured else pace.fastest, time.perf_counter()
         if not self._team.run(lambda rank: forward(rank, threads, *arguments), threads):
             raise Stopped
-        if count in (1, CHUNK):
+        if measured:
             pace.record(time.perf_counter() - began)
         cache.length = start + count
         return torch.from_numpy(logits[:, : self.config.vocab].sum(0))
@@ -195,6 +196,7 @@ class QuantizedDecoder:
             row=floats(threads, d),
         )
         attention.ones.view(np.float16)[:] = 1
+        room = amx.ROOM_BYTES + max(c.hidden, c.heads * d, c.intermediate) * ROWS
         return Scratch(
             x=floats(CHUNK, c.hidden + _APART),
             qkv=floats(CHUNK, (c.heads + 2 * c.kv_heads) * d + _APART),
@@ -203,4 +205,6 @@ class QuantizedDecoder:
             row=floats(threads, c.hidden),
             vectors=new_vectors(CHUNK, max(c.hidden, c.heads * d, c.intermediate)),
             attention=attention,
+            rooms=aligned(threads * room, np.uint8).reshape(threads, room),
+            block=MANY if amx.permitted() else BLOCK,
         )

@@ -12,6 +12,7 @@ from qwenchat.engine.local.cpu.groups import GROUP, gate
 from qwenchat.engine.local.cpu.linear import (
     BLOCK,
     GROUPS,
+    MANY,
     Vectors,
     multiply,
     normalize,
@@ -64,6 +65,10 @@ class Scratch(NamedTuple):
     """[threads, hidden] float32."""
     vectors: Vectors
     attention: AttentionScratch
+    rooms: np.ndarray
+    """[threads, any] uint8, for `multiply`."""
+    block: int
+    """How many vectors are multiplied together if there are many: BLOCK, or MANY by a matrix unit."""
 
 
 @native
@@ -110,7 +115,9 @@ def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
     group, d, layers = w.heads // w.kv_heads, w.head_dim, w.norms.shape[0]
     keys, values, inner = w.heads * d, (w.heads + w.kv_heads) * d, w.matrices[0, DOWN, GROUPS] * GROUP
     queries_of_one = np.int64(4 if group % 4 == 0 else 2 if group % 2 == 0 else 1)
-    per_block, per_query_block = (one, queries_of_one) if count == 1 else (np.int64(BLOCK), np.int64(BLOCK))
+    per_query_block = queries_of_one if count == 1 else np.int64(BLOCK)
+    per_block = one if count == 1 else np.int64(BLOCK) if count < MANY else s.block
+    room = s.rooms[rank]
     blocks = -(-count // per_block)
     for layer in range(layers):
         matrices = w.matrices[layer]
@@ -118,8 +125,8 @@ def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
             # Its result matters only for the token whose logits are wanted; of the others it needs keys and values.
             _normalized(s.x, w.norms[layer, 0], w.eps, s.row[rank], s.vectors, per_block, count - 1, rank, threads)
             barrier(shared, threads, stop)
-            multiply(matrices[K], s.vectors, per_block, blocks, s.qkv, keys, zero, shared, one, threads)
-            multiply(matrices[V], s.vectors, per_block, blocks, s.qkv, values, zero, shared, two, threads)
+            multiply(matrices[K], s.vectors, per_block, blocks, s.qkv, keys, zero, room, shared, one, threads)
+            multiply(matrices[V], s.vectors, per_block, blocks, s.qkv, values, zero, room, shared, two, threads)
             barrier(shared, threads, stop)
             prepare(layer, w, s.qkv, s.rope, cache, start, count - 1, w.heads, per_query_block, s.attention, rank,
                     threads)  # fmt: skip
@@ -131,31 +138,31 @@ def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
         _normalized(s.x, w.norms[layer, 0], w.eps, s.row[rank], s.vectors, per_block, count, rank, threads)
         if not barrier(shared, threads, stop):
             return False
-        multiply(matrices[Q], s.vectors, per_block, blocks, s.qkv, zero, zero, shared, zero, threads)
-        multiply(matrices[K], s.vectors, per_block, blocks, s.qkv, keys, zero, shared, one, threads)
-        multiply(matrices[V], s.vectors, per_block, blocks, s.qkv, values, zero, shared, two, threads)
+        multiply(matrices[Q], s.vectors, per_block, blocks, s.qkv, zero, zero, room, shared, zero, threads)
+        multiply(matrices[K], s.vectors, per_block, blocks, s.qkv, keys, zero, room, shared, one, threads)
+        multiply(matrices[V], s.vectors, per_block, blocks, s.qkv, values, zero, room, shared, two, threads)
         barrier(shared, threads, stop)
         prepare(layer, w, s.qkv, s.rope, cache, start, count, zero, per_query_block, s.attention, rank, threads)
         barrier(shared, threads, stop)
         attend(layer, w, cache, start, count, per_query_block, s.vectors, per_block, s.attention, shared, rank, threads)
         barrier(shared, threads, stop)
-        multiply(matrices[OUT], s.vectors, per_block, blocks, s.x, zero, one, shared, zero, threads)
+        multiply(matrices[OUT], s.vectors, per_block, blocks, s.x, zero, one, room, shared, zero, threads)
         barrier(shared, threads, stop)
         _normalized(s.x, w.norms[layer, 1], w.eps, s.row[rank], s.vectors, per_block, count, rank, threads)
         if not barrier(shared, threads, stop):
             return False
-        multiply(matrices[GATE], s.vectors, per_block, blocks, s.gate_up, zero, zero, shared, zero, threads)
-        multiply(matrices[UP], s.vectors, per_block, blocks, s.gate_up, inner, zero, shared, one, threads)
+        multiply(matrices[GATE], s.vectors, per_block, blocks, s.gate_up, zero, zero, room, shared, zero, threads)
+        multiply(matrices[UP], s.vectors, per_block, blocks, s.gate_up, inner, zero, room, shared, one, threads)
         barrier(shared, threads, stop)
         _gated(s.gate_up, inner, s.vectors, per_block, count, rank, threads)
         if not barrier(shared, threads, stop):
             return False
-        multiply(matrices[DOWN], s.vectors, per_block, blocks, s.x, zero, one, shared, zero, threads)
+        multiply(matrices[DOWN], s.vectors, per_block, blocks, s.x, zero, one, room, shared, zero, threads)
         barrier(shared, threads, stop)
     if rank == 0:
         normalize(s.x[0, : s.row.shape[1]], w.last_norm, w.eps, s.row[0])
         quantize_finely(s.row[0], s.vectors)
     barrier(shared, threads, stop)
-    multiply(w.output, s.vectors, two, one, logits, zero, zero, shared, zero, threads)
+    multiply(w.output, s.vectors, two, one, logits, zero, zero, room, shared, zero, threads)
     barrier(shared, threads, stop)
     return True

@@ -9,12 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qwenchat.engine.local.cpu import amx
+from qwenchat.engine.local.cpu.amx import ROOM_BYTES, close_unit, matrix_kernel, open_unit
 from qwenchat.engine.local.cpu.groups import GROUP, largest, quantize
-from qwenchat.engine.local.cpu.native import address_of, fetch_add, native
-from qwenchat.engine.local.cpu.simd import ROWS, Format, tile_kernel
+from qwenchat.engine.local.cpu.native import address_of, aligned, fetch_add, native
+from qwenchat.engine.local.cpu.simd import ROWS, Format, tile_kernel, unpacking
 
 BLOCK = 8
 """Vectors that are multiplied together when there are several."""
+MANY = amx.VECTORS
+"""The same where there is a matrix unit."""
 FORMAT, WEIGHTS, SCALES, MINIMA, TILES, GROUPS = range(6)
 """What a row of a matrix table says: format, three addresses, two sizes."""
 U8, U4 = int(Format.U8), int(Format.U4)
@@ -22,6 +26,8 @@ U8, U4 = int(Format.U8), int(Format.U4)
 _u8_x1, _u8_x2, _u8_x4, _u8_x8 = (tile_kernel(Format.U8, vectors) for vectors in (1, 2, 4, BLOCK))
 _u4_x1, _u4_x2, _u4_x8 = (tile_kernel(Format.U4, vectors) for vectors in (1, 2, BLOCK))
 _u4_min_x1, _u4_min_x2, _u4_min_x8 = (tile_kernel(Format.U4_MIN, vectors) for vectors in (1, 2, BLOCK))
+_u8_many, _u4_many, _u4_min_many = (matrix_kernel(form) for form in Format)
+_unpack_u8, _unpack_u4, _unpack_u4_min = (unpacking(form) for form in Format)
 
 
 class Vectors(NamedTuple):
@@ -38,7 +44,7 @@ class Vectors(NamedTuple):
 def new_vectors(count: int, length: int) -> Vectors:
     """Room for `count` vectors of `length` elements."""
     groups = count * length // GROUP
-    return Vectors(np.zeros(count * length, np.int8), np.zeros(groups, np.float32), np.zeros(groups, np.int32))
+    return Vectors(aligned(count * length, np.int8), aligned(groups, np.float32), aligned(groups, np.int32))
 
 
 @native
@@ -69,8 +75,32 @@ def tile(form, per_block, weights, scales, minima, x, x_scales, x_sums, out, str
 
 
 @native
-def multiply(matrix, vectors, per_block, blocks, out, column, add, shared, counter, threads):
-    """This thread's share of `out[:, column:] = vectors @ matrix.T`, or `+=`; out [vectors, any] float32."""
+def _tile_by_unit(form, blocks, weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add, room):
+    """One tile times many blocks of vectors; all but the sizes are addresses."""
+    signed = room + ROOM_BYTES
+    if form == U8:
+        _unpack_u8(weights, groups, signed)
+    elif form == U4:
+        _unpack_u4(weights, groups, signed)
+    else:
+        _unpack_u4_min(weights, groups, signed)
+    for block in range(blocks):
+        figures, to = 4 * block * groups * MANY, out + 4 * block * MANY * stride
+        q, q_scales, q_sums = x + GROUP // 4 * figures, x_scales + figures, x_sums + figures
+        if form == U8:
+            _u8_many(signed, scales, minima, q, q_scales, q_sums, to, stride, groups, add, room)
+        elif form == U4:
+            _u4_many(signed, scales, minima, q, q_scales, q_sums, to, stride, groups, add, room)
+        else:
+            _u4_min_many(signed, scales, minima, q, q_scales, q_sums, to, stride, groups, add, room)
+
+
+@native
+def multiply(matrix, vectors, per_block, blocks, out, column, add, room, shared, counter, threads):
+    """This thread's share of `out[:, column:] = vectors @ matrix.T`, or `+=`; out [vectors, any] float32.
+
+    `room` is where a matrix unit, if there is one, puts what it works with.
+    """
     form, tiles, groups, stride = matrix[FORMAT], matrix[TILES], matrix[GROUPS], out.shape[1]
     weight_bytes = groups * GROUP * ROWS // (1 if form == U8 else 2)
     scale_bytes = groups * ROWS * 2
@@ -79,23 +109,44 @@ def multiply(matrix, vectors, per_block, blocks, out, column, add, shared, count
     step = max(1, tiles // (8 * threads))
     first = fetch_add(shared, counter, step)
     while first < tiles:
-        for block in range(blocks):
-            figures = 4 * block * groups * per_block
-            for at in range(first, min(first + step, tiles)):
-                tile(
+        last = min(first + step, tiles)
+        if per_block == MANY:
+            open_unit()
+            for at in range(first, last):
+                _tile_by_unit(
                     form,
-                    per_block,
+                    blocks,
                     matrix[WEIGHTS] + at * weight_bytes,
                     matrix[SCALES] + at * scale_bytes,
                     matrix[MINIMA] + at * scale_bytes,
-                    x + GROUP // 4 * figures,
-                    x_scales + figures,
-                    x_sums + figures,
-                    to + 4 * (block * per_block * stride + at * ROWS),
+                    x,
+                    x_scales,
+                    x_sums,
+                    to + 4 * at * ROWS,
                     stride,
                     groups,
                     add,
+                    address_of(room),
                 )
+            close_unit()
+        else:
+            for block in range(blocks):
+                figures = 4 * block * groups * per_block
+                for at in range(first, last):
+                    tile(
+                        form,
+                        per_block,
+                        matrix[WEIGHTS] + at * weight_bytes,
+                        matrix[SCALES] + at * scale_bytes,
+                        matrix[MINIMA] + at * scale_bytes,
+                        x + GROUP // 4 * figures,
+                        x_scales + figures,
+                        x_sums + figures,
+                        to + 4 * (block * per_block * stride + at * ROWS),
+                        stride,
+                        groups,
+                        add,
+                    )
         first = fetch_add(shared, counter, step)
 
 

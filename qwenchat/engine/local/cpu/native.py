@@ -17,6 +17,7 @@ FAST = {"reassoc", "contract", "arcp", "nsz"}
 COUNTERS = 4
 """Counters by which threads share out the work of one step; a barrier sets them back to zero."""
 _ARRIVED, _PASSED, _STOPPED = 8, 16, 24
+_ALIGNMENT = 64
 _SPINS = 4096
 """How often a waiting thread looks before it lets others have its processor."""
 _F16, _F32, _I16, _I64 = ir.HalfType(), ir.FloatType(), ir.IntType(16), ir.IntType(64)
@@ -55,6 +56,14 @@ def _sources() -> str:
     """Stands for all code of this package: functions are compiled into those that call them, which numba forgets."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def aligned(count: int, dtype: type[np.generic]) -> np.ndarray:
+    """`count` zeros that begin at a multiple of 64 bytes, as the kernels want it; memory is taken as it is written."""
+    size = count * np.dtype(dtype).itemsize
+    raw = np.zeros(size + _ALIGNMENT, np.uint8)
+    begin = -raw.ctypes.data % _ALIGNMENT
+    return raw[begin : begin + size].view(dtype)
 
 
 def new_shared() -> np.ndarray:

@@ -28,8 +28,13 @@ class Pace:
         self._upwards = False
         self._patience = self._wait = SHORTEST_WAIT
 
+    @property
+    def fastest(self) -> int:
+        """With how many threads to do what is not measured, being of another size."""
+        return self._sizes[self._current]
+
     def choose(self) -> int:
-        """With how many threads to do the next piece."""
+        """With how many threads to do the next of the equal pieces, whose time is to be recorded."""
         return self._sizes[self._current if self._tried is None else self._tried]
 
     def record(self, seconds: float) -> None:

@@ -19,10 +19,9 @@ from qwenchat.engine.local.cpu.groups import (
     quantize_apart,
 )
 from qwenchat.engine.local.cpu.linear import U8
-from qwenchat.engine.local.cpu.native import address_of, float_of_half, half_bits, native
+from qwenchat.engine.local.cpu.native import address_of, aligned, float_of_half, half_bits, native
 from qwenchat.engine.local.cpu.simd import ROWS, Format
 
-_ALIGNMENT = 64
 _EXACT = {Kind.Q8_0: Format.U8, Kind.Q5_0: Format.U8, Kind.Q4_0: Format.U4, Kind.Q4_1: Format.U4_MIN}
 _EXACT |= {Kind.Q4_K: Format.U4_MIN}
 """Blocks that a format holds as they are."""
@@ -31,14 +30,6 @@ _FLOATS = (Kind.F32, Kind.F16, Kind.BF16, Kind.Q6_K)
 _F32, _F16, _BF16, _Q8_0, _Q5_0, _Q4_0, _Q4_1, _Q4_K = (
     int(kind) for kind in (Kind.F32, Kind.F16, Kind.BF16, Kind.Q8_0, Kind.Q5_0, Kind.Q4_0, Kind.Q4_1, Kind.Q4_K)
 )
-
-
-def aligned(count: int, dtype: type[np.generic]) -> np.ndarray:
-    """`count` zeros that begin at a multiple of 64 bytes, as the kernels want it; memory is taken as it is written."""
-    size = count * np.dtype(dtype).itemsize
-    raw = np.zeros(size + _ALIGNMENT, np.uint8)
-    begin = -raw.ctypes.data % _ALIGNMENT
-    return raw[begin : begin + size].view(dtype)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,9 +82,7 @@ class _Tile:
         self.out, self.out_stride, self.groups, self.add = args[6:]
         self.turned = dot.signed and form is Format.U8
         lanes = dot.lanes
-        self.bytes, self.pairs, self.ints = (
-            ir.VectorType(*kind) for kind in ((I8, 4 * lanes), (I16, 2 * lanes), (I32, lanes))
-        )
+        self.bytes, self.ints = ir.VectorType(I8, 4 * lanes), ir.VectorType(I32, lanes)
         self.floats, self.halves = ir.VectorType(F32, lanes), ir.VectorType(F16, lanes)
 
     def emit(self) -> None:
@@ -162,17 +160,48 @@ class _Tile:
 
     def _quads(self, group: ir.Value, first: int) -> Iterator[ir.Value]:
         """The group's weights in the rows from `first` on: eight vectors of [row, four k] bytes, one by one."""
-        b, lanes = self.b, self.dot.lanes
+        b = self.b
         at = b.add(self.weights, b.mul(group, I64(self.form.group_bytes)))
-        for begin in range(4 * first, self.form.group_bytes, 4 * ROWS):
-            stored = load(b, at, begin, self.bytes, 4 * lanes)
-            if self.form is Format.U8:
-                yield b.xor(stored, ir.Constant(self.bytes, [128] * 4 * lanes)) if self.turned else stored
-                continue
-            pairs = b.bitcast(stored, self.pairs)
-            mask, four = (ir.Constant(self.pairs, [number] * 2 * lanes) for number in (0x0F0F, 4))
-            yield b.bitcast(b.and_(pairs, mask), self.bytes)
-            yield b.bitcast(b.and_(b.lshr(pairs, four), mask), self.bytes)
+        for stored in _stored(b, self.form, self.dot, at, first):
+            yield b.xor(stored, ir.Constant(self.bytes, [128] * 4 * self.dot.lanes)) if self.turned else stored
 
     def _multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
         return call(self.b, f"llvm.fma.v{self.dot.lanes}f32", self.floats, x, y, z)
+
+
+def _stored(b: ir.IRBuilder, form: Format, dot: Dot, group: ir.Value, first: int) -> Iterator[ir.Value]:
+    """The weights of the group at an address in the rows from `first` on: eight vectors of [row, four k] bytes."""
+    lanes = dot.lanes
+    kind, pairs = ir.VectorType(I8, 4 * lanes), ir.VectorType(I16, 2 * lanes)
+    for begin in range(4 * first, form.group_bytes, 4 * ROWS):
+        stored = load(b, group, begin, kind, 4 * lanes)
+        if form is Format.U8:
+            yield stored
+            continue
+        mask, four = (ir.Constant(pairs, [number] * 2 * lanes) for number in (0x0F0F, 4))
+        yield b.bitcast(b.and_(b.bitcast(stored, pairs), mask), kind)
+        yield b.bitcast(b.and_(b.lshr(b.bitcast(stored, pairs), four), mask), kind)
+
+
+def unpacking(form: Format, dot: Dot = BEST_DOT) -> Callable[..., None]:
+    """What makes signed bytes, zero standing for zero, of a tile: [groups, 8, 32, 4] of four neighbouring k of a row.
+
+    Its arguments are the address of the weights, how many groups there are, and where the bytes are to go.
+    """
+
+    @intrinsic
+    def kernel(_, weights, groups, out):
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+            b, (weights, groups, out) = builder, args
+            zero = ir.Constant(ir.VectorType(I8, 4 * dot.lanes), [form.zero] * 4 * dot.lanes)
+            with cgutils.for_range(b, groups, intp=I64) as loop:
+                group = b.add(weights, b.mul(loop.index, I64(form.group_bytes)))
+                to = b.add(out, b.mul(loop.index, I64(GROUP * ROWS)))
+                for first in range(0, ROWS, dot.lanes):
+                    for quad, stored in enumerate(_stored(b, form, dot, group, first)):
+                        store(b, b.sub(stored, zero), to, 4 * (quad * ROWS + first))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 3), generate
+
+    return kernel

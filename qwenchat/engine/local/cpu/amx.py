@@ -1,0 +1,193 @@
+"""A tile of a quantized matrix times 32 quantized vectors at once, by the matrix unit that newer Xeons have (AMX).
+
+It multiplies groups exactly, and what is done with their sums is what `simd` does with its own, in the same order: the
+result is the same to the last bit, whichever of the two comes to it.
+"""
+
+import ctypes
+import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from qwenchat.engine.local.cpu.dot import features
+from qwenchat.engine.local.cpu.groups import GROUP
+from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I32, I64, call, load, splat, store
+from qwenchat.engine.local.cpu.simd import ROWS, Format
+
+VECTORS = 32
+"""Vectors that are multiplied together."""
+COMPILED = sys.platform == "linux" and {"amx-int8", "amx-tile", "avx512f"} <= features()
+"""Whether there is code for it here."""
+_AT_ONCE = 16
+"""Rows and vectors that the unit multiplies at once: their sums are a square of so many, four squares for a group."""
+_GROUPS = 4
+"""Groups that are multiplied before their sums are scaled, so that all these stay in the processor's nearest cache."""
+_FLOATS, _INTS, _HALVES = (ir.VectorType(kind, _AT_ONCE) for kind in (F32, I32, F16))
+_SQUARE = 4 * _AT_ONCE * _AT_ONCE
+"""Bytes of a square."""
+_TOTALS = 4 * _GROUPS * _SQUARE
+"""Where in its room the totals follow the sums."""
+ROOM_BYTES = _TOTALS + 4 * _SQUARE
+"""Room that a kernel needs."""
+_ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18
+_VOID = ir.VoidType()
+
+
+def permitted() -> bool:
+    """Ask the system for the unit, whose registers it keeps for a program only on request (Linux 5.16 and newer)."""
+    if not COMPILED or platform.machine() != "x86_64":
+        return False
+    return bool(ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST, _TILE_DATA) == 0)
+
+
+@intrinsic
+def open_unit(_):
+    """Tell the unit the shapes of its eight registers: two of vectors, two of weights, four of sums."""
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        if not COMPILED:
+            return context.get_dummy_value()
+        rows = [16, 16, GROUP // 4, GROUP // 4, 16, 16, 16, 16]
+        columns = [GROUP, GROUP] + [64] * 6
+        numbers = [1] + [0] * 15 + [byte for size in columns for byte in (size, 0)] + [0] * 16 + rows + [0] * 8
+        shapes = cgutils.alloca_once_value(b, ir.Constant(ir.VectorType(I8, 64), numbers))
+        call(b, "llvm.x86.ldtilecfg", _VOID, b.bitcast(shapes, I8.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def close_unit(_):
+    """Give its registers up, so that the system need not keep them."""
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        if COMPILED:
+            call(b, "llvm.x86.tilerelease", _VOID)
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+def matrix_kernel(form: Format) -> Callable[..., None]:
+    """The kernel for one format, with the arguments of `tile_kernel` and the address of a room of ROOM_BYTES.
+
+    Its weights are signed bytes, as `unpacked` of `simd` makes them; x is [groups, 32, 32].
+    """
+
+    @intrinsic
+    def kernel(_, weights, scales, minima, x, x_scales, x_sums, out, out_stride, groups, add, room):
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+            if COMPILED:
+                _Product(builder, form, args).emit()
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 11), generate
+
+    return kernel
+
+
+class _Product:
+    """Emits the instructions of one kernel: in turn the unit multiplies a few groups, and their sums are scaled."""
+
+    def __init__(self, builder: ir.IRBuilder, form: Format, args: Sequence[ir.Value]) -> None:
+        self.b, self.form = builder, form
+        self.weights, self.scales, self.minima, self.x, self.x_scales, self.x_sums = args[:6]
+        self.out, self.out_stride, self.groups, self.add, self.room = args[6:]
+        self.totals = builder.add(self.room, I64(_TOTALS))
+
+    def emit(self) -> None:
+        """Emit all."""
+        b = self.b
+        with b.if_else(b.icmp_signed("!=", self.add, I64(0))) as (adds, begins):
+            with adds:
+                for place, offset, total in self._parts():
+                    store(b, load(b, place, offset, _FLOATS, 4), self.totals, total)
+            with begins:
+                for _, _, total in self._parts():
+                    store(b, ir.Constant(_FLOATS, [0.0] * _AT_ONCE), self.totals, total)
+        left = b.srem(self.groups, I64(_GROUPS))
+        whole = b.sub(self.groups, left)
+        with cgutils.for_range(b, b.sdiv(whole, I64(_GROUPS)), intp=I64) as loop:
+            self._turn(b.mul(loop.index, I64(_GROUPS)), _GROUPS)
+        with cgutils.for_range(b, left, intp=I64) as loop:
+            self._turn(b.add(whole, loop.index), 1)
+        for place, offset, total in self._parts():
+            store(b, load(b, self.totals, total, _FLOATS, 4), place, offset)
+
+    def _parts(self) -> Iterator[tuple[ir.Value, int, int]]:
+        """Where each half row of the output and its totals are: an address, an offset to that, one to the totals."""
+        stride = self.b.mul(self.out_stride, I64(4))
+        for vector in range(VECTORS):
+            place = self.b.add(self.out, self.b.mul(stride, I64(vector)))
+            for row in range(0, ROWS, _AT_ONCE):
+                yield place, 4 * row, 4 * (vector * ROWS + row)
+
+    def _turn(self, first: ir.Value, count: int) -> None:
+        """Add to the totals what some groups from `first` on contribute to them."""
+        groups = [self.b.add(first, I64(at)) for at in range(count)]
+        for at, group in enumerate(groups):
+            self._multiply(group, at)
+        for square in range(4):
+            self._scale(groups, square)
+
+    def _multiply(self, group: ir.Value, at: int) -> None:
+        """Have the unit make the sums of a group."""
+        b = self.b
+        weights = b.add(self.weights, b.mul(group, I64(GROUP * ROWS)))
+        x = b.add(self.x, b.mul(group, I64(GROUP * VECTORS)))
+        for half in range(2):
+            self._move("llvm.x86.tileloadd64", half, b.add(x, I64(GROUP * _AT_ONCE * half)), GROUP)
+            for rows in range(2):
+                if not half:
+                    at_rows = b.add(weights, I64(4 * _AT_ONCE * rows))
+                    self._move("llvm.x86.tileloadd64", 2 + rows, at_rows, 4 * ROWS)
+                sums = I8(4 + 2 * half + rows)
+                call(b, "llvm.x86.tilezero", _VOID, sums)
+                call(b, "llvm.x86.tdpbssd", _VOID, sums, I8(half), I8(2 + rows))
+        for square in range(4):
+            room = b.add(self.room, I64((square * _GROUPS + at) * _SQUARE))
+            self._move("llvm.x86.tilestored64", 4 + square, room, 4 * _AT_ONCE)
+
+    def _move(self, name: str, register: int, address: ir.Value, stride: int) -> None:
+        call(self.b, name, _VOID, I8(register), self.b.inttoptr(address, I8.as_pointer()), I64(stride))
+
+    def _scale(self, groups: list[ir.Value], square: int) -> None:
+        """Scale the sums of some groups in a square, and add them to its totals."""
+        b, row, vector = self.b, _AT_ONCE * (square % 2), _AT_ONCE * (square // 2)
+        places = [4 * ((vector + t) * ROWS + row) for t in range(_AT_ONCE)]
+        totals = [load(b, self.totals, place, _FLOATS, 4) for place in places]
+        for at, group in enumerate(groups):
+            sums = b.add(self.room, I64((square * _GROUPS + at) * _SQUARE))
+            figures = b.add(b.mul(group, I64(4 * VECTORS)), I64(4 * vector))
+            scale = self._figures(self.scales, group, row)
+            for t in range(_AT_ONCE):
+                dots = b.sitofp(load(b, sums, 4 * _AT_ONCE * t, _INTS, 4), _FLOATS)
+                factor = b.fmul(scale, self._splat(self.x_scales, figures, t, F32))
+                totals[t] = self._multiply_add(dots, factor, totals[t])
+            if self.form is Format.U4_MIN:
+                part = ir.Constant(_FLOATS, [-1 / 128] * _AT_ONCE)
+                minimum = b.fmul(self._figures(self.minima, group, row), part)
+                for t in range(_AT_ONCE):
+                    summed = b.sitofp(self._splat(self.x_sums, figures, t, I32), _FLOATS)
+                    factor = b.fmul(minimum, self._splat(self.x_scales, figures, t, F32))
+                    totals[t] = self._multiply_add(summed, factor, totals[t])
+        for total, place in zip(totals, places, strict=True):
+            store(b, total, self.totals, place)
+
+    def _figures(self, of_all: ir.Value, group: ir.Value, row: int) -> ir.Value:
+        """The halves that belong to the group in the rows from `row` on, as floats."""
+        at = self.b.add(of_all, self.b.mul(group, I64(2 * ROWS)))
+        return self.b.fpext(load(self.b, at, 2 * row, _HALVES, 2 * _AT_ONCE), _FLOATS)
+
+    def _splat(self, of_all: ir.Value, figures: ir.Value, vector: int, kind: ir.Type) -> ir.Value:
+        return splat(self.b, load(self.b, self.b.add(of_all, figures), 4 * vector, kind, 4), _AT_ONCE)
+
+    def _multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+        return call(self.b, f"llvm.fma.v{_AT_ONCE}f32", _FLOATS, x, y, z)
