@@ -18,12 +18,14 @@ from gguf.quants import quantize
 from numba import njit
 
 from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.engine.local.cpu import amx
 from qwenchat.engine.local.cpu.cache import QuantizedCache
 from qwenchat.engine.local.cpu.decoder import CHUNK, QuantizedDecoder
 from qwenchat.engine.local.cpu.dot import AVX2, AVX512_VNNI, AVX_VNNI, NEON, PLAIN, Dot, features
 from qwenchat.engine.local.cpu.groups import GROUP
 from qwenchat.engine.local.cpu.linear import BLOCK
 from qwenchat.engine.local.cpu.native import address_of, aligned
+from qwenchat.engine.local.cpu.pace import Pace
 from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
 from qwenchat.engine.local.cpu.simd import ROWS, Format, tile_kernel
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
@@ -219,6 +221,19 @@ def test_logits_do_not_hang_on_how_a_long_prompt_was_cut(decoder: QuantizedDecod
         assert torch.equal(read(decoder, ahead, IDS[ahead.length : end]), step_by_step)
 
 
+@pytest.mark.skipif(not amx.permitted(), reason="there is no matrix unit here")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["qwen3", "llama"])
+def test_the_matrix_unit_gives_what_dot_products_give(name: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, found = Model(name, form), []
+    for permitted in (True, False):
+        monkeypatch.setattr(amx, "permitted", lambda permitted=permitted: permitted)
+        decoder = model.decoder()
+        found.append(read(decoder, decoder.new_cache(WINDOW), IDS[:70]))
+        decoder.close()
+    assert torch.equal(*found)
+
+
 def test_logits_do_not_hang_on_the_number_of_threads() -> None:
     model = Model("llama")
     found = []
@@ -323,6 +338,18 @@ def test_stop_set_beforehand_reads_nothing(decoder: QuantizedDecoder) -> None:
         with pytest.raises(Stopped):
             decoder.forward(ids, cache, stop)
         assert cache.length == 7
+
+
+def test_a_longer_context_counts_as_more_work(decoder: QuantizedDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what is quick at the beginning of a chat would be laid to the number of threads that happens to be tried."""
+    recorded: list[float] = []
+    monkeypatch.setattr(Pace, "record", lambda pace, seconds, work: recorded.append(work))
+    cache = decoder.new_cache(2 * CHUNK + 2)
+    for count in (1, CHUNK, 1, CHUNK):
+        read(decoder, cache, torch.zeros(count, dtype=torch.long))
+    token, chunk, later_token, later_chunk = recorded
+    assert token < later_token
+    assert chunk < later_chunk
 
 
 def test_stop_in_the_second_chunk_leaves_what_was_held_before(

@@ -8,7 +8,7 @@ def run(pace: Pace, seconds: Callable[[int], float], pieces: int) -> list[int]:
     chosen = []
     for _ in range(pieces):
         chosen.append(pace.choose())
-        pace.record(seconds(chosen[-1]))
+        pace.record(seconds(chosen[-1]), 1)
     return chosen
 
 
@@ -34,15 +34,25 @@ def test_one_core_has_nothing_to_try() -> None:
 def test_a_single_slow_piece_changes_nothing() -> None:
     pace = Pace(2)
     run(pace, lambda threads: 1 / threads, 18)
-    pace.record(50.0)
+    pace.record(50.0, 1)
     assert run(pace, lambda threads: 1 / threads, 200).count(2) > 185
 
 
 def test_what_is_not_measured_takes_no_part_in_trials() -> None:
     pace = Pace(2)
     while pace.choose() == 2:
-        pace.record(1.0)
+        pace.record(1.0, 1)
     assert (pace.choose(), pace.fastest) == (1, 2)
     for _ in range(TRIAL):
-        pace.record(0.5)
+        pace.record(0.5, 1)
     assert pace.fastest == 1
+
+
+def test_less_work_is_not_taken_for_more_speed() -> None:
+    """A new conversation after a long one."""
+    pace = Pace(2)
+    while pace.choose() == 2:
+        pace.record(4.0, 8)
+    for _ in range(TRIAL):
+        pace.record(1.0, 1)
+    assert pace.fastest == 2

@@ -105,6 +105,9 @@ class QuantizedDecoder:
         self._team, self._threads = Team(), threads
         self._paces = (Pace(threads), Pace(threads))
         """For single tokens and for chunks."""
+        weights = sum(matrix.rows * matrix.columns for row in self.matrices for matrix in row)
+        self._step: tuple[int, int] = (self.nbytes, weights)
+        """Bytes of all matrices, and weights of those in the layers."""
         self._shared = new_shared()
         self._scratch: Scratch | None = None
 
@@ -166,9 +169,16 @@ class QuantizedDecoder:
         if not self._team.run(lambda rank: forward(rank, threads, *arguments), threads):
             raise Stopped
         if measured:
-            pace.record(time.perf_counter() - began)
+            pace.record(time.perf_counter() - began, self._work(cache, start, count))
         cache.length = start + count
         return torch.from_numpy(logits[:, : self.config.vocab].sum(0))
+
+    def _work(self, cache: QuantizedCache, start: int, count: int) -> float:
+        """How much it is to read `count` tokens after others: of one the bytes, of many the multiplications."""
+        c, (size, weights) = self.config, self._step
+        if count == 1:
+            return size + start * cache.bytes_per_token
+        return count * (weights + 2 * c.layers * c.heads * c.head_dim * (start + count / 2))
 
     def _scratch_for(self, cache: QuantizedCache) -> Scratch:
         if self._scratch is None or self._scratch.attention.scores.shape[2] != cache.capacity + _APART:

@@ -16,7 +16,7 @@ GAIN = 0.93
 
 
 class Pace:
-    """Watches how long equal pieces of work take and now and then tries another number of threads."""
+    """Watches how long pieces of work take and now and then tries another number of threads."""
 
     def __init__(self, most: int) -> None:
         self._sizes = sorted({1, max(1, most // 2), max(1, most - 1), most})
@@ -30,15 +30,16 @@ class Pace:
 
     @property
     def fastest(self) -> int:
-        """With how many threads to do what is not measured, being of another size."""
+        """With how many threads to do what is not measured."""
         return self._sizes[self._current]
 
     def choose(self) -> int:
-        """With how many threads to do the next of the equal pieces, whose time is to be recorded."""
+        """With how many threads to do the next piece whose time is to be recorded."""
         return self._sizes[self._current if self._tried is None else self._tried]
 
-    def record(self, seconds: float) -> None:
-        """Take in how long the piece took that was done as `choose` said."""
+    def record(self, seconds: float, work: float) -> None:
+        """Take in how long the piece took that was done as `choose` said, and how much it was beside others."""
+        seconds /= work
         if self._tried is None:
             self._recent.append(seconds)
             self._wait -= 1
