@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from qwenchat.engine.local.cpu.dot import features
 from qwenchat.engine.local.cpu.groups import GROUP
-from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I32, I64, call, load, splat, store
+from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I32, I64, call, load, multiply_add, splat, store
 from qwenchat.engine.local.cpu.simd import ROWS, Format
 
 VECTORS = 32
@@ -170,14 +170,14 @@ class _Product:
             for t in range(_AT_ONCE):
                 dots = b.sitofp(load(b, sums, 4 * _AT_ONCE * t, _INTS, 4), _FLOATS)
                 factor = b.fmul(scale, self._splat(self.x_scales, figures, t, F32))
-                totals[t] = self._multiply_add(dots, factor, totals[t])
+                totals[t] = multiply_add(b, dots, factor, totals[t])
             if self.form is Format.U4_MIN:
                 part = ir.Constant(_FLOATS, [-1 / 128] * _AT_ONCE)
                 minimum = b.fmul(self._figures(self.minima, group, row), part)
                 for t in range(_AT_ONCE):
                     summed = b.sitofp(self._splat(self.x_sums, figures, t, I32), _FLOATS)
                     factor = b.fmul(minimum, self._splat(self.x_scales, figures, t, F32))
-                    totals[t] = self._multiply_add(summed, factor, totals[t])
+                    totals[t] = multiply_add(b, summed, factor, totals[t])
         for total, place in zip(totals, places, strict=True):
             store(b, total, self.totals, place)
 
@@ -188,6 +188,3 @@ class _Product:
 
     def _splat(self, of_all: ir.Value, figures: ir.Value, vector: int, kind: ir.Type) -> ir.Value:
         return splat(self.b, load(self.b, self.b.add(of_all, figures), 4 * vector, kind, 4), _AT_ONCE)
-
-    def _multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-        return call(self.b, f"llvm.fma.v{_AT_ONCE}f32", _FLOATS, x, y, z)

@@ -8,7 +8,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I16, I32, I64, call, load, splat, store
+from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I16, I32, I64, call, load, multiply_add, splat, store
 
 GROUP = 32
 """Numbers that share a scale."""
@@ -232,14 +232,10 @@ def _exp(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     x = _larger(b, _all(-87.0), x)
     x = b.select(b.fcmp_ordered("<", _all(87.0), x), _all(87.0), x)
     n = call(b, "llvm.rint.v32f32", _FLOATS, b.fmul(x, _all(1.4426950408889634)))
-    r = _multiply_add(b, n, _all(2.12194440e-4), _multiply_add(b, n, _all(-0.693359375), x))
+    r = multiply_add(b, n, _all(2.12194440e-4), multiply_add(b, n, _all(-0.693359375), x))
     p = _all(1.9875691500e-4)
     for factor in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
-        p = _multiply_add(b, p, r, _all(factor))
-    p = _multiply_add(b, b.fmul(p, r), r, b.fadd(r, _all(1.0)))
+        p = multiply_add(b, p, r, _all(factor))
+    p = multiply_add(b, b.fmul(p, r), r, b.fadd(r, _all(1.0)))
     bits = b.shl(b.add(b.fptosi(n, _INTS), ir.Constant(_INTS, [127] * GROUP)), ir.Constant(_INTS, [23] * GROUP))
     return b.fmul(p, b.bitcast(bits, _FLOATS))
-
-
-def _multiply_add(b: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-    return call(b, "llvm.fma.v32f32", _FLOATS, x, y, z)

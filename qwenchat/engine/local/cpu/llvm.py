@@ -32,3 +32,8 @@ def splat(b: ir.IRBuilder, value: ir.Value, count: int) -> ir.Value:
     nothing = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
     first = b.insert_element(nothing, value, I32(0))
     return b.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(I32, count), [0] * count))
+
+
+def multiply_add(b: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+    """x * y + z of vectors of float32, rounded once."""
+    return call(b, f"llvm.fma.v{x.type.count}f32", x.type, x, y, z)

@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 
 from qwenchat.engine.local.cpu.dot import Dot, best_dot, features
 from qwenchat.engine.local.cpu.groups import GROUP
-from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I16, I32, I64, call, load, splat, store
+from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I16, I32, I64, call, load, multiply_add, splat, store
 
 ROWS = 32
 """Rows of a tile."""
@@ -128,13 +128,13 @@ class _Tile:
             scale = self._figures(self.scales, group, first)
             for t in range(n):
                 dots = b.sitofp(sums[first, t].total(), self.floats)
-                total = self._multiply_add(dots, b.fmul(scale, x_scales[t]), b.load(totals[first, t]))
+                total = multiply_add(b, dots, b.fmul(scale, x_scales[t]), b.load(totals[first, t]))
                 b.store(total, totals[first, t])
             if self.form is Format.U4_MIN:
                 minimum = b.fmul(self._figures(self.minima, group, first), ir.Constant(self.floats, [-1 / 128] * lanes))
                 for t in range(n):
                     summed = b.sitofp(x_sums[t], self.floats)
-                    total = self._multiply_add(summed, b.fmul(minimum, x_scales[t]), b.load(totals[first, t]))
+                    total = multiply_add(b, summed, b.fmul(minimum, x_scales[t]), b.load(totals[first, t]))
                     b.store(total, totals[first, t])
 
     def _fetch(self, group: ir.Value) -> None:
@@ -164,9 +164,6 @@ class _Tile:
         at = b.add(self.weights, b.mul(group, I64(self.form.group_bytes)))
         for stored in _stored(b, self.form, self.dot, at, first):
             yield b.xor(stored, ir.Constant(self.bytes, [128] * 4 * self.dot.lanes)) if self.turned else stored
-
-    def _multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-        return call(self.b, f"llvm.fma.v{self.dot.lanes}f32", self.floats, x, y, z)
 
 
 def _stored(b: ir.IRBuilder, form: Format, dot: Dot, group: ir.Value, first: int) -> Iterator[ir.Value]:
