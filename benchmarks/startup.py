@@ -131,9 +131,9 @@ def first_answer(model: str) -> Callable[[dict[str, str]], float]:
             assert asked.stdout is not None and asked.stderr is not None
             first = os.read(asked.stdout.fileno(), 1)
             seconds = time.perf_counter() - started
-            asked.stdout.read()
             if not first:
                 raise RuntimeError(asked.stderr.read().decode(errors="replace"))
+            asked.kill()
         return seconds
 
     return measure
