@@ -78,7 +78,7 @@ def close_unit(_):
 def matrix_kernel(form: Format) -> Callable[..., None]:
     """The kernel for one format, with the arguments of `tile_kernel` and the address of a room of ROOM_BYTES.
 
-    Its weights are signed bytes, as `unpacked` of `simd` makes them; x is [groups, 32, 32].
+    Its weights are signed bytes, as `unpacking` of `simd` makes them; x is [groups, 32, 32].
     """
 
     @intrinsic
