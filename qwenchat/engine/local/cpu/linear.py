@@ -1,7 +1,8 @@
 """Matrix products of packed matrices with vectors that are quantized on the way, as native code.
 
 A vector is cut into groups of 32 elements, each with its scale; of `per_block` vectors those that are multiplied by
-the same weights lie together, as `simd` wants them: one alone while decoding, `BLOCK` while a prompt is read.
+the same weights lie together, as `simd` and `amx` want them: one alone while decoding, `BLOCK` or `MANY` while a prompt
+is read.
 """
 
 import math
