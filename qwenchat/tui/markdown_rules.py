@@ -1,4 +1,4 @@
-"""What Markdown means here beyond GitHub's: formulas in LaTeX, and boxes before tasks."""
+"""What Markdown means here beyond GitHub's: formulas in LaTeX, boxes before tasks, and line breaks that stay."""
 
 import re
 from typing import Any
@@ -8,6 +8,7 @@ from markdown_it.common.utils import escapeHtml
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
 
 CLOSING = {"$$": "$$", "\\[": "\\]"}
 """The marks around a formula with lines of its own."""
@@ -17,6 +18,7 @@ _TEXT_MACRO = re.compile(r"\\[a-z]+\{[^{}]*\}|\\[A-Za-z]+")
 _AMOUNT = re.compile(r"[-+]?\d")
 _IN_AMOUNT = re.compile(r"[^\W\d_]{3,}|(?<!\w)[^\W\d_]{2,}|, ")
 _TASK = re.compile(r"\[([ xX])\] ")
+_BREAK = re.compile(r"\s*<br\s*/?>\s*", re.IGNORECASE)
 
 
 def formulas(md: MarkdownIt) -> None:
@@ -30,6 +32,11 @@ def formulas(md: MarkdownIt) -> None:
 def tasks(md: MarkdownIt) -> None:
     """A box before what is to be done, and a ticked one before what is done."""
     md.core.ruler.after("inline", "task", _tasks)
+
+
+def line_breaks(md: MarkdownIt) -> None:
+    """Each line break of a text is one on the screen, as in verse; so is `<br>` in a table, which has no other."""
+    md.core.ruler.push("line_breaks", _line_breaks)
 
 
 def shown(source: str, *, display: bool) -> str | None:
@@ -134,3 +141,24 @@ def _tasks(state: StateCore) -> None:
         first = token.children[0] if token.children else None
         if found and first is not None and first.type == "text":
             first.content = ("☐ " if found[1] == " " else "☑ ") + first.content[4:]
+
+
+def _line_breaks(state: StateCore) -> None:
+    before = ""
+    for token in state.tokens:
+        if token.children:
+            in_cell = before in ("td_open", "th_open")
+            token.children = [part for child in token.children for part in _broken(child, in_cell)]
+        before = token.type
+
+
+def _broken(token: Token, in_cell: bool) -> list[Token]:
+    """What stands in place of a piece of a line."""
+    if token.type == "softbreak":
+        return [Token("hardbreak", "br", 0)]
+    if token.type != "text" or not in_cell:
+        return [token]
+    first, *others = _BREAK.split(token.content)
+    texts = [Token("text", "", 0, content=text) for text in others]
+    token.content = first
+    return [token, *(part for text in texts for part in (Token("hardbreak", "br", 0), text))]

@@ -6,7 +6,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markdown_it.utils import EnvType
 
-from qwenchat.tui.markdown_rules import CLOSING, formulas, tasks
+from qwenchat.tui.markdown_rules import CLOSING, formulas, line_breaks, tasks
 
 SHORTEST = 200
 """Characters that a piece has at least, if another follows it."""
@@ -33,8 +33,8 @@ class _Parser(MarkdownIt):
 
 
 def parser() -> MarkdownIt:
-    """Markdown as GitHub has it, with formulas, and with HTML shown as the text it is."""
-    return _Parser("gfm-like", {"html": False, "maxNesting": DEEPEST}).use(formulas).use(tasks)
+    """Markdown as GitHub has it, with formulas and line breaks, and with HTML shown as the text it is."""
+    return _Parser("gfm-like", {"html": False, "maxNesting": DEEPEST}).use(formulas).use(tasks).use(line_breaks)
 
 
 def refers_elsewhere(text: str) -> bool:

@@ -86,7 +86,7 @@ def _indented(text: str, first: str, others: str) -> str:
 
 def _table(node: SyntaxTreeNode) -> str:
     rows = [
-        ["".join(map(_inline, cell.children)) for cell in row.children]
+        ["".join(map(_inline, cell.children)).replace("\n", " ") for cell in row.children]
         for part in node.children
         for row in part.children
     ]

@@ -231,7 +231,7 @@ def _begin(text: str, lines: Sequence[Content], number: int) -> int:
 
 
 def _longest_line(cell: Cell) -> int:
-    return max(1, cell.text.cell_length)
+    return max(1, *(line.cell_length for line in cell.text.split("\n", allow_blank=True)))
 
 
 def _longest_word(cell: Cell) -> int:
