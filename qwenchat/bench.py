@@ -6,6 +6,7 @@ from typing import Any
 
 from qwenchat.chat.errors import ModelNotFound
 from qwenchat.chat.events import LoadProgressed
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.engine.local import hardware, measure
 from qwenchat.engine.local.catalog import KNOWN, KnownModel, find
 from qwenchat.engine.local.measure import Subject
@@ -143,5 +144,8 @@ def _known(shape: str) -> KnownModel:
     known = find(shape)
     if known is None:
         names = ", ".join(model.name for model in KNOWN)
-        raise ModelNotFound(say("There is no shape {shape}.", shape=shape), say("There are: {names}.", names=names))
+        meant = did_you_mean(shape, [model.name for model in KNOWN])
+        raise ModelNotFound(
+            say("There is no shape {shape}.", shape=shape), meant or say("There are: {names}.", names=names)
+        )
     return known

@@ -1,6 +1,5 @@
 """The user's settings: what config.toml says, key by key, and what is wrong with it."""
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -15,9 +14,10 @@ from qwenchat import texts
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.server import Server
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import McpServer, ToolSettings
-from qwenchat.texts import say
+from qwenchat.texts import say, sentences
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Quantization = Literal["auto", "int8", "int4", "bf16", "float16", "float32"]
@@ -182,7 +182,7 @@ def _values(cls: type, table: dict[str, Any], prefix: str, problems: Problems) -
         key = f"{prefix}{name}"
         if name not in names:
             said = say("there is no setting {key}. It is ignored.", key=safe_line(key))
-            problems.add(key, " ".join(filter(None, (said, _meant(name)))))
+            problems.add(key, sentences(said, did_you_mean(name, _KEYS)))
         elif name == "sampling" and isinstance(value, dict):
             values[name] = SamplingOverrides(**_values(SamplingOverrides, value, "sampling.", problems))
         elif name == "tools" and isinstance(value, dict):
@@ -196,14 +196,6 @@ def _values(cls: type, table: dict[str, Any], prefix: str, problems: Problems) -
             except ConfigInvalid as error:
                 problems.add(key, _unusable(key, error))
     return values
-
-
-def _meant(name: str) -> str:
-    """Which setting may have been meant; empty if none is like it."""
-    keys = {field.name: field.name for field in fields(Settings)}
-    keys |= {field.name: f"sampling.{field.name}" for field in fields(SamplingOverrides)}
-    near = difflib.get_close_matches(name, keys, 1)
-    return say("Did you mean {key}?", key=keys[near[0]]) if near else ""
 
 
 def refused_in(file: Path) -> frozenset[str]:
@@ -233,9 +225,9 @@ def _entry(table: str, name: str, value: Any, problems: Problems) -> Any:
             raise ConfigInvalid(say("a key does not belong here"), say("Name where it is: key_env or key_file."))
         if isinstance(value, dict):
             for unknown in value.keys() - {field.name for field in fields(kind)} - {"key"}:
-                problems.add(
-                    f"{key}.{unknown}", say("there is no setting {key}. It is ignored.", key=safe_line(unknown))
-                )
+                said = say("there is no setting {key}. It is ignored.", key=safe_line(unknown))
+                meant = did_you_mean(unknown, [field.name for field in fields(kind)])
+                problems.add(f"{key}.{unknown}", sentences(said, meant))
         entry = replace(_converted(value, kind), name=name)
         if isinstance(entry, McpServer):
             _check_server(entry)
@@ -253,6 +245,11 @@ def _check_server(server: McpServer) -> None:
         raise ConfigInvalid(say("The name may have letters, digits, - and single _."))
 
 
+_KEYS = (
+    *(field.name for field in fields(Settings)),
+    *(f"sampling.{field.name}" for field in fields(SamplingOverrides)),
+    *(f"tools.{field.name}" for field in fields(ToolSettings)),
+)
 _TABLES: Mapping[str, Any] = {"keys": str, "servers": Server, "mcp": McpServer}
 """The tables whose entries have names of the user's own, and what these are."""
 

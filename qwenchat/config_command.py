@@ -12,8 +12,9 @@ import click
 
 from qwenchat import process
 from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.paths import Paths
-from qwenchat.texts import say
+from qwenchat.texts import say, sentences
 
 if TYPE_CHECKING:
     from qwenchat.config import Settings
@@ -127,9 +128,11 @@ def _theme_problems(paths: Paths, name: str) -> tuple[str, ...]:
     from qwenchat.tui.themes import OTHERS, read_themes
 
     themes, problems = read_themes((paths.themes,))
-    if name in {*OTHERS, *(theme.name for theme in themes)}:
+    known = sorted({*OTHERS, *(theme.name for theme in themes)})
+    if name in known:
         return problems
-    return (*problems, say("{file}: There is no theme {name}.", file=paths.config_file, name=safe_line(name)))
+    wrong = say("{file}: There is no theme {name}.", file=paths.config_file, name=safe_line(name))
+    return (*problems, sentences(wrong, did_you_mean(name, known)))
 
 
 def _preset(settings: "Settings") -> "Preset | None":

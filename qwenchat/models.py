@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from qwenchat.chat.errors import ModelNotFound
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.engine.local import embedded, fit, hub, memory, offers
-from qwenchat.engine.local.catalog import REMOTE, KnownModel, find
+from qwenchat.engine.local.catalog import HUB_NAMES, REMOTE, KnownModel, find
 from qwenchat.engine.local.fit import Choice
 from qwenchat.engine.local.footprint import QUANTIZATIONS, Quantization, in_words, token_bytes
 from qwenchat.engine.local.memory import Memory
@@ -90,7 +91,7 @@ def account(name: str, paths: Paths, rooms: Sequence[Memory] | None = None) -> s
     if not name or not path.exists():
         raise ModelNotFound(
             say("There is no model {name}: no such folder, file or known name.", name=name),
-            say("See `qwenchat models`."),
+            did_you_mean(name, (*HUB_NAMES, "smollm2"), most=3) or say("See `qwenchat models`."),
         )
     return aligned(((say("name"), safe_line(path.resolve().name)), (say("here"), _where(path))))
 

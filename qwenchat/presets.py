@@ -11,6 +11,7 @@ import msgspec
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.texts import say
 
@@ -92,7 +93,8 @@ def named(presets: Sequence[Preset], name: str) -> Preset:
     if preset is None:
         known = ", ".join(preset.name for preset in presets)
         raise ConfigInvalid(
-            say("There is no preset {name}.", name=safe_line(name)), say("There are {names}.", names=known)
+            say("There is no preset {name}.", name=safe_line(name)),
+            did_you_mean(name, [preset.name for preset in presets]) or say("There are {names}.", names=known),
         )
     return preset
 
@@ -110,7 +112,9 @@ def read_file(file: Path) -> Preset:
     inner = {field.name for field in fields(SamplingOverrides)}
     wrong = [*(table.keys() - known), *(f"sampling.{name}" for name in _keys(sampling) - inner)]
     if wrong:
-        raise _wrong(file, say("there is no setting {name}", name=sorted(wrong)[0]))
+        first = min(wrong)
+        meant = did_you_mean(first, [*known, *(f"sampling.{name}" for name in inner)])
+        raise _wrong(file, say("there is no setting {name}", name=safe_line(first)), meant)
     try:
         preset = msgspec.convert({**table, "name": file.stem}, Preset)
         check(preset)
@@ -160,5 +164,5 @@ def _keys(table: object) -> set[str]:
     return set(table) if isinstance(table, dict) else set()
 
 
-def _wrong(file: Path, what: str) -> ConfigInvalid:
-    return ConfigInvalid(safe_line(say("{file}: {what}.", file=file, what=what), 400))
+def _wrong(file: Path, what: str, remedy: str = "") -> ConfigInvalid:
+    return ConfigInvalid(safe_line(say("{file}: {what}.", file=file, what=what), 400), remedy)

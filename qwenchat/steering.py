@@ -10,6 +10,7 @@ from qwenchat.chat.errors import ConfigInvalid, NoThought
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import SamplingOverrides, greedy_warning
 from qwenchat.chat.server import Server
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import budget_of
 from qwenchat.chat.tools import ALL
@@ -160,7 +161,8 @@ class Steering:
             if name not in (*there, ALL) and name.partition("__")[0] not in there:  # one of a server's
                 raise ConfigInvalid(
                     say("There is no tool {name}.", name=safe_line(name)),
-                    say("There are: {names}.", names=", ".join(there) or say("none")),
+                    did_you_mean(name, (*there, ALL))
+                    or say("There are: {names}.", names=", ".join(there) or say("none")),
                 )
         return names
 
@@ -170,7 +172,7 @@ class Steering:
             known = ", ".join(NAMES)
             raise ConfigInvalid(
                 say("There is no setting {name}.", name=safe_line(name)),
-                say("There are {names}, as in /set temperature 0.5.", names=known),
+                did_you_mean(name, NAMES) or say("There are {names}, as in /set temperature 0.5.", names=known),
             )
         if typed.strip().lower() == "default":
             return self.usual(name)

@@ -7,6 +7,7 @@ import click
 
 from qwenchat import process
 from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.paths import Paths
 from qwenchat.texts import say
 
@@ -75,7 +76,8 @@ def _check(settings: "Settings", names: Sequence[str]) -> None:
             there = ", ".join(box.names)
             raise ConfigInvalid(
                 say("There is no tool {name}.", name=name),
-                say("There are {names}, and servers that config.toml names in [mcp.NAME].", names=there),
+                did_you_mean(name, box.names)
+                or say("There are {names}, and servers that config.toml names in [mcp.NAME].", names=there),
             )
 
 

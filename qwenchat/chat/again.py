@@ -6,6 +6,7 @@ from typing import Any
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.texts import say
 
 _WHOLE = frozenset({"top_k", "max_tokens", "seed"})
@@ -41,7 +42,8 @@ def again_of(typed: str) -> Again:
             known = ", ".join((*_SAMPLING, "think=on", "think=off", "model=NAME"))
             raise ConfigInvalid(
                 say("{word} is no setting of a reply.", word=word),
-                say("There are {known}, as in temperature=0.2.", known=known),
+                did_you_mean(name, (*_SAMPLING, "think", "model"))
+                or say("There are {known}, as in temperature=0.2.", known=known),
             )
     overrides = SamplingOverrides(**sampling)
     overrides.applied(thinking=True)

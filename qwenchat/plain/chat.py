@@ -1,6 +1,5 @@
 """Reads messages and commands from standard input and answers them, until the input ends."""
 
-import difflib
 import re
 import sys
 from contextlib import suppress
@@ -10,6 +9,7 @@ import click
 from qwenchat.attachment import begun
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import LibraryError, QwenchatError
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.library.library import Library
 from qwenchat.plain.answering import Answering
 from qwenchat.plain.command import Command
@@ -147,8 +147,7 @@ class PlainChat:
         """The command of that name; raises QwenchatError."""
         if command := self._commands.get(name):
             return command
-        near = difflib.get_close_matches(name, self._commands, 1)
-        meant = say("Did you mean /{name}?", name=near[0]) if near else say("/help lists the commands.")
+        meant = did_you_mean(name, self._commands, mark="/") or say("/help lists the commands.")
         raise QwenchatError(say("There is no command {word}.", word=word), meant)
 
     def _help(self, rest: str) -> None:

@@ -14,10 +14,11 @@ from qwenchat.chat.commands import RunTool
 from qwenchat.chat.errors import QwenchatError, ToolError, ToolFailed, ToolUnavailable
 from qwenchat.chat.events import CallReturned, ToolsListed
 from qwenchat.chat.messages import ToolResultPart
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import ALL, McpServer, ToolSettings, ToolSpec
 from qwenchat.engine.base import StopSignal
-from qwenchat.texts import say
+from qwenchat.texts import say, sentences
 from qwenchat.tools.builtin import NAMES, Tool, clipped
 from qwenchat.tools.naming import name_for
 
@@ -103,7 +104,9 @@ class Toolbox:
                 listings.setdefault(server, self._started().listing(server))
             else:
                 there = ", ".join(self.names)
-                problems.append(say("There is no tool {name}. There are: {names}.", name=safe_line(name), names=there))
+                wrong = say("There is no tool {name}.", name=safe_line(name))
+                meant = did_you_mean(name, self.names) or say("There are: {names}.", names=there)
+                problems.append(sentences(wrong, meant))
         for server, listing in listings.items():
             try:
                 found = listing.result()

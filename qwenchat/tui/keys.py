@@ -10,8 +10,9 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.keys import KEY_NAME_REPLACEMENTS, Keys
 
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
-from qwenchat.texts import say
+from qwenchat.texts import say, sentences
 
 UNBOUND = "none"
 """The key of an action that shall have none: no terminal sends it."""
@@ -122,7 +123,8 @@ def keymap_of(
         name = safe_line(f"keys.{id_}", 80)
         spelled = ",".join(key.strip() for key in keys.split(",") if key.strip()) or UNBOUND
         if id_ not in known:
-            problems.append(say("{name}: there is no such action. F1 lists them.", name=name))
+            unknown = say("{name}: there is no such action. F1 lists them.", name=name)
+            problems.append(sentences(unknown, did_you_mean(id_, [known_id for known_id in known if known_id])))
         elif wrong := [key for key in spelled.split(",") if key != UNBOUND and not _is_key(key)]:
             problems.append(say("{name}: {key} is no key.", name=name, key=safe_line(wrong[0], 40)))
         elif other := _taken(id_, spelled, {**keymap, **wanted}, places):

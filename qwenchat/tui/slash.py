@@ -6,9 +6,10 @@ from dataclasses import dataclass, fields
 
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.paths import Paths
 from qwenchat.steering import NAMES
-from qwenchat.texts import later, say
+from qwenchat.texts import later, say, sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,9 @@ def command_of(text: str) -> tuple[str, str] | None:
         known = ", ".join(f"/{name}" for name in COMMANDS)
         raise UnknownCommand(
             say("There is no command /{found}.", found=found[1]),
-            say("There are {known}. The draft was kept.", known=known),
+            sentences(
+                did_you_mean(found[1], COMMANDS, mark="/") or say("There are {names}.", names=known),
+                say("The draft was kept."),
+            ),
         )
     return found[1], text[found.end() :].strip()

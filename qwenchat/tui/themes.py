@@ -12,9 +12,10 @@ from textual.color import Color, ColorParseError
 from textual.theme import BUILTIN_THEMES, Theme
 
 from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.paths import shipped_themes
-from qwenchat.texts import say
+from qwenchat.texts import say, sentences
 
 DEFAULT, TERMINAL = "qwenchat-dark", "terminal"
 OTHERS = frozenset(
@@ -43,7 +44,7 @@ def choose(app: App[Any], name: str, folders: Iterable[Path]) -> tuple[str, ...]
             "There is no theme {name}; {theme} is used. Ctrl+P, Theme lists those there are.",
             name=safe_line(name), theme=app.theme,
         )  # fmt: skip
-        problems += (there,)
+        problems += (sentences(there, did_you_mean(name, app.available_themes)),)
     for other in app.available_themes.keys() - {theme.name for theme in found} - OTHERS - {app.theme}:
         app.unregister_theme(other)
     return problems

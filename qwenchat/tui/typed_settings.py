@@ -6,6 +6,7 @@ from qwenchat import config, config_file
 from qwenchat.chat.again import pairs_of
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.steering import NAMES, Steering
 from qwenchat.texts import say
@@ -40,7 +41,8 @@ class TypedSettings:
             if name not in knobs:
                 raise ConfigInvalid(
                     say("There is no setting {name}.", name=safe_line(name)),
-                    say("There are {names}, as in /set temperature 0.5.", names=", ".join(knobs)),
+                    did_you_mean(name, knobs)
+                    or say("There are {names}, as in /set temperature 0.5.", names=", ".join(knobs)),
                 )
         lines = [line for name, text in pairs for line in self._turn(name, knobs[name], text)]
         return "\n".join(filter(None, lines))

@@ -1,12 +1,12 @@
 """Which model is used, and where it lies."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from qwenchat.chat.errors import ModelError, ModelNotFound, OutOfMemory
 from qwenchat.chat.events import LoadProgressed
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import embedded, hub
 from qwenchat.engine.local.catalog import HUB_NAMES, KNOWN, KnownModel, find
@@ -65,9 +65,7 @@ def require_name(name: str) -> None:
 
 def _require_hub_name(name: str) -> None:
     if name.count("/") != 1 or name.lower().endswith(".gguf") or name.startswith((".", "/", "~")):
-        near = difflib.get_close_matches(name.lower(), [*HUB_NAMES, "smollm2"], n=3, cutoff=0.5)
-        names = say(" or ").join(near)
-        hint = say("Did you mean {names}?", names=names) if near else say("`qwenchat models` lists what is known.")
+        hint = did_you_mean(name, (*HUB_NAMES, "smollm2"), most=3) or say("`qwenchat models` lists what is known.")
         raise ModelNotFound(say("There is no model {name}: no such folder, file or known name.", name=name), hint)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from qwenchat.chat.errors import ModelNotFound, ServerFaulty
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.server import Dialect
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.engine.base import Stopped
 from qwenchat.engine.remote.connection import Connection
@@ -112,7 +113,8 @@ def chosen(offered: tuple[Offer, ...], asked: str | None, host: str) -> Offer:
         return Offer(asked)
     raise ModelNotFound(
         say("{host} has no model {model}.", host=host, model=safe_line(asked)),
-        say("It has {models}.", models=safe_line(", ".join(offer.name for offer in offered), 400)),
+        safe_line(did_you_mean(asked, [offer.name for offer in offered], most=3), 400)
+        or say("It has {models}.", models=safe_line(", ".join(offer.name for offer in offered), 400)),
     )
 
 
