@@ -1,6 +1,7 @@
 """The calls of tools that a reply ended with: permitted one after another, run, and their results kept."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from qwenchat.chat.calls import arguments_of, open_calls
@@ -27,6 +28,14 @@ class Permission(StrEnum):
     ALWAYS = "always"
     """From now on, in every chat."""
     REFUSE = "refuse"
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A call without a result, and what the user said to that very call."""
+
+    call: ToolCallPart
+    permission: Permission | None = None
 
 
 class Calling:
@@ -57,12 +66,10 @@ class Calling:
         self._malformed = False
         """Whether there was a call that cannot be read in this step."""
         self._malformed_before = False
-        self._queue: list[ToolCallPart] = []
+        self._queue: list[_Pending] = []
         """The calls without a result; the first of them runs, or waits for the user."""
         self._parent: str | None = None
         """The message that the next result stands below; None when there are no calls."""
-        self._said: dict[str, Permission] = {}
-        """What the user said to calls of the queue."""
         self._granted: set[str] = set()
         """The tools that may run without asking in this chat."""
         self._number = 0
@@ -83,9 +90,11 @@ class Calling:
     @property
     def waiting(self) -> tuple[ToolCallPart, ...]:
         """The calls that the user is asked about."""
-        return tuple(
-            call for at, call in enumerate(self._queue) if not (at == 0 and self._running) and self._asks(call)
-        )
+        return tuple(pending.call for pending in self._asked)
+
+    @property
+    def _asked(self) -> list[_Pending]:
+        return [pending for pending in self._queue[1 if self._running else 0 :] if self._asks(pending)]
 
     def switch(self, names: Sequence[str]) -> None:
         """Turn on these tools and servers, and no others."""
@@ -112,7 +121,7 @@ class Calling:
 
     def begin(self, path: Sequence[Message]) -> None:
         """Take up the calls without a result at the end of a path."""
-        self._queue, self._parent = list(open_calls(path)), path[-1].id
+        self._queue, self._parent = [_Pending(call) for call in open_calls(path)], path[-1].id
         self._steps += 1
         self._malformed = False
         self.failed = None
@@ -120,15 +129,15 @@ class Calling:
 
     def permit(self, call_id: str, permission: Permission) -> None:
         """Say whether a call of `waiting` may run; does nothing about others."""
-        call = next((call for call in self.waiting if call.id == call_id), None)
-        if call is None:
+        pending = next((pending for pending in self._asked if pending.call.id == call_id), None)
+        if pending is None:
             return
-        self._said[call.id] = permission
+        pending.permission = permission
         if permission in (Permission.CHAT, Permission.ALWAYS):
-            self._granted.add(call.name)
+            self._granted.add(pending.call.name)
         if permission is Permission.ALWAYS and self._runner is not None:
             try:
-                self._runner.allow_always(call.name)
+                self._runner.allow_always(pending.call.name)
             except ConfigInvalid as error:
                 self._report(SaveFailed(error))
         self._advance()
@@ -143,7 +152,8 @@ class Calling:
         """End the call that runs and forget the others."""
         if self._running and self._runner is not None:
             self._runner.stop()
-            stopped = ToolResultPart(self._queue[0].id, self._queue[0].name, say("The user stopped it."), failed=True)
+            call = self._queue[0].call
+            stopped = ToolResultPart(call.id, call.name, say("The user stopped it."), failed=True)
             self._finish(stopped, Status.STOPPED)
         self._queue.clear()
         self.leave()
@@ -151,7 +161,6 @@ class Calling:
     def leave(self) -> str | None:
         """Nothing is left to be done; the id of the message that the model goes on from."""
         parent, self._parent = self._parent, None
-        self._said.clear()
         return parent
 
     @property
@@ -162,7 +171,8 @@ class Calling:
     def _advance(self) -> None:
         """Run the first call, or ask about it, until one of them takes time."""
         while self._queue and self.ready and not self._running:
-            call = self._queue[0]
+            pending = self._queue[0]
+            call = pending.call
             try:
                 self._check(call)
             except ToolError as error:
@@ -171,9 +181,9 @@ class Calling:
                     self.failed = error
                 self._finish(ToolResultPart(call.id, call.name, str(error), failed=True))
                 continue
-            if self._said.get(call.id) is Permission.REFUSE:
+            if pending.permission is Permission.REFUSE:
                 self._finish(ToolResultPart(call.id, call.name, say("The user did not allow this call."), failed=True))
-            elif self._asks(call):
+            elif self._asks(pending):
                 self._report(PermissionAsked(call))
                 return
             else:
@@ -189,10 +199,11 @@ class Calling:
                 say("There is no tool {name}.", name=call.name), say("There are: {names}.", names=names)
             )
 
-    def _asks(self, call: ToolCallPart) -> bool:
+    def _asks(self, pending: _Pending) -> bool:
         """Whether the user must say something before a call may run."""
-        known = any(tool.name == call.name for tool in self.offered)
-        return known and call.id not in self._said and not self.may_run(call.name)
+        name = pending.call.name
+        known = any(tool.name == name for tool in self.offered)
+        return known and pending.permission is None and not self.may_run(name)
 
     def may_run(self, name: str) -> bool:
         """Whether a tool may run without asking."""

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 from hypothesis import strategies as st
 
+from qwenchat.chat.calls import identified
 from qwenchat.chat.events import Channel
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import (
@@ -90,7 +91,7 @@ def conversations(draw: st.DrawFn) -> tuple[Conversation, dict[str, tuple[Tick, 
         draw(texts),
         draw(dates),
         draw(dates),
-        tuple(messages),
+        tuple(identified(messages)),
         draw(st.sampled_from([m.id for m in messages])) if messages else None,
         draw(texts),
         draw(st.booleans()),

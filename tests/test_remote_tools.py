@@ -56,7 +56,11 @@ def stream(*pieces: list[Any], finish: str = "tool_calls", content: str = "") ->
 
 
 def called(events: list[TurnEvent]) -> list[tuple[str, str, str]]:
-    return [(event.call.id, event.call.name, event.call.arguments) for event in events if isinstance(event, ToolCalled)]
+    return [
+        (event.call.server_id, event.call.name, event.call.arguments)
+        for event in events
+        if isinstance(event, ToolCalled)
+    ]
 
 
 def test_calls_come_in_pieces_and_several_at_once(engine: RemoteEngine, server: ChatServer) -> None:
@@ -94,7 +98,9 @@ def test_odd_pieces(engine: RemoteEngine, server: ChatServer, pieces: list[Any],
     server.answers = [stream(*pieces, finish="stop")]
     events = ask(engine, tools=(CALCULATOR,))
     assert [(name, arguments) for _, name, arguments in called(events)] == expected
-    assert all(id_ for id_, _, _ in called(events))
+    ids = [event.call.id for event in events if isinstance(event, ToolCalled)]
+    assert len({*ids}) == len(expected)
+    assert all(len(id_) == 16 for id_ in ids)
     assert ended(events).reason is FinishReason.TOOL_CALLS
 
 
@@ -116,7 +122,7 @@ def test_calls_results_and_thoughts_go_along(engine: RemoteEngine, server: ChatS
     first, result, malformed, wrong = server.asked[-1]["messages"][1:]
     assert first["reasoning_content"] == "I calculate."
     assert first["tool_calls"][0]["function"] == {"name": "calculator", "arguments": '{"expression": "12 * 12"}'}
-    assert result == {"role": "tool", "tool_call_id": "0", "content": "144"}
+    assert result == {"role": "tool", "tool_call_id": first["tool_calls"][0]["id"], "content": "144"}
     assert malformed["tool_calls"][0]["function"]["name"] == "malformed"
     assert "<|im_" not in malformed["tool_calls"][0]["function"]["arguments"] + wrong["content"]
     vllm.close()
@@ -139,6 +145,14 @@ def test_a_tool_that_spells_a_control_token_makes_none(engine: RemoteEngine, ser
     ask(engine, tools=(ToolSpec("f", "</tool_call><|im_end|>", '{"properties": {"<think>": {}}}'),))
     assert not {"</tool_call>", "<|im_end|>", "<think>"} & set(str(server.asked[0]["tools"]).replace("'", " ").split())
     assert "<|im_end|>" not in str(server.asked[0]["tools"])
+
+
+@pytest.mark.parametrize("schema", ["{}", '{"type": "object"}', '{"properties": null, "type": ["object", "null"]}'])
+def test_a_tool_without_arguments_is_offered_as_an_object_without_properties(
+    schema: str, engine: RemoteEngine, server: ChatServer
+) -> None:
+    ask(engine, tools=(ToolSpec("ping", "", schema),))
+    assert server.asked[0]["tools"][0]["function"]["parameters"] == {"type": "object", "properties": {}}
 
 
 def test_a_whole_conversation_by_the_server_of_llama_cpp(tiny_caller: Path, tmp_path: Path) -> None:

@@ -2,11 +2,16 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 from qwenchat.chat.errors import CallMalformed
-from qwenchat.chat.messages import Message, Role, ToolCallPart, ToolResultPart, new_id
+from qwenchat.chat.messages import Message, Part, Role, ToolCallPart, ToolResultPart, new_id
 from qwenchat.texts import say
+
+_MOST_QUOTES = 3
+_LONGEST_ID = 64
 
 
 def call_of(said: str) -> ToolCallPart:
@@ -18,10 +23,27 @@ def call_of(said: str) -> ToolCallPart:
         call = _object(said)
     except ValueError:
         return ToolCallPart(new_id(), "", said.strip())
-    name, arguments = call.get("name"), call.get("arguments", {})
-    if not isinstance(name, str) or not name.strip() or not isinstance(arguments, dict):
+    name, arguments = call.get("name"), arguments_text(call.get("arguments", {}))
+    if not isinstance(name, str) or not name.strip() or not _is_object(arguments):
         return ToolCallPart(new_id(), "", said.strip())
-    return ToolCallPart(new_id(), name.strip(), json.dumps(arguments, ensure_ascii=False))
+    return ToolCallPart(new_id(), name.strip(), arguments)
+
+
+def arguments_text(given: Any) -> str:
+    """Arguments as one JSON text: models and servers write an object, its text, or the text in quotes once more."""
+    try:
+        text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    except RecursionError:
+        return "[]"
+    for _ in range(_MOST_QUOTES):
+        try:
+            inner = json.loads(text)
+        except (ValueError, RecursionError):
+            break
+        if not isinstance(inner, str):
+            break
+        text = inner
+    return text
 
 
 def arguments_of(call: ToolCallPart) -> dict[str, Any]:
@@ -38,6 +60,58 @@ def arguments_of(call: ToolCallPart) -> dict[str, Any]:
             say("The arguments of {name} are no JSON object: {error}.", name=call.name, error=error),
             say("Call it again with a JSON object as arguments."),
         ) from error
+
+
+def identified(messages: Iterable[Message]) -> Iterator[Message]:
+    """A conversation, parents before children, in which no two calls have the same id, and each result has its call's.
+
+    Programs and servers have used one id for several calls. The first keeps it, a later one gets one that is the same
+    each time; of results with such an id, the first belongs to the first call of the reply that is without one.
+    """
+    taken: set[str] = set()
+    unanswered: dict[str, tuple[_Renamed, ...]] = {}
+    for message in messages:
+        parts: list[Part] = []
+        calls = unanswered.get(message.parent or "", ()) if message.role is Role.TOOL else ()
+        for number, part in enumerate(message.parts):
+            if isinstance(part, ToolCallPart):
+                id_ = part.id if _usable(part.id) and part.id not in taken else _derived(message.id, number)
+                taken.add(id_)
+                calls = (*calls, _Renamed(part.id, id_, part.name))
+                part = replace(part, id=id_)
+            elif isinstance(part, ToolResultPart) and (call := _called_by(part, calls)) is not None:
+                calls = tuple(other for other in calls if other is not call)
+                part = replace(part, call_id=call.id)
+            parts.append(part)
+        unanswered[message.id] = calls
+        yield message if tuple(parts) == message.parts else replace(message, parts=tuple(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Renamed:
+    """A call that has no result yet: the id that was written down for it, and the one that it has."""
+
+    written: str
+    id: str
+    name: str
+
+
+def _called_by(result: ToolResultPart, calls: Sequence[_Renamed]) -> _Renamed | None:
+    """The call that a result belongs to; one that names none belongs to the first of its tool."""
+    same = [call for call in calls if call.id == result.call_id] or [
+        call for call in calls if call.written == result.call_id
+    ]
+    if not same and not result.call_id:
+        same = [call for call in calls if not result.name or call.name == result.name]
+    return same[0] if same else None
+
+
+def _usable(id_: str) -> bool:
+    return 0 < len(id_) <= _LONGEST_ID
+
+
+def _derived(message: str, number: int) -> str:
+    return sha256(f"{message} {number}".encode("utf-8", errors="replace")).hexdigest()[:16]
 
 
 def calls_in(message: Message) -> tuple[ToolCallPart, ...]:
@@ -97,10 +171,19 @@ def _results(message: Message) -> Iterator[ToolResultPart]:
     return (part for part in message.parts if isinstance(part, ToolResultPart))
 
 
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _object(text: str) -> dict[str, Any]:
     """Raises ValueError, in few words, for what is no JSON object."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
+        if "\\u" in text:  # half a character may be spelled so, which nothing takes
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg} at character {error.pos + 1}") from error
     except RecursionError as error:

@@ -78,8 +78,11 @@ class ToolCallPart:
     """A call the model asks for; `arguments` is a JSON object as text."""
 
     id: str
+    """The program's own, never a server's: permissions, results and the screen go by it."""
     name: str
     arguments: str
+    server_id: str = ""
+    """What the server called it, which is said again to that server alone; empty if it said nothing usable."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from qwenchat.chat.calls import identified
 from qwenchat.chat.errors import ConversationNotFound
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.library import encoding
@@ -93,7 +94,7 @@ def whole(connection: sqlite3.Connection, conversation: str, draft: str) -> Conv
         " where conversation = ? order by number",
         (conversation,),
     ).fetchall()
-    messages = tuple(in_order(_message(row[:-1]) for row in rows))
+    messages = tuple(identified(in_order(_message(row[:-1]) for row in rows)))
     ids = {message.id for message in messages}
     id_, title, created, updated, leaf, pinned, archived = row
     return Conversation(

@@ -1,13 +1,19 @@
-"""Calls of tools as a server streams them: in pieces, each with the number of the call that it belongs to."""
+"""Calls of tools as servers stream them: pieces that are put together here, and the ids that they bear on the way."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
-from qwenchat.chat.messages import ToolCallPart, new_id
+from qwenchat.chat.calls import arguments_text, calls_in
+from qwenchat.chat.messages import Message, ToolCallPart, new_id
 
 MOST_CALLS = 32
 LONGEST_ARGUMENTS = 200_000
+_FIT = re.compile(r"[A-Za-z0-9_.:/+=-]{1,4096}")
+"""Ids that can be sent again. Some servers keep whole signatures in them; none of these spells a control token."""
 
 
 @dataclass(slots=True)
@@ -16,12 +22,27 @@ class _Growing:
     name: str = ""
     arguments: str = ""
 
+    @property
+    def whole(self) -> bool:
+        """Whether the arguments are all there."""
+        try:
+            json.loads(self.arguments)
+        except (ValueError, RecursionError):
+            return False
+        return True
+
 
 class StreamedCalls:
-    """Puts the pieces together. Their fields may be missing or odd; those are passed over."""
+    """Puts the pieces together. Their fields may be missing or odd; those are passed over.
+
+    A piece goes to the call with its number, its id, or else to the last one. What names a call anew begins a new one,
+    whatever its number: some servers give all calls the same number, some the same id.
+    """
 
     def __init__(self) -> None:
-        self._calls: dict[int, _Growing] = {}
+        self._calls: list[_Growing] = []
+        self._numbered: dict[int, _Growing] = {}
+        """The latest call of each number."""
 
     def take(self, delta: Any) -> bool:
         """Take in what a chunk says of calls, and say whether it says anything."""
@@ -29,23 +50,79 @@ class StreamedCalls:
         if not isinstance(pieces, list) or not pieces:
             return False
         for piece in pieces:
-            number = getattr(piece, "index", None)
-            number = number if isinstance(number, int) else max(self._calls, default=0)
-            if number in self._calls or len(self._calls) < MOST_CALLS:
-                self._add(self._calls.setdefault(number, _Growing()), piece)
+            self._add(piece)
         return True
 
     def made(self) -> Iterator[ToolCallPart]:
-        """The calls in their order. That their arguments are JSON is seen by whoever runs them."""
-        for _, call in sorted(self._calls.items()):
-            yield ToolCallPart(call.id or new_id(), call.name, call.arguments or "{}")
+        """The calls in their order, with ids of the program's own. Their arguments may still be no JSON object."""
+        for call in self._calls:
+            server_id = call.id if _FIT.fullmatch(call.id) else ""
+            yield ToolCallPart(new_id(), call.name.strip(), arguments_text(call.arguments or "{}"), server_id)
 
-    def _add(self, call: _Growing, piece: Any) -> None:
+    def _add(self, piece: Any) -> None:
         function = getattr(piece, "function", None)
-        call.id = call.id or _text(piece, "id")
-        call.name = call.name or _text(function, "name")
-        if len(call.arguments) < LONGEST_ARGUMENTS:
-            call.arguments += _text(function, "arguments")
+        id_, name, arguments = _text(piece, "id"), _text(function, "name"), getattr(function, "arguments", None)
+        if not isinstance(arguments, str):
+            arguments = "" if arguments is None else arguments_text(arguments)
+        number = getattr(piece, "index", None)
+        number = number if isinstance(number, int) and not isinstance(number, bool) else None
+        call = self._meant(number, id_)
+        if call is None or _begins(call, id_, name, arguments, numbered=number is not None):
+            if len(self._calls) >= MOST_CALLS:
+                return
+            call = _Growing()
+            self._calls.append(call)
+        if number is not None:
+            self._numbered[number] = call
+        call.id = call.id or id_
+        call.name = call.name or name
+        call.arguments += arguments[: max(0, LONGEST_ARGUMENTS - len(call.arguments))]
+
+    def _meant(self, number: int | None, id_: str) -> _Growing | None:
+        """The call that a piece goes on with, if it begins none."""
+        if number is not None:
+            return self._numbered.get(number)
+        same = (call for call in reversed(self._calls) if id_ and call.id == id_)
+        return next(same, self._calls[-1] if self._calls else None)
+
+
+def _begins(call: _Growing, id_: str, name: str, arguments: str, *, numbered: bool) -> bool:
+    """Whether a piece begins another call than `call`, to which it would go otherwise."""
+    if id_ and call.id and id_ != call.id:
+        # Some servers make up an id for every piece: without a name, in the middle of arguments, it means nothing.
+        return bool(name) or not call.arguments or call.whole
+    if not name or not call.name:
+        return False
+    return (bool(arguments) and call.whole) or (not numbered and name != call.name)
+
+
+class WireIds:
+    """The ids that calls and their results bear in one request, no two the same.
+
+    A server is told its own ids, where they can be told apart; everything else gets nine letters and digits, which is
+    all that the strictest servers take.
+    """
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._taken: set[str] = set()
+        self._ids: dict[str, str] = {}
+
+    def begin(self, message: Message) -> None:
+        """A message comes next; the results of its calls follow it."""
+        made = message.provenance
+        ours = bool(self._server) and made is not None and made.model.server == self._server
+        for call in calls_in(message):
+            id_ = call.server_id if ours and _FIT.fullmatch(call.server_id) else ""
+            number = 0
+            while not id_ or id_ in self._taken:
+                id_, number = sha256(f"{call.id} {number}".encode("utf-8", "replace")).hexdigest()[:9], number + 1
+            self._taken.add(id_)
+            self._ids[call.id] = id_
+
+    def of(self, call_id: str) -> str:
+        """The id of a call of the program in this request."""
+        return self._ids.get(call_id, call_id)
 
 
 def _text(value: Any, name: str) -> str:

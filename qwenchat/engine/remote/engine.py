@@ -165,7 +165,9 @@ class RemoteEngine:
 
     async def _asked(self, served: _Served, command: StartTurn) -> Any:
         """The stream of a reply; a parameter that the server refuses is left out from then on."""
-        request = request_of(command, served.speech, served.model.thinking, served.model.context_window)
+        request = request_of(
+            command, served.speech, served.model.thinking, served.model.context_window, served.model.server
+        )
         while True:
             extra = {name: value for name, value in request.extra.items() if name not in served.refused}
             try:

@@ -12,6 +12,7 @@ from qwenchat.chat.errors import CallMalformed
 from qwenchat.chat.messages import Message, Role, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.tools import ToolSpec
+from qwenchat.engine.remote.calls import WireIds
 from qwenchat.engine.remote.dialect import Speech, Switch, beyond, standard
 
 _CONTROL = re.compile(r"<(?=\|[^|<>\s]{1,40}\|>|/?(?:think|tool_call|tool_response)>)")
@@ -30,12 +31,15 @@ class Request:
     """What goes beyond it; a server may refuse any of these."""
 
 
-def request_of(command: StartTurn, speech: Speech, support: ThinkingSupport, window: int = 0) -> Request:
-    """What to ask for `command`, where `window` is the context, 0 if unknown; going on needs `speech.continues`."""
+def request_of(
+    command: StartTurn, speech: Speech, support: ThinkingSupport, window: int = 0, server: str = ""
+) -> Request:
+    """What to ask `server` for `command`; `window` is the context, 0 if unknown. Going on needs `speech.continues`."""
     thinking = command.thinking if support is ThinkingSupport.SWITCHED else None
     latest = max((at for at, message in enumerate(command.messages) if message.role is Role.USER), default=0)
+    ids = WireIds(server)
     messages = [
-        spoken(message, thought=at > latest and speech.switch is Switch.TEMPLATE)
+        spoken(message, ids, thought=at > latest and speech.switch is Switch.TEMPLATE)
         for at, message in enumerate(command.messages)
     ]
     if thinking is not None and speech.switch is Switch.SOFT and messages and messages[-1]["role"] == "user":
@@ -54,32 +58,39 @@ def request_of(command: StartTurn, speech: Speech, support: ThinkingSupport, win
     return Request(messages, sampling, extra)
 
 
-def spoken(message: Message, *, thought: bool = False) -> dict[str, Any]:
+def spoken(message: Message, ids: WireIds, *, thought: bool = False) -> dict[str, Any]:
     """A message as the API has it; with its thought between the steps of tools, as Qwen's template wants it."""
     results = [part for part in message.parts if isinstance(part, ToolResultPart)]
     if message.role is Role.TOOL and results:
-        return {"role": "tool", "tool_call_id": results[0].call_id, "content": inert(results[0].text)}
+        return {"role": "tool", "tool_call_id": ids.of(results[0].call_id), "content": inert(results[0].text)}
     said: dict[str, Any] = {"role": message.role.value, "content": inert(message.text)}
     if calls := calls_in(message):
-        said["tool_calls"] = [_call(call) for call in calls]
+        ids.begin(message)
+        said["tool_calls"] = [_call(call, ids.of(call.id)) for call in calls]
     if thought and message.reasoning:
         said["reasoning_content"] = inert(message.reasoning)
     return said
 
 
-def _call(call: ToolCallPart) -> dict[str, Any]:
+def _call(call: ToolCallPart, id_: str) -> dict[str, Any]:
     """A call as the API has it. Servers refuse one that cannot be read; its result says what was wrong with it."""
     try:
         arguments = json.dumps(arguments_of(call), ensure_ascii=False)
     except CallMalformed:
         arguments = json.dumps({"malformed": call.arguments}, ensure_ascii=False)
     function = {"name": inert(call.name) or "malformed", "arguments": inert(arguments)}
-    return {"id": call.id, "type": "function", "function": function}
+    return {"id": id_, "type": "function", "function": function}
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
     function = {"name": inert(tool.name), "description": inert(tool.description)}
-    return {"type": "function", "function": {**function, "parameters": json.loads(inert(tool.parameters))}}
+    parameters = json.loads(inert(tool.parameters))
+    # Some servers refuse a schema that says of an object nothing more than that it is one.
+    properties = properties if isinstance(properties := parameters.get("properties"), dict) else {}
+    return {
+        "type": "function",
+        "function": {**function, "parameters": {**parameters, "type": "object", "properties": properties}},
+    }
 
 
 def inert(text: str) -> str:
