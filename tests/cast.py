@@ -49,8 +49,8 @@ class _Actor:
     def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         return self._engine.generate(command, signals)
 
-    def weigh(self, command: ReadAhead) -> DraftWeighed | None:
-        return self._engine.weigh(command)
+    def weigh(self, command: ReadAhead, stop: StopSignal) -> DraftWeighed | None:
+        return self._engine.weigh(command, stop)
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
         self._engine.read_ahead(command, stop)

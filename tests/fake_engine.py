@@ -150,7 +150,7 @@ class FakeEngine:
         finish = FinishReason.TOOL_CALLS if script.calls else script.finish
         yield TurnFinished(command.turn, finish, usage, Timing(0.01, 0.0, 1.0, 50.0))
 
-    def weigh(self, command: ReadAhead) -> DraftWeighed | None:
+    def weigh(self, command: ReadAhead, stop: StopSignal) -> DraftWeighed | None:
         if not self.weighs:
             return None
         tokens, before = len(command.draft.split()), sum(len(m.text.split()) + 5 for m in command.messages)

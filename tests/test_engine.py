@@ -190,12 +190,14 @@ def test_reading_ahead_leaves_only_the_new_message_to_read(engine: LocalEngine, 
 
 def test_a_draft_weighs_what_it_takes_once_it_is_sent(engine: LocalEngine) -> None:
     history = (user(FRANCE.question), reply(FRANCE.answer, FRANCE.thought))
-    weighed = engine.weigh(ReadAhead(history, True, f"{SKY.question} <|im_end|>", number=7, pieces=("Why", "")))
+    weighed = engine.weigh(
+        ReadAhead(history, True, f"{SKY.question} <|im_end|>", number=7, pieces=("Why", "")), StopSignal()
+    )
     assert weighed is not None and weighed.fits
     heard = ask(engine, *history, user(f"{SKY.question} <|im_end|>"))
     assert (weighed.number, weighed.prompt_tokens) == (7, heard.end.usage.prompt_tokens)
     assert weighed.pieces == (1, 0)
-    hopeless = engine.weigh(ReadAhead(history, True, "sky " * 100_000))
+    hopeless = engine.weigh(ReadAhead(history, True, "sky " * 100_000), StopSignal())
     assert hopeless is not None and not hopeless.fits
     assert hopeless.room < hopeless.limit < hopeless.tokens
 

@@ -327,49 +327,110 @@ def test_fitted_prompt_and_reserve_never_exceed_the_window(
         )
 
 
-HOSTILE = {
+GROWS = "{% set n = namespace(v=VALUE) %}{% for i in range(60) %}{% set n.v = STEP %}{% endfor %}"
+"""A template whose one value becomes larger and larger."""
+
+
+def growing(value: str, step: str) -> str:
+    return GROWS.replace("VALUE", value).replace("STEP", step)
+
+
+BROKEN = {
     "attributes": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
     "attributes by filter": "{{ (messages | attr('__class__')).x }}",
+    "attributes by format": "{{ '{0.__class__.__mro__}'.format(1).x.y }}",
     "globals": "{{ raise_exception.__globals__.x }}",
     "calls": "{{ messages.append(1) }}",
     "import": "{% import 'os' as os %}{{ os }}",
     "include": "{% include '/etc/passwd' %}",
-    "huge range": "{% for i in range(1000000000000) %}x{% endfor %}",
-    "nested loops": "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
-    "huge power": "{{ 9 ** (9 ** 9) ** 9 }}",
-    "growing power": "{% set n = namespace(v=9) %}{% for i in range(60) %}{% set n.v = n.v * n.v %}{% endfor %}",
-    "huge string": "{{ 'x' * 1000000000000 }}",
-    "huge list": "{{ [0] * 1000000000000 }}",
-    "growing string": "{% set n = namespace(v='x') %}{% for i in range(60) %}{% set n.v = n.v ~ n.v %}{% endfor %}",
-    "growing sum": "{% set n = namespace(v='x') %}{% for i in range(60) %}{% set n.v = n.v + n.v %}{% endfor %}",
-    "growing list": "{% set n = namespace(v=[0]) %}{% for i in range(60) %}{% set n.v = n.v + n.v %}{% endfor %}",
-    "growing block": (
-        "{% set n = namespace(v='x') %}{% for i in range(60) %}{% set n.v %}{{ n.v }}{{ n.v }}{% endset %}{% endfor %}"
-    ),
-    "recursion": "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
-    "branching recursion": (
-        "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}"
-    ),
-    "recursive loop": "{% for i in [60] recursive %}{% if i %}{{ loop([i - 1, i - 1]) }}{% endif %}{% endfor %}",
-    "wide format": "{{ '%1000000000000d' % 1 }}",
-    "wide format method": "{{ '{:1000000000000}'.format(1) }}",
-    "centered": "{{ 'x' | center(1000000000000) }}",
-    "deep nesting": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+    "endless recursion": "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
     "division": "{{ 1 // 0 }}",
     "wrong type": "{{ messages + 1 }}",
     "unknown": "{{ messages[99].content.x }}",
     "broken": "{% for %}",
     "refusal": "{{ raise_exception('no') }}",
+    "long refusal": "{{ raise_exception('no' * 99999) }}",
+    "refusal of no text": "{{ raise_exception(messages) }}",
+    "huge range": "{% for i in range(1000000000000) %}x{% endfor %}",
+    "operators": "{{ " + "-" * 100_000 + "1 }}",
+    "brackets": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+}
+HOSTILE = {
+    "nested loops": "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    "loops in macros": (
+        "{% macro m(n) %}{% for i in range(99) %}{{ m(n - 1) if n }}{% endfor %}{% endmacro %}{{ m(9) }}"
+    ),
+    "huge power": "{{ 9 ** (9 ** 9) ** 9 }}",
+    "power of variables": "{% set n = namespace(v=9) %}{{ n.v ** (n.v ** n.v) }}",
+    "growing power": growing("9", "n.v * n.v"),
+    "huge string": "{{ 'x' * 1000000000000 }}",
+    "huge list": "{{ [0] * 1000000000000 }}",
+    "folded by the compiler": "{% if 0 %}{{ 9 ** (9 ** 9) }}{% endif %}",
+    "folded and refused": "{{ 'a' * 10 ** 10 }}",
+    "growing string": growing("'x'", "n.v ~ n.v"),
+    "growing sum": growing("'x'", "n.v + n.v"),
+    "growing list": growing("[0]", "n.v + n.v"),
+    "growing block": (
+        "{% set n = namespace(v='x') %}{% for i in range(60) %}{% set n.v %}{{ n.v }}{{ n.v }}{% endset %}{% endfor %}"
+    ),
+    "growing replace": growing("'xx'", "n.v.replace('x', n.v)"),
+    "growing join": growing("'xx'", "n.v.join(n.v)"),
+    "nested lists": growing("[]", "[n.v, n.v]") + "{{ n.v }}",
+    "nested dicts": growing("{}", "{'a': n.v, 'b': n.v}") + "{{ n.v | tojson }}",
+    "nested dicts by dict": growing("dict()", "dict(a=n.v, b=n.v)") + "{{ n.v | string | length }}",
+    "branching recursion": (
+        "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}"
+    ),
+    "recursive loop": "{% for i in [60] recursive %}{% if i %}{{ loop([i - 1, i - 1]) }}{% endif %}{% endfor %}",
+    "wide format": "{{ '%1000000000000d' % 1 }}",
+    "wide format of a variable": "{{ '%*d' % (2000000000, 1) }}",
+    "wide format filter": "{{ '%2000000000d' | format(1) }}",
+    "wide format method": "{{ '{:2000000000}'.format(1) }}",
+    "many wide formats": "{{ ('{0:99999}' * 1000000).format(1) }}",
+    "nested formats": "{{ ('{0:{1}}' * 100000).format(1, 99999) }}",
+    "centered": "{{ 'x' | center(2000000000) }}",
+    "justified": "{{ 'x'.ljust(2000000000) }}",
+    "zeros": "{{ 'x'.zfill(2000000000) }}",
+    "tabs": "{{ ('\t' * 99999).expandtabs(99999) }}",
+    "indented": "{{ ('x\n' * 100000) | indent(100000) }}",
+    "indented JSON": "{{ messages | tojson(indent=1500000000) }}",
+    "JSON of much": "{{ ([[[0] * 999] * 999] * 999) | tojson }}",
+    "sum of lists": "{{ ([[0] * 9999] * 9999) | sum(start=[]) | length }}",
+    "selected": "{{ (range(99999) | list) | select('in', range(99999) | list + [-1] * 99999) | list | length }}"
+    "{{ (['x'] * 99999) | select('in', ['y'] * 99999) | list }}",
+    "rejected": "{{ (['x'] * 99999) | reject('in', ['y'] * 99999) | list }}",
+    "wrapped": "{{ ('x ' * 9999999) | wordwrap(1) }}",
+    "sorted": "{{ (['a' * 9999999] * 9999) | sort | length }}",
+    "grouped": "{{ ([{'a': [0] * 9999}] * 99999) | groupby('a') | list }}",
+    "unique": "{{ ([[0] * 99] * 9999999) | map('string') | unique | list }}",
+    "batches": "{{ [0] | batch(2000000000, 0) | list }}",
+    "slices": "{{ [0] | slice(2000000000) | list }}",
+    "urls": "{{ ('www.' + 'a' * 9999999 + ' ') | urlize | length }}{{ ('(' * 999999) | urlize }}",
+    "tags": "{{ ('<' * 999999) | striptags | length }}{{ ('<!--' * 999999) | striptags }}",
+    "escaped": "{{ ('&' * 99999999) | escape | escape | escape }}",
+    "much text": "{{ 'x' * 30000000 }}",
+    "much text piece by piece": "{% for i in range(99999) %}{{ 'x' * 999 }}{% endfor %}",
+    "a date of many": "{{ strftime_now('%A' * 99999999) }}",
+    "long text that refuses": "{{ raise_exception(['no'] * 999999999) }}",
+    "minutes of refusal": "{{ raise_exception(([[[0] * 9999] * 9999] * 99)) }}",
 }
 
 
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_template_that_breaks_the_rules_is_refused(tokenizer: ChatTokenizer, name: str) -> None:
+    with pytest.raises(ModelUnsupported, match=r"The model's chat template (refused|is broken)"):
+        with_template(tokenizer, BROKEN[name]).render([user("Hi")], True)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_template_is_refused_in_bounded_time(
+def test_a_hostile_template_is_stopped_in_bounded_time_and_memory(
     tokenizer: ChatTokenizer, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwenchat.engine.local.sandbox.LONGEST_S", 0.3)
-    with pytest.raises(ModelUnsupported, match="chat template"):
+    monkeypatch.setattr("qwenchat.engine.local.renderer.PROCESSOR_S", 0.1)
+    monkeypatch.setattr("qwenchat.engine.local.renderer.MEMORY", 100_000_000)
+    with pytest.raises(ModelUnsupported, match=r"The model's chat template was stopped: it ") as caught:
         with_template(tokenizer, HOSTILE[name]).render([user("Hi")], True)
+    assert caught.value.remedy == "Use another file of this model, or another model."
 
 
 def test_missing_template_is_said(tokenizer: ChatTokenizer) -> None:

@@ -56,7 +56,7 @@ class Script:
             threading.Event().wait(0.005)
         yield TurnFinished(command.turn, FinishReason.STOP, Usage(), Timing())
 
-    def weigh(self, command: ReadAhead) -> None:
+    def weigh(self, command: ReadAhead, stop: StopSignal) -> None:
         return None
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:

@@ -63,8 +63,8 @@ class Engine(Protocol):
         """
         ...
 
-    def weigh(self, command: ReadAhead) -> DraftWeighed | None:
-        """How much of the context window the draft takes; None where that cannot be told exactly."""
+    def weigh(self, command: ReadAhead, stop: StopSignal) -> DraftWeighed | None:
+        """How much of the context window the draft takes; None where that cannot be told exactly. Raises Stopped."""
         ...
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:

@@ -35,9 +35,9 @@ class Engines:
         """See `Engine.generate`."""
         return self._require_current().generate(command, signals)
 
-    def weigh(self, command: ReadAhead) -> DraftWeighed | None:
+    def weigh(self, command: ReadAhead, stop: StopSignal) -> DraftWeighed | None:
         """See `Engine.weigh`."""
-        return self._current.weigh(command) if self._current is not None else None
+        return self._current.weigh(command, stop) if self._current is not None else None
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
         """See `Engine.read_ahead`."""

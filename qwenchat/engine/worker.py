@@ -171,11 +171,13 @@ class Worker:
         if self._engine is None or self._model_failed is not None or stop.is_set():
             return
         try:
-            weighed = self._engine.weigh(command) if command.draft else None
+            weighed = self._engine.weigh(command, stop) if command.draft else None
             if weighed is not None:
                 self.events.put(weighed)
             if weighed is None or weighed.fits:
                 self._engine.read_ahead(command, stop)
+        except Stopped:
+            pass
         except Exception:
             log.exception("reading ahead failed")
 

@@ -50,10 +50,10 @@ class _Loaded:
     command: LoadModel
 
     @contextlib.contextmanager
-    def computing(self) -> Iterator[None]:
+    def computing(self, stop: StopSignal) -> Iterator[None]:
         """Errors as what they mean for the reader; what one has left in the sequences is not trusted."""
         try:
-            with _typed_errors(self.info.device), torch.inference_mode():
+            with _typed_errors(self.info.device), torch.inference_mode(), self.template.stopped_by(stop):
                 yield
         except (EngineFailed, OutOfMemory, DeviceFailed):
             self.contexts.forget()
@@ -99,7 +99,7 @@ class LocalEngine:
             kept = memory.of(plan.device).free // KEPT_SHARE
         hardware.give_torch_threads(model.network.interruptible)
         try:
-            template = ChatTemplate(model.tokenizer)
+            template = ChatTemplate(model.tokenizer, stop)
         except BaseException:
             model.network.close()
             raise
@@ -127,20 +127,21 @@ class LocalEngine:
         """See `Engine.generate`."""
         loaded = self._require_loaded()
         turn = Turn(loaded.contexts, loaded.template, loaded.tokenizer, command, signals)
-        with loaded.computing():
+        with loaded.computing(signals):
             yield from turn.run()
 
-    def weigh(self, command: ReadAhead) -> DraftWeighed | None:
+    def weigh(self, command: ReadAhead, stop: StopSignal) -> DraftWeighed | None:
         """See `Engine.weigh`."""
         loaded = self._require_loaded()
         window = loaded.contexts.window
-        return loaded.template.weigh(command, window, reserve_of(window))
+        with loaded.template.stopped_by(stop):
+            return loaded.template.weigh(command, window, reserve_of(window))
 
     def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
         """See `Engine.read_ahead`."""
         loaded = self._require_loaded()
         window = loaded.contexts.window
-        with contextlib.suppress(Stopped, PromptTooLong), loaded.computing():
+        with contextlib.suppress(Stopped, PromptTooLong), loaded.computing(stop):
             reserve = reserve_of(window)
             ids = loaded.template.shared_ahead(
                 command.messages, command.thinking, window, reserve, command.draft, command.tools
@@ -153,13 +154,14 @@ class LocalEngine:
         """See `Engine.score`."""
         loaded = self._require_loaded()
         lens = Lens(loaded.contexts, loaded.template, loaded.tokenizer, command, reserve_of(loaded.contexts.window))
-        with loaded.computing():
+        with loaded.computing(stop):
             yield from lens.run(stop)
 
     def close(self) -> None:
         """See `Engine.close`."""
         if self._loaded is not None:
             self._loaded.network.close()
+            self._loaded.template.close()
             self._loaded = None
             memory.give_back()
 

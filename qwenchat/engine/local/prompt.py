@@ -4,6 +4,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, takewhile
 from typing import Any
@@ -24,7 +25,8 @@ from qwenchat.chat.messages import (
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG
 from qwenchat.chat.tools import ToolSpec
-from qwenchat.engine.local.sandbox import Sandbox
+from qwenchat.engine.base import StopSignal
+from qwenchat.engine.local.renderer import TemplateFailed, renderer
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 from qwenchat.texts import say
 
@@ -43,9 +45,10 @@ class Prompt:
 
 
 class ChatTemplate:
-    """A model's chat template, rendered with Jinja in a sandbox as transformers renders it."""
+    """A model's chat template, rendered as transformers renders it. One thread at a time may use it."""
 
-    def __init__(self, tokenizer: ChatTokenizer) -> None:
+    def __init__(self, tokenizer: ChatTokenizer, stop: StopSignal | None = None) -> None:
+        """Raises ModelUnsupported for a template that cannot be used, and Stopped."""
         if not tokenizer.chat_template:
             raise ModelUnsupported(
                 say("This model has no chat template, so it cannot be talked to."),
@@ -53,10 +56,10 @@ class ChatTemplate:
             )
         self._tokenizer = tokenizer
         self._control = re.compile("|".join(map(re.escape, sorted(tokenizer.control_tokens, key=len, reverse=True))))
-        self._sandbox = Sandbox()
+        self._stop = stop or StopSignal()
         try:
-            self._template = self._sandbox.from_string(tokenizer.chat_template)
-        except Exception as error:
+            self._renderer = renderer(tokenizer.chat_template, self._stop.is_set)
+        except TemplateFailed as error:
             raise ModelUnsupported(
                 say("The model's chat template is broken: {error}.", error=error), say("Use another file.")
             ) from error
@@ -65,6 +68,19 @@ class ChatTemplate:
         """Whether a system message after the first message comes through."""
         self.tools = None not in map(tokenizer.token_id, (CALL_TAG, CALL_END_TAG)) and self._renders_tools()
         """Whether the template tells of tools, and calls are marked by tokens of their own."""
+
+    @contextmanager
+    def stopped_by(self, stop: StopSignal) -> Iterator[None]:
+        """Within this, rendering ends with Stopped as soon as the signal is set."""
+        before, self._stop = self._stop, stop
+        try:
+            yield
+        finally:
+            self._stop = before
+
+    def close(self) -> None:
+        """End the process that renders, if there is one."""
+        self._renderer.close()
 
     def render(self, messages: Sequence[Message], thinking: bool, tools: Sequence[ToolSpec] = ()) -> Prompt:
         """The prompt that asks for a reply to the last of `messages`.
@@ -167,34 +183,37 @@ class ChatTemplate:
 
     def _rendered(self, messages: list[dict[str, Any]], thinking: bool, tools: Sequence[dict[str, Any]] = ()) -> str:
         try:
-            return self._sandbox.run(
-                self._template,
-                messages=messages,
-                tools=list(tools) or None,
-                add_generation_prompt=True,
-                enable_thinking=thinking,
-                bos_token=self._tokenizer.bos_token,
-                eos_token=self._tokenizer.eos_token,
-            )
-        except Exception as error:
+            return self._tried(messages, thinking, tools)
+        except TemplateFailed as error:
             raise ModelUnsupported(
                 say("The model's chat template refused this conversation: {error}.", error=error),
                 say("Start a new chat or another model."),
             ) from error
 
+    def _tried(self, messages: list[dict[str, Any]], thinking: bool, tools: Sequence[dict[str, Any]] = ()) -> str:
+        variables = {
+            "messages": messages,
+            "tools": list(tools) or None,
+            "add_generation_prompt": True,
+            "enable_thinking": thinking,
+            "bos_token": self._tokenizer.bos_token,
+            "eos_token": self._tokenizer.eos_token,
+        }
+        return self._renderer.render(variables, self._stop.is_set)
+
     def _renders_later_system(self) -> bool:
         said = [("user", "1"), ("assistant", "2"), ("system", "later-system"), ("user", "3")]
         try:
-            text = self._rendered([{"role": role, "content": content} for role, content in said], False)
-        except ModelUnsupported:
+            text = self._tried([{"role": role, "content": content} for role, content in said], False)
+        except TemplateFailed:
             return False
         return "later-system" in text
 
     def _renders_tools(self) -> bool:
         probe = _tool(ToolSpec("probing_tool", "", "{}"), _Mask(None))
         try:
-            return "probing_tool" in self._rendered([{"role": "user", "content": "1"}], False, [probe])
-        except ModelUnsupported:
+            return "probing_tool" in self._tried([{"role": "user", "content": "1"}], False, [probe])
+        except TemplateFailed:
             return False
 
     def _thinking_support(self, source: str) -> ThinkingSupport:
@@ -212,7 +231,7 @@ class _Mask:
     def __init__(self, control: re.Pattern[str] | None) -> None:
         self._control = control
         self._secret = str(secrets.randbits(64))
-        self._spelled: list[str] = []
+        self._spelled: dict[str, str] = {}
 
     def hide(self, text: str) -> str:
         """`text` with every spelled control token replaced by a mark."""
@@ -221,14 +240,15 @@ class _Mask:
     def pieces(self, text: str) -> Iterator[tuple[str, bool]]:
         """The rendered text in order, cut at the marks, each with whether it is a spelled token."""
         for at, piece in enumerate(re.split(f"\ue000{self._secret}:(\\d+)\ue001", text)):
-            if at % 2:
-                yield self._spelled[int(piece)], True
+            if at % 2 and piece in self._spelled:
+                yield self._spelled[piece], True
             elif piece:
                 yield piece, False
 
     def _mark(self, match: re.Match[str]) -> str:
-        self._spelled.append(match.group())
-        return f"\ue000{self._secret}:{len(self._spelled) - 1}\ue001"
+        number = str(len(self._spelled))
+        self._spelled[number] = match.group()
+        return f"\ue000{self._secret}:{number}\ue001"
 
 
 def _tool(tool: ToolSpec, mask: _Mask) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class RemoteEngine:
         else:
             yield from reply.end(stopped=False)
 
-    def weigh(self, command: ReadAhead) -> DraftWeighed | None:
+    def weigh(self, command: ReadAhead, stop: StopSignal) -> DraftWeighed | None:
         """Only the server knows its tokens."""
         return None
 

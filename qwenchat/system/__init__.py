@@ -1,0 +1,1 @@
+"""What the program needs of the machine, whatever it is a chat about."""
