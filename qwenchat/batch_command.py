@@ -1,17 +1,23 @@
 """`qwenchat ask --jsonl FILE`: the prompts of a file, answered side by side."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from qwenchat import options as chat_options
 from qwenchat import process
+from qwenchat.chat.errors import QwenchatError
+from qwenchat.log import keep_log
+from qwenchat.paths import Paths
 from qwenchat.texts import say
 
 if TYPE_CHECKING:
     from qwenchat.batch import Asking, Progress
+    from qwenchat.chat.commands import LoadModel
     from qwenchat.engine.base import Engine
 
 INTERRUPTED = 130
@@ -50,16 +56,22 @@ def run(
     schema: str | None,
 ) -> int:
     """Ask what is not answered yet, and write the answers when all are there; the exit code."""
-    from qwenchat.batch import Batch, Progress
-    from qwenchat.prompts import Journal, read_prompts
+    from qwenchat.batch import Batch, Progress, identity
+    from qwenchat.journal import Journal, unasked_first
+    from qwenchat.prompts import read_prompts
 
+    if click.get_current_context().get_parameter_source("tool_names") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("Tools are for single questions: leave out --tools, or --jsonl.")
+    keep_log(None if given["private"] else Paths.of_user().log_file)
     load = chat_options.load_command(given)
     asking = _asking(given, schema)
     prompts = read_prompts(file)
-    journal = Journal(output or file.with_suffix(".answers.jsonl"), prompts, repr((asking.key(), load.name)))
-    left = [prompt for prompt in prompts if prompt.number not in journal.answered]
+    journal = Journal(output or file.with_suffix(".answers.jsonl"), prompts, {**_place(load), **asking.key()})
+    left = tuple(unasked_first(prompts, journal))
     progress = Progress(len(prompts), len(prompts) - len(left))
-    batch = Batch(make_engine, load, asking, concurrency if load.server else 1)
+    batch = Batch(
+        make_engine, load, asking, concurrency if load.server else 1, lambda model: journal.accept(identity(model))
+    )
     report = _Report(progress)
     try:
         for answered in batch.run(left):
@@ -70,10 +82,48 @@ def run(
     except KeyboardInterrupt:
         process.tell(say("{file} has what came; the same command goes on.", file=journal.file))
         return INTERRUPTED
+    except QwenchatError:
+        report.end()
+        process.tell(_unasked(len(prompts) - progress.done, len(prompts)))
+        raise
     finally:
         report.end()
         journal.close()
+    if progress.failed:
+        process.tell(
+            say(
+                "{failed:,} of {total:,} prompts failed; their lines say why. The same command asks them again.",
+                failed=progress.failed, total=len(prompts),
+            )
+        )  # fmt: skip
     return 1 if progress.failed else 0
+
+
+def _unasked(left: int, total: int) -> str:
+    return say("{left:,} of {total:,} prompts have no answer yet; the same command goes on.", left=left, total=total)
+
+
+def _place(load: "LoadModel") -> dict[str, Any]:
+    """Which model was asked for, and where: what is known of it before it is loaded."""
+    server = load.server
+    return {
+        "server": server.address.rstrip("/") if server else None,
+        "dialect": server.dialect.value if server else None,
+        "model name": load.name or (server.model if server else None),
+        "model files": _files(load.name) if server is None and load.name else None,
+        "quantization": load.quantization,
+        "context": load.context_window,
+    }
+
+
+def _files(name: str) -> list[Any]:
+    """Names, sizes and dates of a model's files where `name` is a file or a folder; nothing for any other name."""
+    with suppress(OSError, ValueError, RuntimeError):
+        path = Path(name).expanduser()
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        found = [(file.name, file.stat()) for file in files if file.is_file()]
+        return [[file, status.st_size, status.st_mtime_ns] for file, status in found]
+    return []
 
 
 def _asking(given: dict[str, Any], schema: str | None) -> "Asking":
@@ -95,15 +145,21 @@ class _Report:
 
         self._progress, self._redraws, self._clock = progress, has_cursor(sys.stderr), time.monotonic
         self._said_at = self._clock()
+        self._ended = False
 
     def show(self) -> None:
         """Say how far it is, when it is time to."""
         now = self._clock()
         if now - self._said_at >= (0.1 if self._redraws else EVERY_S):
             self._said_at = now
-            click.echo(f"\r\x1b[K{self._progress.words()}" if self._redraws else self._progress.words(),
-                       err=True, nl=not self._redraws)  # fmt: skip
+            self._say(end=not self._redraws)
 
     def end(self) -> None:
-        """The last word."""
-        click.echo(("\r\x1b[K" if self._redraws else "") + self._progress.words(), err=True)
+        """The last word, once."""
+        if not self._ended:
+            self._ended = True
+            self._say(end=True)
+
+    def _say(self, *, end: bool) -> None:
+        with suppress(OSError):  # the answers matter, not whether anybody still reads how many there are
+            click.echo(("\r\x1b[K" if self._redraws else "") + self._progress.words(), err=True, nl=end)

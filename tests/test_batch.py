@@ -94,6 +94,19 @@ def test_one_that_fails_is_said_and_asked_again_by_the_same_command(server: Chat
     assert answers(file)[2]["answer"] == "You said number 3"
 
 
+def test_a_stream_that_breaks_off_each_time_fails_its_prompt_alone(server: ChatServer, tmp_path: Path) -> None:
+    file = written(tmp_path, 3)
+
+    def answer(body: dict[str, Any]) -> Answer:
+        breaks = body["messages"][-1]["content"] == "number 2"
+        return Answer(said("half")[:40], resets=True) if breaks else echo(body)
+
+    server.answer = answer
+    ended = run(server, file)
+    assert (ended.returncode, "1 of 3 prompts failed" in ended.stderr) == (1, True)
+    assert ["error" in line for line in answers(file)] == [False, True, False]
+
+
 def test_a_server_that_is_gone_ends_it_and_keeps_what_came(server: ChatServer, tmp_path: Path) -> None:
     file = written(tmp_path, 3)
     server.answer = lambda body: Answer(b'{"error": "no"}', 401, "application/json")
@@ -103,21 +116,6 @@ def test_a_server_that_is_gone_ends_it_and_keeps_what_came(server: ChatServer, t
     server.answer = echo
     assert run(server, file).returncode == 0
     assert len(answers(file)) == 3
-
-
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    [("{broken", "line 2: this is no JSON"), ('{"prompt": " "}', "line 2: there is nothing"), ("[]", "line 2")],
-)
-def test_a_line_that_is_no_prompt_is_named_before_anything_is_asked(
-    server: ChatServer, tmp_path: Path, line: str, problem: str
-) -> None:
-    file = tmp_path / "prompts.jsonl"
-    file.write_text(f'"Hello"\n{line}\n')
-    ended = run(server, file)
-    assert ended.returncode == 2
-    assert problem in ended.stderr
-    assert server.asked == []
 
 
 def test_other_prompts_or_settings_do_not_mix_with_what_came(server: ChatServer, tmp_path: Path) -> None:
