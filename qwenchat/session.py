@@ -8,7 +8,7 @@ from qwenchat.chat.commands import AnswerNow, Close, LoadModel
 from qwenchat.chat.errors import NoThought, PromptEmpty, QwenchatError
 from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION, SamplingOverrides
-from qwenchat.chat.thinking import budget_kept
+from qwenchat.chat.thinking import budget_kept, soft_switch
 from qwenchat.chat.timeline import Tick
 from qwenchat.comparing import Comparison, Contender
 from qwenchat.course import Course
@@ -184,6 +184,11 @@ class Session(Course):
         """
         self._switch.toggle(self.support, self.path or self._system_message())
         return self.thinks
+
+    def heed_switch(self, typed: str) -> None:
+        """Turn thinking on where the next message asks for it by /think, which the hard switch would overrule."""
+        if soft_switch(typed):
+            self._switch.on = True
 
     def change_system(self, text: str) -> bool:
         """Give the model another system prompt, and say whether it counts from the next message on.

@@ -17,7 +17,7 @@ def offered(before: str, first_line: bool = True) -> list[str]:
 
 class TestWhatIsOffered:
     def test_commands_by_their_beginning_and_first_the_one_that_is_complete(self):
-        assert offered("/re") == ["/retry "]
+        assert offered("/re") == ["/retry ", "/rename "]
         assert {f"/{name}" for name in COMMANDS} <= {choice.rstrip() for choice in offered("/")}
         assert offered("/xyz") == offered("/usr/bin") == offered("see /re") == []
         assert offered("/re", first_line=False) == []

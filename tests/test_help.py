@@ -79,7 +79,7 @@ async def test_the_help_says_what_editing_keys_do_in_words_of_its_own():
 
 
 async def test_the_help_lists_no_key_of_the_text_area_that_means_something_else_here():
-    async with chat(size=(200, 300)) as it:
+    async with chat(size=(200, 320)) as it:
         await opened(it)
         await it.sees("Delete the line")
         listed, group = [], ""

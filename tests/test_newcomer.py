@@ -89,7 +89,7 @@ async def test_a_soft_switch_alone_is_no_message() -> None:
     async with chat(engine=FakeEngine(model=replace(MODEL, thinking=ThinkingSupport.NONE))) as it:
         await it.send("/think")
         await it.sees("This model does not think before it answers.")
-        assert it.draft == "/think"
+        assert it.draft == ""
         assert it.session.path == ()
 
 

@@ -14,6 +14,7 @@ from textual.screen import Screen
 
 from qwenchat import clipboard
 from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.errors import QwenchatError
 from qwenchat.config import WIDTH, Width
 from qwenchat.session import Session
 from qwenchat.steering import Steering
@@ -211,6 +212,20 @@ class QwenChat(ThemedApp):
         self.keymap, problems = keymap_of(VIM if vim else {}, wanted, (*groups, *elsewhere))
         self.set_keymap(self.keymap)
         return problems
+
+    def save_picture(self) -> None:
+        """Write the screen as SVG into the folder that the program was started in, and say where, or why not."""
+        from qwenchat.library.exchange.export import write
+        from qwenchat.library.exchange.filename import free_path
+
+        try:
+            path = free_path(Path.cwd(), "qwenchat", ".svg")
+            write(path, (self.export_screenshot(),))
+        except (QwenchatError, OSError) as error:
+            said = say("The picture could not be saved. {error}", error=error)
+            self.notify(said, severity="warning", markup=False)
+        else:
+            self.notify(say("Written to {path}", path=path), markup=False)
 
     async def action_quit(self) -> None:
         """Stop the reply, and leave; `run` saves and closes when the screen is gone."""

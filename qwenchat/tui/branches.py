@@ -86,7 +86,9 @@ class Branches:
     def turn(self, said: Said, by: int) -> None:
         """Read the version of a message before or after this one."""
         at = said.variants.index(said.message_id) + by
-        if 0 <= at < len(said.variants) and self.attempt(lambda: self._session.select(said.variants[at])):
+        if len(said.variants) == 1:
+            self._tell(say("There is one version of this message."))
+        elif 0 <= at < len(said.variants) and self.attempt(lambda: self._session.select(said.variants[at])):
             self._show_and_choose(said.variants[at])
 
     def answer(self) -> None:

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from qwenchat.chat.again import switch_of
+from qwenchat.chat.errors import ConversationNotFound, ExportFailed
+from qwenchat.chat.text import safe_line
 from qwenchat.session import Session
 from qwenchat.texts import say
 from qwenchat.tui.branches import Branches
@@ -46,8 +49,28 @@ class Commands:
                 self._export(rest)
             case "retry":
                 branches.retry(None, rest)
+            case "rename" | "pin" | "archive":
+                self._tell(self._change_saved(name, rest))
+            case "stop":
+                self._controls.stop()
             case _:
                 self._run(COMMANDS[name].action)
+
+    def _change_saved(self, name: str, typed: str) -> str:
+        """Change what is kept of the open conversation beside its messages, and say how it is now."""
+        library, id_ = self._session.library, self._session.conversation
+        if id_ is None:
+            raise ConversationNotFound(say("Nothing was said in this conversation yet."), say("Write a message first."))
+        if name == "rename":
+            if typed:
+                library.rename(id_, typed)
+            return say("It is called “{title}”.", title=safe_line(library.read(id_).title))
+        on = not typed or switch_of(typed)
+        if name == "pin":
+            library.pin(id_, on)
+            return say("It is pinned above the others.") if on else say("It is pinned no more.")
+        library.archive(id_, on)
+        return say("It is archived; /search still finds it.") if on else say("It is archived no more.")
 
     def _export(self, typed: str) -> None:
         """Write the open conversation into the folder that the program was started in."""
@@ -60,5 +83,8 @@ class Commands:
             self._tell(say("Formats are {formats}.", formats=", ".join(Format)))
         else:
             form = Format(typed or Format.MARKDOWN)
-            path = export_to_folder(self._session.library, self._session.conversation, form, Path.cwd())
+            try:
+                path = export_to_folder(self._session.library, self._session.conversation, form, Path.cwd())
+            except OSError as error:  # the folder is gone
+                raise ExportFailed(say("The conversation could not be written. {error}", error=error)) from error
             self._tell(say("Written to {path}", path=path))

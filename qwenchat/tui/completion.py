@@ -35,16 +35,19 @@ class Offer:
     """Whether something of it has been written, so that Enter means the first choice rather than sending."""
 
 
-def offer(before: str, first_line: bool) -> Offer | None:
-    """What could be meant by the word at the end of `before`, the line as far as the cursor; None for a plain word."""
+def offer(before: str, first_line: bool, switches: bool = True) -> Offer | None:
+    """What could be meant by the word at the end of `before`, the line as far as the cursor; None for a plain word.
+
+    `switches` says whether the model heeds Qwen's soft switches.
+    """
     if first_line:
         if word := _COMMAND_WORD.fullmatch(before):
-            return _offer(0, before, [*_commands(), *_switches()])
+            return _offer(0, before, [*_commands(), *(_switches() if switches else ())])
         if (argument := _ARGUMENT.fullmatch(before)) and argument[1] in COMMANDS:
             command = COMMANDS[argument[1]]
             only_first = argument[2] is not None and not command.argument.endswith("...")
             return None if only_first else _offer(argument.start(3), argument[3], map(_argument, command.choices()))
-    if word := _SWITCH_WORD.fullmatch(before):
+    if switches and (word := _SWITCH_WORD.fullmatch(before)):
         return _offer(word.start(1), word[1], _switches())
     return None
 

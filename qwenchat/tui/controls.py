@@ -56,6 +56,12 @@ class Controls:
                 self._tell(say("This model always thinks; it has no switch."))
             case _:
                 on = self._session.toggle_thinking()
+                if self._session.model is None or self._session.loading is not None:  # the foot says nothing of it
+                    self._tell(
+                        say("The next message is thought about, if the model can think.")
+                        if on
+                        else say("The next message is answered without thinking.")
+                    )
                 if warning := greedy_warning(self._session.overrides.temperature, on):
                     self._tell(warning)
 
@@ -65,6 +71,17 @@ class Controls:
             self.switch_thinking()
         else:
             self._session.thinking_budget = next_budget(self._session.thinking_budget)
+            if not self._session.thinks or self._session.model is None or self._session.loading is not None:
+                self._tell(budget_in_words(self._session.thinking_budget))
+
+    def stop(self) -> None:
+        """Stop the reply, or say why there is nothing to stop."""
+        if self._session.busy:
+            self._session.stop()
+        elif self._session.loading is not None:
+            self._tell(say("A model is being loaded, and no reply is written. /model NAME loads another in its place."))
+        else:
+            self._tell(say("No reply is being written."))
 
     def model(self, typed: str) -> None:
         """Load the model that was typed; without a name, one that failed again, or let one be chosen."""

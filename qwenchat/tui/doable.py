@@ -72,7 +72,7 @@ def _of_app(app: "QwenChat", chat: "ChatScreen") -> Iterator[Doable]:
     change, picture = say("Change the colours"), say("Save a picture of the screen")
     yield Doable("app.theme", say("Theme"), app.action_change_theme, "app.change_theme", (change,))
     yield Doable("app.help", say("Keys and commands"), app.action_help, "app.help", (shown(chat, "app.help", "f1"),))
-    yield Doable("app.screenshot", say("Screenshot"), app.deliver_screenshot, "", (picture,))
+    yield Doable("app.screenshot", say("Screenshot"), app.save_picture, "", (picture,))
     saved = (shown(chat, "app.quit", "ctrl+q"), say("Everything is saved"))
     yield Doable("app.quit", say("Quit"), app.action_quit, "app.quit", saved)
 

@@ -82,6 +82,7 @@ class Queue:
             self._give_back()
 
     def _begin(self, message: Queued) -> None:
+        self._session.heed_switch("".join(part.text for part in message.parts if not part.origin))
         self._branches.begin_turn(lambda: self._session.send(message.parts, message.typed), follow=False)
 
     def _give_back(self) -> None:

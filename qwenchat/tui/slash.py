@@ -58,6 +58,10 @@ def _names() -> Iterable[str]:
     return dict.fromkeys((*NAMES, *(setting.key.rpartition(".")[2] for setting in schema())))
 
 
+def _off() -> Iterable[str]:
+    return ("off",)
+
+
 def _themes() -> Iterable[str]:
     from qwenchat.tui.themes import OTHERS, read_themes
 
@@ -75,7 +79,7 @@ COMMANDS = {
     "undo": Command("act('undo')", later("Bring back what was deleted last")),
     "stop": Command("stop", later("Stop the reply")),
     "answer": Command("answer", later("Answer now, from what was thought so far")),
-    "budget": Command("budget", later("Limit thoughts, or lift the limit"), later("TOKENS or off"), lambda: ("off",)),
+    "budget": Command("budget", later("Limit thoughts, or lift the limit"), later("TOKENS or off"), _off),
     "set": Command("settings", later("Change any setting, or see all settings"), later("NAME VALUE"), _names),
     "settings": Command("settings", later("Show all settings")),
     "system": Command("system", later("Change the system prompt, or say it"), later("TEXT")),
@@ -89,12 +93,18 @@ COMMANDS = {
     ),
     "search": Command("search", later("Search in all conversations"), later("WORDS")),
     "find": Command("find", later("Find in this conversation"), later("WORDS")),
+    "rename": Command("rename", later("Give this conversation another title, or say it"), later("TITLE")),
+    "pin": Command("pin", later("Keep this conversation above the others, or no more"), later("off"), _off),
+    "archive": Command("archive", later("Put this conversation away, or bring it back"), later("off"), _off),
     "theme": Command("app.change_theme", later("Change the colours, or choose them"), later("NAME"), _themes),
     "copy": Command("copy_reply", later("Copy the last reply")),
     "help": Command("app.help", later("Show all keys and commands")),
     "quit": Command("app.quit", later("Quit; everything is saved")),
 }
 """The commands by their names; completion, help and documentation go by this table."""
+
+ALIASES = {"bye": "quit", "exit": "quit", "q": "quit", "clear": "new"}
+"""What other chats call a command."""
 
 SOFT_SWITCHES = {
     "think": later("Let the model think from this message on"),
@@ -133,13 +143,14 @@ def command_of(text: str) -> tuple[str, str] | None:
     found = _COMMAND.match(text)
     if found is None or found[1] in _SOFT_SWITCHES:
         return None
-    if found[1] not in COMMANDS:
+    name = ALIASES.get(found[1].lower(), found[1].lower())
+    if name not in COMMANDS:
         known = ", ".join(f"/{name}" for name in COMMANDS)
         raise UnknownCommand(
             say("There is no command /{found}.", found=found[1]),
             sentences(
-                did_you_mean(found[1], COMMANDS, mark="/") or say("There are {names}.", names=known),
+                did_you_mean(found[1], (*COMMANDS, *SOFT_SWITCHES), mark="/") or say("There are {names}.", names=known),
                 say("The draft was kept."),
             ),
         )
-    return found[1], text[found.end() :].strip()
+    return name, text[found.end() :].strip()

@@ -3,12 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from qwenchat.attachment import AttachmentRefused
 from qwenchat.chat.draft import Draft, Queued
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import TextPart
+from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import safe_line
+from qwenchat.chat.thinking import soft_switch
 from qwenchat.chat.timeline import Tick
 from qwenchat.session import Session
 from qwenchat.texts import count, say
@@ -23,6 +26,8 @@ from qwenchat.tui.slash import command_of, switch_of
 from qwenchat.tui.weight import Weight
 from qwenchat.tui.widgets.composer import Composer
 
+QUOTES = '"""'
+"""They begin and end a message of several lines, in which Enter breaks the line."""
 COUNTS_WITHIN_S = 3.0
 """How long a long message waits to be counted; where nobody counts, it is then sent."""
 
@@ -62,6 +67,7 @@ class Writing:
         """Save the draft when it is due, and let the model read it when the writing has paused."""
         self._drafts.keep_if_due()
         self.queue.draw()
+        self._composer.soft_switches = self._session.support is ThinkingSupport.SWITCHED
         if self._drafts.comes_to_rest():
             self._weigh()
         if self._attachments.attached:
@@ -70,6 +76,8 @@ class Writing:
     def hint(self, otherwise: str) -> str:
         """What the composer's edge says: how much is written, while somebody writes, and what else there is to say."""
         silent = self._is_command() or not self._composer.has_focus
+        if self._is_quote_open():
+            return say("{quotes} ends the message", quotes=QUOTES)
         words = "" if silent else self._weight.words(self._text)
         return f"{words} · {otherwise}" if words and otherwise else words or otherwise
 
@@ -78,8 +86,11 @@ class Writing:
 
         While a reply comes, a message waits for its end; one that stands for another must be sent later.
         """
-        draft = self._composer.draft
+        draft = self._draft()
         if not draft.text.strip():
+            return False
+        if self._is_quote_open():
+            self._composer.put("\n")
             return False
         if self._branches.editing is None and draft.text.lstrip().startswith("/"):
             if not self._branches.attempt(lambda: self._heed(draft.whole)):
@@ -99,14 +110,39 @@ class Writing:
 
     async def deliver(self, take: Callable[[tuple[TextPart, ...], Sequence[Tick]], object]) -> bool:
         """Give what is written, and how, to `take` as a message with its files, if there can be one now; says so."""
-        draft = self._composer.draft
+        draft = self._draft()
         if self._session.busy:
             self._tell(say("The model is still answering; the draft is kept. Esc stops the reply."))
             return False
         parts = await self._parts_of(draft)
         if not parts or not await self._fits(parts):
             return False
-        return self._branches.attempt(lambda: take(parts, self._typed(parts)))
+        typed = "".join(part.text for part in parts if not part.origin)
+        self._session.heed_switch(typed)
+        if not self._branches.attempt(lambda: take(parts, self._typed(parts))):
+            return False
+        self._say_of_switch(typed)
+        return True
+
+    def _say_of_switch(self, typed: str) -> None:
+        """Say that a soft switch does nothing, where the model has none."""
+        asked, support = soft_switch(typed), self._session.support
+        if asked and support is ThinkingSupport.NONE:
+            self._tell(say("This model does not think before it answers."))
+        elif asked is False and support is ThinkingSupport.ALWAYS:
+            self._tell(say("This model always thinks; it has no switch."))
+
+    def _draft(self) -> Draft:
+        """What is written, without the quotes around it."""
+        draft = self._composer.draft
+        text = draft.text.strip()
+        if text.count(QUOTES) == 2 and text.startswith(QUOTES) and text.endswith(QUOTES):
+            return replace(draft, text=text[len(QUOTES) : -len(QUOTES)].strip("\n"))
+        return draft
+
+    def _is_quote_open(self) -> bool:
+        text = self._composer.text.lstrip()
+        return text.startswith(QUOTES) and QUOTES not in text[len(QUOTES) :]
 
     async def _parts_of(self, draft: Draft) -> tuple[TextPart, ...]:
         """A draft as a message with its files; nothing, and it is told why, where one of them is refused."""
@@ -148,7 +184,8 @@ class Writing:
 
     def _heed(self, text: str) -> None:
         """Heed the command that `text` is, if it is one; raises QwenchatError when it cannot be done."""
-        command = switch_of(text) or command_of(text)
+        switch = switch_of(text)
+        command = switch or command_of(text)
         if command is None:
             return
         draft = self._composer.draft
@@ -156,7 +193,8 @@ class Writing:
         try:
             self._commands.heed(*command, self._branches)
         except QwenchatError:
-            self._composer.write(draft)
+            if switch is None:  # one that this model does not have need not be corrected
+                self._composer.write(draft)
             raise
 
     async def _fits(self, parts: tuple[TextPart, ...]) -> bool:

@@ -253,6 +253,8 @@ class ChatScreen(Screen[None]):
         thoughts = [reply.reasoning for reply in self._transcript.replies if reply.reasoning.display]
         if thoughts:
             thoughts[-1].toggle()
+        else:
+            self._tell(say("There is no reasoning to open here."))
 
     def action_stop(self) -> None:
         """Leave a change, take marks away, stop the reply, or put the notices away: the first that there is."""
@@ -281,6 +283,8 @@ class ChatScreen(Screen[None]):
     def action_choose(self, by: int = -1) -> None:
         """Choose the message before or after the chosen one, or the last; after that one, write again."""
         if not self._transcript.choose_beside(by):
+            if self._transcript.chosen is None:
+                self._tell(say("There is no message to choose yet."))
             self.set_focus(self._composer)
 
     def action_turn(self, by: int) -> None:

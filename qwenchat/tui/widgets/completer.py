@@ -20,6 +20,10 @@ class Page(Protocol):
     def cursor_location(self) -> Location:
         """Where the cursor is: row and column."""
 
+    @property
+    def soft_switches(self) -> bool:
+        """Whether the model heeds soft switches."""
+
     def before_cursor(self) -> str | None:
         """The cursor's line as far as the cursor; None while something is selected."""
 
@@ -42,7 +46,7 @@ class Completer:
         before, row = self._page.before_cursor(), self._page.cursor_location[0]
         if before is None:
             return self.dropdown.show(None)
-        found = offer(before, row == 0)
+        found = offer(before, row == 0, self._page.soft_switches)
         word = file_word(before) if found is None else None
         start = found.start if found else word[0] if word else None
         if start is None or (row, start) != self._closed_for:

@@ -1,5 +1,6 @@
 """Where messages are written: several lines, a draft that is kept, Enter sends."""
 
+import time
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -24,6 +25,8 @@ from qwenchat.tui.widgets.completer import Completer
 from qwenchat.tui.widgets.dropdown import Dropdown
 
 Location = tuple[int, int]
+HELD_S = 1.0
+"""A key that is still held down when nothing is left to delete does not quit."""
 LONGEST_OPENED = 100_000
 """Characters of a paste that can be made text again; a longer one is shown in a screen of its own."""
 
@@ -36,6 +39,13 @@ class Composer(TextArea):
         Binding("enter", "send", "Send the message", show=False, id="composer.send"),
         Binding("ctrl+j,alt+enter,shift+enter", "break_line", "Break the line", show=False, id="composer.break_line"),
         Binding("alt+e", "open", "Open the paste at the cursor", show=False, id="composer.open"),
+        Binding(
+            "ctrl+d",
+            "delete_or_quit",
+            "Delete the character after; from an empty draft, quit",
+            show=False,
+            id="composer.quit",
+        ),
         Binding("alt+d", "delete_word_right", "Delete the word after", show=False, id="composer.delete_word"),
         Binding("ctrl+underscore,super+z", "undo", "Undo", show=False, id="composer.undo"),
         Binding("ctrl+shift+z,super+y", "redo", "Redo", show=False, id="composer.redo"),
@@ -72,8 +82,12 @@ class Composer(TextArea):
         self._hint = ""
         self._typing = Typing()
         self.dropdown = Dropdown()
+        self._deleted_at = 0.0
+        """When Ctrl+D was pressed last and deleted something."""
         self.recall: Callable[[int], bool] = lambda by: False
         """Brings an earlier (-1) or later (1) message back; False when the cursor is to move."""
+        self.soft_switches = True
+        """Whether the model heeds Qwen's soft switches, so that they are offered."""
         self._completer = Completer(self, self.dropdown)
 
     def undo(self) -> None:
@@ -135,10 +149,22 @@ class Composer(TextArea):
         if not self._open(self._label(self.cursor_location)):
             await self.run_action("screen.send")
 
+    async def action_delete_or_quit(self) -> None:
+        """Delete the character after the cursor; with an empty draft quit, as shells do."""
+        now = time.monotonic()
+        if self.text:
+            self.action_delete_right()
+            self._deleted_at = now
+        elif now - self._deleted_at < HELD_S:
+            self._deleted_at = now
+        else:
+            await self.run_action("app.quit")
+
     def action_open(self) -> None:
         """Make the paste at the cursor, or before it, text again."""
         row, column = self.cursor_location
-        self._open(self._label((row, column)) or self._label((row, max(0, column - 1))))
+        if not self._open(self._label((row, column)) or self._label((row, max(0, column - 1)))):
+            self.notify(say("There is no paste at the cursor."), markup=False)
 
     def on_click(self, event: Click) -> None:
         """A click on a paste opens it."""

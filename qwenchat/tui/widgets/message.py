@@ -160,6 +160,8 @@ class Reply(Said):
 
     def action_unfold(self) -> None:
         """Open all calls of tools, or fold all."""
+        if not self.calls:
+            self.notify(say("This message calls no tool."), markup=False)
         on = not all(block.opened for block in self.calls.values())
         for block in self.calls.values():
             block.turn(on)

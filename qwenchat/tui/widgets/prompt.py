@@ -150,6 +150,8 @@ class Prompt(Said):
     def action_unfold(self) -> None:
         """Open all that is folded, or fold all."""
         folded = [piece for piece in self._pieces if isinstance(piece, Folded)]
+        if not folded:
+            self.notify(say("Nothing is folded in this message."), markup=False)
         on = not all(piece.opened for piece in folded)
         for piece in folded:
             piece.turn(on)
