@@ -26,7 +26,7 @@ from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.sampling import THINKING
 from qwenchat.engine.base import StopSignal, TurnSignals
 from qwenchat.engine.local.engine import LocalEngine
-from qwenchat.paths import Paths
+from qwenchat.system.paths import Paths
 
 SENTENCE = "Please say how the quick brown fox came to jump over the lazy dog, and what the dog made of it."
 STOPS = 10

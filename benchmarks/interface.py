@@ -40,7 +40,7 @@ from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import Engine, StopSignal
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
-from qwenchat.session import Session
+from qwenchat.session.session import Session
 
 HISTORY = 1000
 """Messages above the reply."""
@@ -205,7 +205,7 @@ def filled(library: Library) -> str:
 
 def run_app(engine: Callable[[], Engine], drive: Callable[[Any], Coroutine[Any, Any, None]], **options: Any) -> None:
     """The program as the user has it, over `engine`, in this process's terminal; `drive` plays the user."""
-    from qwenchat.paths import shipped_themes
+    from qwenchat.system.paths import shipped_themes
     from qwenchat.tui.app import QwenChat
 
     library = Library.in_memory()
@@ -310,7 +310,7 @@ def pasting() -> dict[str, Any]:
 
 def decoding(model: str, *, inside: bool) -> dict[str, Any]:
     """Tokens a second of a model."""
-    from qwenchat.paths import Paths
+    from qwenchat.system.paths import Paths
 
     def make() -> Engine:
         from qwenchat.engine.local.engine import LocalEngine

@@ -30,7 +30,7 @@ from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import hardware, loader
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.locate import locate
-from qwenchat.paths import Paths
+from qwenchat.system.paths import Paths
 
 TEXTS = ("README.md", "LICENSE")
 LARGEST = 1000

@@ -25,7 +25,7 @@ from benchmarks.library import NEEDLE, make
 from qwenchat.chat.commands import LoadModel
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
-from qwenchat.session import Session
+from qwenchat.session.session import Session
 from qwenchat.tui import app
 from qwenchat.tui.app import QwenChat
 from qwenchat.tui.screens.search import SearchScreen

@@ -31,7 +31,7 @@ from pathlib import Path
 
 import pyte
 
-from qwenchat.paths import Paths
+from qwenchat.system.paths import Paths
 
 QWENCHAT = str(Path(sys.executable).with_name("qwenchat"))
 QUESTION = "What is the capital of France? Answer in one sentence."

@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from qwenchat.chat.sampling import NON_THINKING, THINKING
-from qwenchat.cli import cli
-from qwenchat.config_schema import Setting, schema
+from qwenchat.cli.main import cli
+from qwenchat.settings.schema import Setting, schema
 from qwenchat.tui.app import QwenChat
-from qwenchat.tui.keys import VIM, bindings_of, key_name
+from qwenchat.tui.keys.bindings import VIM, bindings_of, key_name
 
 DOCS = Path(__file__).parent
 OPTIONS = {str(option.name): option for option in cli.params if isinstance(option, click.Option)}

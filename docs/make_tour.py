@@ -20,7 +20,6 @@ from pathlib import Path
 import torch
 
 from docs import tour_material as material
-from qwenchat import texts
 from qwenchat.chat.commands import LoadModel, StartTurn
 from qwenchat.chat.events import TurnEvent
 from qwenchat.chat.sampling import SamplingOverrides
@@ -28,14 +27,15 @@ from qwenchat.chat.tools import ToolSettings
 from qwenchat.engine.base import TurnSignals
 from qwenchat.engine.local.engine import LocalEngine
 from qwenchat.engine.worker import Worker
+from qwenchat.i18n import texts
 from qwenchat.library.library import Library
-from qwenchat.paths import Paths, shipped_themes
-from qwenchat.presets import built_in
-from qwenchat.session import Session
-from qwenchat.steering import Steering
+from qwenchat.session.answer_settings import Steering
+from qwenchat.session.session import Session
+from qwenchat.settings.presets import built_in
+from qwenchat.system.paths import Paths, shipped_themes
 from qwenchat.tools.toolbox import Toolbox
 from qwenchat.tui.app import QwenChat
-from tests.chat_driver import Chat
+from tests.support.chat_driver import Chat
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "tour.md"

@@ -13,8 +13,8 @@ from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.local.prompt import ChatTemplate
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 from qwenchat.library.library import Conversation, Library
-from tests.tiny_caller import CALCULATOR, CALL, results
-from tests.tiny_qwen3 import save_trained, unpack_tokenizer, user
+from tests.support.tiny_caller import CALCULATOR, CALL, results
+from tests.support.tiny_qwen3 import save_trained, unpack_tokenizer, user
 
 STEPS = 300
 SORTING = "I sort words by length in Python. Why do words of the same length keep their old order?"

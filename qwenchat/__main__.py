@@ -1,5 +1,5 @@
 """`python -m qwenchat`."""
 
-from qwenchat.cli import main
+from qwenchat.cli.main import main
 
 main()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
-from qwenchat.paths import Paths
+from qwenchat.system.paths import Paths
 
 if TYPE_CHECKING:
     from qwenchat.engine.local.engine import LocalEngine
@@ -43,7 +43,7 @@ def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Non
 @pytest.fixture(scope="session")
 def qwen3_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the real tokenizer.json and tokenizer_config.json of Qwen3-0.6B."""
-    from .tiny_qwen3 import unpack_tokenizer
+    from tests.support.tiny_qwen3 import unpack_tokenizer
 
     return _once(tmp_path_factory, "qwen3-tokenizer", unpack_tokenizer)
 
@@ -51,7 +51,7 @@ def qwen3_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small Qwen3 that knows the lessons of `tiny_qwen3.py`."""
-    from .tiny_qwen3 import save_tiny_qwen3
+    from tests.support.tiny_qwen3 import save_tiny_qwen3
 
     return _once(tmp_path_factory, "tiny-qwen3", save_tiny_qwen3)
 
@@ -59,7 +59,7 @@ def tiny_qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_caller(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small Qwen3 that calls the calculator, as `tiny_caller.py` says."""
-    from .tiny_caller import save_tiny_caller
+    from tests.support.tiny_caller import save_tiny_caller
 
     return _once(tmp_path_factory, "tiny-caller", save_tiny_caller)
 
@@ -67,7 +67,7 @@ def tiny_caller(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def toy_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tokenizer of 200 tokens that loads at once."""
-    from .tiny_qwen3 import save_toy_tokenizer
+    from tests.support.tiny_qwen3 import save_toy_tokenizer
 
     return _once(tmp_path_factory, "toy-tokenizer", save_toy_tokenizer)
 
@@ -92,8 +92,7 @@ def fresh(tiny_qwen3: Path, paths: Paths) -> "LocalEngine":
 
 def _engine_with(model: Path, paths: Paths) -> "LocalEngine":
     from qwenchat.engine.local.engine import LocalEngine
-
-    from .engine_driver import load
+    from tests.support.engine_driver import load
 
     engine = LocalEngine(paths)
     load(engine, model)

@@ -8,7 +8,7 @@ from typing import Any
 
 from qwenchat.chat.errors import CallMalformed
 from qwenchat.chat.messages import Message, Part, Role, ToolCallPart, ToolResultPart, new_id
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 _MOST_QUOTES = 3
 _LONGEST_ID = 64

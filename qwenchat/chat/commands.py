@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from qwenchat.chat.begun import NOTHING, Begun
+from qwenchat.chat.continuation import NOTHING, Begun
 from qwenchat.chat.messages import Message, ToolCallPart
 from qwenchat.chat.sampling import Sampling
-from qwenchat.chat.server import Server
+from qwenchat.chat.server_profile import Server
 from qwenchat.chat.tools import ToolSpec
 
 

@@ -1,6 +1,6 @@
 """What can go wrong, as types: each error says what happened and what to do about it."""
 
-from qwenchat.texts import say, sentences
+from qwenchat.i18n.texts import say, sentences
 
 
 class QwenchatError(Exception):

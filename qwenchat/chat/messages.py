@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from qwenchat.chat.provenance import Provenance
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 
 def new_id() -> str:

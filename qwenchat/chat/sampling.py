@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from qwenchat.chat.errors import ConfigInvalid
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 
 @dataclass(frozen=True, slots=True)

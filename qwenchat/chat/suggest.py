@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from itertools import islice
 
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 LONGEST = 80
 """Characters of a typed name that is compared; a longer one is no slip of the finger."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart
 from qwenchat.chat.provenance import ThinkingSupport
-from qwenchat.texts import count, say
+from qwenchat.i18n.texts import count, say
 
 CLOSING = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from qwenchat.chat.errors import MessageNotFound
 from qwenchat.chat.messages import Message
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 
 class MessageTree:

@@ -30,7 +30,7 @@ from qwenchat.chat.events import (
     TurnStopped,
 )
 from qwenchat.engine.base import Engine, Stopped, StopSignal, TurnSignals
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 
 from qwenchat.chat.errors import LibraryDamaged, LibraryInUse, LibraryUnwritable
+from qwenchat.i18n.texts import say
 from qwenchat.library.migrations import MIGRATIONS
-from qwenchat.texts import say
 
 JOURNALS = ("-wal", "-shm", "-journal")
 KEPT = 5

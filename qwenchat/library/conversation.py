@@ -9,8 +9,8 @@ from typing import Any
 from qwenchat.chat.calls import identified
 from qwenchat.chat.errors import ConversationNotFound
 from qwenchat.chat.messages import Message, Role, Status
+from qwenchat.i18n.texts import say
 from qwenchat.library import encoding
-from qwenchat.texts import say
 
 _LAST_DAY = 253_402_214_400.0
 """The end of the year 9999, which every calendar function can still show."""

@@ -7,9 +7,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from qwenchat.chat.errors import LibraryDamaged, LibraryError, LibraryNewer, LibraryUnwritable
+from qwenchat.i18n.texts import say
 from qwenchat.library.backup import back_up, missing_tables
 from qwenchat.library.migrations import MIGRATIONS
-from qwenchat.texts import say
 
 _WAL_SAFE = (3, 51, 3)
 """Before this version, WAL with several writers can corrupt the file."""

@@ -9,18 +9,18 @@ from qwenchat.chat.draft import Block, Draft
 from qwenchat.chat.errors import ConversationNotFound, LibraryDamaged, LibraryError, LibraryUnwritable
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.chat.timeline import Tick
+from qwenchat.i18n.texts import say
 from qwenchat.library import encoding, timeline
 from qwenchat.library.backup import set_aside
-from qwenchat.library.bin import Bin
 from qwenchat.library.conversation import Conversation, Summary, not_found, summaries, whole
 from qwenchat.library.database import connect, copy_in_memory, join, opening, reading, transaction
 from qwenchat.library.index import SearchIndex, index_of, remove_index
+from qwenchat.library.maintenance import Upkeep
 from qwenchat.library.saving import put_conversation, put_draft, put_message, titled
 from qwenchat.library.search import Hit, Piece, search, search_in
 from qwenchat.library.statistics import Statistics, statistics
-from qwenchat.library.upkeep import Upkeep
-from qwenchat.library.writers import Writer
-from qwenchat.texts import say
+from qwenchat.library.trash import Bin
+from qwenchat.library.writer_locks import Writer
 
 __all__ = ["Conversation", "Hit", "Library", "Piece", "Summary"]
 

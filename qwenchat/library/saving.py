@@ -11,10 +11,10 @@ from qwenchat.chat.messages import Message, Role, Status, new_id
 from qwenchat.chat.text import safe
 from qwenchat.chat.timeline import Tick
 from qwenchat.chat.title import title_after
+from qwenchat.i18n.texts import say
 from qwenchat.library import encoding, timeline
-from qwenchat.library.bin import without
 from qwenchat.library.conversation import Conversation, as_date, as_text, in_order, recount, whole
-from qwenchat.texts import say
+from qwenchat.library.trash import without
 
 _READ_FOR_TITLE = 20_000
 """Characters of a message that are looked at to name a conversation."""

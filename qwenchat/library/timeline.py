@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from qwenchat.chat.events import Channel
 from qwenchat.chat.timeline import Tick
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 _LONGEST = 10_000_000
 """Bytes of a timeline that are looked at; a reply of a million tokens has a third of that."""

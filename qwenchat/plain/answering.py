@@ -2,12 +2,12 @@
 
 import time
 
-from qwenchat.chat.begun import NOTHING
 from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.continuation import NOTHING
 from qwenchat.chat.events import Event, LoadFailed, LoadProgressed, ModelLoaded, SaveFailed, ToolsListed, TurnFailed
-from qwenchat.printer import LoadReport, Printer, ready_in_words, tell
-from qwenchat.session import Session
-from qwenchat.texts import say
+from qwenchat.console.turn_printer import LoadReport, Printer, ready_in_words, tell
+from qwenchat.i18n.texts import say
+from qwenchat.session.session import Session
 
 PATIENCE_S = 3.0
 """How long a server is waited for before the first message is asked for."""

@@ -6,10 +6,11 @@ from contextlib import suppress
 
 import click
 
-from qwenchat.attachment import begun
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import LibraryError, QwenchatError
 from qwenchat.chat.suggest import did_you_mean
+from qwenchat.console.turn_printer import tell
+from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library
 from qwenchat.plain.answering import Answering
 from qwenchat.plain.command import Command
@@ -19,10 +20,9 @@ from qwenchat.plain.lines import Lines
 from qwenchat.plain.messages import Messages
 from qwenchat.plain.sending import parts_of, typed_of
 from qwenchat.plain.settings import Settings
-from qwenchat.printer import tell
-from qwenchat.session import Session
-from qwenchat.steering import Steering
-from qwenchat.texts import say
+from qwenchat.session.answer_settings import Steering
+from qwenchat.session.attachments import begun
+from qwenchat.session.session import Session
 
 INTERRUPTED = 130
 REMEMBERED = 200

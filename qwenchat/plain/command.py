@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 
 @dataclass(frozen=True, slots=True)

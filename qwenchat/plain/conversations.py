@@ -4,14 +4,14 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from qwenchat.chat.again import switch_of
 from qwenchat.chat.errors import ConversationNotFound
 from qwenchat.chat.text import safe_line
+from qwenchat.chat.typed_settings import switch_of
+from qwenchat.console.turn_printer import tell
+from qwenchat.i18n.texts import count, say
 from qwenchat.plain.command import Command
 from qwenchat.plain.transcript import as_text, last_exchange
-from qwenchat.printer import tell
-from qwenchat.session import Session
-from qwenchat.texts import count, say
+from qwenchat.session.session import Session
 
 LISTED = 20
 
@@ -118,7 +118,7 @@ class Conversations:
         tell(say("Written to {path}", path=path))
 
     def _stats(self, rest: str) -> None:
-        from qwenchat.statistics_table import headline  # seldom wanted
+        from qwenchat.reports.statistics import headline  # seldom wanted
 
         found = self._library.statistics(time.time() - 30 * 86_400)
         if not found.total.replies:

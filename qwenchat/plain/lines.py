@@ -3,9 +3,9 @@
 import sys
 
 from qwenchat.chat.text import decode_input
+from qwenchat.console.turn_printer import tell
+from qwenchat.i18n.texts import say
 from qwenchat.plain.editor import Editor
-from qwenchat.printer import tell
-from qwenchat.texts import say
 
 BLOCK = '"""'
 """Begins and ends a message of several lines."""

@@ -4,20 +4,20 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from qwenchat import clipboard
-from qwenchat.account import account_of
-from qwenchat.account import in_words as account_in_words
-from qwenchat.chat.again import Again, again_of
 from qwenchat.chat.errors import MessageNotFound, PromptEmpty
 from qwenchat.chat.messages import Message, Role
 from qwenchat.chat.text import safe, safe_line
+from qwenchat.chat.typed_settings import Again, again_of
+from qwenchat.console.turn_printer import has_cursor, tell
+from qwenchat.i18n.texts import count, say
 from qwenchat.plain.answering import Answering
 from qwenchat.plain.command import Command
 from qwenchat.plain.sending import parts_of
 from qwenchat.plain.transcript import as_text, who
-from qwenchat.printer import has_cursor, tell
-from qwenchat.session import Session
-from qwenchat.texts import count, say
+from qwenchat.reports.message_details import account_of
+from qwenchat.reports.message_details import in_words as account_in_words
+from qwenchat.session.session import Session
+from qwenchat.system import clipboard
 
 QUOTED = 40
 """Characters of a message that say which one is meant."""

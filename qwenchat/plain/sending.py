@@ -1,10 +1,10 @@
 """What goes to the model of a message that was typed: its text, and the files that it names."""
 
-from qwenchat.attachment import read, words
 from qwenchat.chat.messages import Message, TextPart
 from qwenchat.chat.text import safe_line
-from qwenchat.printer import tell
-from qwenchat.texts import count, say, size
+from qwenchat.console.turn_printer import tell
+from qwenchat.i18n.texts import count, say, size
+from qwenchat.session.attachments import read, words
 
 
 def parts_of(text: str) -> tuple[TextPart, ...]:

@@ -1,20 +1,20 @@
 """Commands about how the model answers: thinking, sampling, system prompt, presets, tools, and which model it is."""
 
-from qwenchat.chat.again import pairs_of, switch_of
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import budget_in_words, budget_of
-from qwenchat.config import read
-from qwenchat.meant import meant
-from qwenchat.paths import Paths
+from qwenchat.chat.typed_settings import pairs_of, switch_of
+from qwenchat.console.turn_printer import tell
+from qwenchat.engine.resolve import meant
+from qwenchat.i18n.texts import say
 from qwenchat.plain.answering import Answering
 from qwenchat.plain.command import Command
-from qwenchat.printer import tell
-from qwenchat.session import Session
-from qwenchat.steering import NAMES, SAMPLING, Source, Steering
-from qwenchat.texts import say
+from qwenchat.session.answer_settings import NAMES, SAMPLING, Source, Steering
+from qwenchat.session.session import Session
+from qwenchat.settings.config import read
+from qwenchat.system.paths import Paths
 
 
 class Settings:
@@ -75,7 +75,7 @@ class Settings:
         tell(say("/model NAME loads one; /models lists all that can be had."))
 
     def _models(self, rest: str) -> None:
-        from qwenchat.models import table  # seldom wanted
+        from qwenchat.reports.models import table  # seldom wanted
 
         print(table(Paths.of_user()), flush=True)
 
@@ -106,7 +106,7 @@ class Settings:
 
     def _refuse_others(self, typed: str) -> None:
         """Raises ConfigInvalid for a setting that there is, but that is none of an answer."""
-        from qwenchat.config_schema import schema  # seldom wanted
+        from qwenchat.settings.schema import schema  # seldom wanted
 
         others = {setting.key for setting in schema()} - set(NAMES)
         for name, _ in pairs_of(typed):
@@ -117,7 +117,7 @@ class Settings:
                 )
 
     def _save(self, rest: str) -> None:
-        from qwenchat.config_file import write  # seldom wanted
+        from qwenchat.settings.config_file import write  # seldom wanted
 
         changed = [name for name in NAMES if self._steering.source(name) is Source.CHAT]
         if not changed:

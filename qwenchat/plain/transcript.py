@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from qwenchat.chat.calls import calls_in
 from qwenchat.chat.messages import Message, Role, Status, ToolResultPart
 from qwenchat.chat.text import safe, safe_line
-from qwenchat.consent import in_words, result_in_words
-from qwenchat.texts import say
+from qwenchat.console.permission import in_words, result_in_words
+from qwenchat.i18n.texts import say
 
 SHOWN = 1_000
 """Characters of a tool's result."""

@@ -4,7 +4,7 @@ import ipaddress
 import socket
 
 from qwenchat.chat.errors import ToolFailed, ToolRefused
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 """IPv6 addresses that stand for IPv4 ones."""

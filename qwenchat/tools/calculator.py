@@ -11,8 +11,8 @@ from simpleeval import DEFAULT_OPERATORS, InvalidExpression, SimpleEval
 
 from qwenchat.chat.errors import ToolRefused
 from qwenchat.engine.base import StopSignal
-from qwenchat.texts import say
-from qwenchat.tools.builtin import Tool, tool
+from qwenchat.i18n.texts import say
+from qwenchat.tools.tool import Tool, tool
 
 LONGEST = 500
 """Characters of an expression. Nothing in it repeats, so this and the size of numbers bound the time it takes."""

@@ -9,8 +9,8 @@ import msgspec
 
 from qwenchat.chat.errors import ToolRefused
 from qwenchat.engine.base import StopSignal
-from qwenchat.texts import say
-from qwenchat.tools.builtin import Tool, tool
+from qwenchat.i18n.texts import say
+from qwenchat.tools.tool import Tool, tool
 
 
 class _Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,9 +11,9 @@ import msgspec
 
 from qwenchat.chat.errors import ToolRefused
 from qwenchat.engine.base import StopSignal
-from qwenchat.texts import say
-from qwenchat.tools.builtin import Tool, tool
+from qwenchat.i18n.texts import say
 from qwenchat.tools.folders import Folders, text_of
+from qwenchat.tools.tool import Tool, tool
 
 MOST_LISTED = 300
 MOST_LINES = 400

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qwenchat.chat.errors import ToolRefused
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 LARGEST = 1_000_000
 """Bytes of a file that are read."""

@@ -29,8 +29,8 @@ from qwenchat import __version__
 from qwenchat.chat.errors import ToolFailed, ToolUnavailable
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import McpServer, ToolSpec
-from qwenchat.texts import say, sentences
-from qwenchat.tools import leash
+from qwenchat.i18n.texts import say, sentences
+from qwenchat.tools import supervisor
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ class _Connection:
         if isinstance(error, ToolUnavailable):
             return error
         complaints.seek(0)
-        last_words = safe_line(complaints.read(leash.LAST_WORDS).decode("utf-8", errors="replace")[-300:])
+        last_words = safe_line(complaints.read(supervisor.LAST_WORDS).decode("utf-8", errors="replace")[-300:])
         if isinstance(error, TimeoutError):
             reason = say("it did not answer within {seconds:g} s", seconds=self._server.start_s)
         else:
@@ -216,7 +216,7 @@ class _BoundedStream(httpx2.AsyncByteStream):
 
 
 def _leashed(server: McpServer) -> StdioServerParameters:
-    command = [str(Path(leash.__file__)), str(os.getpid()), str(server.command), *server.args]
+    command = [str(Path(supervisor.__file__)), str(os.getpid()), str(server.command), *server.args]
     passed = {name: os.environ[name] for name in server.env_from if name in os.environ}
     return StdioServerParameters(
         command=sys.executable,

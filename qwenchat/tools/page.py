@@ -15,9 +15,9 @@ from urllib3.util import Timeout
 from qwenchat import __version__
 from qwenchat.chat.errors import ToolFailed, ToolRefused
 from qwenchat.engine.base import StopSignal
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 from qwenchat.tools.addresses import addresses_of
-from qwenchat.tools.builtin import Tool, tool
+from qwenchat.tools.tool import Tool, tool
 
 LARGEST = 2_000_000
 """Bytes that are read."""

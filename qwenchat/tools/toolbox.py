@@ -18,9 +18,9 @@ from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import ALL, McpServer, ToolSettings, ToolSpec
 from qwenchat.engine.base import StopSignal
-from qwenchat.texts import say, sentences
-from qwenchat.tools.builtin import NAMES, Tool, clipped
+from qwenchat.i18n.texts import say, sentences
 from qwenchat.tools.naming import name_for
+from qwenchat.tools.tool import NAMES, Tool, clipped
 
 if TYPE_CHECKING:
     from qwenchat.tools.mcp import Listing, Servers
@@ -64,7 +64,7 @@ class Toolbox:
     @cached_property
     def _builtins(self) -> dict[str, Tool]:
         """The tools of this program; what they need takes a moment to import."""
-        from qwenchat.tools.builtins import builtins
+        from qwenchat.tools.registry import builtins
 
         return {tool.spec.name: tool for tool in builtins(self._settings)}
 
@@ -142,8 +142,8 @@ class Toolbox:
         """See `ToolRunner.allow_always`."""
         self._always.add(name)
         if self._config is not None:
-            from qwenchat import config
-            from qwenchat.config_file import write
+            from qwenchat.settings import config
+            from qwenchat.settings.config_file import write
 
             there = config.read(self._config)[0].tools.always
             write(self._config, {"tools.always": [*there, *({name} - set(there))]})

@@ -12,31 +12,31 @@ from textual.command import CommandPalette, Provider
 from textual.events import Event, InputEvent, Key, Paste
 from textual.screen import Screen
 
-from qwenchat import clipboard
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
-from qwenchat.config import WIDTH, Width
-from qwenchat.session import Session
-from qwenchat.steering import Steering
-from qwenchat.texts import say
-from qwenchat.tui import themes
-from qwenchat.tui.doable import commands
-from qwenchat.tui.garbage import Garbage
-from qwenchat.tui.key_order import KeyOrder
-from qwenchat.tui.keys import VIM, Place, keymap_of
+from qwenchat.i18n.texts import say
+from qwenchat.session.answer_settings import Steering
+from qwenchat.session.session import Session
+from qwenchat.settings.config import WIDTH, Width
+from qwenchat.system import clipboard
+from qwenchat.tui.base import themes
+from qwenchat.tui.base.terminal import own_terminal, signals_to_end
+from qwenchat.tui.base.terminal_input import own_parser
+from qwenchat.tui.base.themed_app import ThemedApp
+from qwenchat.tui.chat.screen import ChatScreen
+from qwenchat.tui.gc_pause import Garbage
+from qwenchat.tui.keys.bindings import VIM, Place, keymap_of
+from qwenchat.tui.keys.key_order import KeyOrder
 from qwenchat.tui.palette import Commands, Themes
-from qwenchat.tui.screens.chat import ChatScreen
+from qwenchat.tui.palette_entries import commands
 from qwenchat.tui.screens.help import HelpScreen
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import SearchScreen
-from qwenchat.tui.terminal import own_terminal, signals_to_end
-from qwenchat.tui.terminal_parser import own_parser
-from qwenchat.tui.themed_app import ThemedApp
+from qwenchat.tui.transcript.long_list import LongList
+from qwenchat.tui.transcript.message_base import Said
+from qwenchat.tui.transcript.prompt import Prompt
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
-from qwenchat.tui.widgets.long_list import LongList
-from qwenchat.tui.widgets.prompt import Prompt
-from qwenchat.tui.widgets.said import Said
 from qwenchat.tui.widgets.sidebar import Sidebar
 
 SWITCH_S = 0.0001
@@ -50,7 +50,7 @@ class QwenChat(ThemedApp):
     """The full-screen chat. The session is made by the caller; closing it is part of quitting."""
 
     TITLE = "qwenchat"
-    CSS_PATH = "screens/chat.tcss"
+    CSS_PATH = "chat/screen.tcss"
     """Here, since Textual does not read the style sheet of a default screen."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "Keys and commands", priority=True, id="app.help"),
@@ -161,18 +161,18 @@ class QwenChat(ThemedApp):
     @staticmethod
     def places() -> tuple[tuple[Place, ...], tuple[Place, ...]]:
         """The parts of the program with keys of their own: those that count while one writes, and the others."""
+        from qwenchat.tui.models.compare_screen import CompareScreen
+        from qwenchat.tui.models.contenders_screen import RivalsScreen
+        from qwenchat.tui.models.screen import ModelsScreen
         from qwenchat.tui.screens.code_blocks import CodeBlocksScreen
-        from qwenchat.tui.screens.compare import CompareScreen
         from qwenchat.tui.screens.inspect import InspectScreen
         from qwenchat.tui.screens.lens import LensScreen
         from qwenchat.tui.screens.message_menu import MessageMenu
-        from qwenchat.tui.screens.models import ModelsScreen
         from qwenchat.tui.screens.permission import PermissionScreen
-        from qwenchat.tui.screens.presets import PresetsScreen
-        from qwenchat.tui.screens.rivals import RivalsScreen
-        from qwenchat.tui.screens.settings import SettingsScreen
         from qwenchat.tui.screens.statistics import StatisticsScreen
         from qwenchat.tui.screens.tools import ToolsScreen
+        from qwenchat.tui.settings.presets_screen import PresetsScreen
+        from qwenchat.tui.settings.screen import SettingsScreen
         from qwenchat.tui.widgets.token_view import TokenView
 
         below, chat = (QwenChat,), (ChatScreen, QwenChat)

@@ -21,7 +21,7 @@ from qwenchat.chat.errors import ModelDamaged, ModelError, ModelUnsupported
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import hardware
 from qwenchat.engine.local.hardware import Plan
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 _models: Any = AutoModelForCausalLM
 _logging: Any = logging

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from qwenchat.engine.local import embedded, hub
 from qwenchat.engine.local.footprint import Quantization, Shape
-from qwenchat.paths import Paths
+from qwenchat.system.paths import Paths
 
 LONGEST_WINDOW = 40_960
 """Tokens that the models of the family can read."""

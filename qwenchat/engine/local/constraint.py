@@ -12,7 +12,7 @@ from torch import Tensor
 from qwenchat.chat.errors import ConfigInvalid, ModelUnsupported
 from qwenchat.chat.text import safe_line
 from qwenchat.engine.local.tokenizer import ChatTokenizer
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher

@@ -14,7 +14,7 @@ from torch import Tensor
 from qwenchat.chat.errors import ModelDamaged
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.kvcache import KVCache
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 ARCHITECTURES = {"Qwen3ForCausalLM": "qwen3", "Qwen2ForCausalLM": "qwen2", "LlamaForCausalLM": "llama"}
 

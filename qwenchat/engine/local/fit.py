@@ -8,7 +8,7 @@ from qwenchat.engine.local import memory
 from qwenchat.engine.local.catalog import KNOWN, LONGEST_WINDOW, KnownModel
 from qwenchat.engine.local.footprint import QUANTIZATIONS, in_words, token_bytes
 from qwenchat.engine.local.memory import Memory
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 MARGIN = 500_000_000
 """Bytes left free for the program itself and its scratch memory."""

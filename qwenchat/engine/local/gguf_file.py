@@ -14,9 +14,9 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
 from qwenchat.engine.local.decoder import DecoderConfig
 from qwenchat.engine.local.gguf_reader import GGUFLayout
-from qwenchat.engine.local.stored import StoredWeight
+from qwenchat.engine.local.stored_weight import StoredWeight
 from qwenchat.engine.local.tokenizer import ChatTokenizer, open_tokenizer
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 _NAMES = {
     "token_embd.weight": "model.embed_tokens.weight",

@@ -8,7 +8,7 @@ import psutil
 import torch
 
 from qwenchat.chat.errors import ConfigInvalid
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 _DTYPES = {"bf16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 _BITS = {"int8": 8, "int4": 4}

@@ -27,7 +27,7 @@ from qwenchat.chat.errors import DownloadFailed, HubUnreachable, ModelError, Mod
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.shards import is_complete
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 WANTED = ["*.json", "*.safetensors", "*.jinja"]
 """What is fetched: never pickles, never code."""

@@ -21,15 +21,15 @@ from qwenchat.engine.local.cpu.simd import RUNS_HERE, Format
 from qwenchat.engine.local.decoder import ArchitectureUnknown, Decoder
 from qwenchat.engine.local.fit import Window
 from qwenchat.engine.local.footprint import QUANTIZATIONS, Shape, token_bytes
-from qwenchat.engine.local.found import Found
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.network import Network
 from qwenchat.engine.local.shards import shards
 from qwenchat.engine.local.source import Source, check_vocabulary, opened, present
 from qwenchat.engine.local.stepper import Stepper
-from qwenchat.engine.local.stored import StoredWeight
+from qwenchat.engine.local.stored_weight import StoredWeight
 from qwenchat.engine.local.tokenizer import ChatTokenizer
-from qwenchat.texts import say
+from qwenchat.engine.local.weight_map import Found
+from qwenchat.i18n.texts import say
 
 LONGEST_WINDOW = 32_768
 """Qwen3's context length; longer ones are the user's choice."""

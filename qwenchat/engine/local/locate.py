@@ -10,8 +10,8 @@ from qwenchat.chat.suggest import did_you_mean
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import embedded, hub
 from qwenchat.engine.local.catalog import HUB_NAMES, KNOWN, KnownModel, find
-from qwenchat.paths import Paths
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
+from qwenchat.system.paths import Paths
 
 DEFAULT = KNOWN[0]
 

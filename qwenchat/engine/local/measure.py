@@ -24,8 +24,8 @@ from qwenchat.engine.local.loader import load, quantization_of
 from qwenchat.engine.local.locate import locate
 from qwenchat.engine.local.random_model import config_of, random_network
 from qwenchat.engine.local.sampler import Sampler
-from qwenchat.paths import Paths
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
+from qwenchat.system.paths import Paths
 
 STEPS = 32
 """Tokens that are generated after each prompt, the first one not counted."""

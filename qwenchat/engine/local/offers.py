@@ -11,7 +11,7 @@ from qwenchat.engine.local.catalog import KNOWN, KnownModel, models_here
 from qwenchat.engine.local.fit import MARGIN, Choice
 from qwenchat.engine.local.footprint import QUANTIZATIONS
 from qwenchat.engine.local.memory import Memory
-from qwenchat.paths import Paths
+from qwenchat.system.paths import Paths
 
 MOST = 50
 """How many models of one folder are offered."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 from typing import Any
 
-from qwenchat.chat.begun import Begun
 from qwenchat.chat.commands import ReadAhead
+from qwenchat.chat.continuation import Begun
 from qwenchat.chat.errors import ModelUnsupported, PromptTooLong
 from qwenchat.chat.events import DraftWeighed
 from qwenchat.chat.messages import (
@@ -28,7 +28,7 @@ from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.renderer import TemplateFailed, renderer
 from qwenchat.engine.local.tokenizer import ChatTokenizer
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 CALL_TAG, CALL_END_TAG = "<tool_call>", "</tool_call>"
 

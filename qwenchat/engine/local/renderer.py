@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from qwenchat.chat.errors import ModelUnsupported
 from qwenchat.engine.base import Stopped
 from qwenchat.engine.local import sandbox
+from qwenchat.i18n.texts import say
 from qwenchat.system.isolation import CallFailed, CallStopped, IsolatedModule, Limit, LimitReached, Limits, NotIsolated
-from qwenchat.texts import say
 
 KNOWN = frozenset(
     (

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from qwenchat.chat.errors import EngineFailed
 from qwenchat.chat.sampling import Sampling
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 BLOCK = 128
 """Logits that are looked at together to find the largest."""

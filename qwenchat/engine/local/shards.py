@@ -4,7 +4,7 @@ from pathlib import Path
 
 from qwenchat.chat.errors import ModelDamaged, ModelError, ModelNotFound, ModelUnsupported
 from qwenchat.engine.local.tokenizer import read_json
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 

@@ -10,9 +10,9 @@ from qwenchat.engine.local.decoder import DecoderConfig
 from qwenchat.engine.local.footprint import packed_bytes
 from qwenchat.engine.local.gguf_file import GGUFFile
 from qwenchat.engine.local.shards import shards
-from qwenchat.engine.local.stored import StoredWeight, read_safetensors
+from qwenchat.engine.local.stored_weight import StoredWeight, read_safetensors
 from qwenchat.engine.local.tokenizer import ChatTokenizer, read_json
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 MOST_LAYERS = 1024
 

@@ -14,12 +14,12 @@ from torch import Tensor
 from qwenchat.chat.sampling import Sampling
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.attention import Attention, Flash, Masked
+from qwenchat.engine.local.decode_step import Pass, Step
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
-from qwenchat.engine.local.draw import INVALID, Draw
+from qwenchat.engine.local.device_sampler import INVALID, Draw
 from qwenchat.engine.local.graph import Cuda, Runner, Work
 from qwenchat.engine.local.kvcache import KVCache
 from qwenchat.engine.local.sampler import Sampler, invalid_numbers
-from qwenchat.engine.local.step import Pass, Step
 
 log = logging.getLogger(__name__)
 

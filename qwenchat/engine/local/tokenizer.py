@@ -9,7 +9,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from qwenchat.chat.errors import ModelDamaged, ModelNotFound
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 _LONG = 20_000
 """Characters from which on encoding takes long enough to matter to who draws meanwhile."""

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.text import safe_line
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 
 @dataclass(frozen=True, slots=True)

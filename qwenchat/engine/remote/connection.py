@@ -8,13 +8,13 @@ from typing import Any
 import openai
 
 from qwenchat.chat.errors import ConfigInvalid
-from qwenchat.chat.server import Server
+from qwenchat.chat.server_profile import Server
 from qwenchat.chat.text import safe_line
 from qwenchat.engine.remote.address import address_of, not_an_address
+from qwenchat.engine.remote.cancellable_loop import Waiting
 from qwenchat.engine.remote.failure import typed
 from qwenchat.engine.remote.key import key_of
-from qwenchat.engine.remote.waiting import Waiting
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 CONNECT_S = 10.0
 """How long a server may take to accept a connection."""

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Any
 
 from qwenchat.chat.sampling import Sampling
-from qwenchat.chat.server import Dialect
+from qwenchat.chat.server_profile import Dialect
 
 
 class Switch(Enum):

@@ -15,7 +15,7 @@ from qwenchat.chat.errors import EngineFailed, PromptTooLong, ServerError
 from qwenchat.chat.events import DraftWeighed, HistoryTrimmed, LoadProgressed, TokensScored, TurnEvent
 from qwenchat.chat.messages import Message, Role, kept_from
 from qwenchat.chat.provenance import ModelInfo, ThinkingSupport
-from qwenchat.chat.server import Dialect
+from qwenchat.chat.server_profile import Dialect
 from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
 from qwenchat.engine.remote import probe
 from qwenchat.engine.remote.connection import RETRIES, Connection
@@ -23,7 +23,7 @@ from qwenchat.engine.remote.dialect import Speech, speech_of
 from qwenchat.engine.remote.failure import BrokenOff, broken_off, garbled
 from qwenchat.engine.remote.reply import Reply
 from qwenchat.engine.remote.request import Request, request_of, tokens_at_least
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from qwenchat.chat.errors import (
     ToolsRefused,
 )
 from qwenchat.chat.text import safe_line
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 LONGEST = 300
 """Characters of a server's own words that are shown."""

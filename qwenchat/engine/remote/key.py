@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from qwenchat.chat.errors import ConfigInvalid
-from qwenchat.chat.server import Server
+from qwenchat.chat.server_profile import Server
 from qwenchat.chat.text import safe_line
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 NONE = "none"
 """What is sent where no key is set; servers without keys do not look at it."""

@@ -6,12 +6,12 @@ from typing import Any
 
 from qwenchat.chat.errors import ModelNotFound, ServerFaulty
 from qwenchat.chat.provenance import ThinkingSupport
-from qwenchat.chat.server import Dialect
+from qwenchat.chat.server_profile import Dialect
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.engine.base import Stopped
 from qwenchat.engine.remote.connection import Connection
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 Unwanted = Callable[[], bool]
 _OWNERS = {

@@ -8,7 +8,7 @@ from qwenchat.chat.events import TurnEvent, TurnFinished, TurnStopped
 from qwenchat.chat.provenance import FinishReason, ThoughtCut, Usage
 from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Mark, Split, TagSplitter
 from qwenchat.engine.remote.calls import StreamedCalls
-from qwenchat.engine.tally import Tally
+from qwenchat.engine.turn_stats import Tally
 
 _REASONING = ("reasoning_content", "reasoning")
 """Where servers with a parser of their own put the thought."""

@@ -11,8 +11,8 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from qwenchat.chat.errors import ImportFailed
+from qwenchat.i18n.texts import say
 from qwenchat.library.exchange.stream import Bounded, Joined
-from qwenchat.texts import say
 
 _ZIP = b"PK\x03\x04"
 _BUFFER = 2**20

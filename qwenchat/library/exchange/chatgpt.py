@@ -6,12 +6,12 @@ from typing import Any
 
 from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, Status, ToolCallPart
 from qwenchat.chat.provenance import FinishReason
-from qwenchat.library.exchange import foreign
+from qwenchat.i18n.texts import say
+from qwenchat.library.exchange import foreign_messages
 from qwenchat.library.exchange.chatgpt_content import parts_of, thoughts_of
-from qwenchat.library.exchange.foreign import ROLES, date_of, list_of, object_of, seconds_of, text_of
+from qwenchat.library.exchange.foreign_messages import ROLES, date_of, list_of, object_of, seconds_of, text_of
 from qwenchat.library.exchange.found import Found, Problems, Unreadable
-from qwenchat.library.exchange.mend import Node, derived_id, tree_of
-from qwenchat.texts import say
+from qwenchat.library.exchange.repair import Node, derived_id, tree_of
 
 _UNSEEN = ("model_editable_context", "user_editable_context")
 """Memories and custom instructions, which ChatGPT does not show either."""
@@ -36,7 +36,7 @@ def conversation_of(value: Mapping[str, Any], now: float) -> Found:
     if not tree.messages:
         raise Unreadable(reader.problems.first(say("it holds no messages")))
     leaf = value.get("current_node")
-    conversation = foreign.conversation_of(
+    conversation = foreign_messages.conversation_of(
         f"chatgpt {text_of(value.get('conversation_id') or value.get('id'))}",
         value.get("title"),
         tree.messages,
@@ -155,5 +155,5 @@ def _made(id_: str, role: Role, parts: tuple[Part, ...], time: float, message: M
         if reason is FinishReason.STOPPED and status is Status.COMPLETE:
             status, note = Status.STOPPED, "stopped"
         thought = isinstance(parts[0], ReasoningPart)
-        made = foreign.made_by(text_of(metadata.get("model_slug")), thought=thought, reason=reason)
+        made = foreign_messages.made_by(text_of(metadata.get("model_slug")), thought=thought, reason=reason)
     return Message(role, parts, id=id_, created=time, status=status, note=note, provenance=made)

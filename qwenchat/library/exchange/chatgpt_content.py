@@ -8,8 +8,8 @@ from typing import Any
 from qwenchat.chat.messages import Part, Role, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.text import safe_line
 from qwenchat.library.exchange.fence import fenced
-from qwenchat.library.exchange.foreign import list_of, object_of, text_of
-from qwenchat.library.exchange.mend import derived_id
+from qwenchat.library.exchange.foreign_messages import list_of, object_of, text_of
+from qwenchat.library.exchange.repair import derived_id
 
 _TEXTS = ("text", "result", "content", "summary")
 """Where kinds of content that have no parts keep their text."""

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from qwenchat.chat.errors import ExportFailed, LibraryError
 from qwenchat.chat.messages import new_id
+from qwenchat.i18n.texts import say
 from qwenchat.library.conversation import Conversation
-from qwenchat.library.exchange import markdown, openai, own
+from qwenchat.library.exchange import markdown, native, openai
 from qwenchat.library.exchange.filename import free_path
-from qwenchat.library.exchange.own import Timelines
+from qwenchat.library.exchange.native import Timelines
 from qwenchat.library.library import Library
-from qwenchat.texts import say
 
 
 class Format(StrEnum):
@@ -48,7 +48,7 @@ def written(
     """The text of a file that holds these conversations, in pieces. JSON is always complete."""
     match format:
         case Format.JSON:
-            yield from own.written(conversations)
+            yield from native.written(conversations)
         case Format.JSONL:
             for conversation, _ in conversations:
                 yield openai.written(markdown.tree_in(conversation).path(), thoughts=thoughts) or ""

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.timeline import Tick
+from qwenchat.i18n.texts import say
 from qwenchat.library.conversation import Conversation
-from qwenchat.texts import say
 
 
 @dataclass(frozen=True, slots=True)

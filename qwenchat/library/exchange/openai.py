@@ -17,11 +17,11 @@ from qwenchat.chat.messages import (
 )
 from qwenchat.chat.splitter import Said, TagSplitter
 from qwenchat.chat.text import safe_json, safe_line
-from qwenchat.library.exchange import foreign
-from qwenchat.library.exchange.foreign import ROLES, date_of, list_of, object_of, text_of
+from qwenchat.i18n.texts import say
+from qwenchat.library.exchange import foreign_messages
+from qwenchat.library.exchange.foreign_messages import ROLES, date_of, list_of, object_of, text_of
 from qwenchat.library.exchange.found import Found, Problems, Unreadable, shown
-from qwenchat.library.exchange.mend import derived_id
-from qwenchat.texts import say
+from qwenchat.library.exchange.repair import derived_id
 
 _TEXTS = ("text", "refusal", "content")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
@@ -74,7 +74,7 @@ def conversation_of(value: Mapping[str, Any], now: float) -> Found:
             problems.add(say("message {number}: {error}", number=number, error=error))
     if not messages:
         raise Unreadable(problems.first(say("it holds no messages")))
-    conversation = foreign.conversation_of("openai", value.get("title"), messages, None, (created, created))
+    conversation = foreign_messages.conversation_of("openai", value.get("title"), messages, None, (created, created))
     return Found(conversation, problems=problems.all())
 
 
@@ -89,7 +89,7 @@ def _message(entry: Any, id_: str, parent: str | None, created: float, model: st
         content = shown(entry.get("content"))
         raise Unreadable(say("its content is neither a text nor a list of parts: {content}", content=content))
     thought = any(isinstance(part, ReasoningPart) for part in parts)
-    made = foreign.made_by(text_of(entry.get("model")) or model, thought=thought, reason=None)
+    made = foreign_messages.made_by(text_of(entry.get("model")) or model, thought=thought, reason=None)
     made = made if role is Role.ASSISTANT else None
     return Message(role, parts, parent, id_, date_of(entry.get("created"), created), provenance=made)
 

@@ -8,14 +8,14 @@ from io import BufferedReader, BytesIO
 from typing import IO, Any
 
 from qwenchat.chat.errors import ImportFailed
+from qwenchat.i18n.texts import say
 from qwenchat.library.conversation import Conversation
-from qwenchat.library.exchange import chatgpt, openai, own
+from qwenchat.library.exchange import chatgpt, native, openai
 from qwenchat.library.exchange.found import Found, Unreadable, Unusable
-from qwenchat.library.exchange.own import Timelines
+from qwenchat.library.exchange.native import Timelines
 from qwenchat.library.exchange.scanner import Scanner
 from qwenchat.library.exchange.stream import Joined
 from qwenchat.library.exchange.values import by_line, is_lines, values
-from qwenchat.texts import say
 
 _MOST_MESSAGES = 1_000_000
 _START = 2**20
@@ -58,8 +58,8 @@ def _conversation(value: Any, now: float) -> Found:
     for name in ("mapping", "messages"):
         if isinstance(value.get(name), dict | list) and len(value[name]) > _MOST_MESSAGES:
             raise Unreadable(say("it has more than {number:,} messages", number=_MOST_MESSAGES))
-    if own.is_own(value):
-        return own.conversation_of(value)
+    if native.is_own(value):
+        return native.conversation_of(value)
     if chatgpt.is_chatgpt(value):
         return chatgpt.conversation_of(value, now)
     if isinstance(value.get("messages"), list):

@@ -4,9 +4,9 @@ import json
 import re
 from typing import IO, Any
 
+from qwenchat.i18n.texts import say
 from qwenchat.library.encoding import clean
 from qwenchat.library.exchange.found import Unreadable
-from qwenchat.texts import say
 
 LARGEST = 256 * 2**20
 """Bytes of the largest value that is read; what is larger is skipped."""

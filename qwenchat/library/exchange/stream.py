@@ -4,7 +4,7 @@ from io import BytesIO, RawIOBase
 from typing import IO, Any
 
 from qwenchat.chat.errors import ImportFailed
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 
 class Joined(RawIOBase):

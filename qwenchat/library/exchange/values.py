@@ -5,10 +5,10 @@ from io import BytesIO
 from typing import IO, Any
 
 from qwenchat.chat.errors import ImportFailed
-from qwenchat.library.exchange import own
+from qwenchat.i18n.texts import say
+from qwenchat.library.exchange import native
 from qwenchat.library.exchange.found import Unreadable
 from qwenchat.library.exchange.scanner import LARGEST, CutOff, Scanner, decoded
-from qwenchat.texts import say
 
 Value = tuple[str, Any]
 """A position in a file and what stands there: the objects of JSON, or Unreadable."""
@@ -146,7 +146,7 @@ def _names(scanner: Scanner) -> Iterator[bytes]:
 
 def _require_known(head: Mapping[str, Any]) -> None:
     version = head.get("version")
-    if head.get("format") == own.FORMAT and isinstance(version, int) and version > own.VERSION:
+    if head.get("format") == native.FORMAT and isinstance(version, int) and version > native.VERSION:
         raise ImportFailed(
             say("It was written by a newer qwenchat (version {version} of the format).", version=version),
             say("Update qwenchat."),

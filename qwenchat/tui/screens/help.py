@@ -11,10 +11,10 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from qwenchat.texts import say
-from qwenchat.tui.editing import editing_keys
-from qwenchat.tui.keys import Place, bindings_of, key_name, shown
-from qwenchat.tui.slash import COMMANDS, SOFT_SWITCHES, usage
+from qwenchat.i18n.texts import say
+from qwenchat.tui.keys.bindings import Place, bindings_of, key_name, shown
+from qwenchat.tui.keys.slash_commands import COMMANDS, SOFT_SWITCHES, usage
+from qwenchat.tui.keys.text_area_keys import editing_keys
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.key_table import Entry, Group, KeyTable
 from qwenchat.tui.widgets.line import Line

@@ -11,9 +11,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from qwenchat.account import Facts, Share, in_words
-from qwenchat.texts import say
-from qwenchat.tui.keys import shown
+from qwenchat.i18n.texts import say
+from qwenchat.reports.message_details import Facts, Share, in_words
+from qwenchat.tui.keys.bindings import shown
 
 FILLS = (("▒", "$quiet"), ("▓", "$quiet"), ("▚", "$accent"), ("█", "$primary"))
 """How the parts of a bar are told apart, without colours too."""

@@ -12,13 +12,13 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from qwenchat.chat.alternative import Beginning, beginning
+from qwenchat.chat.branch_point import Beginning, beginning
 from qwenchat.chat.events import Alternative, ScoredToken
 from qwenchat.chat.text import safe, safe_line
-from qwenchat.scoring import Scoring
-from qwenchat.texts import count, say
-from qwenchat.tui.keys import shown
-from qwenchat.tui.widgets.long_list import LongList
+from qwenchat.i18n.texts import count, say
+from qwenchat.session.token_scores import Scoring
+from qwenchat.tui.keys.bindings import shown
+from qwenchat.tui.transcript.long_list import LongList
 from qwenchat.tui.widgets.overview import Overview
 from qwenchat.tui.widgets.token_view import SHADES, TokenView, shade_of
 

@@ -13,10 +13,10 @@ from textual.events import Click, Key
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from qwenchat.texts import say
-from qwenchat.tui.keys import key_name
-from qwenchat.tui.widgets.long_list import LongList
-from qwenchat.tui.widgets.said import ACTS
+from qwenchat.i18n.texts import say
+from qwenchat.tui.keys.bindings import key_name
+from qwenchat.tui.transcript.long_list import LongList
+from qwenchat.tui.transcript.message_base import ACTS
 
 KEY_WIDTH = 9
 

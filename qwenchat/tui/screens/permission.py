@@ -14,12 +14,12 @@ from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from qwenchat.calling import Permission
 from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.text import safe_line
-from qwenchat.consent import arguments_shown
-from qwenchat.texts import say
-from qwenchat.tui.widgets.long_list import LongList
+from qwenchat.console.permission import arguments_shown
+from qwenchat.i18n.texts import say
+from qwenchat.session.tool_calls import Permission
+from qwenchat.tui.transcript.long_list import LongList
 
 PAUSE_S = 0.7
 """The question may come while one writes: keys count only once there was so long none."""

@@ -10,11 +10,11 @@ from textual.screen import Screen
 
 from qwenchat.chat.messages import Message, Status
 from qwenchat.chat.scene import Moment, ReplyBegan, ReplyEnded, Sent, Typed
-from qwenchat.replay import Replay
-from qwenchat.texts import say
-from qwenchat.tui.widgets.message import Reply
+from qwenchat.i18n.texts import say
+from qwenchat.replay.player import Replay
+from qwenchat.tui.transcript.message import Reply
+from qwenchat.tui.transcript.transcript import Transcript
 from qwenchat.tui.widgets.player import Draft, Player
-from qwenchat.tui.widgets.transcript import Transcript
 
 DRAWS_PER_S = 30
 

@@ -19,13 +19,13 @@ from textual.widgets import Input, Static
 from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.messages import Role
 from qwenchat.chat.text import safe, safe_line
+from qwenchat.i18n.texts import count, later, say
 from qwenchat.library.library import Hit, Library, Piece, Summary
 from qwenchat.library.search import TITLE
-from qwenchat.texts import count, later, say
-from qwenchat.tui.keys import shown
-from qwenchat.tui.when import moment
+from qwenchat.tui.keys.bindings import shown
+from qwenchat.tui.text.dates import moment
+from qwenchat.tui.transcript.long_list import LongList, Row
 from qwenchat.tui.widgets.line import Line
-from qwenchat.tui.widgets.long_list import LongList, Row
 
 PAUSE_S = 0.08
 """How long one must not type until what is typed is searched."""

@@ -15,11 +15,11 @@ from textual_plotext import PlotextPlot
 
 from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.text import safe_line
+from qwenchat.console.table import aligned
+from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library
 from qwenchat.library.statistics import Figures, Statistics
-from qwenchat.statistics_table import headline, rows_by_day, rows_by_model
-from qwenchat.table import aligned
-from qwenchat.texts import say
+from qwenchat.reports.statistics import headline, rows_by_day, rows_by_model
 
 RANGES: tuple[int | None, ...] = (7, 30, 365, None)
 """Days that are looked back on; None for all there are."""

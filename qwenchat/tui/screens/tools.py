@@ -12,9 +12,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qwenchat.chat.text import safe_line
-from qwenchat.session import Session
-from qwenchat.texts import say
-from qwenchat.tui.widgets.long_list import LongList
+from qwenchat.i18n.texts import say
+from qwenchat.session.session import Session
+from qwenchat.tui.transcript.long_list import LongList
 
 NAME_WIDTH = 24
 

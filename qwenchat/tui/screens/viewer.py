@@ -10,7 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Log, Static
 
 from qwenchat.chat.text import safe, safe_line
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 
 class ViewerScreen(ModalScreen[None]):

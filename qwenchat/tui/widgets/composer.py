@@ -13,14 +13,14 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.widgets import TextArea
 
-from qwenchat import attachment
 from qwenchat.chat.draft import Block, Draft
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.chat.timeline import Tick, Typing
-from qwenchat.texts import say
-from qwenchat.tui import caret
-from qwenchat.tui.completion import Choice
-from qwenchat.tui.pasted import Pasted, is_long
+from qwenchat.i18n.texts import say
+from qwenchat.session import attachments
+from qwenchat.tui.text import graphemes
+from qwenchat.tui.text.completion import Choice
+from qwenchat.tui.text.pasted import Pasted, is_long
 from qwenchat.tui.widgets.completer import Completer
 from qwenchat.tui.widgets.dropdown import Dropdown
 
@@ -124,10 +124,10 @@ class Composer(TextArea):
         words += [f"{safe_line(word)} {cost}" for word, cost in self._attached]
         self.border_title = Content(" · ".join(words))
 
-    def _labels(self, row: int) -> tuple[caret.Span, ...]:
+    def _labels(self, row: int) -> tuple[graphemes.Span, ...]:
         """Where in a line of the draft the labels of pastes and the names of attached files stand."""
         line, attached = self.document[row], {word for word, _ in self._attached}
-        named = attachment.words(line) if attached else ()
+        named = attachments.words(line) if attached else ()
         return (*self._pasted.spans(line), *((at, at + len(word)) for at, word in named if word in attached))
 
     def typed(self, whole: str) -> tuple[Tick, ...]:
@@ -284,14 +284,14 @@ class Composer(TextArea):
         row, column = self.cursor_location
         if column == 0:
             return super().get_cursor_left_location()
-        return row, caret.before(self.document[row], column, self._labels(row))
+        return row, graphemes.before(self.document[row], column, self._labels(row))
 
     def get_cursor_right_location(self) -> Location:
         """One character to the right, as people see characters."""
         row, column = self.cursor_location
         if column >= len(self.document[row]):
             return super().get_cursor_right_location()
-        return row, caret.around(self.document[row], column, self._labels(row))[1]
+        return row, graphemes.around(self.document[row], column, self._labels(row))[1]
 
     def _validate_selection(self, selection: Selection) -> Selection:
         """No end of a selection is inside a character."""
@@ -300,7 +300,7 @@ class Composer(TextArea):
 
     def _snapped(self, location: Location) -> Location:
         row, column = location
-        return row, caret.snapped(self.document[row], column, self._labels(row))
+        return row, graphemes.snapped(self.document[row], column, self._labels(row))
 
     @property
     def _draw_cursor(self) -> bool:
@@ -308,10 +308,10 @@ class Composer(TextArea):
         return super()._draw_cursor and self._under_cursor is None
 
     @property
-    def _under_cursor(self) -> caret.Span | None:
+    def _under_cursor(self) -> graphemes.Span | None:
         """The columns of the character at the cursor if it has more than one code point."""
         row, column = self.cursor_location
-        start, end = caret.around(self.document[row], column, self._labels(row))
+        start, end = graphemes.around(self.document[row], column, self._labels(row))
         return (start, end) if end - start > 1 else None
 
     def get_line(self, line_index: int) -> Text:

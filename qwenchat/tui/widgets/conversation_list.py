@@ -5,10 +5,10 @@ from collections.abc import Callable
 from textual.timer import Timer
 
 from qwenchat.chat.errors import LibraryError
+from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library, Summary
-from qwenchat.texts import say
+from qwenchat.tui.transcript.long_list import LongList
 from qwenchat.tui.widgets.conversation_row import ConversationRow, grouped
-from qwenchat.tui.widgets.long_list import LongList
 
 FIRST, PAGE = 100, 1000
 """How many conversations are read from the library before the list is drawn, and at a time afterwards."""

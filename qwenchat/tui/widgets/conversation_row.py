@@ -9,10 +9,10 @@ from datetime import datetime
 from textual.content import Content
 
 from qwenchat.chat.text import safe_line
+from qwenchat.i18n.texts import count, say
 from qwenchat.library.library import Summary
-from qwenchat.texts import count, say
-from qwenchat.tui.when import age, period
-from qwenchat.tui.widgets.long_list import Heading, Row
+from qwenchat.tui.text.dates import age, period
+from qwenchat.tui.transcript.long_list import Heading, Row
 
 GUTTER = 2
 """The columns before a title, where the open conversation has its mark."""

@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from qwenchat.chat.text import safe_line
-from qwenchat.tui.completion import Choice, Offer
+from qwenchat.tui.text.completion import Choice, Offer
 
 ROWS = 8
 """How many choices are in view at most."""

@@ -13,7 +13,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 MIDDLE, WIDE = 90, 124
 """From these widths on there is room for names, and for long keys on one line."""

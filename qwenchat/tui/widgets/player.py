@@ -7,8 +7,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from qwenchat.chat.text import SafeStream
-from qwenchat.replay import Replay
-from qwenchat.texts import later, say
+from qwenchat.i18n.texts import later, say
+from qwenchat.replay.player import Replay
 from qwenchat.tui.widgets.status import GAP, bar
 
 LONGEST_SHOWN = 4000

@@ -6,8 +6,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from qwenchat.chat.text import safe_line
-from qwenchat.texts import count
-from qwenchat.tui.keys import shown
+from qwenchat.i18n.texts import count
+from qwenchat.tui.keys.bindings import shown
 
 LONGEST_LINE = 200
 """Characters of a message; the rest is cut off, as is what does not fit on the line."""

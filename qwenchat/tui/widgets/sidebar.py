@@ -15,12 +15,12 @@ from textual.widgets import Input, Static
 
 from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.text import safe, safe_line
+from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library, Summary
-from qwenchat.texts import say
+from qwenchat.tui.transcript.long_list import LongList
 from qwenchat.tui.widgets.conversation_list import ConversationList
 from qwenchat.tui.widgets.conversation_row import GUTTER, title_of
 from qwenchat.tui.widgets.line import Line
-from qwenchat.tui.widgets.long_list import LongList
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from textual.widget import Widget
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import safe_line
-from qwenchat.session import Session
-from qwenchat.texts import say, size
-from qwenchat.tui.widgets.reasoning import duration
+from qwenchat.i18n.texts import say, size
+from qwenchat.session.session import Session
+from qwenchat.session.turn import Phase
+from qwenchat.tui.transcript.reasoning import duration
 from qwenchat.tui.widgets.rhythm import Rhythm
-from qwenchat.turn import Phase
 
 GAP = 3
 """Columns between two pieces of the line."""

@@ -17,12 +17,12 @@ from qwenchat.engine.local.cpu.forward import Scratch, Weights, forward
 from qwenchat.engine.local.cpu.groups import GROUP
 from qwenchat.engine.local.cpu.linear import BLOCK, MANY, new_vectors
 from qwenchat.engine.local.cpu.native import aligned, new_shared
-from qwenchat.engine.local.cpu.pace import Pace
 from qwenchat.engine.local.cpu.packing import PackedMatrix
 from qwenchat.engine.local.cpu.simd import ROWS, RUNS_HERE
-from qwenchat.engine.local.cpu.team import Team
+from qwenchat.engine.local.cpu.thread_pool import Team
+from qwenchat.engine.local.cpu.thread_tuner import Pace
 from qwenchat.engine.local.decoder import DecoderConfig
-from qwenchat.texts import say
+from qwenchat.i18n.texts import say
 
 CHUNK = 512
 """Tokens read at once at most."""

@@ -1,0 +1,1 @@
+"""Many prompts of a file, answered side by side."""

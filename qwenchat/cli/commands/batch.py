@@ -1,0 +1,165 @@
+"""`qwenchat ask --jsonl FILE`: the prompts of a file, answered side by side."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from qwenchat.chat.errors import QwenchatError
+from qwenchat.cli import options as chat_options
+from qwenchat.cli import process
+from qwenchat.i18n.texts import say
+from qwenchat.system.log import keep_log
+from qwenchat.system.paths import Paths
+
+if TYPE_CHECKING:
+    from qwenchat.batch.runner import Asking, Progress
+    from qwenchat.chat.commands import LoadModel
+    from qwenchat.engine.base import Engine
+
+INTERRUPTED = 130
+EVERY_S = 5.0
+"""How often a line of progress is said where none can be redrawn."""
+
+_OPTIONS = (
+    click.option(
+        "--jsonl", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+        help='Ask each line of a file: {"prompt": "..."} or {"messages": [...]}.',
+    ),
+    click.option(
+        "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+        help="Where the answers go, in the order of the prompts; by default beside the file.",
+    ),
+    click.option(
+        "--concurrency", type=click.IntRange(1, 512), default=16, show_default=True,
+        help="How many prompts a server is asked at once.",
+    ),
+)  # fmt: skip
+
+
+def options(command: Any) -> Any:
+    """The options that `ask` has for this."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def run(
+    make_engine: "Callable[[], Engine]",
+    given: dict[str, Any],
+    file: Path,
+    output: Path | None,
+    concurrency: int,
+    schema: str | None,
+) -> int:
+    """Ask what is not answered yet, and write the answers when all are there; the exit code."""
+    from qwenchat.batch.journal import Journal, unasked_first
+    from qwenchat.batch.prompts import read_prompts
+    from qwenchat.batch.runner import Batch, Progress, identity
+
+    if click.get_current_context().get_parameter_source("tool_names") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("Tools are for single questions: leave out --tools, or --jsonl.")
+    keep_log(None if given["private"] else Paths.of_user().log_file)
+    load = chat_options.load_command(given)
+    asking = _asking(given, schema)
+    prompts = read_prompts(file)
+    journal = Journal(output or file.with_suffix(".answers.jsonl"), prompts, {**_place(load), **asking.key()})
+    left = tuple(unasked_first(prompts, journal))
+    progress = Progress(len(prompts), len(prompts) - len(left))
+    batch = Batch(
+        make_engine, load, asking, concurrency if load.server else 1, lambda model: journal.accept(identity(model))
+    )
+    report = _Report(progress)
+    try:
+        for answered in batch.run(left):
+            journal.add(answered.as_dict(batch.model.name if batch.model else ""))
+            progress.add(answered)
+            report.show()
+        journal.finish(complete=not progress.failed)
+    except KeyboardInterrupt:
+        process.tell(say("{file} has what came; the same command goes on.", file=journal.file))
+        return INTERRUPTED
+    except QwenchatError:
+        report.end()
+        process.tell(_unasked(len(prompts) - progress.done, len(prompts)))
+        raise
+    finally:
+        report.end()
+        journal.close()
+    if progress.failed:
+        process.tell(
+            say(
+                "{failed:,} of {total:,} prompts failed; their lines say why. The same command asks them again.",
+                failed=progress.failed, total=len(prompts),
+            )
+        )  # fmt: skip
+    return 1 if progress.failed else 0
+
+
+def _unasked(left: int, total: int) -> str:
+    return say("{left:,} of {total:,} prompts have no answer yet; the same command goes on.", left=left, total=total)
+
+
+def _place(load: "LoadModel") -> dict[str, Any]:
+    """Which model was asked for, and where: what is known of it before it is loaded."""
+    server = load.server
+    return {
+        "server": server.address.rstrip("/") if server else None,
+        "dialect": server.dialect.value if server else None,
+        "model name": load.name or (server.model if server else None),
+        "model files": _files(load.name) if server is None and load.name else None,
+        "quantization": load.quantization,
+        "context": load.context_window,
+    }
+
+
+def _files(name: str) -> list[Any]:
+    """Names, sizes and dates of a model's files where `name` is a file or a folder; nothing for any other name."""
+    with suppress(OSError, ValueError, RuntimeError):
+        path = Path(name).expanduser()
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        found = [(file.name, file.stat()) for file in files if file.is_file()]
+        return [[file, status.st_size, status.st_mtime_ns] for file, status in found]
+    return []
+
+
+def _asking(given: dict[str, Any], schema: str | None) -> "Asking":
+    from qwenchat.batch.runner import Asking
+    from qwenchat.chat.messages import Message, Role, TextPart
+
+    system = (Message(Role.SYSTEM, (TextPart(given["system"]),)),) if given["system"] else ()
+    return Asking(given["think"], chat_options.overrides(given), given["thinking_budget"], system, schema)
+
+
+class _Report:
+    """The progress on standard error: a line that is redrawn, or lines now and then."""
+
+    def __init__(self, progress: "Progress") -> None:
+        import sys
+        import time
+
+        from qwenchat.console.turn_printer import has_cursor
+
+        self._progress, self._redraws, self._clock = progress, has_cursor(sys.stderr), time.monotonic
+        self._said_at = self._clock()
+        self._ended = False
+
+    def show(self) -> None:
+        """Say how far it is, when it is time to."""
+        now = self._clock()
+        if now - self._said_at >= (0.1 if self._redraws else EVERY_S):
+            self._said_at = now
+            self._say(end=not self._redraws)
+
+    def end(self) -> None:
+        """The last word, once."""
+        if not self._ended:
+            self._ended = True
+            self._say(end=True)
+
+    def _say(self, *, end: bool) -> None:
+        with suppress(OSError):  # the answers matter, not whether anybody still reads how many there are
+            click.echo(("\r\x1b[K" if self._redraws else "") + self._progress.words(), err=True, nl=end)

@@ -1,0 +1,174 @@
+"""`qwenchat config`: where the settings lie, what counts, what is wrong, and the editor."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.suggest import did_you_mean
+from qwenchat.cli import process
+from qwenchat.i18n.texts import say, sentences
+from qwenchat.system.paths import Paths
+
+if TYPE_CHECKING:
+    from qwenchat.settings.config import Settings
+    from qwenchat.settings.presets import Preset
+    from qwenchat.settings.schema import Setting
+
+
+@click.group()
+def config() -> None:
+    """Show, check and edit the settings."""
+
+
+@config.command("path")
+def path_command() -> None:
+    """Print where config.toml lies; it need not exist."""
+    click.echo(Paths.of_user().config_file)
+
+
+@config.command()
+def show() -> None:
+    """Print every setting with what counts, and where that comes from."""
+    from qwenchat.chat.text import safe_line
+    from qwenchat.console.table import aligned
+    from qwenchat.settings.config import lines_of, read, refused_in
+    from qwenchat.settings.schema import schema
+
+    file = Paths.of_user().config_file
+    settings, _ = read(file)
+    preset, problems = _preset(settings), _problems()
+    lines = lines_of(file.read_text("utf-8", errors="replace")) if file.exists() else {}
+    refused = refused_in(file)
+    rows = [
+        (setting.key, _shown(setting, settings, preset), _source(setting, lines, preset, refused))
+        for setting in schema()
+    ]
+    tables: dict[str, Mapping[str, str]] = {
+        "servers": {name: server.address for name, server in settings.servers.items()},
+        "tools": _tools(settings),
+        "mcp": {name: server.url or str(server.command) for name, server in settings.mcp.items()},
+        "keys": settings.keys,
+    }
+    for table, entries in tables.items():
+        rows += [(f"{table}.{name}", value, _line(lines, f"{table}.{name}")) for name, value in entries.items()]
+    click.echo(aligned([tuple(safe_line(cell, 80) for cell in row) for row in rows]))
+    for problem in problems:
+        process.tell(problem)
+
+
+def _tools(settings: "Settings") -> dict[str, str]:
+    """What is set in `[tools]`."""
+    tools = settings.tools
+    lists = {"on": tools.on, "always": tools.always, "folders": tools.folders}
+    shown = {name: ", ".join(values) for name, values in lists.items() if values}
+    return shown | ({"private_addresses": "true"} if tools.private_addresses else {})
+
+
+@config.command()
+def check() -> None:
+    """Say what is wrong with config.toml and the presets; exit code 1 when something is."""
+    problems = _problems()
+    for problem in problems:
+        process.tell(problem)
+    if problems:
+        sys.exit(1)
+    click.echo(say("Nothing is wrong with {file}.", file=Paths.of_user().config_file))
+
+
+@config.command()
+def edit() -> None:
+    """Open config.toml in $VISUAL or $EDITOR; where there is none yet, one with every setting explained is made."""
+    from qwenchat.settings.config_file import create
+
+    file = Paths.of_user().config_file
+    if create(file):
+        process.tell(say("{file} was made.", file=file))
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    if not editor:
+        process.tell(say("Neither VISUAL nor EDITOR names an editor. Open it yourself: {file}", file=file))
+        sys.exit(1)
+    while True:
+        code = subprocess.run([*shlex.split(editor), str(file)], check=False).returncode
+        if code:
+            process.tell(say("The editor ended with code {code}.", code=code))
+            sys.exit(1)
+        problems = _problems()
+        for problem in problems:
+            process.tell(problem)
+        if not problems or not sys.stdin.isatty() or not click.confirm(say("Edit it again?"), default=True):
+            break
+    sys.exit(1 if problems else 0)
+
+
+def _problems() -> tuple[str, ...]:
+    from qwenchat.settings import presets
+    from qwenchat.settings.config import read
+
+    paths = Paths.of_user()
+    settings, problems = read(paths.config_file)
+    found, wrong = presets.read(paths.presets)
+    if settings.preset:
+        try:
+            presets.named(found, settings.preset)
+        except ConfigInvalid as error:
+            wrong = (*wrong, say("{where}: {problem}", where=paths.config_file, problem=error))
+    return (*problems, *wrong, *_theme_problems(paths, settings.theme))
+
+
+def _theme_problems(paths: Paths, name: str) -> tuple[str, ...]:
+    """What is wrong with the theme that is set, and with the user's own."""
+    from qwenchat.chat.text import safe_line
+    from qwenchat.tui.base.themes import OTHERS, read_themes
+
+    themes, problems = read_themes((paths.themes,))
+    known = sorted({*OTHERS, *(theme.name for theme in themes)})
+    if name in known:
+        return problems
+    wrong = say("{file}: There is no theme {name}.", file=paths.config_file, name=safe_line(name))
+    return (*problems, sentences(wrong, did_you_mean(name, known)))
+
+
+def _preset(settings: "Settings") -> "Preset | None":
+    """The preset that is on at the start, if there is one of that name."""
+    from qwenchat.settings.presets import named, read
+
+    name = os.environ.get("QWENCHAT_PRESET") or settings.preset
+    with suppress(ConfigInvalid):
+        return named(read(Paths.of_user().presets)[0], name) if name else None
+    return None
+
+
+def _shown(setting: "Setting", value: Any, preset: "Preset | None") -> str:
+    """What environment, preset or config.toml say, or what counts without; a variable counts as it is written."""
+    if os.environ.get(setting.variable):
+        return os.environ[setting.variable]
+    name = setting.key.rpartition(".")[2]
+    if preset is not None and name in preset.values:
+        value = preset.values[name]
+    else:
+        for part in setting.key.split("."):
+            value = getattr(value, part)
+    if value in (None, ""):
+        return f"({setting.unset})"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _source(setting: "Setting", lines: dict[str, int], preset: "Preset | None", refused: frozenset[str]) -> str:
+    if os.environ.get(setting.variable):
+        return setting.variable
+    if preset is not None and setting.key.rpartition(".")[2] in preset.values:
+        return say("preset {name}", name=preset.name)
+    if setting.key in refused:
+        return say("default; {line} cannot be used", line=_line(lines, setting.key))
+    return _line(lines, setting.key) if setting.key in lines else say("default")
+
+
+def _line(lines: dict[str, int], key: str) -> str:
+    return say("line {line}", line=lines[key]) if key in lines else "config.toml"

@@ -1,0 +1,59 @@
+"""`qwenchat models`: what there is, what fits, and fetching it."""
+
+import click
+
+from qwenchat.cli import options
+from qwenchat.system.paths import Paths
+
+
+@click.group(invoke_without_command=True)
+@click.option("--server", metavar="NAME", help="List what a server has, by its URL or its name in config.toml.")
+@click.pass_context
+def models(context: click.Context, server: str | None) -> None:
+    """List the known models, show one, or fetch one."""
+    if context.invoked_subcommand is not None:
+        return
+    from qwenchat.reports.server_models import models_of, servers_here
+
+    if server is not None:
+        click.echo(models_of(options.server_of(server)))
+        return
+    from qwenchat.reports.models import table
+
+    click.echo(table(Paths.of_user()))
+    if here := servers_here():
+        click.echo(f"\n{here}")
+
+
+@models.command("show")
+@click.argument("name", shell_complete=options.complete_model)
+def show_model(name: str) -> None:
+    """Say what is known of a model: parameters, context, sizes, and where it is."""
+    from qwenchat.reports.models import account
+
+    click.echo(account(name, Paths.of_user()))
+
+
+@models.command()
+@click.argument("name", shell_complete=options.complete_model)
+@click.option("--force", is_flag=True, help="Also one that does not fit the memory of this machine now.")
+def pull(name: str, force: bool) -> None:
+    """Fetch a model."""
+    from qwenchat.console.turn_printer import LoadReport
+    from qwenchat.engine.base import StopSignal
+    from qwenchat.engine.local import fit, memory
+    from qwenchat.engine.local.catalog import KnownModel
+    from qwenchat.engine.local.locate import locate
+
+    def check(known: KnownModel) -> None:
+        if force:
+            fit.refuse_remote(known)
+        else:
+            fit.check_anyhow(known, memory.here())
+
+    report = LoadReport(lines=True)
+    try:
+        located = locate(name, paths=Paths.of_user(), progress=report.show, stop=StopSignal(), check=check)
+    finally:
+        report.clear()
+    click.echo(f"{located.name} is here: {located.path}")

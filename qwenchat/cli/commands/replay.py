@@ -1,0 +1,270 @@
+"""The command `replay`: a saved conversation played back, told, kept as a cast, or asked once more."""
+
+import math
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from qwenchat.chat.errors import QwenchatError
+from qwenchat.cli import options, process
+from qwenchat.cli.commands.conversations import complete_conversation, saved_conversations
+from qwenchat.i18n.texts import say
+from qwenchat.system.paths import Paths, shipped_themes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from qwenchat.chat.messages import Message
+    from qwenchat.chat.timeline import Tick
+    from qwenchat.console.turn_printer import LoadReport
+    from qwenchat.engine.base import Engine
+    from qwenchat.library.conversation import Conversation
+    from qwenchat.library.library import Library
+    from qwenchat.replay.player import Replay
+    from qwenchat.replay.rerun import Rerun
+
+SLOWEST, FASTEST = 0.25, 16.0
+_PLAYING = ("speed", "idle_limit", "start", "cast", "force")
+"""Options that nothing comes of when a model is asked."""
+IDENTICAL, DIFFERENT, FAILED = 0, 1, 2
+"""Exit codes of --rerun."""
+
+
+class _Replay(click.Command):
+    """A command with some of the options of the chat."""
+
+    context_class = options.Context
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """What is to be played."""
+
+    conversation: "Conversation"
+    path: "tuple[Message, ...]"
+    timelines: "Mapping[str, Sequence[Tick]]"
+
+
+def _speed(context: click.Context, parameter: click.Parameter, typed: str) -> float:
+    """A number, or `instant`."""
+    if typed == "instant":
+        return math.inf
+    try:
+        speed = float(typed.removesuffix("x"))
+    except ValueError:
+        speed = math.nan
+    if not SLOWEST <= speed <= FASTEST:
+        raise click.BadParameter(f"{typed!r} is neither a number from 0.25 to 16 nor `instant`.")
+    return speed
+
+
+@click.command("replay", cls=_Replay)
+@click.argument("source", metavar="ID|FILE", shell_complete=complete_conversation)
+@click.option("--speed", default="1", metavar="TIMES", callback=_speed, help="From 0.25 to 16, or `instant`.")
+@click.option(
+    "--idle-limit",
+    type=click.FloatRange(0),
+    default=3.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest pause between messages and while typing.",
+)
+@click.option("--from", "start", type=click.IntRange(1), default=1, metavar="N", help="Begin at the N-th message.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for all that happens, at once.")
+@click.option("--cast", type=click.Path(dir_okay=False), metavar="FILE", help="Write an asciinema cast; - prints it.")
+@click.option("--force", is_flag=True, help="With --cast: replace a file that is there.")
+@click.option("--rerun", is_flag=True, help="Ask the same questions again and compare: exit code 1 where they differ.")
+@click.option("--save", is_flag=True, help="With --rerun: keep new replies that differ as branches.")
+@options.for_screen
+@options.for_model
+@click.pass_context
+def replay(context: click.Context, /, source: str, rerun: bool, save: bool, **given: Any) -> None:
+    """Play a conversation back as it happened; the first digits of its id are enough.
+
+    FILE is one that `export` wrote. With --rerun, a model answers the same questions again.
+    """
+    for notice in options.problems(context):
+        process.tell(notice)
+    _refuse_what_does_not_go_together(context)
+    if rerun:
+        sys.exit(_rerun(source, save, given))
+    _play(_recording(source), given)
+
+
+def _refuse_what_does_not_go_together(context: click.Context) -> None:
+    rerun, source = context.params["rerun"], context.params["source"]
+    others = _PLAYING if rerun else ("save", "model", "device", "quantization", "context")
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name in others and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} goes {'without' if rerun else 'with'} --rerun.")
+    if context.params["save"] and Path(source).is_file():
+        raise click.UsageError("--save goes with a conversation of the library, not with a file.")
+
+
+def _recording(source: str) -> _Recording:
+    """From the file of that name, if there is one, else from the library; raises QwenchatError."""
+    if Path(source).is_file():
+        return _of_file(Path(source))
+    with saved_conversations() as library:
+        return _saved(library, source)
+
+
+def _saved(library: "Library", source: str) -> _Recording:
+    from qwenchat.chat.tree import MessageTree
+    from qwenchat.replay.player import timelines_of
+
+    stored = library.read(library.resolve(source))
+    path = MessageTree(stored.messages, stored.leaf, stored.hidden).path()
+    return _Recording(stored, path, timelines_of(library, path))
+
+
+def _of_file(file: Path) -> _Recording:
+    """The first conversation of a file."""
+    from qwenchat.chat.tree import MessageTree
+    from qwenchat.library.exchange.found import Found
+    from qwenchat.library.exchange.reading import conversations_in
+
+    with file.open("rb") as opened:
+        found = next((entry for entry in conversations_in(opened) if isinstance(entry, Found)), None)
+    if found is None:
+        raise QwenchatError(say("There is no conversation in {file}.", file=file))
+    for problem in found.problems:
+        process.tell(problem)
+    stored = found.conversation
+    return _Recording(stored, MessageTree(stored.messages, stored.leaf, stored.hidden).path(), found.timelines)
+
+
+def _play(recording: _Recording, given: dict[str, Any]) -> None:
+    """On the screen where there is one, else as text."""
+    from qwenchat.replay.player import Replay
+
+    first, path = given["start"] - 1, recording.path
+    if first >= max(1, len(path)):
+        raise click.BadParameter(f"The conversation has {len(path)} messages.", param_hint="--from")
+    interactive = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    on_screen = interactive and not (given["plain"] or given["as_json"] or given["cast"])
+    player = Replay(
+        path if on_screen else path[first:],
+        recording.timelines,
+        idle_limit_s=given["idle_limit"],
+        speed=given["speed"],
+    )
+    if not path:
+        process.tell(say("There is nothing to play in this conversation yet."))
+    if not on_screen:
+        _tell(player, recording.conversation, given)
+    elif path:
+        from qwenchat.tui.replay_app import ReplayApp
+
+        player.go_to(first)
+        ReplayApp(
+            player,
+            theme=given["theme"],
+            theme_folders=(shipped_themes(), Paths.of_user().themes),
+            reduced_motion=given["reduced_motion"],
+            width=options.settings(click.get_current_context()).width,
+        ).run()
+
+
+def _tell(player: "Replay", conversation: "Conversation", given: dict[str, Any]) -> None:
+    from qwenchat.console.turn_printer import may_dim
+    from qwenchat.library.exchange.export import write
+    from qwenchat.replay.render import as_cast, as_json_lines, tell
+
+    if given["cast"]:
+        lines = (f"{line}\n" for line in as_cast(player, conversation.title, conversation.created))
+        if given["cast"] == "-":
+            click.echo("".join(lines), nl=False)
+        else:
+            write(Path(given["cast"]), lines, replacing=given["force"])
+    elif given["as_json"]:
+        for line in as_json_lines(player):
+            click.echo(line)
+    else:
+        tell(player, lambda text: click.echo(text, nl=False, color=True), styled=may_dim(sys.stdout))
+
+
+def _rerun(source: str, save: bool, given: dict[str, Any]) -> int:
+    """Ask again and report; the exit code."""
+    from qwenchat.chat.text import safe_json
+    from qwenchat.replay.rerun_report import failure
+
+    try:
+        if not save:
+            return _ask_again(_recording(source), None, given)
+        with saved_conversations() as library:
+            return _ask_again(_saved(library, source), library, given)
+    except QwenchatError as error:
+        if given["as_json"]:
+            click.echo(safe_json(failure(source, error)))
+        process.tell(str(error))
+        return FAILED
+
+
+def _ask_again(recording: _Recording, library: "Library | None", given: dict[str, Any]) -> int:
+    """Ask each question of a recording, show what comes of it, and keep what differs in `library`."""
+    from qwenchat.chat.text import safe_json
+    from qwenchat.console.turn_printer import LoadReport
+    from qwenchat.replay.rerun import keep, questions
+    from qwenchat.replay.rerun_report import Report, as_dict
+
+    asked, progress = questions(recording.path), LoadReport()
+    if not asked:
+        raise QwenchatError(say("There is no reply in this conversation that could be asked for again."))
+    report = None if given["as_json"] else Report(len(asked))
+    results = []
+    with _engine() as rerun:
+        model = rerun.load(options.load_command(given), progress.show)
+        progress.clear()
+        if model.reason:
+            process.tell(model.reason)
+        for number, question in enumerate(asked, 1):
+            try:
+                repeated = rerun.ask(question, _counting(progress, number, len(asked)))
+            finally:
+                progress.clear()
+            kept = library is not None and not repeated.identical
+            if library is not None and kept:
+                keep(library, recording.conversation.id, recording.path[-1].id, repeated)
+            results.append((repeated, kept))
+            if report is not None:
+                report.show(number, question, repeated)
+    if report is None:
+        click.echo(safe_json(as_dict(recording.conversation.id, model, results)))
+    else:
+        report.conclude(results)
+    return IDENTICAL if all(repeated.identical for repeated, _ in results) else DIFFERENT
+
+
+def _counting(progress: "LoadReport", number: int, total: int) -> "Callable[[int], None]":
+    """Shows how many tokens have come of that reply."""
+    from qwenchat.chat.events import LoadProgressed
+
+    def show(tokens: int) -> None:
+        step = say("asking {number} of {total}, {tokens:,} tokens", number=number, total=total, tokens=tokens)
+        progress.show(LoadProgressed(step))
+
+    return show
+
+
+@contextmanager
+def _engine() -> "Iterator[Rerun]":
+    """The model's thread, for as long as it is needed."""
+    from qwenchat.engine.worker import Worker
+    from qwenchat.replay.rerun import Rerun
+    from qwenchat.system.log import keep_log
+
+    wired: dict[str, Callable[[], Engine]] = click.get_current_context().find_object(dict) or {}
+    keep_log(Paths.of_user().log_file)
+    worker = Worker(wired["make_engine"])
+    try:
+        yield Rerun(worker)
+    finally:
+        worker.close()

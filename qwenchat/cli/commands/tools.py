@@ -1,0 +1,124 @@
+"""`qwenchat tools`: what the model may call, and whether it is asked about."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.suggest import did_you_mean
+from qwenchat.cli import process
+from qwenchat.i18n.texts import say
+from qwenchat.system.paths import Paths
+
+if TYPE_CHECKING:
+    from qwenchat.chat.tools import ToolSettings
+    from qwenchat.settings.config import Settings
+    from qwenchat.tools.toolbox import Toolbox
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def tools(context: click.Context) -> None:
+    """List what the model may call; servers are started to see whether they answer."""
+    if context.invoked_subcommand is None:
+        click.echo(_listed(_settings()))
+
+
+def _complete(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    return [name for name in _toolbox(_settings()).names if name.startswith(typed)]
+
+
+@tools.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete)
+@click.option("--always", is_flag=True, help="Let them run without asking.")
+def allow(names: tuple[str, ...], always: bool) -> None:
+    """Give tools, or all tools of servers, to the model in every chat; each call is asked about."""
+    settings = _settings()
+    _check(settings, names)
+    on, unasked = list(settings.tools.on), list(settings.tools.always)
+    for name in names:
+        kept, other = (unasked, on) if always else (on, unasked)
+        other[:] = [each for each in other if each != name]
+        kept += [name] if name not in kept else []
+    _write(on, unasked)
+    click.echo(_state(_settings().tools, names))
+
+
+@tools.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete)
+def forbid(names: tuple[str, ...]) -> None:
+    """Take tools away again."""
+    settings = _settings()
+    _write(*([name for name in list_ if name not in names] for list_ in (settings.tools.on, settings.tools.always)))
+    click.echo(_state(_settings().tools, names))
+
+
+def _settings() -> "Settings":
+    from qwenchat.settings.config import read
+
+    settings, problems = read(Paths.of_user().config_file)
+    for problem in problems:
+        process.tell(problem)
+    return settings
+
+
+def _toolbox(settings: "Settings") -> "Toolbox":
+    from qwenchat.tools.toolbox import Toolbox
+
+    return Toolbox(settings.tools, tuple(settings.mcp.values()))
+
+
+def _check(settings: "Settings", names: Sequence[str]) -> None:
+    box = _toolbox(settings)
+    for name in names:
+        if not box.knows(name):
+            there = ", ".join(box.names)
+            raise ConfigInvalid(
+                say("There is no tool {name}.", name=name),
+                did_you_mean(name, box.names)
+                or say("There are {names}, and servers that config.toml names in [mcp.NAME].", names=there),
+            )
+
+
+def _write(on: Sequence[str], always: Sequence[str]) -> None:
+    from qwenchat.settings.config_file import write
+
+    write(Paths.of_user().config_file, {"tools.on": list(on), "tools.always": list(always)})
+
+
+def _state(settings: "ToolSettings", names: Sequence[str]) -> str:
+    from qwenchat.chat.text import safe_line
+    from qwenchat.console.table import aligned
+
+    return aligned((safe_line(name), _allowed(settings, name)) for name in names)
+
+
+def _allowed(settings: "ToolSettings", *names: str) -> str:
+    """What the user said about a tool, or about the server that has it."""
+    if any(name in settings.always for name in names):
+        return say("always")
+    return say("asks") if any(name in settings.on for name in names) else say("off")
+
+
+def _listed(settings: "Settings") -> str:
+    """Every tool with whether it is allowed and what it does; then what does not answer."""
+    from qwenchat.chat.text import safe_line
+    from qwenchat.console.table import aligned
+
+    box = _toolbox(settings)
+    try:
+        listed = box.listing(box.names)
+    finally:
+        box.close()
+    rows = [(say("TOOL"), say("ALLOWED"), say("WHAT IT DOES"))]
+    rows += [
+        (
+            tool.name,
+            _allowed(settings.tools, tool.name, box.server_of(tool.name) or ""),
+            safe_line(tool.description, 100),
+        )
+        for tool in listed.tools
+    ]
+    problems = [safe_line(problem, 400) for problem in listed.problems]
+    return "\n".join([aligned(rows), *([""] if problems else []), *problems])

@@ -1,0 +1,102 @@
+"""The process around the commands: streams, signals, errors and the exit code."""
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from qwenchat.chat.errors import ConfigInvalid, QwenchatError
+
+
+class Program(click.Group):
+    """A group of commands whose output may be cut off."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; when whoever reads its output leaves, that is a good end."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _drop_output()
+            raise SystemExit(0) from None
+
+
+def run(program: Program) -> NoReturn:
+    """Run the command line and end the process; errors go to standard error, with the exit code scripts expect."""
+    _prepare_streams()
+    signal.signal(signal.SIGTERM, _terminate)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, _terminate)
+    _leave(_exit_code(program))
+
+
+def tell(text: str) -> None:
+    """A line of the program's own, on standard error."""
+    from qwenchat.chat.text import safe_line
+
+    click.echo(f"qwenchat: {safe_line(text, 1000)}", err=True)
+
+
+def in_words(error: OSError) -> str:
+    """What the system could not do, without its number."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}." if error.filename is not None else f"{reason}."
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _exit_code(program: Program) -> int:
+    try:
+        program.main(prog_name="qwenchat", standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        _drop_output()
+    except QwenchatError as error:
+        tell(str(error))
+        return 2 if isinstance(error, ConfigInvalid) else 1
+    except OSError as error:
+        tell(in_words(error))
+        return 1
+    return 0
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process; at once where the engine's thread has not ended, since torch survives no orderly end then."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+    except OSError as error:
+        _drop_output()
+        tell(in_words(error))
+        code = code or 1
+    if threading.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)
+
+
+def _drop_output() -> None:
+    """Let nothing be flushed into a closed pipe on the way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _prepare_streams() -> None:
+    """Streams that take any text, also where the locale is not UTF-8 or a stream was closed by the caller."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115  (lives as long as the process)
+        elif mode == "w":
+            stream.reconfigure(errors="replace")

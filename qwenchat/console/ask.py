@@ -1,0 +1,86 @@
+"""One question from a script or a shell, and its answer."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from qwenchat.chat.calls import calls_in
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.errors import QwenchatError
+from qwenchat.chat.events import TurnFailed
+from qwenchat.chat.messages import Message, Status, ToolResultPart
+from qwenchat.chat.text import safe_json
+from qwenchat.console.turn_printer import Printer, tell
+from qwenchat.i18n.texts import say
+from qwenchat.session.session import Session
+
+INTERRUPTED = 130
+
+
+def ask(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved: bool) -> int:
+    """Ask once and print the reply, as text or as one JSON object; the exit code."""
+    if session.library.notice and saved:
+        tell(session.library.notice)
+    printer = Printer(quiet=as_json)
+    code = 0
+    try:
+        session.load(load)
+        session.send(prompt)
+        code = 1 if isinstance(printer.run(session), TurnFailed) else 0
+    except KeyboardInterrupt:
+        session.stop()
+        printer.run(session)
+        code = INTERRUPTED
+    if session.broken_off and code == 0:
+        tell(
+            say("The reply ended inside its thought, so there is no answer. --thinking-budget keeps thoughts shorter.")
+        )
+    if as_json:
+        print(safe_json(_report(session, session.path[-1], saved)))
+    return code
+
+
+def failure(error: QwenchatError) -> dict[str, Any]:
+    """The object for a question that could not even be asked."""
+    return {"answer": "", "thinking": "", "finish_reason": "error", "error": str(error)}
+
+
+def _report(session: Session, reply: Message, saved: bool) -> dict[str, Any]:
+    report: dict[str, Any] = {"answer": reply.text, "thinking": reply.reasoning}
+    made = reply.provenance
+    if made is None:
+        report["finish_reason"] = "error" if reply.status is Status.FAILED else "stopped"
+    else:
+        names = ("name", "revision", "quantization", "device", "server")
+        counts = ("prompt_tokens", "cached_tokens", "thinking_tokens", "answer_tokens")
+        report |= {
+            "finish_reason": made.finish_reason,
+            "model": {name: getattr(made.model, name) for name in names},
+            "usage": {name: getattr(made.usage, name) for name in counts},
+            "timing": {
+                "load_s": round(made.model.load_s, 3),
+                "first_token_s": round(made.timing.first_token_s, 3),
+                "tokens_per_s": round(made.timing.tokens_per_s, 2),
+            },
+            "seed": made.sampling.seed,
+            "thinking_budget": made.thinking_budget,
+            "thought_cut": made.thought_cut,
+        }
+    if calls := list(_calls(session.path)):
+        report["tool_calls"] = calls
+    report["conversation"] = session.conversation if saved and not session.unsaved else None
+    if reply.status is Status.FAILED:
+        report["error"] = reply.note
+    return report
+
+
+def _calls(path: Sequence[Message]) -> Iterator[dict[str, Any]]:
+    """What the model called on the way to its answer, and what that gave."""
+    results = {part.call_id: part for message in path for part in message.parts if isinstance(part, ToolResultPart)}
+    for call in (call for message in path for call in calls_in(message)):
+        result = results.get(call.id)
+        yield {
+            "name": call.name,
+            "arguments": call.arguments,
+            "result": result.text if result else None,
+            "failed": result.failed if result else True,
+        }

@@ -1,0 +1,81 @@
+"""Servers on this machine, found at the ports where they usually listen."""
+
+import socket
+from collections.abc import Container, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+from qwenchat.chat.server_profile import Dialect, Server
+from qwenchat.engine.base import Stopped
+from qwenchat.engine.remote.connection import Connection
+from qwenchat.engine.remote.probe import Offer, Unwanted, listed_in, offers
+
+PORTS: Mapping[int, str] = {11434: "Ollama", 1234: "LM Studio", 8000: "vLLM", 8080: "llama.cpp", 30000: "SGLang"}
+"""The port and the program that usually listens there."""
+_NAMES = {
+    Dialect.VLLM: "vLLM",
+    Dialect.SGLANG: "SGLang",
+    Dialect.LLAMA_CPP: "llama.cpp",
+    Dialect.OLLAMA: "Ollama",
+    Dialect.LM_STUDIO: "LM Studio",
+}
+CONNECT_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Nearby:
+    """A server that answers on this machine."""
+
+    kind: str
+    """Which program it says it is, or that usually listens at that port."""
+    host: str
+    models: tuple[Offer, ...]
+
+    @property
+    def address(self) -> str:
+        """As it can be given to --server."""
+        return f"http://{self.host}"
+
+
+def nearby(
+    ports: Mapping[int, str] = PORTS, *, without: Container[int] = (), unwanted: Unwanted = lambda: False
+) -> tuple[Nearby, ...]:
+    """The servers that answer now with a list of models; nothing else is asked of them. Raises nothing.
+
+    It gives up once it is `unwanted`.
+    """
+    found = []
+    for port, kind in ports.items():
+        host = f"localhost:{port}"
+        if port not in without and _listens(port) and (models := _listed(Server(host), unwanted)) is not None:
+            offered, said = models
+            found.append(Nearby(_NAMES.get(said, kind), host, offered))
+    return tuple(found)
+
+
+def _listed(server: Server, unwanted: Unwanted) -> tuple[tuple[Offer, ...], Dialect] | None:
+    """What listens there: its models and what it says it is, asked once and briefly; None for no such server."""
+    connection = Connection(server)
+    try:
+        answer = connection.question(f"{connection.address.base}/models", unwanted)
+    except Stopped:
+        return None
+    finally:
+        connection.close()
+    return listed_in(answer) if isinstance(answer, dict) and "data" in answer else None
+
+
+def served(server: Server, unwanted: Unwanted = lambda: False) -> tuple[Offer, ...]:
+    """The models of a server; the one that its profile names if it lists none. Raises as `offers` does."""
+    connection = Connection(server)
+    try:
+        found, _ = offers(connection, server.model is not None, unwanted)
+    finally:
+        connection.close()
+    return found or ((Offer(server.model),) if server.model is not None else ())
+
+
+def _listens(port: int) -> bool:
+    with closing(socket.socket()) as tried:
+        tried.settimeout(CONNECT_S)
+        return tried.connect_ex(("127.0.0.1", port)) == 0

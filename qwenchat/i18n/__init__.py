@@ -1,0 +1,1 @@
+"""The texts of the program, in the user's language."""

@@ -1,0 +1,1 @@
+"""A saved conversation played back, rendered as text, or asked again."""

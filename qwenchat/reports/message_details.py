@@ -1,0 +1,205 @@
+"""The account of a message: everything that is known of how it came to be, in words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from qwenchat.chat.messages import Message, Role, Status
+from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, ThoughtCut, Timing
+from qwenchat.chat.sampling import Sampling
+from qwenchat.chat.text import safe_line
+from qwenchat.chat.thinking import open_thought
+from qwenchat.chat.timeline import Tick
+from qwenchat.i18n.texts import count, say
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that is known."""
+
+    name: str
+    value: str
+    note: str = ""
+    marked: bool = False
+    """Whether it is other than usual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of a whole."""
+
+    name: str
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one side of a message."""
+
+    title: str
+    facts: tuple[Fact, ...]
+    shares: tuple[Share, ...] = ()
+    """What the whole is made of, where there is one."""
+
+
+def account_of(message: Message, number: int, versions: int, typed: tuple[Tick, ...] = ()) -> tuple[Facts, ...]:
+    """All that is known of a message, which is the version `number` of so many; `typed` is how it was written."""
+    facts = [Facts(_speaker(message), tuple(_message(message, number, versions, typed)))]
+    if (made := message.provenance) is not None:
+        facts += [
+            Facts(say("Model"), tuple(_model(made.model))),
+            Facts(say("Mode"), tuple(_mode(message, made))),
+            Facts(say("Sampling"), tuple(_sampling(made))),
+            Facts(say("Tokens"), tuple(_tokens(made)), _token_shares(made)),
+            Facts(say("Time"), tuple(_times(made)), _time_shares(made)),
+        ]
+    elif message.role is Role.ASSISTANT:
+        facts.append(Facts(say("Model"), (Fact(say("model"), say("not known")),)))
+    return tuple(facts)
+
+
+def in_words(account: tuple[Facts, ...]) -> str:
+    """An account as plain text, to be copied."""
+    blocks = []
+    for facts in account:
+        rows = (f"  {fact.name}: {fact.value}{f' ({fact.note})' if fact.note else ''}" for fact in facts.facts)
+        blocks.append("\n".join((facts.title, *rows)))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _speaker(message: Message) -> str:
+    match message.role:
+        case Role.ASSISTANT:
+            return say("Reply")
+        case Role.USER:
+            return say("Your message")
+        case Role.SYSTEM:
+            return say("System prompt")
+        case Role.TOOL:
+            return say("Result of a tool")
+
+
+def _message(message: Message, number: int, versions: int, typed: tuple[Tick, ...]) -> Iterator[Fact]:
+    yield Fact(say("made") if message.role is Role.ASSISTANT else say("said"), _moment(message.created))
+    if message.role is Role.USER:
+        yield Fact(say("typed for"), say("{seconds} s", seconds=f"{typed[-1].at_ms / 1000:,.1f}") if typed else "-")
+        yield Fact(say("characters"), f"{len(message.text):,}")
+    if message.role is Role.ASSISTANT:
+        yield Fact(say("ended"), _ending(message), safe_line(message.note, 400), message.status is not Status.COMPLETE)
+    if versions > 1:
+        yield Fact(say("version"), say("{number} of {versions}", number=number, versions=versions))
+    yield Fact(say("id"), safe_line(message.id))
+
+
+def _ending(message: Message) -> str:
+    reason = message.provenance.finish_reason if message.provenance else None
+    match message.status:
+        case Status.STREAMING:
+            return say("not yet: it is being written")
+        case Status.STOPPED:
+            return say("stopped by you")
+        case Status.INTERRUPTED:
+            return say("interrupted: the program ended while it was written")
+        case Status.FAILED:
+            return say("by an error")
+    match reason:
+        case FinishReason.LENGTH:
+            return say("cut off at the length limit")
+        case FinishReason.REPETITION:
+            return say("since it only repeated itself")
+        case FinishReason.TOOL_CALLS:
+            return say("with a call of a tool")
+    return say("inside its thought") if open_thought(message) else say("by the model")
+
+
+def _model(model: ModelInfo) -> Iterator[Fact]:
+    yield Fact(say("model"), safe_line(model.name, 400))
+    yield Fact(say("revision"), safe_line(model.revision) or say("not known"))
+    yield Fact(say("number format"), safe_line(model.quantization) or say("not known"))
+    if model.server:
+        yield Fact(say("server"), safe_line(model.server, 400))
+    else:
+        yield Fact(say("device"), safe_line(model.device))
+    window = model.context_window
+    yield Fact(say("context window"), say("{tokens:,} tokens", tokens=window) if window else say("not known"))
+    if model.load_s:
+        yield Fact(say("loaded in"), say("{seconds} s", seconds=f"{model.load_s:,.1f}"))
+
+
+def _mode(message: Message, made: Provenance) -> Iterator[Fact]:
+    yield Fact(say("thinking"), say("on") if made.thinking else say("off"))
+    if made.thinking:
+        budget = made.thinking_budget
+        limit = say("no limit") if budget is None else say("{tokens:,} tokens", tokens=budget)
+        yield Fact(say("longest thought"), limit)
+    if message.reasoning:
+        ends = {ThoughtCut.BUDGET: say("the budget was spent"), ThoughtCut.USER: say("you asked for the answer")}
+        end = say("nothing yet") if open_thought(message) is not None else say("the model")
+        end = ends.get(made.thought_cut, end) if made.thought_cut else end
+        yield Fact(say("thought ended by"), end, marked=made.thought_cut is not None)
+    if made.tools:
+        yield Fact(say("tools"), safe_line(", ".join(tool.name for tool in made.tools), 400))
+
+
+def _sampling(made: Provenance) -> Iterator[Fact]:
+    usual = made.model.sampling.applied(made.thinking)
+    for field in fields(Sampling):
+        value, preset = getattr(made.sampling, field.name), getattr(usual, field.name)
+        differs = field.name != "seed" and value != preset
+        note = say("usual: {value}", value=_number(preset)) if differs else ""
+        yield Fact(field.name, "-" if value is None else _number(value), note, differs)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) and value < 1e6 else str(value)
+
+
+def _tokens(made: Provenance) -> Iterator[Fact]:
+    usage, window = made.usage, made.model.context_window
+    cached = count("{number:,} of them was read already", "{number:,} of them were read already", usage.cached_tokens)
+    yield Fact(say("prompt"), f"{usage.prompt_tokens:,}", cached if usage.cached_tokens else "")
+    yield Fact(say("thought"), f"{usage.thinking_tokens:,}")
+    yield Fact(say("answer"), f"{usage.answer_tokens:,}")
+    taken = usage.prompt_tokens + usage.thinking_tokens + usage.answer_tokens
+    share = say("{percent} % of the context", percent=f"{100 * taken / window:.0f}") if window else ""
+    yield Fact(say("together"), f"{taken:,}", share)
+
+
+def _token_shares(made: Provenance) -> tuple[Share, ...]:
+    usage = made.usage
+    return (
+        Share(say("read already"), usage.cached_tokens),
+        Share(say("read"), max(0, usage.prompt_tokens - usage.cached_tokens)),
+        Share(say("thought"), usage.thinking_tokens),
+        Share(say("answer"), usage.answer_tokens),
+    )
+
+
+def _times(made: Provenance) -> Iterator[Fact]:
+    timing = made.timing
+    yield Fact(say("first token"), say("{seconds} s", seconds=f"{timing.first_token_s:,.2f}"))
+    yield Fact(say("thinking"), say("{seconds} s", seconds=f"{timing.thinking_s:,.2f}"))
+    yield Fact(say("answering"), say("{seconds} s", seconds=f"{_answering(timing):,.2f}"))
+    yield Fact(say("total"), say("{seconds} s", seconds=f"{timing.total_s:,.2f}"))
+    yield Fact(say("speed"), say("{rate} tokens/s", rate=f"{timing.tokens_per_s:,.1f}"))
+
+
+def _time_shares(made: Provenance) -> tuple[Share, ...]:
+    timing = made.timing
+    return (
+        Share(say("until the first token"), timing.first_token_s),
+        Share(say("thinking"), timing.thinking_s),
+        Share(say("answering"), _answering(timing)),
+    )
+
+
+def _answering(timing: Timing) -> float:
+    return max(0.0, timing.total_s - timing.first_token_s - timing.thinking_s)
+
+
+def _moment(at: float) -> str:
+    """A date and a time, to the second; "not known" for none that there can be."""
+    try:
+        return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return say("not known")

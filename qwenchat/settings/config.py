@@ -1,0 +1,259 @@
+"""The user's settings: what config.toml says, key by key, and what is wrong with it."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+import msgspec
+
+from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.server_profile import Server
+from qwenchat.chat.suggest import did_you_mean
+from qwenchat.chat.text import safe_line
+from qwenchat.chat.tools import McpServer, ToolSettings
+from qwenchat.i18n import texts
+from qwenchat.i18n.texts import say, sentences
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Quantization = Literal["auto", "int8", "int4", "bf16", "float16", "float32"]
+Language = Literal["auto", "en", "zh"]
+Keymap = Literal["default", "vim"]
+Width = int | Literal["full"]
+WIDTH: Width = 100
+"""Columns of text at most, where nobody says anything."""
+SMALLEST = {"context": 256, "thinking_budget": 1, "width": 40}
+"""The least that these settings may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every key of config.toml with its default; flags and environment variables go before them."""
+
+    model: str | None = None
+    """A Hub name, a folder, a GGUF file or a short name; None for the best that can be had."""
+    device: Device = "auto"
+    quantization: Quantization = "auto"
+    context: int | None = None
+    """Size of the context window in tokens; None for the model's own."""
+    system: str = ""
+    """A system prompt."""
+    think: bool = True
+    """Thinking mode at the start of a chat."""
+    thinking_budget: int | None = None
+    """Most tokens of thought; None for no limit."""
+    private: bool = False
+    """Whether chats are kept in memory alone."""
+    theme: str = "qwenchat-dark"
+    preset: str | None = None
+    """The preset that is on at the start; None for none."""
+    server: str | None = None
+    """The server that is asked, by its name below or its address; None for this machine."""
+    language: Language = "auto"
+    """What the program speaks; auto follows the system."""
+    reduced_motion: bool = False
+    """Whether nothing moves that need not."""
+    width: Width = WIDTH
+    """The widest text column; full for all of the terminal."""
+    keymap: Keymap = "default"
+    sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
+    """The table `[sampling]`; what it leaves open is Qwen3's preset of the mode."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """The table `[keys]`: the keys of an action by its id, several with commas between; none for no key."""
+    servers: Mapping[str, Server] = field(default_factory=dict)
+    """The tables `[servers.NAME]`."""
+    tools: ToolSettings = field(default_factory=ToolSettings)
+    """The table `[tools]`."""
+    mcp: Mapping[str, McpServer] = field(default_factory=dict)
+    """The tables `[mcp.NAME]`: servers of tools."""
+
+
+class Problems:
+    """What is wrong with one file, in words that say where."""
+
+    def __init__(self, file: Path, text: str) -> None:
+        self._file, self._lines = file, lines_of(text)
+        self.found: list[str] = []
+
+    def add(self, key: str, what: str) -> None:
+        """Something is wrong with a dotted key."""
+        self.found.append(say("{where}: {problem}", where=self.where(key), problem=what))
+
+    def where(self, key: str) -> str:
+        """The file, and the line of a key where it can be told."""
+        file, line = safe_line(str(self._file), 400), self._lines.get(key)
+        return say("{file}, line {line}", file=file, line=line) if line else file
+
+
+def read(file: Path) -> tuple[Settings, tuple[str, ...]]:
+    """The settings in `file`, and what is wrong with it in words; a key that cannot be used has its default."""
+    try:
+        text = file.read_text("utf-8")
+        table = tomllib.loads(text)
+    except FileNotFoundError:
+        return Settings(), ()
+    except (OSError, ValueError, RecursionError) as error:
+        said = say("{file} cannot be read: {error}. The defaults are used.", file=file, error=error)
+        return Settings(), (safe_line(said, 1000),)
+    problems = Problems(file, text)
+    return Settings(**_values(Settings, table, "", problems)), tuple(problems.found)
+
+
+def language(file: Path, environment: Mapping[str, str]) -> str:
+    """The language that is wanted: by QWENCHAT_LANGUAGE, by `file`, or by the system; its problems are for `read`."""
+    wanted = environment.get("QWENCHAT_LANGUAGE", "")
+    if not wanted:
+        with suppress(OSError, ValueError, RecursionError):
+            wanted = tomllib.loads(file.read_text("utf-8")).get("language", "auto")
+    return wanted if wanted in texts.LANGUAGES else texts.language_of(environment)
+
+
+def lines_of(text: str) -> dict[str, int]:
+    """The line of each dotted key in TOML, counted from 1; good for the way people write it."""
+    found: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
+            table = _plain(header[1]) + "."
+            found.setdefault(table[:-1], number)
+        elif key := re.match(r"\s*((?:\"[^\"]*\"|'[^']*'|[\w.-]+)(?:\s*\.\s*[\w-]+)*)\s*=", line):
+            found.setdefault(table + _plain(key[1]), number)
+    return found
+
+
+def _plain(key: str) -> str:
+    return re.sub(r"\s*\.\s*", ".", key.strip().replace('"', "").replace("'", ""))
+
+
+def checked(key: str, value: Any) -> Any:
+    """`value` as the setting with that dotted key holds it. Raises ConfigInvalid."""
+    prefix, _, name = key.rpartition(".")
+    cls = {"": Settings, "sampling": SamplingOverrides, "tools": ToolSettings}.get(prefix)
+    if key.startswith("keys."):
+        return _converted(value, str)
+    if cls is None or name not in {field.name for field in fields(cls)}:
+        raise ConfigInvalid(say("There is no setting {key}.", key=safe_line(key)))
+    converted = _converted(value, get_type_hints(cls)[name])
+    if cls is SamplingOverrides:
+        SamplingOverrides(**{name: converted}).applied(thinking=True)
+    elif name in SMALLEST and isinstance(converted, int) and converted < SMALLEST[name]:
+        raise ConfigInvalid(
+            say("It is {value}.", value=converted), say("It must be at least {least}.", least=SMALLEST[name])
+        )
+    return converted
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise ConfigInvalid(_in_words(str(error), kind)) from error
+
+
+def _in_words(error: str, kind: Any) -> str:
+    """What msgspec says of a value of the wrong kind, for people."""
+    choices = [str(choice) for choice in get_args(kind) if isinstance(choice, str)]
+    if choices:
+        return say("it should be one of {choices}", choices=", ".join(choices))
+    words = [word for part in get_args(kind) for word in get_args(part) if isinstance(word, str)]
+    if words:
+        return say("it should be a whole number or {words}", words=", ".join(words))
+    found = re.fullmatch(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `\$\.?([^`]*)`)?", error)
+    if found is None:
+        return error
+    names = {
+        "int": say("a whole number"), "float": say("a number"), "str": say("text in quotes"),
+        "bool": say("true or false"), "array": say("a list"), "object": say("a table"),
+    }  # fmt: skip
+    wanted, given = (names.get(name.partition(" | ")[0], name) for name in found.group(1, 2))
+    wrong = say("it should be {wanted} and is {given}", wanted=wanted, given=given)
+    return f"{found[3]}: {wrong}" if found[3] else wrong
+
+
+def _values(cls: type, table: dict[str, Any], prefix: str, problems: Problems) -> dict[str, Any]:
+    """Those of `table`'s keys that are fields of `cls`, have their type and lie in their range."""
+    names = {field.name for field in fields(cls)}
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        if name not in names:
+            said = say("there is no setting {key}. It is ignored.", key=safe_line(key))
+            problems.add(key, sentences(said, did_you_mean(name, _KEYS)))
+        elif name == "sampling" and isinstance(value, dict):
+            values[name] = SamplingOverrides(**_values(SamplingOverrides, value, "sampling.", problems))
+        elif name == "tools" and isinstance(value, dict):
+            values[name] = ToolSettings(**_values(ToolSettings, value, "tools.", problems))
+        elif name in _TABLES and isinstance(value, dict):
+            made = {item: _entry(name, item, value[item], problems) for item in value}
+            values[name] = {item: entry for item, entry in made.items() if entry is not None}
+        else:
+            try:
+                values[name] = checked(key, value)
+            except ConfigInvalid as error:
+                problems.add(key, _unusable(key, error))
+    return values
+
+
+def refused_in(file: Path) -> frozenset[str]:
+    """The dotted keys of `file` whose values cannot be used, those of tables of the user's own left out."""
+    refused: set[str] = set()
+    with suppress(OSError, ValueError, RecursionError):
+        table = tomllib.loads(file.read_text("utf-8"))
+        sampling = table.pop("sampling", {})
+        if isinstance(sampling, dict):
+            table |= {f"sampling.{name}": value for name, value in sampling.items()}
+        for key, value in table.items():
+            try:
+                checked(key, value)
+            except ConfigInvalid:
+                refused.add(key)
+    return frozenset(refused)
+
+
+def _entry(table: str, name: str, value: Any, problems: Problems) -> Any:
+    """One entry of a table with names of the user's own; None for one that cannot be used."""
+    key = f"{table}.{name}"
+    try:
+        if table == "keys":
+            return _converted(value, str)
+        kind = _TABLES[table]
+        if table == "servers" and isinstance(value, dict) and "key" in value:
+            raise ConfigInvalid(say("a key does not belong here"), say("Name where it is: key_env or key_file."))
+        if isinstance(value, dict):
+            for unknown in value.keys() - {field.name for field in fields(kind)} - {"key"}:
+                said = say("there is no setting {key}. It is ignored.", key=safe_line(unknown))
+                meant = did_you_mean(unknown, [field.name for field in fields(kind)])
+                problems.add(f"{key}.{unknown}", sentences(said, meant))
+        entry = replace(_converted(value, kind), name=name)
+        if isinstance(entry, McpServer):
+            _check_server(entry)
+        return entry
+    except ConfigInvalid as error:
+        problems.add(key, _unusable(key, error))
+        return None
+
+
+def _check_server(server: McpServer) -> None:
+    """Refuse what cannot be started, and names by which the tools of two servers could be taken for each other."""
+    if bool(server.command) is bool(server.url):
+        raise ConfigInvalid(say("It has to have a command or a url."))
+    if not re.fullmatch(r"[A-Za-z0-9-]+(_[A-Za-z0-9-]+)*", server.name):
+        raise ConfigInvalid(say("The name may have letters, digits, - and single _."))
+
+
+_KEYS = (
+    *(field.name for field in fields(Settings)),
+    *(f"sampling.{field.name}" for field in fields(SamplingOverrides)),
+    *(f"tools.{field.name}" for field in fields(ToolSettings)),
+)
+_TABLES: Mapping[str, Any] = {"keys": str, "servers": Server, "mcp": McpServer}
+"""The tables whose entries have names of the user's own, and what these are."""
+
+
+def _unusable(key: str, error: ConfigInvalid) -> str:
+    reason = safe_line(str(error).rstrip("."), 400)
+    return say("{key} cannot be used: {reason}. The default is used.", key=safe_line(key), reason=reason)

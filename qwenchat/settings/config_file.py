@@ -1,0 +1,170 @@
+"""Writes config.toml: what is changed changes, and what the user wrote around it stays."""
+
+import os
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from filelock import FileLock
+from tomlkit.items import Table
+
+from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.text import safe_line
+from qwenchat.i18n.texts import say
+from qwenchat.settings.config import checked
+from qwenchat.settings.schema import Setting, schema
+
+MODE = 0o600
+"""Of a new file: it may name servers and hold a system prompt."""
+
+
+def write(file: Path, changes: Mapping[str, Any]) -> None:
+    """Set the dotted keys of `changes`, or remove those that are None, in one step.
+
+    Comments and order stay. Raises ConfigInvalid for a value that cannot be used, and for a file that is no TOML or
+    cannot be written; then nothing is changed.
+    """
+    for key, value in changes.items():
+        if value is not None:
+            checked(key, value)
+    try:
+        target = file.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.with_name(f".{target.name}.lock"), mode=MODE):
+            document = _read(target)
+            for key, value in changes.items():
+                _set(target, document, _path(key), value)
+            _replace(target, tomlkit.dumps(document))
+    except (OSError, RuntimeError) as error:  # a link that leads to itself is a RuntimeError
+        said = say(
+            "{file} cannot be changed: {error}.", file=safe_line(str(file), 400), error=safe_line(str(error), 200)
+        )
+        raise ConfigInvalid(said, say("It is as it was.")) from error
+
+
+def create(file: Path) -> bool:
+    """Make a commented file that sets nothing, unless there is one; says whether it did. Raises OSError."""
+    if file.exists():
+        return False
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _replace(file.resolve(), template())
+    return True
+
+
+def template() -> str:
+    """A file in which every setting is explained and commented out."""
+    lines = [f"# {say('Settings of qwenchat. A line counts once its # is gone.')}", ""]
+    table = ""
+    for setting in schema():
+        prefix, _, name = setting.key.rpartition(".")
+        if prefix != table:
+            table = prefix
+            lines += [f"[{table}]", ""]
+        lines += [f"# {_about(setting)}", f"#{name} = {tomlkit.item(_example(setting)).as_string()}", ""]
+    return "\n".join((*lines, *_tables()))
+
+
+def _about(setting: Setting) -> str:
+    pieces = [setting.about]
+    if setting.range_in_words:
+        pieces.append(f"({setting.range_in_words})")
+    if setting.unset:
+        pieces.append(say("Default: {default}", default=setting.unset))
+    return " ".join(pieces)
+
+
+def _example(setting: Setting) -> Any:
+    return setting.example if setting.example is not None else setting.default
+
+
+def _tables() -> tuple[str, ...]:
+    return (
+        f"# {say('Keys of your own, by the names that F1 shows; several with commas between, none for no key.')}",
+        "[keys]",
+        '#"chat.search" = "ctrl+f,f3"',
+        "",
+        f"# {say('Servers with an OpenAI-compatible address; the key is read from the environment or a file.')}",
+        "#[servers.box]",
+        '#address = "http://192.168.1.7:8000/v1"',
+        '#model = "Qwen/Qwen3-0.6B"',
+        '#key_env = "BOX_KEY"',
+        "",
+        f"# {say('Tools that the model may call: those that are asked about each time, and those that always run.')}",
+        "#[tools]",
+        '#on = ["read_file", "search_files"]',
+        '#always = ["date_and_time", "calculator"]',
+        '#folders = ["~/notes"]',
+        "",
+        f"# {say('Servers of tools that speak MCP: a command to be started, or an address.')}",
+        "#[mcp.time]",
+        '#command = "uvx"',
+        '#args = ["mcp-server-time"]',
+        "",
+    )
+
+
+def _read(file: Path) -> tomlkit.TOMLDocument:
+    try:
+        text = file.read_text("utf-8")
+        tomllib.loads(text)
+        return tomlkit.parse(text)
+    except FileNotFoundError:
+        return tomlkit.document()
+    except (ValueError, RecursionError) as error:
+        name = safe_line(str(file), 400)
+        raise ConfigInvalid(
+            say("{file} is no valid TOML: {error}.", file=name, error=safe_line(str(error), 200)),
+            say("Mend it first; nothing was written."),
+        ) from error
+
+
+def _path(key: str) -> list[str]:
+    """The tables on the way to a key; ids of actions, below `keys`, have dots of their own."""
+    table, _, name = key.partition(".")
+    return [table, name] if table == "keys" else key.split(".")
+
+
+def _set(file: Path, document: Any, path: list[str], value: Any) -> None:
+    """Set or remove one key, making the tables on the way as they are needed."""
+    for name in path[:-1]:
+        if name not in document:
+            if value is None:
+                return
+            document[name] = tomlkit.table()
+        document = document[name]
+        if not isinstance(document, Table | Mapping):
+            wrong = say("{file}: {key} is no table.", file=safe_line(str(file), 400), key=safe_line(name))
+            raise ConfigInvalid(wrong, say("Mend it first; nothing was written."))
+    if value is None:
+        with suppress(KeyError):
+            del document[path[-1]]
+    else:
+        document[path[-1]] = value
+
+
+def _replace(file: Path, text: str) -> None:
+    """Put `text` in place of the file, whole or not at all."""
+    with suppress(FileNotFoundError):
+        mode = file.stat().st_mode & 0o777
+        if not os.access(file, os.W_OK):
+            raise PermissionError(13, os.strerror(13), str(file))
+        return _write(file, text, mode)
+    return _write(file, text, MODE)
+
+
+def _write(file: Path, text: str, mode: int) -> None:
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,90 @@
+"""Carries out the program's own commands, written as a message."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from qwenchat.chat.errors import ConversationNotFound, ExportFailed
+from qwenchat.chat.text import safe_line
+from qwenchat.chat.typed_settings import switch_of
+from qwenchat.i18n.texts import say
+from qwenchat.session.session import Session
+from qwenchat.tui.chat.message_actions import Branches
+from qwenchat.tui.chat.model_actions import Controls
+from qwenchat.tui.keys.slash_commands import COMMANDS
+
+
+class Commands:
+    """Heeds commands; `tell` is given what they say, `run` the actions of the screen."""
+
+    def __init__(
+        self, session: Session, controls: Controls, tell: Callable[[str], None], run: Callable[[str], None]
+    ) -> None:
+        self._session = session
+        self._controls = controls
+        self._tell = tell
+        self._run = run
+
+    def heed(self, name: str, rest: str, branches: Branches) -> None:
+        """Do what the command says; raises QwenchatError when it cannot be done."""
+        match name:
+            case "model":
+                self._controls.model(rest)
+            case "budget":
+                self._controls.budget(rest)
+            case "set" if rest:
+                self._controls.set(rest)
+            case "system":
+                self._controls.system(rest)
+            case "preset" if rest:
+                self._controls.preset(rest)
+            case "theme" if rest:
+                self._controls.set(f"theme {rest}")
+            case "search" | "find":
+                self._run(f"{name}({rest!r})")
+            case "tools":
+                self._controls.tools(rest)
+            case "compare":
+                self._run(f"compare({rest!r})")
+            case "export":
+                self._export(rest)
+            case "retry":
+                branches.retry(None, rest)
+            case "rename" | "pin" | "archive":
+                self._tell(self._change_saved(name, rest))
+            case "stop":
+                self._controls.stop()
+            case _:
+                self._run(COMMANDS[name].action)
+
+    def _change_saved(self, name: str, typed: str) -> str:
+        """Change what is kept of the open conversation beside its messages, and say how it is now."""
+        library, id_ = self._session.library, self._session.conversation
+        if id_ is None:
+            raise ConversationNotFound(say("Nothing was said in this conversation yet."), say("Write a message first."))
+        if name == "rename":
+            if typed:
+                library.rename(id_, typed)
+            return say("It is called “{title}”.", title=safe_line(library.read(id_).title))
+        on = not typed or switch_of(typed)
+        if name == "pin":
+            library.pin(id_, on)
+            return say("It is pinned above the others.") if on else say("It is pinned no more.")
+        library.archive(id_, on)
+        return say("It is archived; /search still finds it.") if on else say("It is archived no more.")
+
+    def _export(self, typed: str) -> None:
+        """Write the open conversation into the folder that the program was started in."""
+        # Half of what the first frame takes to import, and seldom wanted.
+        from qwenchat.library.exchange.export import Format, export_to_folder
+
+        if self._session.conversation is None:
+            self._tell(say("There is nothing to export yet."))
+        elif typed and typed not in list(Format):
+            self._tell(say("Formats are {formats}.", formats=", ".join(Format)))
+        else:
+            form = Format(typed or Format.MARKDOWN)
+            try:
+                path = export_to_folder(self._session.library, self._session.conversation, form, Path.cwd())
+            except OSError as error:  # the folder is gone
+                raise ExportFailed(say("The conversation could not be written. {error}", error=error)) from error
+            self._tell(say("Written to {path}", path=path))

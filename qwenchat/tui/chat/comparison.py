@@ -1,0 +1,107 @@
+"""Lets several models answer the draft, or the last message again, side by side."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from textual.screen import Screen
+
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.errors import ConfigInvalid, ModelNotFound, PromptEmpty
+from qwenchat.chat.messages import TextPart
+from qwenchat.chat.timeline import Tick
+from qwenchat.i18n.texts import say
+from qwenchat.session.answer_settings import Steering
+from qwenchat.session.comparison import Contender
+from qwenchat.session.question import question_before
+from qwenchat.session.session import Session
+from qwenchat.system.paths import Paths
+from qwenchat.tui.chat.composing import Writing
+from qwenchat.tui.chat.drafts import Drafts
+from qwenchat.tui.chat.message_actions import Branches
+from qwenchat.tui.keys.slash_commands import command_of
+from qwenchat.tui.models.contenders import Rivals
+from qwenchat.tui.widgets.composer import Composer
+
+
+class Comparing:
+    """Chooses who answers, shows the answers, and goes on with the one that is chosen.
+
+    `push` shows a screen and gives on what that gives back.
+    """
+
+    def __init__(
+        self, session: Session, load: LoadModel, steering: Steering, composer: Composer, writing: Writing,
+        branches: Branches, drafts: Drafts, tell: Callable[[str], None],
+        push: Callable[[Screen[Any], Callable[[Any], None]], object],
+    ) -> None:  # fmt: skip
+        self._session = session
+        self._rivals = Rivals(session, load, steering.servers)
+        self._composer = composer
+        self._writing = writing
+        self._branches = branches
+        self._drafts = drafts
+        self._tell = tell
+        self._push = push
+        self._chosen: tuple[LoadModel, ...] = ()
+        """Who could answer the last time."""
+
+    async def begin(self, typed: str) -> None:
+        """Compare what the first line names, the rest becomes the draft; without names, let them be chosen."""
+        names, _, prompt = typed.partition("\n")
+        if prompt.strip():
+            self._composer.write(prompt)
+        if not self._branches.attempt(self._require_message):
+            return
+        if not names.strip():
+            self._choose()
+            return
+        try:
+            commands = self._rivals.named(names)
+        except (ConfigInvalid, ModelNotFound) as error:
+            self._composer.write(f"/compare {typed}")
+            self._tell(str(error))
+        else:
+            await self._compare(commands)
+
+    def _choose(self) -> None:
+        from qwenchat.tui.models.contenders_screen import RivalsScreen
+
+        self._push(RivalsScreen(self._session, self._rivals, self._chosen, Paths.of_user()), self._begin_with)
+
+    def _begin_with(self, commands: Sequence[LoadModel] | None) -> None:
+        if commands:
+            self._composer.call_later(self._compare, commands)
+
+    async def _compare(self, commands: Sequence[LoadModel]) -> None:
+        if self._branches.editing is not None:
+            self._tell(say("A message is being changed: send it, or leave it with Esc, first."))
+        elif not self._composer.text.strip():
+            if self._branches.attempt(lambda: self._session.compare(commands)):
+                self._show()
+        elif await self._writing.deliver(lambda parts, typed: self._ask(commands, parts, typed)):
+            self._show()
+
+    def _require_message(self) -> None:
+        """Raises PromptEmpty where there is nothing that models could answer."""
+        if command_of(self._composer.text) is not None:
+            raise PromptEmpty(say("What is written is a command."), say("Write a message for the models first."))
+        if not self._composer.text.strip():
+            question_before(self._session.tree, self._session.tree.leaf)
+
+    def _ask(self, commands: Sequence[LoadModel], parts: tuple[TextPart, ...], typed: Sequence[Tick]) -> None:
+        self._session.compare(commands, parts, typed)
+        self._drafts.drop()
+        self._drafts.enter(self._session.conversation)
+
+    def _show(self) -> None:
+        from qwenchat.tui.models.compare_screen import CompareScreen
+
+        comparison = self._session.comparison
+        if comparison is not None:
+            self._push(
+                CompareScreen(self._session, comparison), lambda chosen: self._conclude(comparison.contenders, chosen)
+            )
+
+    def _conclude(self, contenders: Sequence[Contender], chosen: Contender | None) -> None:
+        self._chosen = tuple(each.command for each in contenders if each.failure is None)
+        self._branches.begin_turn(lambda: self._session.conclude(chosen))

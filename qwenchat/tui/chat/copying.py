@@ -1,0 +1,70 @@
+"""What is copied out of a message: all of it, its words alone, or a block of its code."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from textual.screen import Screen
+
+from qwenchat.chat.continuation import begun_in
+from qwenchat.chat.errors import MessageNotFound
+from qwenchat.chat.messages import Message, Role
+from qwenchat.i18n.texts import say
+
+AGAIN_WITHIN_S = 4.0
+
+
+class Copying:
+    """Copies parts of messages. `copy` takes the text; `push` shows a screen and gives on what that gives back."""
+
+    def __init__(
+        self, copy: Callable[[str], None], tell: Callable[[str], None],
+        push: Callable[[Screen[Any], Callable[[Any], None]], object], clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._copy = copy
+        self._tell = tell
+        self._push = push
+        self._clock = clock
+        self._copied: tuple[str, float] = ("", 0.0)
+        """The message whose only block of code was copied last, and when."""
+
+    def written(self, message: Message) -> None:
+        """Copy a message as it was written."""
+        self._copy(message.text)
+
+    def plain(self, message: Message) -> None:
+        """Copy a message without the marks of Markdown."""
+        from qwenchat.tui.markdown.plain_text import plain
+
+        self._copy(plain(message.text))
+
+    def code(self, message: Message) -> None:
+        """Copy the only block of code of a message; show them all where there are more, or when asked again."""
+        from qwenchat.tui.markdown.plain_text import code_in
+
+        blocks = code_in(message.text)
+        if not blocks:
+            raise MessageNotFound(say("There is no code in this message."), "")
+        copied, at = self._copied
+        if len(blocks) == 1 and not (copied == message.id and self._clock() - at < AGAIN_WITHIN_S):
+            self._copied = (message.id, self._clock())
+            self._copy(blocks[0].text)
+            self._tell(say("K again saves the code in a file."))
+            return
+        self._copied = ("", 0.0)
+        from qwenchat.tui.screens.code_blocks import CodeBlocksScreen
+
+        self._push(CodeBlocksScreen(blocks), lambda block: self._copy(block.text) if block is not None else None)
+
+    def menu(self, act: Callable[[str], None], message: Message) -> None:
+        """Show what can be done with a message, and do what is chosen."""
+        from qwenchat.tui.screens.message_menu import MessageMenu
+
+        self._push(MessageMenu(_impossible(message)), lambda name: act(name) if name is not None else None)
+
+
+def _impossible(message: Message) -> frozenset[str]:
+    """What cannot be done with a message, by the names of `ACTS`."""
+    if message.role is not Role.ASSISTANT:
+        return frozenset({"continue", "lens"})
+    return frozenset({"edit"} if begun_in(message) is not None else {"edit", "continue"})

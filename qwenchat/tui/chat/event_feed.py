@@ -1,0 +1,241 @@
+"""What comes from the session, handed to the widgets it concerns."""
+
+import time
+from collections.abc import Callable
+
+from qwenchat.chat.continuation import NOTHING
+from qwenchat.chat.events import (
+    BeginningTrimmed,
+    CallEvent,
+    CallReturned,
+    CallStarted,
+    Event,
+    HistoryTrimmed,
+    LoadFailed,
+    ModelLoaded,
+    PermissionAsked,
+    PrefillProgressed,
+    SaveFailed,
+    ToolsListed,
+    TurnEnded,
+    TurnFailed,
+)
+from qwenchat.chat.messages import ToolCallPart
+from qwenchat.chat.sampling import PENALTY_ON_REPETITION
+from qwenchat.i18n.texts import count, say
+from qwenchat.session.answer_settings import Steering
+from qwenchat.session.session import Session
+from qwenchat.session.turn import Phase
+from qwenchat.tui.keys.bindings import fitting, shown
+from qwenchat.tui.transcript.message import Reply
+from qwenchat.tui.transcript.transcript import Transcript
+from qwenchat.tui.widgets.notices import Notices
+from qwenchat.tui.widgets.status import StatusLine
+
+SHARE = 0.25
+"""Of one core: what the interface takes at most to draw a growing reply."""
+SHARE_BESIDE_MODEL = 0.12
+"""The same while the model runs on this processor: it needs the core, and the interpreter."""
+
+LONGEST_WAIT_S = 0.5
+"""Whatever drawing costs, the text goes on after so many seconds."""
+
+
+class Pace:
+    """Says when a growing reply may be drawn again: what costs more to draw is drawn less often."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, spent: Callable[[], float] = time.thread_time
+    ) -> None:
+        self._clock = clock
+        self._spent = spent
+        """The processor time of this thread."""
+        self._since = clock(), spent()
+
+    def allows(self, share: float = SHARE) -> bool:
+        """Whether the thread kept to its share since this was last so, or has waited long enough."""
+        now, spent = self._clock(), self._spent()
+        passed = now - self._since[0]
+        if spent - self._since[1] > share * passed and passed < LONGEST_WAIT_S:
+            return False
+        self._since = now, spent
+        return True
+
+
+class Feed:
+    """Drains the session's events into transcript, notices and status line; `draw` is called many times a second."""
+
+    def __init__(
+        self, session: Session, transcript: Transcript, notices: Notices, status: StatusLine, steering: Steering,
+        ask: Callable[[ToolCallPart], object],
+    ) -> None:  # fmt: skip
+        """`ask` lets the user say whether a call may run."""
+        self._session = session
+        self._ask = ask
+        self._transcript = transcript
+        self._notices = notices
+        self._status = status
+        self._steering = steering
+        self._pace = Pace()
+        self._prefill: PrefillProgressed | None = None
+        """How far the prompt of the running turn was read."""
+        self._shown: str | None = None
+        """The id of the growing reply that the transcript knows of."""
+        self.live: Reply | None = None
+        """The reply that is being written."""
+        self._offering: Reply | None = None
+        """The reply below which something is offered."""
+
+    def draw(self) -> None:
+        """Show what has happened since the last time."""
+        for event in self._session.poll():
+            self._take(event)
+        if self._session.reply_id not in (None, self._shown):
+            self.show_path()  # the model goes on from what its tools gave
+        if not self._session.unsaved:
+            self._notices.say("save", "")
+        if self.live is not None:
+            self.live.wait(self._why_waiting())
+            model = self._session.model
+            beside = model is not None and model.device == "cpu"
+            if self._pace.allows(SHARE_BESIDE_MODEL if beside else SHARE):
+                self.live.flush()
+        self._make_offer()
+        self._status.show(self._session, self._prefill.total if self._prefill else 0, self._steering.label)
+
+    def hint(self, room: int) -> str:
+        """The key that matters just now, or as many as there is room for."""
+        if chosen := self._transcript.chosen:
+            return fitting(chosen.hints, room)
+        if not self._transcript.following:
+            return say("{key} follows", key=self._key("chat.follow", "ctrl+end"))
+        if self._session.phase is Phase.THINKING:
+            answer, stop = self._key("chat.answer", "ctrl+s"), self._key("chat.stop", "escape")
+            return say("{answer} answers now, {stop} stops", answer=answer, stop=stop)
+        if self._session.busy:
+            return say("{key} stops", key=self._key("chat.stop", "escape"))
+        return say("{key} help", key=self._key("app.help", "f1"))
+
+    def _key(self, id_: str, default: str) -> str:
+        return shown(self._transcript, id_, default)
+
+    def show_path(self) -> None:
+        """Bring the transcript in line with the conversation, and follow its running turn."""
+        before = self._transcript.reply(self._session.reply_id)
+        self._transcript.show(self._session.path, self._session.tree.siblings)
+        self._shown = self._session.reply_id
+        self.live = self._transcript.reply(self._session.reply_id)
+        growing = self._session.growing
+        if self.live is not None and growing is not None and growing.parts():
+            if self.live is before:
+                self.live.go_on()
+            else:
+                self.live.catch_up(growing.parts())
+        self._prefill = None
+
+    def _take(self, event: Event) -> None:
+        live = self.live
+        match event:
+            case ModelLoaded():
+                if self._session.load_error is None:
+                    self._notices.say("load", "")
+                self._notices.say("model", event.model.reason)
+            case LoadFailed():
+                if self._session.loading is not None:
+                    way_out = say("The model before it goes on.")
+                else:
+                    way_out = say("/model tries again, /model NAME loads another; Ctrl+R then asks again.")
+                self._notices.say("load", f"{event.error} {way_out}")
+            case SaveFailed():
+                self._notices.say(
+                    "save", say("The reply is not saved yet, only kept on the screen. {error}", error=event.error)
+                )
+            case ToolsListed() | PermissionAsked() | CallStarted() | CallReturned():
+                self._take_call(event)
+            case PrefillProgressed():
+                self._prefill = event
+            case HistoryTrimmed():
+                self._notices.say(
+                    "trimmed",
+                    count(
+                        "The model no longer reads the oldest message: the context is full.",
+                        "The model no longer reads the oldest {number} messages: the context is full.",
+                        event.messages,
+                    ),
+                )
+            case BeginningTrimmed():
+                self._notices.say(
+                    "trimmed",
+                    say(
+                        "The model no longer reads the first {tokens:,} tokens of the reply: the context is full.",
+                        tokens=event.tokens,
+                    ),
+                )
+            case TurnFailed() if live is None:
+                self._notices.say("tools", str(event.error))
+            case _ if live is None:
+                return
+            case _ if isinstance(event, TurnEnded):
+                self._notices.say("model", "")
+                live.finish(self._session.tree[live.message_id])
+                self.live = None
+            case _:
+                live.take(event, fold=self._transcript.following)
+
+    def _take_call(self, event: CallEvent) -> None:
+        """What happens to the calls of tools after the reply that asks for them."""
+        match event:
+            case ToolsListed():
+                self._notices.say("tools", " ".join(event.problems))
+            case PermissionAsked():
+                self._say_of_call(event.call.id, say("waits for your permission"))
+                self._ask(event.call)
+            case CallStarted():
+                self._say_of_call(event.call.id, say("runs"))
+            case CallReturned():
+                if (block := self._transcript.call(event.result.call_id)) is not None:
+                    block.settle(event.result)
+                self._transcript.show(self._session.path)
+
+    def _say_of_call(self, call_id: str, state: str) -> None:
+        if (block := self._transcript.call(call_id)) is not None:
+            block.say(state)
+
+    def _make_offer(self) -> None:
+        """Say below the latest reply what can be done about it, and below no other."""
+        unanswered = self._session.unanswered
+        latest = self._transcript.reply(self._session.tree.leaf)
+        if latest is None and unanswered and self._transcript.replies:
+            latest = self._transcript.replies[-1]
+        if self._offering is not None and self._offering is not latest:
+            self._offering.offer("")
+        self._offering = latest
+        if latest is not None and latest is not self.live:
+            offers = []
+            if self._session.broken_off:
+                offers.append(say("{key} makes it answer", key=self._key("chat.answer", "ctrl+s")))
+            if self._session.repeats:
+                key = self._key("chat.retry", "ctrl+r")
+                offers.append(
+                    say("{key} asks again with presence penalty {penalty}", key=key, penalty=PENALTY_ON_REPETITION)
+                )
+            if unanswered:
+                offers.append(say("/continue lets the model go on from its tools"))
+            if self._session.begun == NOTHING:
+                offers.append(say("{key} asks again", key=self._key("chat.retry", "ctrl+r")))
+            elif self._session.begun is not None:
+                offers.append(say("/continue goes on with it"))
+            latest.offer(" · ".join(offers))
+
+    def _why_waiting(self) -> str:
+        """What to say in place of a reply of which nothing has come; empty once something has."""
+        if self._session.phase is not Phase.WAITING:
+            return ""
+        if self._session.loading is not None:
+            return say("waiting for the model to load")
+        if not self._session.tools_ready:
+            return say("waiting for the tools")
+        read = self._prefill
+        if read is None or read.done >= read.total:
+            return say("reading the prompt")
+        return say("reading the prompt, {percent} %", percent=100 * read.done // read.total)

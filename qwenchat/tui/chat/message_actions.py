@@ -1,0 +1,204 @@
+"""What a reader does to the messages: change one, ask again, go on, delete, bring back, walk between versions."""
+
+from collections.abc import Callable, Sequence
+
+from qwenchat.chat.branch_point import Beginning
+from qwenchat.chat.errors import MessageNotFound, PromptEmpty, QwenchatError
+from qwenchat.chat.messages import Message, Role, TextPart
+from qwenchat.chat.timeline import Tick
+from qwenchat.chat.typed_settings import again_of
+from qwenchat.i18n.texts import count, say
+from qwenchat.session.session import Session
+from qwenchat.tui.chat.copying import Copying
+from qwenchat.tui.chat.drafts import Drafts
+from qwenchat.tui.chat.event_feed import Feed
+from qwenchat.tui.chat.inspection import Looking
+from qwenchat.tui.text.pasted import draft_of
+from qwenchat.tui.transcript.message_base import Said
+from qwenchat.tui.transcript.transcript import Transcript
+from qwenchat.tui.widgets.composer import Composer
+
+
+class Branches:
+    """Carries the reader's wishes to the session and shows what became of them."""
+
+    def __init__(
+        self, session: Session, transcript: Transcript, composer: Composer, drafts: Drafts, feed: Feed,
+        tell: Callable[..., None], copying: Copying, load: Callable[[str], None], looking: Looking,
+    ) -> None:  # fmt: skip
+        self._session = session
+        self._transcript = transcript
+        self._composer = composer
+        self._drafts = drafts
+        self._feed = feed
+        self._tell = tell
+        self._copying = copying
+        self._load = load
+        self._looking = looking
+        self.editing: str | None = None
+        """The id of the message that is being changed in the composer."""
+
+    def act(self, name: str) -> None:
+        """One of `ACTS`, on the chosen message, or else the latest that it can be done to."""
+        chosen = self._transcript.chosen
+        message_id = chosen.message_id if chosen else None
+        acts: dict[str, Callable[[str | None], None]] = {
+            "edit": self._begin_edit,
+            "retry": self.retry,
+            "continue": self._go_on,
+            "copy": lambda at: self._copying.written(self._message(at, Role.ASSISTANT)),
+            "copy_plain": lambda at: self._copying.plain(self._message(at, Role.ASSISTANT)),
+            "code": lambda at: self._copying.code(self._message(at, Role.ASSISTANT)),
+            "wrap": lambda at: self._wrap(self._message(at, Role.ASSISTANT)),
+            "menu": lambda at: self._copying.menu(self.act, self._message(at, Role.ASSISTANT)),
+            "inspect": lambda at: self._looking.inspect(self._message(at, Role.ASSISTANT)),
+            "lens": lambda at: self._looking.lens(self._message(at, Role.ASSISTANT), self._go_on_from),
+            "delete": lambda at: self._delete(at, self._session.delete_message),
+            "delete_branch": lambda at: self._delete(at, self._session.delete_branch),
+            "undo": lambda at: self._undo(),
+        }
+        self.attempt(lambda: acts[name](message_id))
+
+    def attempt(self, what: Callable[[], object]) -> bool:
+        """Do something, or tell why it cannot be done."""
+        try:
+            what()
+        except QwenchatError as error:
+            self._tell(str(error), "warning")
+            return False
+        return True
+
+    def begin_turn(self, begin: Callable[[], object], *, follow: bool = True) -> None:
+        """Begin a turn; raises what `begin` raises. Unless `follow`, the reader is left where he is."""
+        begin()
+        self._feed.show_path()
+        if follow:
+            self._composer.screen.set_focus(self._composer)
+            self._transcript.follow()
+
+    def retry(self, message_id: str | None, typed: str = "") -> None:
+        """Ask again for a reply, with the settings that were typed."""
+        again = again_of(typed)
+        if again.model is not None:
+            self._load(again.model)
+        self.begin_turn(lambda: self._session.retry(message_id, again.overrides, again.thinking))
+
+    def turn(self, said: Said, by: int) -> None:
+        """Read the version of a message before or after this one."""
+        at = said.variants.index(said.message_id) + by
+        if len(said.variants) == 1:
+            self._tell(say("There is one version of this message."))
+        elif 0 <= at < len(said.variants) and self.attempt(lambda: self._session.select(said.variants[at])):
+            self._show_and_choose(said.variants[at])
+
+    def answer(self) -> None:
+        """End the thought that is running and answer, or go on with a reply that broke off inside its thought."""
+        answer = self._session.answer_now
+        self.attempt(answer if self._session.busy else lambda: self.begin_turn(answer))
+
+    def copy_reply(self) -> None:
+        """Copy the last reply that has words, as the model wrote it."""
+        said = [message for message in self._session.path if message.role is Role.ASSISTANT and message.text]
+        if said:
+            self._copying.written(said[-1])
+            if said[-1].id != self._session.tree.leaf and self._session.path[-1].role is Role.ASSISTANT:
+                self._tell(say("The last reply has no words; the one before it was copied."))
+        else:
+            self._tell(say("There is no reply to copy yet."))
+
+    # Changing a message
+
+    def send_edit(self, parts: Sequence[TextPart], typed: Sequence[Tick]) -> None:
+        """Say this in place of the message that is being changed. Raises as `Session.edit`."""
+        changed = self.editing
+        if changed is None:
+            return
+        self.begin_turn(lambda: self._session.edit(changed, parts, typed))
+        self._drafts.drop()
+        self.forget_edit()
+        self._drafts.enter(self._session.conversation)
+
+    def leave_edit(self) -> None:
+        """Leave the message as it is. What was changed in it is kept, and comes back when it is changed again."""
+        if self.editing is None:
+            return
+        if self._composer.draft == draft_of(self._session.tree[self.editing]):
+            self._drafts.drop()
+        self.forget_edit()
+        self._drafts.enter(self._session.conversation)
+
+    def forget_edit(self) -> None:
+        """Turn away from the message that is being changed, as when another conversation is opened."""
+        if self.editing is not None:
+            self._drafts.keep()
+            self.editing = None
+            self._composer.show_as_editing(False)
+
+    def _begin_edit(self, message_id: str | None) -> None:
+        message = self._message(message_id, Role.USER)
+        if message.role is not Role.USER:
+            raise PromptEmpty(say("Only your own messages can be changed."), say("R asks again for a reply."))
+        if self.editing is not None:
+            self.leave_edit()
+        self._drafts.keep()
+        self.editing = message.id
+        self._drafts.enter(message.id, otherwise=draft_of(message))
+        self._composer.show_as_editing(True)
+        self._composer.screen.set_focus(self._composer)
+
+    # The other acts
+
+    def _wrap(self, message: Message) -> None:
+        if (said := self._transcript.said(message.id)) is not None:
+            said.wrap()
+
+    def _go_on(self, message_id: str | None) -> None:
+        if message_id not in (None, self._session.tree.leaf):
+            raise PromptEmpty(say("Only the latest reply can go on."), say("R asks again for this one."))
+        self.begin_turn(self._session.continue_reply)
+
+    def _go_on_from(self, message_id: str, other: Beginning) -> None:
+        self.attempt(lambda: self.begin_turn(lambda: self._session.branch(message_id, other)))
+
+    def _delete(self, message_id: str | None, delete: Callable[[str], None]) -> None:
+        message = self._message(message_id, None)
+        if self.editing is not None and self.editing in self._session.tree.below(message.id):
+            self.leave_edit()
+        before = [shown.id for shown in self._session.path]
+        delete(message.id)
+        left = [shown.id for shown in self._session.path]
+        choosing = self._transcript.chosen is not None and bool(left)
+        if choosing:
+            self._show_and_choose(left[min(before.index(message.id), len(left) - 1)])
+        else:
+            self._feed.show_path()
+        self._tell(
+            count(
+                "One message deleted. /undo brings it back.",
+                "{number} messages deleted. /undo brings them back.",
+                len(set(before) - set(left)),
+            )
+        )
+
+    def _undo(self) -> None:
+        before = {message.id for message in self._session.path}
+        self._session.undo_delete()
+        self._composer.app.clear_notifications()
+        back = next((message.id for message in self._session.path if message.id not in before), None)
+        if self._transcript.chosen is not None and back is not None:
+            self._show_and_choose(back)
+        else:
+            self._feed.show_path()
+
+    def _message(self, message_id: str | None, role: Role | None) -> Message:
+        """The message with that id; without one, the latest of that role."""
+        if message_id is not None:
+            return self._session.tree[message_id]
+        found = next((said for said in reversed(self._session.path) if role in (None, said.role)), None)
+        if found is None:
+            raise MessageNotFound(say("There is no message yet."), say("Write one first."))
+        return found
+
+    def _show_and_choose(self, message_id: str) -> None:
+        self._feed.show_path()
+        self._transcript.choose(message_id)

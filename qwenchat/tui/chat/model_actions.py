@@ -1,0 +1,178 @@
+"""How the user changes the way the model answers: by a key, a command, or in a screen for it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from textual.screen import Screen
+
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.messages import ToolCallPart
+from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.sampling import greedy_warning
+from qwenchat.chat.thinking import budget_in_words, budget_of, next_budget
+from qwenchat.engine.resolve import meant
+from qwenchat.i18n.texts import say
+from qwenchat.session.answer_settings import Steering
+from qwenchat.session.session import Session
+from qwenchat.session.tool_calls import Permission
+from qwenchat.system.paths import Paths
+from qwenchat.tui.widgets.notices import Notices
+
+
+class Controls:
+    """Carries the user's wishes about the model to it.
+
+    `tell` is given what there is to say; `push` shows a screen and gives on what that gives back.
+    """
+
+    def __init__(
+        self, session: Session, load: LoadModel, steering: Steering, notices: Notices,
+        tell: Callable[[str], None], push: Callable[[Screen[Any], Callable[[Any], None]], object],
+    ) -> None:  # fmt: skip
+        self.steering = steering
+        self._session = session
+        self._load = load
+        self._notices = notices
+        self._tell = tell
+        self._push = push
+        self._paths = Paths.of_user()
+
+    def load(self, name: str | None = None) -> None:
+        """Load another model, here or on a server, or the last one again; the conversation goes on with it."""
+        command = self._session.load_command or self._load
+        self._begin_load(meant(name, command, self.steering.servers) if name else command)
+
+    def _begin_load(self, command: LoadModel) -> None:
+        self._notices.say("load", "")
+        self._session.load(command)
+
+    def switch_thinking(self) -> None:
+        """Turn thinking on or off for the next message, where that can be."""
+        match self._session.support:
+            case ThinkingSupport.NONE:
+                self._tell(say("This model does not think before it answers."))
+            case ThinkingSupport.ALWAYS:
+                self._tell(say("This model always thinks; it has no switch."))
+            case _:
+                on = self._session.toggle_thinking()
+                if self._session.model is None or self._session.loading is not None:  # the foot says nothing of it
+                    self._tell(
+                        say("The next message is thought about, if the model can think.")
+                        if on
+                        else say("The next message is answered without thinking.")
+                    )
+                if warning := greedy_warning(self._session.overrides.temperature, on):
+                    self._tell(warning)
+
+    def step_budget(self) -> None:
+        """Let thoughts be longer, in steps, then again without a limit."""
+        if self._session.support is ThinkingSupport.NONE:
+            self.switch_thinking()
+        else:
+            self._session.thinking_budget = next_budget(self._session.thinking_budget)
+            if not self._session.thinks or self._session.model is None or self._session.loading is not None:
+                self._tell(budget_in_words(self._session.thinking_budget))
+
+    def stop(self) -> None:
+        """Stop the reply, or say why there is nothing to stop."""
+        if self._session.busy:
+            self._session.stop()
+        elif self._session.loading is not None:
+            self._tell(say("A model is being loaded, and no reply is written. /model NAME loads another in its place."))
+        else:
+            self._tell(say("No reply is being written."))
+
+    def model(self, typed: str) -> None:
+        """Load the model that was typed; without a name, one that failed again, or let one be chosen."""
+        if typed or (self._session.model is None and self._session.loading is None):
+            self.load(typed)
+        else:
+            self.choose_model()
+
+    def choose_model(self) -> None:
+        """Show the models and load the one that is chosen."""
+        from qwenchat.tui.models.rows import Wanted
+        from qwenchat.tui.models.screen import ModelsScreen
+
+        command = self._session.load_command or self._load
+
+        def load(wanted: Wanted | None) -> None:
+            if wanted is not None:
+                self._begin_load(
+                    replace(command, name=wanted.name, quantization=wanted.quantization, server=wanted.server)
+                )
+
+        servers = dict.fromkeys((*self.steering.servers.values(), *filter(None, (command.server,))))
+        self._push(ModelsScreen(self._session, self._paths, servers), load)
+
+    def budget(self, typed: str) -> None:
+        """Say how long thoughts may be, or change that for this conversation."""
+        if typed:
+            self._session.thinking_budget = budget_of(typed)
+        self._tell(budget_in_words(self._session.thinking_budget))
+
+    def set(self, typed: str) -> None:
+        """Change any setting as it was typed, loading the model anew where that is needed; raises QwenchatError."""
+        from qwenchat.tui.settings.screen_settings import Looks
+        from qwenchat.tui.settings.typed_settings import TypedSettings
+
+        load = self._session.load_command or self._load
+        looks = Looks(self._notices.app, self.steering)
+        settings = TypedSettings(self.steering, load, self._paths.config_file, looks)
+        self._tell(settings.heed(typed))
+        if settings.load != load:
+            self._begin_load(settings.load)
+
+    def system(self, typed: str) -> None:
+        """Change the system prompt, or say it."""
+        self._tell(self.steering.heed_system(typed))
+
+    def preset(self, typed: str) -> None:
+        """Turn to the preset that was typed."""
+        note = self.steering.choose(typed)
+        model = self.steering.model_of(self.steering.preset)
+        if model and not self._answers(model):
+            self.load(model)
+        if note:
+            self._tell(note)
+
+    def change_settings(self) -> None:
+        """Show the settings, and load the model anew if that is asked for."""
+        from qwenchat.tui.settings.screen import SettingsScreen
+
+        load = self._session.load_command or self._load
+        screen = SettingsScreen(self.steering, load, self._paths.config_file)
+        self._push(screen, lambda command: self._begin_load(command) if command else None)
+
+    def choose_preset(self) -> None:
+        """Show the presets and turn to the one that is chosen."""
+        from qwenchat.tui.settings.presets_screen import PresetsScreen
+
+        self._push(PresetsScreen(self.steering, self._paths.presets), lambda name: self.preset(name) if name else None)
+
+    def tools(self, typed: str) -> None:
+        """Let the model call the tools that were typed, or show all."""
+        if not typed:
+            self.choose_tools()
+            return
+        names = self.steering.tools_of(typed)
+        self._session.switch_tools(names)
+        self._tell(say("The model may call: {names}.", names=", ".join(names) or say("nothing")))
+
+    def choose_tools(self) -> None:
+        """Show the tools, to be switched on and off."""
+        from qwenchat.tui.screens.tools import ToolsScreen
+
+        self._push(ToolsScreen(self._session), lambda _: None)
+
+    def ask_about(self, call: ToolCallPart) -> None:
+        """Let the user say whether a call may run."""
+        from qwenchat.tui.screens.permission import PermissionScreen
+
+        self._push(PermissionScreen(call), lambda said: self._session.permit(call.id, said or Permission.REFUSE))
+
+    def _answers(self, name: str) -> bool:
+        """Whether that model is loaded or on its way."""
+        command = self._session.load_command
+        return command is not None and command.name == name

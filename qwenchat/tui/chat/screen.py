@@ -1,0 +1,411 @@
+"""The chat: hands the user's keys to the session and the session's events to the widgets."""
+
+from collections.abc import Iterable
+from typing import ClassVar, Literal
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import Screen
+from textual.widgets import Markdown, TextArea
+
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.messages import Status, ToolCallPart
+from qwenchat.chat.text import is_web_link, safe, safe_line
+from qwenchat.i18n.texts import say
+from qwenchat.replay.player import Replay, timelines_of
+from qwenchat.session.answer_settings import Steering
+from qwenchat.session.session import Session
+from qwenchat.tui.chat.command_dispatch import Commands
+from qwenchat.tui.chat.comparison import Comparing
+from qwenchat.tui.chat.composing import Writing
+from qwenchat.tui.chat.copying import Copying
+from qwenchat.tui.chat.drafts import Drafts
+from qwenchat.tui.chat.event_feed import Feed
+from qwenchat.tui.chat.find import Finding
+from qwenchat.tui.chat.inspection import Looking
+from qwenchat.tui.chat.message_actions import Branches
+from qwenchat.tui.chat.model_actions import Controls
+from qwenchat.tui.chat.navigation import Opening
+from qwenchat.tui.chat.search_marks import Marks
+from qwenchat.tui.keys.double_press import Twice
+from qwenchat.tui.screens.replay import ReplayScreen
+from qwenchat.tui.transcript.message_base import Said
+from qwenchat.tui.transcript.transcript import Transcript
+from qwenchat.tui.widgets.composer import Composer
+from qwenchat.tui.widgets.dropdown import Dropdown
+from qwenchat.tui.widgets.notices import Notices
+from qwenchat.tui.widgets.sidebar import Sidebar
+from qwenchat.tui.widgets.status import StatusLine
+
+DRAWS_PER_S = 20
+
+
+class ChatScreen(Screen[None]):
+    """One conversation, the list of the others, and the draft of the next message."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]  # noqa: RUF012  (Textual declares them so)
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-middle"), (32, "-tall")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+t", "thinking", "Thinking on or off", priority=True, id="chat.thinking"),
+        Binding(
+            "alt+g", "budget", "Longest thought: no limit, 256, 1,024 or 4,096 tokens", id="chat.budget", priority=True
+        ),
+        Binding("ctrl+o", "reasoning", "Open or fold the latest reasoning", priority=True, id="chat.reasoning"),
+        Binding("ctrl+s", "answer", "Answer now, from what was thought so far", priority=True, id="chat.answer"),
+        Binding("ctrl+g", "editor", "Write in your own editor", priority=True, id="chat.editor"),
+        Binding("escape", "stop", "Stop the reply, or put notices away", id="chat.stop"),
+        Binding("ctrl+r", "retry", "Ask again for the last reply", priority=True, id="chat.retry"),
+        Binding("ctrl+up,alt+up", "choose", "Choose a message, from the last one up", id="chat.choose"),
+        Binding("ctrl+n", "new", "New conversation", priority=True, id="chat.new"),
+        Binding("ctrl+b", "sidebar", "Saved conversations", priority=True, id="chat.sidebar"),
+        Binding("ctrl+f", "search", "Search in all conversations", priority=True, id="chat.search"),
+        Binding("f8", "find", "Find in this conversation; then to the next hit", priority=True, id="chat.find"),
+        Binding("f2", "settings", "Settings", id="chat.settings", priority=True),
+        Binding("f3", "models", "Models", id="chat.models", priority=True),
+        Binding("f4", "inspect", "Everything that made the latest reply", id="chat.inspect", priority=True),
+        Binding("f5", "presets", "Presets", id="chat.presets", priority=True),
+        Binding("f6", "replay", "Play this conversation back", priority=True, id="chat.replay"),
+        Binding("f7", "compare", "Let several models answer side by side", priority=True, id="chat.compare"),
+        Binding("f9", "statistics", "Statistics", priority=True, id="chat.statistics"),
+        Binding("f10", "tools", "What the model may call", priority=True, id="chat.tools"),
+        Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True, id="chat.copy_reply"),
+        Binding("ctrl+end", "follow", "Go to the end and follow it", priority=True, id="chat.follow"),
+        Binding("ctrl+home", "top", "Go to the beginning", priority=True, id="chat.top"),
+        Binding(
+            "ctrl+c,super+c", "copy_text", "Copy the selection; else stop, clear the draft, or quit", id="chat.copy"
+        ),
+    ]
+
+    def __init__(
+        self, session: Session, load: LoadModel, steering: Steering, resume: str | None, notices: Iterable[str] = (),
+        tools: Iterable[str] = (),
+    ) -> None:  # fmt: skip
+        """`tools` are switched on once the first frame is there."""
+        super().__init__()
+        self.session = session
+        self._resume = resume
+        self._told = tuple(notices)
+        self._tools = tuple(tools)
+        self._composer = Composer()
+        self._transcript = Transcript(choosable=True)
+        self._notices = Notices()
+        self._sidebar = Sidebar(session.library)
+        self._status = StatusLine()
+        self._drafts = Drafts(session.library, self._composer, lambda text: self._notices.say("draft", text))
+        self.feed = Feed(session, self._transcript, self._notices, self._status, steering, self._ask_about)
+        self._controls = Controls(
+            session, load, steering, self._notices, self._tell, lambda *args: self.app.push_screen(*args)
+        )
+        self._commands = Commands(session, self._controls, self._tell, self._run)
+        copying = Copying(
+            lambda text: self.app.copy_to_clipboard(text), self._tell, lambda *args: self.app.push_screen(*args)
+        )
+        self._branches = Branches(
+            session, self._transcript, self._composer, self._drafts, self.feed,
+            self._tell, copying, self._controls.load,
+            Looking(session, lambda *args: self.app.push_screen(*args)),
+        )  # fmt: skip
+        self._writing = Writing(session, self._composer, self._drafts, self._branches, self._commands, self._tell)
+        self._comparing = Comparing(
+            session, load, steering, self._composer, self._writing, self._branches,
+            self._drafts, self._tell, lambda *args: self.app.push_screen(*args),
+        )  # fmt: skip
+        self._composer.recall = self._writing.recall
+        self.opening = Opening(
+            session, self._transcript, self._drafts, self.feed, self._branches, self._notices, self._sidebar
+        )
+        self._marks = Marks(session, self._transcript, self._composer)
+        self._finding = Finding(
+            session, self._marks, self.opening, self._tell, lambda *args: self.app.push_screen(*args)
+        )
+        self.quitting = Twice()
+        self._begun = False
+        self._due = ""
+        """The action that a command in a message asks for."""
+
+    def compose(self) -> ComposeResult:
+        """The sidebar beside the conversation, the draft and the status."""
+        yield self._sidebar
+        with Vertical(id="main"):
+            with Vertical(id="head"):
+                yield self._notices
+            yield self._transcript
+            with Vertical(id="foot"):
+                yield self._writing.queue.line
+                yield self._composer.dropdown
+                yield self._composer
+                yield self._status
+
+    def on_mount(self) -> None:
+        """Begin once the first frame is on the screen, since loading a model takes the processor."""
+        self._composer.focus()
+        self.call_after_refresh(self.set_timer, 0.02, self._begin)
+
+    def _tell(self, text: str, severity: Literal["information", "warning"] = "information") -> None:
+        self.notify(safe(text), severity=severity, markup=False)
+
+    def _run(self, action: str) -> None:
+        self._due = action
+
+    # From the session
+
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        self._controls.load()
+        if self._tools:
+            self.session.switch_tools(self._tools)
+        self._notices.say("library", self.session.library.notice)
+        for number, text in enumerate(self._told):
+            self._notices.say(f"start {number}", text)
+        self.opening.begin(self._resume)
+        self.set_interval(1 / DRAWS_PER_S, self._draw)
+
+    def _draw(self) -> None:
+        """Show what has happened since the last time."""
+        self.feed.draw()
+        self._marks.draw()
+        room = self._composer.hint_room
+        self._composer.hint(self._writing.hint(self._marks.hint(room) or self.feed.hint(room)))
+        self._writing.draw()
+
+    # From the user
+
+    async def action_send(self) -> None:
+        """Send what is written, or heed the command that it is, before the next key is."""
+        self._begin()
+        if await self._writing.send():
+            self._marks.clear()
+            self._sidebar.mark(self.session.conversation)
+        action, self._due = self._due, ""
+        if action:
+            await self.run_action(action)
+
+    @on(Composer.Paged)
+    def _page(self, event: Composer.Paged) -> None:
+        if event.up:
+            self._transcript.scroll_page_up()
+        else:
+            self._transcript.scroll_page_down()
+
+    @on(TextArea.Changed, "#composer")
+    def _draft_changed(self) -> None:
+        self._writing.changed()
+
+    @on(Composer.Viewed)
+    def _view(self, event: Composer.Viewed) -> None:
+        from qwenchat.tui.screens.viewer import ViewerScreen  # seldom wanted
+
+        self.app.push_screen(ViewerScreen(event.block.label, event.block.text))
+
+    @on(Dropdown.Accepted)
+    def _complete(self, event: Dropdown.Accepted) -> None:
+        self._composer.complete(event.choice)
+
+    @on(Markdown.LinkClicked)
+    def _follow_link(self, event: Markdown.LinkClicked) -> None:
+        event.stop()
+        if is_web_link(event.href):
+            self.app.open_url(event.href)
+        else:
+            self._tell(say("Only web links are opened, not {href}", href=safe_line(event.href)))
+
+    def action_thinking(self) -> None:
+        """Turn thinking on or off for the next message."""
+        self._controls.switch_thinking()
+
+    def action_budget(self) -> None:
+        """Step through the lengths that thoughts may have."""
+        self._controls.step_budget()
+
+    def action_settings(self) -> None:
+        """Show the settings."""
+        self._controls.change_settings()
+
+    def action_models(self) -> None:
+        """Show the models that can answer."""
+        self._controls.choose_model()
+
+    def action_presets(self) -> None:
+        """Show the presets."""
+        self._controls.choose_preset()
+
+    def action_tools(self) -> None:
+        """Show what the model may call."""
+        self._controls.choose_tools()
+
+    def _ask_about(self, call: ToolCallPart) -> None:
+        self._controls.ask_about(call)
+
+    async def action_compare(self, typed: str = "") -> None:
+        """Let several models answer, those that were typed or are chosen."""
+        await self._comparing.begin(typed)
+
+    def action_inspect(self) -> None:
+        """Show everything that made the latest reply, or the chosen message."""
+        self._branches.act("inspect")
+
+    def action_reasoning(self) -> None:
+        """Open or fold the latest thought there is."""
+        thoughts = [reply.reasoning for reply in self._transcript.replies if reply.reasoning.display]
+        if thoughts:
+            thoughts[-1].toggle()
+        else:
+            self._tell(say("There is no reasoning to open here."))
+
+    def action_stop(self) -> None:
+        """Leave a change, take marks away, stop the reply, or put the notices away: the first that there is."""
+        if self._branches.editing is not None:
+            self._branches.leave_edit()
+        elif self._marks.on:
+            self._marks.clear()
+        elif self.session.busy:
+            self.session.stop()
+        else:
+            self._notices.put_away()
+        self.app.clear_notifications()
+
+    def action_retry(self) -> None:
+        """Ask again; the old reply stays as a branch."""
+        self._branches.act("retry")
+
+    def action_answer(self) -> None:
+        """End the thought that is running and answer, or go on with a reply that broke off inside its thought."""
+        self._branches.answer()
+
+    def action_editor(self) -> None:
+        """Go on writing in the user's editor."""
+        self._writing.edit_elsewhere()
+
+    def action_choose(self, by: int = -1) -> None:
+        """Choose the message before or after the chosen one, or the last; after that one, write again."""
+        if not self._transcript.choose_beside(by):
+            if self._transcript.chosen is None:
+                self._tell(say("There is no message to choose yet."))
+            self.set_focus(self._composer)
+
+    def action_turn(self, by: int) -> None:
+        """Read the version of the chosen message before or after this one."""
+        if chosen := self._transcript.chosen:
+            self._branches.turn(chosen, by)
+
+    def action_write(self) -> None:
+        """Back to the draft; hits are marked no more."""
+        self._marks.clear()
+        self.set_focus(self._composer)
+
+    def action_act(self, name: str) -> None:
+        """Do one of `ACTS` to the chosen message, or to the latest that it can be done to."""
+        self._branches.act(name)
+
+    @on(Said.Turned)
+    def _turn(self, event: Said.Turned) -> None:
+        self._branches.turn(event.said, event.by)
+
+    @on(Said.Left)
+    def _write_again(self, event: Said.Left) -> None:
+        self.action_write()
+        self._composer.insert(event.typed)
+
+    def begin_command(self, command: str) -> None:
+        """Put a command into the composer, to be completed there."""
+        self._writing.begin_command(command)
+
+    def action_new(self) -> None:
+        """Leave this conversation, saved with its draft, for an empty one."""
+        self.opening.new()
+        self._composer.focus()
+
+    def action_statistics(self) -> None:
+        """Tokens, time and speed, by day and by model."""
+        from qwenchat.tui.screens.statistics import StatisticsScreen
+
+        self.app.push_screen(StatisticsScreen(self.session.library))
+
+    def action_copy_reply(self) -> None:
+        """Copy the last reply, as the model wrote it."""
+        self._branches.copy_reply()
+
+    def action_follow(self) -> None:
+        """To the end, and on with it as text comes."""
+        self._transcript.follow()
+
+    async def action_top(self) -> None:
+        """To the first message."""
+        await self._transcript.go_to_top()
+
+    @on(Transcript.Reached)
+    def _catch_up(self) -> None:
+        self.feed.show_path()
+
+    def action_copy_text(self) -> None:
+        """Ctrl+C: copy a selection, else stop the reply, else clear the draft, else ask once more to quit."""
+        if selected := self.get_selected_text():
+            self.app.copy_to_clipboard(selected)
+            self.clear_selection()
+        elif self.session.busy:
+            self.session.stop()
+        elif self._composer.text:
+            self._composer.clear()
+        elif self.quitting.is_second():
+            self.call_later(self.run_action, "app.quit")
+        else:
+            self._tell(say("Press Ctrl+C again to quit."))
+
+    # Saved conversations and drafts
+
+    def action_sidebar(self) -> None:
+        """Show or hide the saved conversations."""
+        if self._sidebar.display:
+            self._close_sidebar()
+        else:
+            self._sidebar.open(self.session.conversation)
+
+    @on(Sidebar.Left)
+    def _close_sidebar(self) -> None:
+        self._sidebar.display = False
+        self._composer.focus()
+
+    @on(Sidebar.Chosen)
+    def _choose(self, event: Sidebar.Chosen) -> None:
+        self._close_sidebar()
+        self.opening.open(event.conversation)
+
+    @on(Sidebar.Deleted)
+    def _leave_deleted(self, event: Sidebar.Deleted) -> None:
+        self.opening.leave_deleted(event.conversation)
+
+    @on(Sidebar.Restored)
+    def _back_to_restored(self, event: Sidebar.Restored) -> None:
+        self.opening.back_to_restored(event.conversation, event.was_open)
+
+    def action_replay(self) -> None:
+        """Play back what has been said and answered so far."""
+        path = [message for message in self.session.path if message.status is not Status.STREAMING]
+        if path:
+            self.app.push_screen(ReplayScreen(Replay(path, timelines_of(self.session.library, path))))
+        else:
+            self._tell(say("There is nothing to play yet."))
+
+    def action_search(self, words: str = "") -> None:
+        """Search in every word of every conversation, at first for `words`."""
+        self._finding.search(words)
+
+    async def action_find(self, words: str = "") -> None:
+        """Find words in this conversation; while hits are marked, come to the next."""
+        await self._finding.find(words)
+
+    async def action_walk(self, by: int) -> None:
+        """Come to the next marked hit, or the one before."""
+        await self._finding.walk(by)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys that walk along the hits are letters to write with while none are marked."""
+        return action != "walk" or self._marks.on
+
+    def keep_draft(self) -> None:
+        """Save the draft as it stands."""
+        self._drafts.keep()

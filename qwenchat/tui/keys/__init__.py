@@ -1,0 +1,1 @@
+"""Keys, the actions they stand for, and slash commands."""

@@ -1,0 +1,1 @@
+"""Markdown and formulas as pieces of text, without widgets."""

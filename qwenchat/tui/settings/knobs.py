@@ -1,0 +1,283 @@
+"""The settings as the user turns them: one knob each, which knows its values, its steps and what they do."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.text import safe_line
+from qwenchat.chat.thinking import BUDGETS
+from qwenchat.chat.typed_settings import switch_of
+from qwenchat.i18n.texts import say
+from qwenchat.session.answer_settings import NAMES, Source, Steering
+from qwenchat.settings.config import checked
+from qwenchat.settings.schema import Setting, schema
+
+STEPS: Mapping[str, float] = {
+    "temperature": 0.1, "top_p": 0.05, "min_p": 0.01, "top_k": 5, "repetition_penalty": 0.05,
+    "presence_penalty": 0.1, "frequency_penalty": 0.1, "seed": 1,
+}  # fmt: skip
+CONTEXT_STEP = 1024
+WIDTHS = (60, 80, 100, 120, 140, 160, "full")
+
+
+class Knob(Protocol):
+    """One setting in the list. What changes it says what the user should know, and raises QwenchatError."""
+
+    setting: Setting
+
+    @property
+    def value(self) -> Any:
+        """What it is set to."""
+
+    @property
+    def shown(self) -> str:
+        """That, for people."""
+
+    @property
+    def origin(self) -> str:
+        """Who set it, for people."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether it is other than usual, so that it can be saved."""
+
+    def step(self, by: int) -> str:
+        """The next value, or the one before."""
+
+    def put(self, typed: str) -> str:
+        """The value that was typed."""
+
+    def reset(self) -> str:
+        """Back to what is usual; from there, to what counts when nobody says anything."""
+
+
+def name_of(setting: Setting) -> str:
+    """What a setting is called, without its table."""
+    return setting.key.rpartition(".")[2]
+
+
+def about(setting: Setting) -> str:
+    """What a setting does and what it may be, for people."""
+    what = setting.about[:1].upper() + setting.about[1:]
+    known = setting.range_in_words if setting.kind in ("integer", "number", "choice") else ""
+    return f"{what} ({known})." if known else f"{what}."
+
+
+class AnswerKnob:
+    """A setting of the next answers; what it is turned to counts at once."""
+
+    def __init__(self, setting: Setting, steering: Steering) -> None:
+        self.setting = setting
+        self._name = name_of(setting)
+        self._steering = steering
+
+    @property
+    def value(self) -> Any:
+        """See `Knob`; None is the model's own, or no limit."""
+        return self._steering.value(self._name)
+
+    @property
+    def shown(self) -> str:
+        """See `Knob`."""
+        return self._steering.now(self._name)
+
+    @property
+    def origin(self) -> str:
+        """See `Knob`."""
+        return self._steering.origin(self._name)
+
+    @property
+    def changed(self) -> bool:
+        """See `Knob`."""
+        return self._steering.source(self._name) is Source.CHAT
+
+    def step(self, by: int) -> str:
+        """See `Knob`."""
+        return self._steering.set(self._name, self._beside(by))
+
+    def put(self, typed: str) -> str:
+        """See `Knob`."""
+        return self._steering.set(self._name, self._steering.value_of(self._name, typed))
+
+    def reset(self) -> str:
+        """See `Knob`."""
+        return self._steering.reset(self._name)
+
+    def _beside(self, by: int) -> Any:
+        value = self.value if self.value is not None else self._steering.own(self._name)
+        match self._name:
+            case "think":
+                return not value
+            case "thinking_budget":
+                return _in_steps((None, *BUDGETS), value, by)
+            case "max_tokens":
+                return max(1, value * 2 if by > 0 else value // 2)
+            case "system":
+                return value
+            case "seed" if value is None:
+                return 1
+        stepped = value + by * STEPS[self._name]
+        return round(stepped, 4) if isinstance(value, float) else int(stepped)
+
+
+class PlainKnob:
+    """A setting that lies in a place of its own; `turn` makes a value count."""
+
+    def __init__(
+        self, setting: Setting, steering: Steering, read: Callable[[], Any], turn: Callable[[Any], str],
+        choices: Sequence[Any] = (), steps: Sequence[Any] = (),
+    ) -> None:  # fmt: skip
+        """`choices` are its values, where the setting does not name them itself; `steps` those that keys step through,
+        where others can be typed."""
+        self.setting = setting
+        self._name = name_of(setting)
+        self._steering = steering
+        self._read = read
+        self._turn = turn
+        self._choices = (False, True) if setting.kind == "switch" else tuple(choices or setting.choices)
+        self._steps = self._choices or tuple(steps)
+
+    @property
+    def value(self) -> Any:
+        """See `Knob`."""
+        return self._read()
+
+    @property
+    def shown(self) -> str:
+        """See `Knob`."""
+        value = self.value
+        if isinstance(value, bool):
+            return say("on") if value else say("off")
+        if value is None:
+            return self.setting.unset
+        return f"{value:,}" if isinstance(value, int) else safe_line(str(value))
+
+    @property
+    def origin(self) -> str:
+        """See `Knob`."""
+        return say("not saved") if self.changed else self._steering.origin(self._name)
+
+    @property
+    def changed(self) -> bool:
+        """See `Knob`."""
+        return bool(self.value != self._steering.usual(self._name))
+
+    def step(self, by: int) -> str:
+        """See `Knob`."""
+        if self._steps:
+            return self._turn(_in_steps(self._steps, self.value, by))
+        if self.setting.kind != "integer":
+            return say("Enter types a value.")
+        return self._turn(max(int(self.setting.least or 0), (self.value or 0) + by * CONTEXT_STEP))
+
+    def put(self, typed: str) -> str:
+        """See `Knob`."""
+        typed = typed.strip()
+        if typed.lower() in ("", "default"):
+            return self._turn(self._steering.usual(self._name))
+        return self._turn(self._value_of(typed))
+
+    def reset(self) -> str:
+        """See `Knob`."""
+        return self._turn(self._steering.usual(self._name) if self.changed else self._steering.unset(self._name))
+
+    def _value_of(self, typed: str) -> Any:
+        if self.setting.kind == "switch":
+            return switch_of(typed)
+        if self._choices:
+            found = next((choice for choice in self._choices if str(choice).lower() == typed.lower()), None)
+            if found is None:
+                known = ", ".join(str(choice) for choice in self._choices if choice is not None)
+                raise ConfigInvalid(say("{text} is none of {choices}.", text=safe_line(typed), choices=known))
+            return found
+        if self.setting.kind == "text":
+            return typed
+        if typed.lower() in self.setting.words:
+            return typed.lower()
+        digits = typed.replace(",", "")
+        if not (digits.isascii() and digits.isdecimal() and len(digits) < 10):
+            raise ConfigInvalid(say("{text} is no number.", text=safe_line(typed)))
+        return checked(self.setting.key, int(digits))
+
+
+class Load:
+    """How the model is to be loaded, until it is."""
+
+    def __init__(self, loaded: LoadModel) -> None:
+        self.loaded = loaded
+        self.wanted = loaded
+
+    def knob(self, setting: Setting, steering: Steering) -> Knob:
+        """One of model, device, quantization and context."""
+        field = {"model": "name", "context": "context_window"}.get(setting.key, setting.key)
+
+        def turn(value: Any) -> str:
+            self.wanted = replace(self.wanted, **{field: value})
+            return say("L loads the model anew with this.") if self.wanted != self.loaded else ""
+
+        return PlainKnob(setting, steering, lambda: getattr(self.wanted, field), turn)
+
+
+class Start:
+    """What counts from the next start of the program on, once it is saved."""
+
+    def __init__(self, steering: Steering) -> None:
+        self._steering = steering
+        self._turned: dict[str, Any] = {}
+
+    def knob(self, setting: Setting) -> Knob:
+        """One of these settings."""
+
+        def turn(value: Any) -> str:
+            self._turned[setting.key] = value
+            return say("S saves it; it counts from the next start on.")
+
+        def read() -> Any:
+            return self._turned.get(setting.key, self._steering.usual(setting.key))
+
+        presets = (None, *(preset.name for preset in self._steering.presets))
+        return PlainKnob(setting, self._steering, read, turn, presets if setting.key == "preset" else ())
+
+
+def groups(
+    steering: Steering, load: Load, worn: Mapping[str, Callable[[Setting], Knob]]
+) -> tuple[tuple[str, Sequence[Knob]], ...]:
+    """All knobs under their headings; `worn` makes those of the screen."""
+    start = Start(steering)
+    answers: list[Knob] = []
+    model: list[Knob] = []
+    screen: list[Knob] = []
+    later: list[Knob] = []
+    for setting in schema():
+        if name_of(setting) in NAMES:
+            answers.append(AnswerKnob(setting, steering))
+        elif setting.key in ("model", "device", "quantization", "context"):
+            # The name of a model on a server is nothing that can be loaded here.
+            if setting.key != "model" or load.loaded.server is None:
+                model.append(load.knob(setting, steering))
+        elif setting.key in worn:
+            screen.append(worn[setting.key](setting))
+        else:
+            later.append(start.knob(setting))
+    return (
+        (say("Answers, from the next message on"), answers),
+        (say("The model, once it is loaded anew"), model),
+        (say("The screen"), screen),
+        (say("From the next start on"), later),
+    )
+
+
+def changes(knobs: Sequence[Knob]) -> dict[str, Any]:
+    """What is changed, by its key in config.toml; None for a key that is to be taken away."""
+    return {knob.setting.key: knob.value for knob in knobs if knob.changed}
+
+
+def _in_steps(values: Sequence[Any], value: Any, by: int) -> Any:
+    """The value after or before one of `values`, round and round; from a number between them, the next one."""
+    if value in values:
+        return values[(values.index(value) + by) % len(values)]
+    numbers = [each for each in values if isinstance(each, int) and isinstance(value, int)]
+    beyond = [each for each in numbers if (each - value) * by > 0]
+    return (min(beyond) if by > 0 else max(beyond)) if beyond else values[0]

@@ -1,0 +1,64 @@
+"""Any setting, turned by what is typed after /set."""
+
+from pathlib import Path
+
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.suggest import did_you_mean
+from qwenchat.chat.text import safe_line
+from qwenchat.chat.typed_settings import pairs_of
+from qwenchat.i18n.texts import say
+from qwenchat.session.answer_settings import NAMES, Steering
+from qwenchat.settings import config, config_file
+from qwenchat.tui.settings.knobs import Knob, Load, changes, groups, name_of
+from qwenchat.tui.settings.screen_settings import Looks
+
+
+class TypedSettings:
+    """The settings of the screen for them, by their names."""
+
+    def __init__(self, steering: Steering, load: LoadModel, file: Path, looks: Looks) -> None:
+        """`load` is how the model is loaded, `file` the user's config.toml."""
+        self._steering = steering
+        self._load = Load(load)
+        self._file = file
+        *now, (_, later) = groups(steering, self._load, looks.knobs())
+        self._now = {name_of(knob.setting): knob for _, knobs in now for knob in knobs}
+        self._later = {name_of(knob.setting): knob for knob in later}
+
+    @property
+    def load(self) -> LoadModel:
+        """How the model is to be loaded."""
+        return self._load.wanted
+
+    def heed(self, typed: str) -> str:
+        """Turn what was typed, and say what there is to say; raises QwenchatError."""
+        pairs = pairs_of(typed)
+        if all(name in NAMES for name, _ in pairs):
+            return self._steering.heed(typed)
+        knobs = self._now | self._later
+        for name, _ in pairs:
+            if name not in knobs:
+                raise ConfigInvalid(
+                    say("There is no setting {name}.", name=safe_line(name)),
+                    did_you_mean(name, knobs)
+                    or say("There are {names}, as in /set temperature 0.5.", names=", ".join(knobs)),
+                )
+        lines = [line for name, text in pairs for line in self._turn(name, knobs[name], text)]
+        return "\n".join(filter(None, lines))
+
+    def _turn(self, name: str, knob: Knob, text: str) -> tuple[str, ...]:
+        """Turn one, if a value is typed. What counts from the next start on is saved, since else it is lost."""
+        before = self._load.wanted
+        said = knob.put(text) if text else ""
+        if name in self._later:
+            said = self._save(knob) if knob.changed else ""
+        elif self._load.wanted != before:
+            said = ""
+        return f"{name} {knob.shown} ({knob.origin})", said
+
+    def _save(self, knob: Knob) -> str:
+        changed = changes([knob])
+        config_file.write(self._file, changed)
+        self._steering.saved(config.read(self._file)[0])
+        return say("It counts from the next start on, and is saved in {file}.", file=self._file)

@@ -1,0 +1,1 @@
+"""Text that is typed: graphemes, pastes, completion, dates."""

@@ -1,0 +1,80 @@
+"""What could be meant by the word that is being written: a command, its argument, a soft switch, or a file."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from qwenchat.i18n.texts import say
+from qwenchat.tui.keys.slash_commands import COMMANDS, SOFT_SWITCHES, usage
+
+_COMMAND_WORD = re.compile(r"/([A-Za-z_-]*)")
+_ARGUMENT = re.compile(r"/([A-Za-z_-]+) +(.* )?(\S*)")
+_SWITCH_WORD = re.compile(r"(?:.*\s)?(/[a-z_]+)")
+_FILE_WORD = re.compile(r"""(?:.*[\s(\[{])?(@(?:"[^"]*|[^\s"]*))""")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of the things that could be meant."""
+
+    insert: str
+    """What is then written in place of the word."""
+    title: str
+    detail: str = ""
+    goes_on: bool = False
+    """Whether something belongs right behind it, as behind the name of a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What could stand in place of the word that begins at column `start` of the line."""
+
+    start: int
+    choices: tuple[Choice, ...]
+    wanted: bool = True
+    """Whether something of it has been written, so that Enter means the first choice rather than sending."""
+
+
+def offer(before: str, first_line: bool, switches: bool = True) -> Offer | None:
+    """What could be meant by the word at the end of `before`, the line as far as the cursor; None for a plain word.
+
+    `switches` says whether the model heeds Qwen's soft switches.
+    """
+    if first_line:
+        if word := _COMMAND_WORD.fullmatch(before):
+            return _offer(0, before, [*_commands(), *(_switches() if switches else ())])
+        if (argument := _ARGUMENT.fullmatch(before)) and argument[1] in COMMANDS:
+            command = COMMANDS[argument[1]]
+            only_first = argument[2] is not None and not command.argument.endswith("...")
+            return None if only_first else _offer(argument.start(3), argument[3], map(_argument, command.choices()))
+    if switches and (word := _SWITCH_WORD.fullmatch(before)):
+        return _offer(word.start(1), word[1], _switches())
+    return None
+
+
+def file_word(before: str) -> tuple[int, str] | None:
+    """Where the name of a file begins that is being written at the end of `before`, and what there is of it."""
+    word = _FILE_WORD.fullmatch(before)
+    return (word.start(1), word[1]) if word else None
+
+
+def _argument(value: str) -> Choice:
+    return Choice(value, value)
+
+
+def _commands() -> Iterable[Choice]:
+    for name, command in COMMANDS.items():
+        space = " " if command.argument else ""
+        yield Choice(f"/{name}{space}", usage(name), say(command.description))
+
+
+def _switches() -> Iterable[Choice]:
+    for name, description in SOFT_SWITCHES.items():
+        yield Choice(f"/{name} ", f"/{name}", say(description))
+
+
+def _offer(start: int, word: str, choices: Iterable[Choice]) -> Offer | None:
+    """Those that begin with `word`, the shortest first that is all of it."""
+    fitting = [choice for choice in choices if choice.insert.lower().startswith(word.lower())]
+    fitting.sort(key=lambda choice: choice.insert.rstrip() != word)
+    return Offer(start, tuple(fitting), wanted=bool(word)) if fitting else None

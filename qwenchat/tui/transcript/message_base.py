@@ -1,0 +1,232 @@
+"""A message on the screen that can be chosen, and then heeds single keys."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.events import Blur, Click, Key
+from textual.message import Message
+from textual.widgets import Static
+
+from qwenchat.chat.errors import MessageNotFound
+from qwenchat.i18n.texts import later, say
+from qwenchat.tui.keys.bindings import shown
+from qwenchat.tui.transcript.markdown import CodeBlock
+from qwenchat.tui.transcript.table import Table
+from qwenchat.tui.transcript.viewed import Viewed
+
+ACTS = {
+    "edit": ("e", later("Change your message and send it again, as a new version")),
+    "retry": ("r", later("Ask again for the reply; the old one is kept as a version")),
+    "continue": ("c", later("Let a reply that broke off go on from where it stopped")),
+    "copy": ("y", later("Copy the message as it was written")),
+    "copy_plain": ("Y", later("Copy the message as plain text, without the marks of Markdown")),
+    "code": ("k", later("Copy or save the code in the message")),
+    "wrap": ("alt+z", later("Wrap the long lines of its code, or no more")),
+    "inspect": ("i", later("Everything that made the message")),
+    "lens": ("l", later("Token lens: how sure the model was of each word of the reply")),
+    "delete": ("d,delete", later("Delete the message; what comes after it stays")),
+    "delete_branch": ("D", later("Delete the message and all that comes after it")),
+    "undo": ("u,ctrl+z", later("Bring back what was deleted last")),
+    "menu": ("m", later("Everything that can be done with the message")),
+}
+"""What can be done to a chosen message: keys and description."""
+ASIDE = 8
+"""Columns that a key scrolls sideways."""
+
+
+class Versions(Static):
+    """The switcher between the versions of a message: `‹ 2/3 ›`, at the left the one before, at the right the next."""
+
+    class Turned(Message):
+        """The reader wants the version before or after."""
+
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
+
+    def __init__(self) -> None:
+        super().__init__(classes="versions")
+        self.display = False
+
+    def show(self, number: int, count: int) -> None:
+        """Say which version of how many this is; nothing for an only one."""
+        self.display = count > 1
+        before, after = ("$primary" if there else "$foreground 30%" for there in (number > 1, number < count))
+        self.update(Content.assemble(("‹ ", before), (f"{number}/{count}", "$quiet"), (" ›", after)))
+
+    def on_click(self, event: Click) -> None:
+        """A click on the left or the right half."""
+        event.stop()
+        self.post_message(self.Turned(-1 if event.x < self.size.width / 2 else 1))
+
+
+class More(Static):
+    """Three dots in the corner of a message, while the mouse is over it or it is chosen; a click opens its menu."""
+
+    ALLOW_SELECT = False
+
+    class Wanted(Message):
+        """The reader wants the menu."""
+
+    def __init__(self) -> None:
+        super().__init__("⋯ ", classes="more", markup=False)
+        self.visible = False
+
+    def on_click(self, event: Click) -> None:
+        """A click anywhere on the dots."""
+        event.stop()
+        self.post_message(self.Wanted())
+
+
+class Said(Viewed):
+    """What one speaker said. While it is chosen it takes the keys, which act through the screen."""
+
+    FOCUS_ON_CLICK = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,ctrl+up,alt+up", "screen.choose(-1)", "Choose the message before", show=False, id="message.before"),
+        Binding(
+            "down,ctrl+down,alt+down",
+            "screen.choose(1)",
+            "Choose the message after; from the last, write",
+            show=False,
+            id="message.after",
+        ),
+        Binding("left", "screen.turn(-1)", "The version before", show=False, id="message.version_before"),
+        Binding("right", "screen.turn(1)", "The version after", show=False, id="message.version_after"),
+        *(
+            Binding(keys, f"screen.act('{name}')", description, show=False, id=f"message.{name}")
+            for name, (keys, description) in ACTS.items()
+        ),
+        Binding("n", "screen.walk(1)", "To the next marked hit", show=False, id="message.next_hit"),
+        Binding("N", "screen.walk(-1)", "To the marked hit before", show=False, id="message.hit_before"),
+        Binding("shift+left", "aside(-1)", "Wide code and tables: further left", show=False, id="message.aside_left"),
+        Binding("shift+right", "aside(1)", "Wide code and tables: further right", show=False, id="message.aside_right"),
+        Binding(
+            "alt+e",
+            "unfold",
+            "Open or fold what was pasted or attached, or the calls of tools",
+            show=False,
+            id="message.unfold",
+        ),
+        Binding("escape", "screen.write", "Back to the draft", show=False, id="message.write"),
+    ]
+
+    class Left(Message):
+        """The reader writes again and has typed something already."""
+
+        def __init__(self, typed: str) -> None:
+            super().__init__()
+            self.typed = typed
+
+    class Turned(Message):
+        """The reader wants another version of a message."""
+
+        def __init__(self, said: "Said", by: int) -> None:
+            super().__init__()
+            self.said = said
+            self.by = by
+
+    def __init__(self, message_id: str, classes: str = "") -> None:
+        super().__init__(classes=classes)
+        self.message_id = message_id
+        self.choosable = False
+        """Whether a click chooses it."""
+        self.variants: tuple[str, ...] = (message_id,)
+        """The ids of all of its versions."""
+        self._wide = False
+        """Whether lines of its code went on beyond the edge when it was chosen."""
+        self.versions = Versions()
+        self.more = More()
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """The keys that matter for it, the way out last."""
+        keys = [shown(self, f"message.{name}", ACTS[name][0]) for name in self.acts()]
+        hints = [
+            f"{key if len(key) > 1 else key.lower()} {word}"
+            for key, word in zip(keys, self.acts().values(), strict=True)
+        ]
+        turn = ["←→"] if len(self.variants) > 1 else []
+        return (*hints, *turn, shown(self, "message.write", "escape"))
+
+    def acts(self) -> Mapping[str, str]:
+        """What is done to it most often, in a word each, what matters most first."""
+        return {"menu": say("all"), "copy": say("copy"), **({"wrap": say("wrap")} if self._wide else {})}
+
+    def wrap(self) -> None:
+        """Wrap the long lines of its code, or let them go on beyond the edge again. Raises MessageNotFound."""
+        if not self.query(CodeBlock):
+            raise MessageNotFound(say("There is no code in this message."), "")
+        self.toggle_class("-wrapped")
+
+    def action_aside(self, by: int) -> None:
+        """Scroll its code and tables that are too wide."""
+        for block in (*self.query(CodeBlock), *self.query(Table)):
+            block.scroll_relative(x=by * ASIDE, animate=False)
+
+    def action_unfold(self) -> None:
+        """Open all that is folded in it, or fold all; there may be nothing."""
+
+    def show_versions(self, siblings: Sequence[str]) -> None:
+        """Say which of its versions this is."""
+        if siblings:
+            self.variants = tuple(siblings)
+            self.versions.show(self.variants.index(self.message_id) + 1, len(self.variants))
+
+    def choose(self) -> None:
+        """Take the keys, at once: the next one may be waiting already."""
+        self.can_focus = True
+        self.screen.set_focus(self, scroll_visible=False)
+
+    def on_focus(self) -> None:
+        """What is chosen shows its dots."""
+        self.more.visible = True
+        self._wide = self.has_class("-wrapped") or any(block.max_scroll_x > 0 for block in self.query(CodeBlock))
+
+    def on_blur(self, event: Blur) -> None:
+        """Another widget has the keys; Tab does not come here."""
+        if self.screen.focused is not self:
+            self.can_focus = False
+            self.more.visible = self.choosable and self.is_mouse_over
+
+    def on_enter(self) -> None:
+        """So does what is below the mouse."""
+        self.more.visible = self.choosable
+
+    def on_leave(self) -> None:
+        """The mouse may only have moved on to another part of it."""
+        self.more.visible = self.choosable and (self.has_focus or self.is_mouse_over)
+
+    def on_click(self, event: Click) -> None:
+        """A click chooses the message, unless it ends a selection of text; the right button opens the menu."""
+        if self.choosable and event.button == 3:
+            event.stop()
+            self.open_menu()
+        elif self.choosable and not self.screen.get_selected_text():
+            event.stop()
+            self.choose()
+
+    def on_key(self, event: Key) -> None:
+        """What is no key of a chosen message, or comes when it is chosen no more, belongs into the draft."""
+        active = self.screen.active_bindings.get(event.key)
+        bound = active is not None and active.node is self and self.has_focus
+        if event.is_printable and event.character and not bound:
+            event.stop()
+            self.post_message(self.Left(event.character))
+
+    def on_more_wanted(self, event: More.Wanted) -> None:
+        """A click on the dots."""
+        event.stop()
+        self.open_menu()
+
+    def open_menu(self) -> None:
+        """Show what can be done with the message."""
+        self.choose()
+        self.call_later(self.run_action, "screen.act('menu')")
+
+    def on_versions_turned(self, event: Versions.Turned) -> None:
+        """A click on the switcher."""
+        event.stop()
+        self.post_message(self.Turned(self, event.by))

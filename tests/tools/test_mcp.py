@@ -1,0 +1,285 @@
+"""Servers of tools that speak MCP: real ones, and ones that hang, die, flood or lie."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from qwenchat.chat.commands import RunTool
+from qwenchat.chat.events import CallReturned, ToolsListed
+from qwenchat.chat.messages import ToolCallPart, ToolResultPart
+from qwenchat.chat.tools import McpServer, ToolSettings
+from qwenchat.tools.toolbox import Toolbox
+
+SERVERS = str(Path(__file__).parents[1] / "support" / "mcp_servers.py")
+TIME = McpServer("time", command=sys.executable, args=("-m", "mcp_server_time", "--local-timezone", "UTC"))
+PATIENCE_S = 30
+
+
+def server(kind: str, **options: Any) -> McpServer:
+    """One of those servers."""
+    return McpServer(kind, command=sys.executable, args=(SERVERS, kind), **options)
+
+
+class Used:
+    """A toolbox whose events are waited for."""
+
+    def __init__(self, *servers: McpServer) -> None:
+        self.box = Toolbox(ToolSettings(), servers)
+        self._runs = 0
+
+    def listed(self, *names: str) -> ToolsListed:
+        found: list[ToolsListed] = []
+        self.box.prepare(1, names, found.append)
+        until(lambda: found)
+        return found[0]
+
+    def call(self, name: str, arguments: str = "{}", limit: int = 8_000) -> ToolResultPart:
+        found = self.begin(name, arguments, limit)
+        until(lambda: found)
+        return found[0].result
+
+    def begin(self, name: str, arguments: str = "{}", limit: int = 8_000) -> list[CallReturned]:
+        found: list[CallReturned] = []
+        self._runs += 1
+        self.box.run(RunTool(self._runs, ToolCallPart("c", name, arguments), limit), found.append)
+        return found
+
+
+def until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def using() -> Iterator[Callable[..., Used]]:
+    made: list[Used] = []
+
+    def make(*servers: McpServer) -> Used:
+        made.append(Used(*servers))
+        return made[-1]
+
+    yield make
+    for used in made:
+        used.box.close()
+
+
+@pytest.fixture(scope="module")
+def odd() -> Iterator[Used]:
+    used = Used(server("odd", call_s=1.5))
+    used.listed("odd")
+    yield used
+    used.box.close()
+
+
+def test_a_real_server_is_listed_and_called(using: Callable[..., Used]) -> None:
+    used = using(TIME)
+    listed = used.listed("time")
+    assert [tool.name for tool in listed.tools] == ["time__get_current_time", "time__convert_time"]
+    assert '"timezone"' in listed.tools[0].parameters
+    result = used.call("time__get_current_time", '{"timezone": "Asia/Tokyo"}')
+    assert "Asia/Tokyo" in result.text
+    assert not result.failed
+    wrong = used.call("time__get_current_time", '{"timezone": "Mars/Olympus"}')
+    assert (wrong.failed, "Mars/Olympus" in wrong.text) == (True, True)
+
+
+def test_one_tool_of_a_server_can_be_named(using: Callable[..., Used]) -> None:
+    listed = using(server("odd")).listed("odd__echo", "calculator", "nothing", "odd__none")
+    assert {tool.name for tool in listed.tools} == {"odd__echo", "calculator"}
+    assert listed.problems[0].startswith("There is no tool nothing. There are: date_and_time, calculator,")
+    assert listed.problems[1] == "odd has no tool odd__none."
+
+
+def test_what_goes_in_and_comes_out(odd: Used) -> None:
+    assert odd.call("odd__echo", '{"a": "Größe"}').text == 'echo was called with {"a": "Gr\\u00f6\\u00dfe"}'
+    assert odd.call("odd__picture").text == "[image, which cannot be shown]"
+    failed = odd.call("odd__fail")
+    assert (failed.text, failed.failed) == ("no such thing", True)
+    assert odd.call("odd__garble").text == "after the garbage"
+    malformed = odd.call("odd__echo", "[")
+    assert (malformed.failed, "no JSON object" in malformed.text) == (True, True)
+
+
+def test_a_result_that_floods_is_cut(odd: Used) -> None:
+    flood = odd.call("odd__flood", limit=1_000)
+    assert len(flood.text) <= 1_000
+    assert flood.text.endswith("[cut: 1,000 of 3,000,000 characters]")
+
+
+@pytest.mark.parametrize("tool", ["hang", "die", "endless", "chatter", "lie"])
+def test_a_server_that_misbehaves_costs_that_call_alone(odd: Used, tool: str) -> None:
+    result = odd.call(f"odd__{tool}")
+    assert result.failed
+    assert result.text.startswith("odd did not answer within 1.5 s." if tool in ("hang", "chatter") else "odd failed: ")
+    assert odd.call("odd__echo").text == "echo was called with {}"
+    assert odd.call("calculator", '{"expression": "1 + 1"}').text == "2"
+
+
+def test_a_server_sees_no_variable_that_it_was_not_given(
+    using: Callable[..., Used], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", "sesame")
+    monkeypatch.setenv("GIVEN_KEY", "given")
+    used = using(server("odd", env={"EXTRA": "1"}, env_from=("GIVEN_KEY", "NOT_SET")))
+    used.listed("odd")
+    seen = used.call("odd__environment").text.split()
+    assert {"EXTRA", "GIVEN_KEY", "PATH"} <= set(seen)
+    assert "SECRET_KEY" not in seen
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        (McpServer("gone", command="/no/such/program"), "gone cannot be started: /no/such/program: No such file"),
+        (server("broken"), "broken cannot be started: Traceback: there is no database"),
+        (server("mute", start_s=0.5), "mute cannot be started: it did not answer within 0.5 s"),
+        (server("shapeless"), "shapeless cannot be started: what it says does not keep to the protocol."),
+        (McpServer("far", url="http://127.0.0.1:9/mcp"), "far cannot be started: "),
+        (McpServer("locked", url="http://127.0.0.1:9/mcp", key_env="NO_SUCH_KEY"), "NO_SUCH_KEY is not set"),
+    ],
+    ids=["gone", "broken", "mute", "shapeless", "far", "locked"],
+)
+def test_a_server_that_cannot_be_started_is_a_problem(using: Callable[..., Used], broken: McpServer, why: str) -> None:
+    used = using(broken)
+    listed = used.listed(broken.name, "calculator")
+    assert [tool.name for tool in listed.tools] == ["calculator"]
+    assert why in listed.problems[0]
+    assert "\x1b" not in listed.problems[0]
+
+
+def test_a_server_that_lies_about_its_tools_loses_those_alone(using: Callable[..., Used]) -> None:
+    listed = using(server("liar")).listed("liar")
+    assert [tool.name for tool in listed.tools] == ["liar__fine", "liar__odd_name_31m"]
+    assert listed.problems == ("liar: long cannot be used: the schema of its arguments is too long.",)
+
+
+def test_a_model_is_given_so_many_tools_at_most(using: Callable[..., Used]) -> None:
+    listed = using(server("many")).listed("many")
+    assert (len(listed.tools), listed.problems) == (100, ("many has more than 100 tools. The others are left out.",))
+
+
+def test_a_call_that_is_stopped_is_over_at_once(using: Callable[..., Used]) -> None:
+    used = using(server("odd"))
+    used.listed("odd")
+    found = used.begin("odd__hang")
+    time.sleep(0.2)
+    before = time.monotonic()
+    used.box.stop()
+    assert time.monotonic() - before < 0.1
+    time.sleep(0.1)
+    assert not found
+
+
+def test_servers_end_with_the_program(using: Callable[..., Used]) -> None:
+    used = using(server("odd"), server("stubborn"))
+    used.listed("odd", "stubborn")
+    pids = [int(pid) for name in ("odd", "stubborn") for pid in used.call(f"{name}__pid").text.split()]
+    assert all(map(psutil.pid_exists, pids))
+    before = time.monotonic()
+    used.box.close()
+    assert time.monotonic() - before < 2
+    until(lambda: not any(map(alive, pids[:2])))
+    until(lambda: not any(map(alive, pids[2:])))  # the stubborn one, a moment later
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+PROGRAM = """
+import sys, time
+from tests.tools.test_mcp import Used, server
+used = Used(server("stubborn"))
+used.listed("stubborn")
+print(used.call("stubborn__pid").text, flush=True)
+time.sleep(60)
+"""
+
+
+def test_servers_end_when_the_program_is_killed() -> None:
+    root = Path(__file__).parents[2]
+    program = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, cwd=root)
+    assert program.stdout is not None
+    pids = [int(pid) for pid in program.stdout.readline().split()]
+    assert len(pids) == 2
+    assert all(map(alive, pids))
+    program.send_signal(signal.SIGKILL)
+    program.wait()
+    until(lambda: not any(map(alive, pids)))
+
+
+@contextmanager
+def serving() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A server over HTTP, and its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = subprocess.Popen(
+        [sys.executable, SERVERS, "http", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def answers() -> bool:
+        with socket.socket() as connection:
+            return connection.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        until(answers)
+        yield program, f"http://127.0.0.1:{port}/mcp"
+    finally:
+        program.kill()
+        program.wait()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serving() as (_, url):
+        yield url
+
+
+def test_a_server_over_http(using: Callable[..., Used], address: str) -> None:
+    used = using(McpServer("adder", url=address, call_s=2))
+    assert {tool.name for tool in used.listed("adder").tools} == {"adder__add", "adder__wait", "adder__much"}
+    assert used.call("adder__add", '{"a": 2, "b": 3}').text == "5"
+    assert used.call("adder__add", '{"a": "x"}').failed
+    assert used.call("adder__wait").text == "adder did not answer within 2 s."
+    assert used.call("adder__much").failed
+    assert used.call("adder__add", '{"a": 2, "b": 2}').text == "4", "the calls before cost nothing but themselves"
+
+
+def test_a_server_over_http_that_is_killed_costs_that_call_alone(using: Callable[..., Used], address: str) -> None:
+    with serving() as (program, url):
+        used = using(McpServer("adder", url=url, call_s=30), McpServer("other", url=address))
+        used.listed("adder", "other")
+        found = used.begin("adder__wait")
+        time.sleep(0.5)
+        assert not found
+        program.kill()
+        until(lambda: found)
+        assert found[0].result.failed
+        assert used.call("adder__add", '{"a": 2, "b": 3}').failed
+        assert used.call("other__add", '{"a": 2, "b": 3}').text == "5"
+
+
+def test_no_server_is_started_before_it_is_needed() -> None:
+    before = threading.active_count()
+    box = Toolbox(ToolSettings(), (server("odd"),))
+    assert box.names[-1] == "odd"
+    assert threading.active_count() == before
+    box.close()
