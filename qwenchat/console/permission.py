@@ -3,13 +3,16 @@
 import json
 import sys
 
+from qwenchat.chat.characters import whole_json
+from qwenchat.chat.invisible import spelled_out
 from qwenchat.chat.messages import ToolCallPart, ToolResultPart
-from qwenchat.chat.text import safe, safe_json, safe_line
+from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import count, say
 from qwenchat.session.tool_calls import Permission
 
 SHOWN = 2_000
-"""Characters of the arguments that are shown; what is longer says so."""
+"""Characters of an argument that are shown; of what is longer its beginning and its end, and how much is between."""
+SHOWN_END = 500
 _ANSWERS = {
     "y": Permission.ONCE,
     "yes": Permission.ONCE,
@@ -44,22 +47,27 @@ def ask_by_line(call: ToolCallPart) -> Permission:
 
 
 def in_words(call: ToolCallPart) -> str:
-    """A call as a person reads it: its name, and its arguments in full, one a line; safe for a terminal."""
-    lines = [safe_line(call.name) or say("something that is no call")]
+    """A call as a person reads it: its name and its arguments, with every character visible; safe for a terminal."""
+    lines = [name_shown(call) or say("something that is no call")]
     lines += (f"  {name}: {value}" for name, value in arguments_shown(call))
     return "\n".join(lines)
 
 
+def name_shown(call: ToolCallPart) -> str:
+    """The name of what is called, on one line, with every character visible."""
+    return _spelled_line(call.name)
+
+
 def arguments_shown(call: ToolCallPart) -> list[tuple[str, str]]:
-    """The names and values of the arguments, safe to show; where they are no object, all of it without a name."""
+    """The names and values of the arguments, every character visible; where they are no object, all without a name."""
     try:
-        arguments = json.loads(call.arguments or "{}")
+        arguments = whole_json(call.arguments or "{}")
     except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict):
-        return [("", _shown(safe(call.arguments)))]
+        return [("", _shown(call.arguments))]
     return [
-        (safe_line(name), _shown(safe(value) if isinstance(value, str) else safe_json(value)))
+        (_spelled_line(name), _shown(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
         for name, value in arguments.items()
     ]
 
@@ -72,10 +80,14 @@ def result_in_words(result: ToolResultPart, limit: int = 200) -> str:
 
 def _shown(text: str) -> str:
     if len(text) <= SHOWN:
-        return text
-    more = len(text) - SHOWN
-    rest = count("{number} more character", "{number} more characters", more)
-    return f"{text[:SHOWN]}… ({rest})"
+        return spelled_out(text)
+    between = len(text) - SHOWN
+    rest = count("{number} more character", "{number} more characters", between)
+    return f"{spelled_out(text[: SHOWN - SHOWN_END])}… ({rest}) …{spelled_out(text[-SHOWN_END:])}"
+
+
+def _spelled_line(text: str) -> str:
+    return spelled_out(text[:200]).replace("\n", "") + ("…" if len(text) > 200 else "")
 
 
 def _print(text: str, end: str = "\n") -> None:

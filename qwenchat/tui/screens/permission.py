@@ -15,8 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qwenchat.chat.messages import ToolCallPart
-from qwenchat.chat.text import safe_line
-from qwenchat.console.permission import arguments_shown
+from qwenchat.console.permission import arguments_shown, name_shown
 from qwenchat.i18n.texts import say
 from qwenchat.session.tool_calls import Permission
 from qwenchat.tui.transcript.long_list import LongList
@@ -87,7 +86,7 @@ class PermissionScreen(ModalScreen[Permission]):
 
     def compose(self) -> ComposeResult:
         """The name, the arguments, which scroll, and the answers."""
-        name = safe_line(self._call.name, 64)
+        name = name_shown(self._call)
         with Vertical(id="panel"):
             yield Static(Content.assemble(say("The model wants to call "), (name, "bold")), id="title")
             with VerticalScroll(id="arguments", can_focus=False):

@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from qwenchat.chat.messages import ToolCallPart, ToolResultPart
 from qwenchat.chat.text import safe_line
-from qwenchat.console.permission import arguments_shown
+from qwenchat.console.permission import arguments_shown, name_shown
 from qwenchat.i18n.texts import say
 from qwenchat.tui.transcript.prompt import shown
 from qwenchat.tui.transcript.reasoning import Heading
@@ -87,7 +87,7 @@ class ToolBlock(Vertical):
 
     def _line(self) -> Content:
         arguments = ", ".join(safe_line(value, LONGEST_ARGUMENT) for _, value in arguments_shown(self.call))
-        name = safe_line(self.call.name, 64) or say("something that is no call")
+        name = safe_line(name_shown(self.call), 64) or say("something that is no call")
         mark = "▾" if self.opened else "▸"
         return Content.assemble(f"{mark} {name}({arguments}) ", *self._outcome())
 
