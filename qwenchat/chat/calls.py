@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+from qwenchat.chat.characters import well_formed_json
 from qwenchat.chat.errors import CallMalformed
 from qwenchat.chat.messages import Message, Part, Role, ToolCallPart, ToolResultPart, new_id
 from qwenchat.i18n.texts import say
@@ -181,9 +182,7 @@ def _is_object(text: str) -> bool:
 def _object(text: str) -> dict[str, Any]:
     """Raises ValueError, in few words, for what is no JSON object."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-        if "\\u" in text:  # half a character may be spelled so, which nothing takes
-            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace"))
+        value = well_formed_json(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg} at character {error.pos + 1}") from error
     except RecursionError as error:

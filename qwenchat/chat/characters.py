@@ -8,42 +8,34 @@ _BROKEN = re.compile("[\0\ud800-\udfff]")
 _HIGH_AT_END = re.compile("[\ud800-\udbff]\\Z")
 
 
-def whole(text: str) -> str:
+def well_formed(text: str) -> str:
     """`text` with the halves of characters joined, and U+FFFD for halves that are alone and for NUL."""
-    if text.isascii() and "\0" not in text:
-        return text
     if _BROKEN.search(text) is None:
         return text
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return joined.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def whole_values(value: Any) -> Any:
-    """What JSON or TOML says, of lists, dicts and plain values, with `whole` texts and names."""
+def well_formed_values(value: Any) -> Any:
+    """What JSON or TOML says, of lists, dicts and plain values, with `well_formed` texts and names."""
     match value:
         case str():
-            return whole(value)
+            return well_formed(value)
         case list():
-            return [whole_values(entry) for entry in value]
+            return [well_formed_values(entry) for entry in value]
         case dict():
-            return {whole_values(name): whole_values(entry) for name, entry in value.items()}
+            return {well_formed_values(name): well_formed_values(entry) for name, entry in value.items()}
     return value
 
 
-def whole_json(text: str | bytes, **options: Any) -> Any:
-    """`json.loads` with `whole` texts: JSON can spell halves of characters. Raises as that does."""
+def well_formed_json(text: str, **options: Any) -> Any:
+    """`json.loads` with `well_formed` texts: JSON can spell halves of characters. Raises as that does."""
     value = json.loads(text, **options)
-    # Only an escape spells a half, and only a walk finds it; most of what comes has neither.
-    spelled = b"\\u" if isinstance(text, bytes) else "\\u"
-    return whole_values(value) if spelled in text or _broken(text) else value  # type: ignore[operator]
-
-
-def _broken(text: str | bytes) -> bool:
-    return isinstance(text, str) and _BROKEN.search(text) is not None
+    return well_formed_values(value) if "\\u" in text or _BROKEN.search(text) else value
 
 
 class CharacterJoiner:
-    """`whole` for text that comes in chunks: halves are joined that come in two, and one is held back till then."""
+    """`well_formed` for text that comes in chunks: the first half of a character is held back for the second."""
 
     def __init__(self) -> None:
         self._held = ""
@@ -55,9 +47,9 @@ class CharacterJoiner:
         text, self._held = self._held + chunk, ""
         if _HIGH_AT_END.search(text):
             text, self._held = text[:-1], text[-1]
-        return whole(text)
+        return well_formed(text)
 
     def finish(self) -> str:
         """The rest, at the end of the stream."""
         held, self._held = self._held, ""
-        return whole(held)
+        return well_formed(held)

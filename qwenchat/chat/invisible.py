@@ -13,7 +13,7 @@ INVISIBLE = (
     + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000))
     + "\U00013430-\U0001343f"
 )
-"""Inside a class of a pattern: what can be ignored by default, controls format or is no character (a test derives it)."""
+"""For a class of a pattern: what can be ignored by default, controls format or is no character; a test derives it."""
 _ANY = re.compile(f"[{INVISIBLE}]")
 _NAMES = {
     0x202A: "LRE", 0x202B: "RLE", 0x202C: "PDF", 0x202D: "LRO", 0x202E: "RLO", 0x2066: "LRI", 0x2067: "RLI",

@@ -4,17 +4,19 @@ import json
 import re
 import unicodedata
 
-from qwenchat.chat.characters import whole
+from qwenchat.chat.characters import well_formed
 from qwenchat.chat.invisible import INVISIBLE, marked
 
 # A string sequence ends where another sequence begins, and nothing is gone through twice: hostile text stays cheap.
 _INSIDE = r"[^\x07\x1b\x90\x98\x9b-\x9f\n]"
-_SEQUENCE = re.compile(
+SEQUENCE = (
     r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]"  # CSI
     rf"|(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f]){_INSIDE}{{0,4096}}+(?:\x07|\x1b\\|\x9c)"  # OSC, DCS, SOS, PM, APC
     r"|\x1b[ -/]++[0-~]"
     r"|\x1b[0-Z\\^-~]"
 )
+"""A pattern of the sequences that a terminal obeys."""
+_SEQUENCE = re.compile(SEQUENCE)
 _PARTIAL = re.compile(
     rf"(?:\r|[\ud800-\udbff]|\U0001f3f4[\U000e0061-\U000e007a]{{0,5}}+"
     rf"|(?:\x1b|[\x90\x98\x9b\x9d\x9e\x9f]){_INSIDE}{{0,4200}}+\x1b?)\Z"
@@ -38,7 +40,7 @@ def _printable(text: str) -> str:
     """`text` without what a terminal would obey; what it would hide is still there."""
     if text.isascii() and text.isprintable():
         return text
-    text = _SEQUENCE.sub("", whole(text))
+    text = _SEQUENCE.sub("", well_formed(text))
     return _CONTROL.sub("", _BREAKS.sub("\n", text))
 
 
@@ -92,5 +94,5 @@ def is_web_link(address: str) -> bool:
 
 def decode_input(data: bytes) -> tuple[str, bool]:
     """Bytes from outside as text, and whether something that is not text had to be replaced."""
-    text = whole(data.decode("utf-8", errors="replace"))
+    text = well_formed(data.decode("utf-8", errors="replace"))
     return text, text.encode() != data

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from qwenchat.chat.characters import whole_json
+from qwenchat.chat.characters import well_formed_json
 from qwenchat.chat.invisible import spelled_out
 from qwenchat.chat.messages import ToolCallPart, ToolResultPart
 from qwenchat.chat.text import safe_line
@@ -61,7 +61,7 @@ def name_shown(call: ToolCallPart) -> str:
 def arguments_shown(call: ToolCallPart) -> list[tuple[str, str]]:
     """The names and values of the arguments, every character visible; where they are no object, all without a name."""
     try:
-        arguments = whole_json(call.arguments or "{}")
+        arguments = well_formed_json(call.arguments or "{}")
     except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict):

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from qwenchat.chat.characters import CharacterJoiner
 from qwenchat.chat.commands import (
     AnswerNow,
     Close,
@@ -30,6 +31,7 @@ from qwenchat.chat.events import (
     TurnStopped,
 )
 from qwenchat.engine.base import Engine, Stopped, StopSignal, TurnSignals
+from qwenchat.engine.text_gate import gated
 from qwenchat.i18n.texts import say
 
 log = logging.getLogger(__name__)
@@ -211,7 +213,7 @@ class Worker:
             self.events.put(TurnFailed(command.turn, error))
             return
         try:
-            for event in self._engine.generate(command, signals):
+            for event in gated(self._engine.generate(command, signals), CharacterJoiner):
                 self.events.put(event)
                 if isinstance(event, TurnEnded):
                     return

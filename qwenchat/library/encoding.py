@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from qwenchat.chat.characters import well_formed
 from qwenchat.chat.messages import Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import Provenance
 
@@ -17,17 +18,12 @@ _KINDS: dict[str, type[Part]] = {
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
-def clean(text: str) -> str:
-    """`text` with lone surrogates replaced, so that it can be stored as UTF-8."""
-    return text.encode("utf-8", errors="replace").decode("utf-8")
-
-
 def pack_parts(parts: tuple[Part, ...]) -> bytes:
     """The parts as JSON."""
     entries = []
     for part in parts:
         fields = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
-        fields = {name: clean(value) if isinstance(value, str) else value for name, value in fields.items()}
+        fields = {name: well_formed(value) if isinstance(value, str) else value for name, value in fields.items()}
         entries.append({"kind": _NAMES[type(part)], **fields})
     return msgspec.json.encode(entries)
 

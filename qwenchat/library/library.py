@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+from qwenchat.chat.characters import well_formed
 from qwenchat.chat.draft import Block, Draft
 from qwenchat.chat.errors import ConversationNotFound, LibraryDamaged, LibraryError, LibraryUnwritable
 from qwenchat.chat.messages import Message, Role, Status
@@ -196,7 +197,7 @@ class Library:
 
     def rename(self, conversation: str, title: str) -> None:
         """Give a conversation a title that stays; a blank one makes it be named by what is said in it again."""
-        line = " ".join(encoding.clean(title).split())
+        line = " ".join(well_formed(title).split())
         with transaction(self._connection):
             self._connection.execute(
                 "update conversations set title = ?, renamed = ? where id = ?", (line, bool(line), conversation)

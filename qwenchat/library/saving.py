@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from qwenchat.chat.characters import well_formed
 from qwenchat.chat.draft import Draft
 from qwenchat.chat.errors import ConversationPresent
 from qwenchat.chat.messages import Message, Role, Status, new_id
@@ -35,7 +36,7 @@ def put_message(
     if message.provenance is not None:
         connection.execute(
             "update conversations set model = ?1 where id = ?2 and model != ?1",
-            (encoding.clean(message.provenance.model.name), conversation),
+            (well_formed(message.provenance.model.name), conversation),
         )
     _put(connection, conversation, message, ticks, writer)
     recount(connection, conversation)
@@ -58,7 +59,7 @@ def _put(
             encoding.pack_parts(message.parts),
             message.created,
             str(message.status),
-            encoding.clean(message.note),
+            well_formed(message.note),
             encoding.pack_provenance(message.provenance),
             timeline.pack(ticks) if ticks else None,
             writer,
@@ -79,7 +80,7 @@ def _entitle(connection: sqlite3.Connection, conversation: str, said: str) -> No
 
 def titled(title: str, said: str) -> str:
     """The title of a conversation that was called `title` once `said` is said; no escape sequence gets into it."""
-    return encoding.clean(title_after(title, safe(said[:_READ_FOR_TITLE])))
+    return well_formed(title_after(title, safe(said[:_READ_FOR_TITLE])))
 
 
 def put_conversation(
@@ -104,7 +105,7 @@ def put_conversation(
         "insert into conversations (id, title, created, updated, leaf, pinned, archived) values (?, ?, ?, ?, ?, ?, ?)",
         (
             id_,
-            encoding.clean(given.title),
+            well_formed(given.title),
             as_date(given.created),
             as_date(given.updated),
             ids[leaf] if leaf else None,
@@ -117,7 +118,7 @@ def put_conversation(
         parent = ids[message.parent] if message.parent else None
         _put(connection, id_, replace(message, id=ids[message.id], parent=parent), ticks, None)
         if message.provenance is not None:
-            model = encoding.clean(message.provenance.model.name)
+            model = well_formed(message.provenance.model.name)
             connection.execute("update conversations set model = ? where id = ?", (model, id_))
     recount(connection, id_)
     if given.draft:
@@ -129,7 +130,7 @@ def put_draft(connection: sqlite3.Connection, conversation: str, draft: Draft) -
     """Keep what was written and not sent; '' stands for a chat that has not begun. A block is written only once."""
     connection.execute(
         "insert into drafts values (?, ?) on conflict (conversation) do update set text = excluded.text",
-        (conversation, encoding.clean(draft.text)),
+        (conversation, well_formed(draft.text)),
     )
     rows = connection.execute("select label from blocks where draft = ?", (conversation,))
     there = {str(row[0]) for row in rows}
@@ -138,7 +139,7 @@ def put_draft(connection: sqlite3.Connection, conversation: str, draft: Draft) -
     for block in draft.blocks:
         if block.label not in there:
             connection.execute(
-                "insert into blocks values (?, ?, ?)", (conversation, block.label, encoding.clean(block.text))
+                "insert into blocks values (?, ?, ?)", (conversation, block.label, well_formed(block.text))
             )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import openai
 
+from qwenchat.chat.characters import well_formed_values
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.server_profile import Server
 from qwenchat.chat.text import safe_line
@@ -14,6 +15,7 @@ from qwenchat.engine.remote.address import address_of, not_an_address
 from qwenchat.engine.remote.cancellable_loop import Waiting
 from qwenchat.engine.remote.failure import typed
 from qwenchat.engine.remote.key import key_of
+from qwenchat.engine.remote.redaction import Redaction
 from qwenchat.i18n.texts import say
 
 CONNECT_S = 10.0
@@ -31,7 +33,8 @@ class Connection:
         """Raises ConfigInvalid for an address, key or certificate that cannot be used."""
         self.address = address_of(server.address)
         self.server = server
-        self._key = key_of(server)
+        key = key_of(server)
+        self.redaction = Redaction(key)
         self.waiting = Waiting()
         timeout = openai.Timeout(None, connect=CONNECT_S)
         certificates = _certificates(server)
@@ -47,7 +50,7 @@ class Connection:
             ) from error
         try:
             self.client = openai.AsyncOpenAI(
-                api_key=self._key, base_url=self.address.base, timeout=timeout, max_retries=RETRIES, http_client=http,
+                api_key=key, base_url=self.address.base, timeout=timeout, max_retries=RETRIES, http_client=http,
                 organization="", project="",
             )  # fmt: skip
         except Exception as error:  # the HTTP library has a class of its own for it
@@ -66,13 +69,17 @@ class Connection:
             return await self.client.post(url, cast_to=object, body=body, options=options)
 
         try:
-            return self.waiting.until_done(asked(), unwanted)
-        except (openai.OpenAIError, ValueError):
+            return self.received(self.waiting.until_done(asked(), unwanted))
+        except (openai.OpenAIError, ValueError, RecursionError):
             return None
 
     def typed(self, error: Exception, model: str = "") -> Exception:
         """`error` in words, without the key."""
-        return typed(error, self.address.host, model, self._key)
+        return typed(error, self.address.host, model, self.redaction.masked)
+
+    def received(self, answer: Any) -> Any:
+        """JSON that the server sent, with whole characters and without the key."""
+        return self.redaction.values(well_formed_values(answer))
 
     def close(self) -> None:
         """Give the connections back."""

@@ -23,6 +23,7 @@ from qwenchat.engine.remote.dialect import Speech, speech_of
 from qwenchat.engine.remote.failure import BrokenOff, broken_off, garbled
 from qwenchat.engine.remote.reply import Reply
 from qwenchat.engine.remote.request import Request, request_of, tokens_at_least
+from qwenchat.engine.text_gate import gated
 from qwenchat.i18n.texts import say
 
 log = logging.getLogger(__name__)
@@ -84,10 +85,13 @@ class RemoteEngine:
         return model
 
     def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
-        """See `Engine.generate`."""
+        """See `Engine.generate`. The server's key is in none of the texts."""
         served = self._served
         if served is None:
             raise EngineFailed(say("No model is loaded."), say("Choose one."))
+        yield from gated(self._answered(served, command, signals), served.connection.redaction.stream)
+
+    def _answered(self, served: _Served, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         if command.begun.thought or (command.begun.answer and served.speech.continues is None):
             raise ServerError(say("This server cannot go on with a reply."), say("/retry asks again for it."))
         messages, left_out = fitted(command.messages, served.model.context_window)

@@ -3,7 +3,7 @@
 import json
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import openai
 
@@ -19,11 +19,11 @@ from qwenchat.chat.errors import (
     ServerUnreachable,
     ToolsRefused,
 )
-from qwenchat.chat.text import safe_line
+from qwenchat.chat.text import safe, safe_line
 from qwenchat.i18n.texts import say
 
-LONGEST = 300
-"""Characters of a server's own words that are shown."""
+LONGEST_READ, LONGEST = 20_000, 300
+"""Characters of a server's own words that are looked at, and shown."""
 _TOO_LONG = re.compile(r"context (?:length|size|window)|too many tokens|maximum.{0,20}(?:length|tokens)", re.IGNORECASE)
 _NO_TOOLS = re.compile(r"tool.{0,40}\b(?:requires?|needs?)\b|not support (?:\w+ ){0,2}tools?\b", re.IGNORECASE)
 
@@ -32,8 +32,8 @@ class BrokenOff(ServerUnreachable):
     """The connection broke off; before the first token one may ask again."""
 
 
-def typed(error: Exception, host: str, model: str, key: str) -> Exception:
-    """`error` as one of ours, if a server can cause it. The key is in none of its words, whatever the server sent."""
+def typed(error: Exception, host: str, model: str, masked: Callable[[str], str]) -> Exception:
+    """`error` as one of ours, if a server can cause it; the server's words in it are `masked`."""
     match error:
         case QwenchatError():
             return error
@@ -42,16 +42,25 @@ def typed(error: Exception, host: str, model: str, key: str) -> Exception:
         case openai.APIConnectionError():
             return _connection(error, host)
         case openai.APIStatusError():
-            return _status(error, host, model, key)
+            return _status(error, host, model, masked)
         case openai.APIError():
-            said = safe_line(error.message.replace(key, "***"), LONGEST)
+            said = _shown(error.message, masked)
             return ServerFaulty(say("{host} reports: {error}", host=host, error=said), say("Try again."))
-        case json.JSONDecodeError() | UnicodeDecodeError() | openai.OpenAIError() | TypeError() | AttributeError():
+        case (
+            json.JSONDecodeError()
+            | UnicodeDecodeError()
+            | openai.OpenAIError()
+            | TypeError()
+            | AttributeError()
+            | RecursionError()
+        ):
             return garbled(host)
         case OSError():
             return broken_off(host)
     # OpenAI's client lets through what its HTTP library raises while a reply streams.
-    return broken_off(host) if type(error).__module__.startswith("http") else error
+    if type(error).__module__.startswith("http"):
+        return broken_off(host)
+    return garbled(host) if masked(str(error)) != str(error) else error
 
 
 def broken_off(host: str) -> BrokenOff:
@@ -93,8 +102,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _status(error: openai.APIStatusError, host: str, model: str, key: str) -> QwenchatError:
-    said = safe_line(_words(error).replace(key, "***"), LONGEST)
+def _status(error: openai.APIStatusError, host: str, model: str, masked: Callable[[str], str]) -> QwenchatError:
+    said = _shown(_words(error), masked)
     match error.status_code:
         case 401 | 403:
             return ServerRefused(
@@ -135,6 +144,11 @@ class _TooLongForServer(ServerFaulty, PromptTooLong):
             say("The conversation is too long for {host}: {error}", host=host, error=said),
             say("Begin a new one, or let the server have a larger context window."),
         )
+
+
+def _shown(words: str, masked: Callable[[str], str]) -> str:
+    """A server's words for a person: cleaned first, then masked, and cut last."""
+    return safe_line(masked(safe(words[:LONGEST_READ])), LONGEST)
 
 
 def _words(error: openai.APIStatusError) -> str:

@@ -62,7 +62,7 @@ def offers(connection: Connection, named: bool, unwanted: Unwanted) -> tuple[tup
         return await connection.client.get("/models", cast_to=object, options=options)
 
     try:
-        answer = connection.waiting.until_done(listed(), unwanted)
+        answer = connection.received(connection.waiting.until_done(listed(), unwanted))
     except Stopped:
         raise
     except Exception as error:

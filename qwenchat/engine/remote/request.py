@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwenchat.chat.calls import arguments_of, calls_in
+from qwenchat.chat.characters import well_formed
 from qwenchat.chat.commands import StartTurn
 from qwenchat.chat.errors import CallMalformed
 from qwenchat.chat.messages import Message, Role, TextPart, ToolCallPart, ToolResultPart
@@ -95,7 +96,7 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
 
 def inert(text: str) -> str:
     """`text` in which nothing spells a control token."""
-    return _CONTROL.sub(f"<{_JOINER}", text)
+    return _CONTROL.sub(f"<{_JOINER}", well_formed(text))
 
 
 def tokens_at_least(messages: Sequence[Message]) -> int:

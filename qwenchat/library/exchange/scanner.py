@@ -4,8 +4,8 @@ import json
 import re
 from typing import IO, Any
 
+from qwenchat.chat.characters import well_formed_values
 from qwenchat.i18n.texts import say
-from qwenchat.library.encoding import clean
 from qwenchat.library.exchange.found import Unreadable
 
 LARGEST = 256 * 2**20
@@ -150,16 +150,4 @@ def decoded(data: bytes) -> Any:
         value = json.loads(data.decode("utf-8", errors="replace"), strict=False)
     except (ValueError, RecursionError) as error:
         raise Unreadable(say("it is not JSON: {error}", error=error)) from error
-    return _cleaned(value) if _LONE_SURROGATE.search(data) else value
-
-
-def _cleaned(value: Any) -> Any:
-    match value:
-        case str():
-            return clean(value)
-        case list():
-            return [_cleaned(entry) for entry in value]
-        case dict():
-            return {clean(name): _cleaned(entry) for name, entry in value.items()}
-        case _:
-            return value
+    return well_formed_values(value) if _LONE_SURROGATE.search(data) else value
