@@ -4,16 +4,15 @@ import json
 import re
 from typing import Any
 
-_BROKEN = re.compile("[\0\ud800-\udfff]")
+_HALF = re.compile("[\ud800-\udfff]")
 _HIGH_AT_END = re.compile("[\ud800-\udbff]\\Z")
 
 
 def well_formed(text: str) -> str:
-    """`text` with the halves of characters joined, and U+FFFD for halves that are alone and for NUL."""
-    if _BROKEN.search(text) is None:
+    """`text` with the halves of characters joined, and U+FFFD for halves that are alone."""
+    if _HALF.search(text) is None:
         return text
-    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return joined.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def well_formed_values(value: Any) -> Any:
@@ -31,7 +30,7 @@ def well_formed_values(value: Any) -> Any:
 def well_formed_json(text: str, **options: Any) -> Any:
     """`json.loads` with `well_formed` texts: JSON can spell halves of characters. Raises as that does."""
     value = json.loads(text, **options)
-    return well_formed_values(value) if "\\u" in text or _BROKEN.search(text) else value
+    return well_formed_values(value) if "\\u" in text or _HALF.search(text) else value
 
 
 class CharacterJoiner:

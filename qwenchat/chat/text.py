@@ -94,5 +94,5 @@ def is_web_link(address: str) -> bool:
 
 def decode_input(data: bytes) -> tuple[str, bool]:
     """Bytes from outside as text, and whether something that is not text had to be replaced."""
-    text = well_formed(data.decode("utf-8", errors="replace"))
+    text = data.decode("utf-8", errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
     return text, text.encode() != data

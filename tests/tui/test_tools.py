@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from qwenchat.chat.invisible import spelled_out
 from qwenchat.chat.messages import Message, Role, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.tools import ToolSettings
 from qwenchat.library.library import Library
@@ -190,7 +191,7 @@ async def test_hostile_text_of_calls_and_results(hostile: str, shown: str) -> No
         Script("", calls=(asked, unknown)), ANSWER, tools=FakeTools({"weather": hostile}), size=(140, 40)
     ) as (it, _):
         await it.send("Weather?")
-        await it.sees(f"{shown[:16]}", "yes, this once")
+        await it.sees(spelled_out(hostile)[:16], "yes, this once")
         await _clean(it)
         await it.press("y")
         await it.idle()
