@@ -56,9 +56,7 @@ def test_a_key_is_masked_however_it_is_spelled_and_cut(spelled: str) -> None:
     assert {streamed(redaction, text, step) for step in (1, 2, 3, 7, 64)} == {whole}
 
 
-@pytest.mark.parametrize(
-    "key", ["none", "NONE", "EMPTY", "ollama", "lm-studio", "not_needed", "secret", "1234", "x", ""]
-)
+@pytest.mark.parametrize("key", ["none", "NONE", "EMPTY", "lm-studio", "not_needed", "secret", "1234", "x", ""])
 def test_without_a_key_and_for_a_word_in_its_place_nothing_is_masked(key: str) -> None:
     said = f"none of the 2 workers is healthy; {key} tool_choice must be one of none, auto, required; nonexistent"
     assert not is_secret(key)
@@ -66,11 +64,9 @@ def test_without_a_key_and_for_a_word_in_its_place_nothing_is_masked(key: str) -
     assert streamed(Redaction(key), said, 1) == said
 
 
-@pytest.mark.parametrize(
-    "key", ["hunter2", "sk-1", "token-abc123", "12345678", "Xk9vBqTzLm", "my-secret-key", "x" * 16]
-)
+@pytest.mark.parametrize("key", ["hunter2", "token-abc123", "12345678", "Xk9vBqTzLm", "my-secret-key", "x" * 16])
 def test_what_is_no_word_is_a_secret(key: str) -> None:
-    assert is_secret(key) is (key != "sk-1")
+    assert is_secret(key)
 
 
 def test_no_more_is_held_back_than_may_begin_a_key() -> None:

@@ -26,14 +26,14 @@ _FLAGS = ("gbeng", "gbsct", "gbwls")
 """The flags that are written with tags: England, Scotland, Wales."""
 _IN_PLACE = "|".join(
     (
-        r"(?<=\p{Emoji})[\uFE0E\uFE0F]",
+        r"(?<=[\p{Emoji}--\x00-\x7F])[\uFE0E\uFE0F]|(?<=[0-9#*])\uFE0F(?=\u20E3)",
         r"(?<=[\p{Extended_Pictographic}\p{Emoji_Modifier}\uFE0F])\u200D",
         # What joins, and what keeps apart, letters of scripts that join them.
         r"(?<=[[\p{L}\p{M}]&&[\p{Joining_Type=D}\p{Joining_Type=R}\p{Arabic}\P{InSC=Other}]--\p{Default_Ignorable_Code_Point}])"
         r"[\u200C\u200D]",
         r"(?<=[\p{Mongolian}--\u180B-\u180F])[\u180B-\u180F]",
         r"(?<=[\p{Unified_Ideograph}\p{Ideographic}])[\uFE00-\uFE02\U000E0100-\U000E01EF]",
-        r"(?<=\p{Sm})\uFE00",
+        r"(?<=[\p{Sm}--\x00-\x7F])\uFE00",
         "(?<=\U0001f3f4)(?:"
         + "|".join("".join(chr(0xE0000 + ord(letter)) for letter in flag) for flag in _FLAGS)
         + ")\U000e007f",

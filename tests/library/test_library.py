@@ -68,7 +68,7 @@ def test_timeline_survives_packing(drawn: list[Tick]) -> None:
 def test_any_text_can_be_saved(text: str) -> None:
     library = Library.in_memory()
     library.save("a", user(text + "\ud800"))
-    assert library.read("a").messages[0].text == text + "?"
+    assert library.read("a").messages[0].text == text + "\N{REPLACEMENT CHARACTER}"
 
 
 def test_newest_conversation_comes_first_and_prefixes_find_it() -> None:

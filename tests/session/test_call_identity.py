@@ -205,7 +205,4 @@ def test_a_result_that_is_written_after_such_a_conversation_was_read_stays_at_it
 
 
 def test_half_a_character_in_arguments_reaches_no_tool() -> None:
-    assert arguments_of(call("c", r'{"a": "\ud83d", "b": "\ud83d\ude00"}')) == {
-        "a": "\N{REPLACEMENT CHARACTER}",
-        "b": "😀",
-    }
+    assert arguments_of(call("c", r'{"a": "\ud83d", "b": "\ud83d\ude00"}')) == {"a": "\ufffd", "b": "😀"}
