@@ -139,7 +139,11 @@ def read_schema(file: Path | None) -> str | None:
     import json
 
     try:
-        schema = json.loads(file.read_bytes()[:LONGEST_SCHEMA])
+        with file.open("rb") as opened:
+            data = opened.read(LONGEST_SCHEMA + 1)
+        if len(data) > LONGEST_SCHEMA:
+            raise click.UsageError(f"{file} has more than {LONGEST_SCHEMA:,} bytes.")
+        schema = json.loads(data.decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise click.UsageError(f"{file} cannot be read as JSON: {error}.") from error
     if not isinstance(schema, dict):

@@ -1,14 +1,14 @@
 """Reads messages and commands from standard input and answers them, until the input ends."""
 
 import re
+import subprocess
 import sys
 from contextlib import suppress
-
-import click
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import LibraryError, QwenchatError
 from qwenchat.chat.suggest import did_you_mean
+from qwenchat.console.editor import edited
 from qwenchat.console.turn_printer import tell
 from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library
@@ -134,11 +134,8 @@ class PlainChat:
         self._answering.reply()
 
     def _write(self, rest: str) -> None:
-        try:
-            text = click.edit(rest, extension=".md")
-        except click.ClickException as error:
-            raise QwenchatError(error.message, say("Set EDITOR, as in `export EDITOR=nano`.")) from error
-        if text is None or not text.strip():
+        text = edited(rest, lambda command: subprocess.run(command, check=False).returncode)
+        if not text.strip() or text == rest:
             tell(say("Nothing was written, so nothing is sent."))
         else:
             self._send(text.rstrip("\n"))

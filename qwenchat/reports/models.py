@@ -15,6 +15,7 @@ from qwenchat.engine.local.memory import Memory
 from qwenchat.engine.local.offers import Offer
 from qwenchat.i18n.texts import say
 from qwenchat.system.paths import Paths
+from qwenchat.system.regular_file import expanded
 
 CONTEXT = 32_768
 """Tokens that every Qwen3 model is made for."""
@@ -84,7 +85,7 @@ def account(name: str, paths: Paths, rooms: Sequence[Memory] | None = None) -> s
     known = find(name)
     if known is not None:
         return _known(known, memory.here() if rooms is None else rooms)
-    path = Path(name).expanduser()
+    path = expanded(name)
     if name.lower() in ("smollm2", embedded.NAME.lower()):
         path = embedded.path_in(paths.models)
         return aligned(((say("name"), embedded.NAME), (say("context"), _tokens(8192)), (say("here"), _where(path))))

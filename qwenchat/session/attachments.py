@@ -11,6 +11,7 @@ from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import TextPart
 from qwenchat.chat.text import decode_input, safe_line
 from qwenchat.i18n.texts import say, size
+from qwenchat.system.regular_file import expanded
 
 MOST = 1_000_000
 """Bytes of the largest file that can be attached."""
@@ -63,7 +64,7 @@ def content_of(part: TextPart) -> str:
 
 def path_of(word: str) -> Path:
     """The path that is written as `@name` or `@"name"`; relative ones are those of the folder of the program."""
-    return Path(word.removeprefix("@").strip('"')).expanduser()
+    return expanded(word.removeprefix("@").strip('"'))
 
 
 def words(text: str) -> list[tuple[int, str]]:

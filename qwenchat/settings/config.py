@@ -1,8 +1,7 @@
 """The user's settings: what config.toml says, key by key, and what is wrong with it."""
 
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import McpServer, ToolSettings
 from qwenchat.i18n import texts
-from qwenchat.i18n.texts import say, sentences
+from qwenchat.i18n.texts import count, say, sentences
+from qwenchat.system.toml_file import read_toml
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Quantization = Literal["auto", "int8", "int4", "bf16", "float16", "float32"]
@@ -26,6 +26,8 @@ Keymap = Literal["default", "vim"]
 Width = int | Literal["full"]
 WIDTH: Width = 100
 """Columns of text at most, where nobody says anything."""
+MOST_SAID = 20
+"""Problems of one kind that are said one by one."""
 SMALLEST = {"context": 256, "thinking_budget": 1, "width": 40}
 """The least that these settings may be."""
 
@@ -73,15 +75,32 @@ class Settings:
 
 
 class Problems:
-    """What is wrong with one file, in words that say where."""
+    """What is wrong with one file, in words that say where; of many only the first are said."""
 
     def __init__(self, file: Path, text: str) -> None:
         self._file, self._lines = file, lines_of(text)
-        self.found: list[str] = []
+        self._said: list[str] = []
+        self._more = 0
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """A sentence for each of the first, and one for the others."""
+        return few(self._said, self._more)
 
     def add(self, key: str, what: str) -> None:
         """Something is wrong with a dotted key."""
-        self.found.append(say("{where}: {problem}", where=self.where(key), problem=what))
+        if len(self._said) < MOST_SAID:
+            self._said.append(say("{where}: {problem}", where=self.where(key), problem=what))
+        else:
+            self._more += 1
+
+    def unknown(self, key: str, name: str, known: Iterable[str]) -> None:
+        """There is no setting of that name; it may be one of the `known` that was meant."""
+        if len(self._said) < MOST_SAID:
+            said = say("there is no setting {key}. It is ignored.", key=safe_line(key))
+            self.add(key, sentences(said, did_you_mean(name, known)))
+        else:
+            self._more += 1
 
     def where(self, key: str) -> str:
         """The file, and the line of a key where it can be told."""
@@ -92,15 +111,23 @@ class Problems:
 def read(file: Path) -> tuple[Settings, tuple[str, ...]]:
     """The settings in `file`, and what is wrong with it in words; a key that cannot be used has its default."""
     try:
-        text = file.read_text("utf-8")
-        table = tomllib.loads(text)
+        text, table = read_toml(file)
     except FileNotFoundError:
         return Settings(), ()
     except (OSError, ValueError, RecursionError) as error:
         said = say("{file} cannot be read: {error}. The defaults are used.", file=file, error=error)
         return Settings(), (safe_line(said, 1000),)
     problems = Problems(file, text)
-    return Settings(**_values(Settings, table, "", problems)), tuple(problems.found)
+    return Settings(**_values(Settings, table, "", problems)), problems.found
+
+
+def few(problems: Sequence[str], more: int = 0) -> tuple[str, ...]:
+    """The first of many problems, and a sentence that counts the others, with `more` that are not among these."""
+    more += max(len(problems) - MOST_SAID, 0)
+    if not more:
+        return tuple(problems)
+    others = count("There is {number:,} other problem.", "There are {number:,} other problems.", more)
+    return (*problems[:MOST_SAID], others)
 
 
 def language(file: Path, environment: Mapping[str, str]) -> str:
@@ -108,8 +135,13 @@ def language(file: Path, environment: Mapping[str, str]) -> str:
     wanted = environment.get("QWENCHAT_LANGUAGE", "")
     if not wanted:
         with suppress(OSError, ValueError, RecursionError):
-            wanted = tomllib.loads(file.read_text("utf-8")).get("language", "auto")
+            wanted = read_toml(file)[1].get("language", "auto")
     return wanted if wanted in texts.LANGUAGES else texts.language_of(environment)
+
+
+# Nothing is gone through twice, so that a line of any length takes the time of its length.
+_HEADER = re.compile(r"\s*+\[([^\[\]]++)\]")
+_KEY = re.compile(r"\s*+((?:\"[^\"]*+\"|'[^']*+'|[\w.-]++)(?:\s*+\.\s*+[\w-]++)*+)\s*+=")
 
 
 def lines_of(text: str) -> dict[str, int]:
@@ -117,16 +149,16 @@ def lines_of(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     table = ""
     for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
+        if header := _HEADER.match(line):
             table = _plain(header[1]) + "."
             found.setdefault(table[:-1], number)
-        elif key := re.match(r"\s*((?:\"[^\"]*\"|'[^']*'|[\w.-]+)(?:\s*\.\s*[\w-]+)*)\s*=", line):
+        elif key := _KEY.match(line):
             found.setdefault(table + _plain(key[1]), number)
     return found
 
 
 def _plain(key: str) -> str:
-    return re.sub(r"\s*\.\s*", ".", key.strip().replace('"', "").replace("'", ""))
+    return ".".join(part.strip() for part in key.strip().replace('"', "").replace("'", "").split("."))
 
 
 def checked(key: str, value: Any) -> Any:
@@ -181,8 +213,7 @@ def _values(cls: type, table: dict[str, Any], prefix: str, problems: Problems) -
     for name, value in table.items():
         key = f"{prefix}{name}"
         if name not in names:
-            said = say("there is no setting {key}. It is ignored.", key=safe_line(key))
-            problems.add(key, sentences(said, did_you_mean(name, _KEYS)))
+            problems.unknown(key, name, _KEYS)
         elif name == "sampling" and isinstance(value, dict):
             values[name] = SamplingOverrides(**_values(SamplingOverrides, value, "sampling.", problems))
         elif name == "tools" and isinstance(value, dict):
@@ -202,7 +233,7 @@ def refused_in(file: Path) -> frozenset[str]:
     """The dotted keys of `file` whose values cannot be used, those of tables of the user's own left out."""
     refused: set[str] = set()
     with suppress(OSError, ValueError, RecursionError):
-        table = tomllib.loads(file.read_text("utf-8"))
+        _, table = read_toml(file)
         sampling = table.pop("sampling", {})
         if isinstance(sampling, dict):
             table |= {f"sampling.{name}": value for name, value in sampling.items()}
@@ -225,9 +256,7 @@ def _entry(table: str, name: str, value: Any, problems: Problems) -> Any:
             raise ConfigInvalid(say("a key does not belong here"), say("Name where it is: key_env or key_file."))
         if isinstance(value, dict):
             for unknown in value.keys() - {field.name for field in fields(kind)} - {"key"}:
-                said = say("there is no setting {key}. It is ignored.", key=safe_line(unknown))
-                meant = did_you_mean(unknown, [field.name for field in fields(kind)])
-                problems.add(f"{key}.{unknown}", sentences(said, meant))
+                problems.unknown(f"{key}.{unknown}", unknown, [field.name for field in fields(kind)])
         entry = replace(_converted(value, kind), name=name)
         if isinstance(entry, McpServer):
             _check_server(entry)

@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say
 from qwenchat.settings.config import checked
 from qwenchat.settings.schema import Setting, schema
+from qwenchat.system.toml_file import read_toml
 
 MODE = 0o600
 """Of a new file: it may name servers and hold a system prompt."""
@@ -109,8 +109,7 @@ def _tables() -> tuple[str, ...]:
 
 def _read(file: Path) -> tomlkit.TOMLDocument:
     try:
-        text = file.read_text("utf-8")
-        tomllib.loads(text)
+        text, _ = read_toml(file)
         return tomlkit.parse(text)
     except FileNotFoundError:
         return tomlkit.document()

@@ -1,7 +1,6 @@
 """Presets: named ways for the model to answer. Some come with the program, others are files of the user's."""
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +13,8 @@ from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say
+from qwenchat.settings.config import few
+from qwenchat.system.toml_file import read_toml
 
 NAME = re.compile(r"\w[\w .-]{0,39}")
 """What a preset may be called, which is also what its file is called."""
@@ -84,7 +85,7 @@ def read(folder: Path) -> tuple[tuple[Preset, ...], tuple[str, ...]]:
             found[file.stem.lower()] = read_file(file)
         except ConfigInvalid as error:
             problems.append(say("{error} This preset is left out.", error=error))
-    return tuple(found.values()), tuple(problems)
+    return tuple(found.values()), few(problems)
 
 
 def named(presets: Sequence[Preset], name: str) -> Preset:
@@ -104,7 +105,7 @@ def read_file(file: Path) -> Preset:
     if not NAME.fullmatch(file.stem):
         raise _wrong(file, say("the name may hold letters, digits, spaces, dots and dashes"))
     try:
-        table = tomllib.loads(file.read_text("utf-8"))
+        _, table = read_toml(file)
     except (OSError, ValueError, RecursionError) as error:
         raise _wrong(file, say("it cannot be read: {error}", error=error)) from error
     known = {field.name for field in fields(Preset)} - {"name"}

@@ -205,7 +205,7 @@ key_env = "FAR_KEY"
         ("tools = 3", "tools cannot be used"),
         ("[mcp.time]", "line 1: mcp.time cannot be used: It has to have a command or a url"),
         ('[mcp.time]\ncommand = "a"\nurl = "b"', "mcp.time cannot be used: It has to have a command or a url"),
-        ('[mcp.time]\ncommand = "a"\nsecret = "b"', "line 3: there is no setting secret"),
+        ('[mcp.time]\ncommand = "a"\nsecret = "b"', "line 3: there is no setting mcp.time.secret"),
         ("mcp = 3", "mcp cannot be used"),
         ('[mcp.a__b]\ncommand = "a"', "mcp.a__b cannot be used: The name may have letters, digits, - and single _"),
         ('[mcp."a b"]\ncommand = "a"', "cannot be used: The name may have letters"),

@@ -1,7 +1,6 @@
 """`qwenchat config`: where the settings lie, what counts, what is wrong, and the editor."""
 
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -40,11 +39,14 @@ def show() -> None:
     from qwenchat.console.table import aligned
     from qwenchat.settings.config import lines_of, read, refused_in
     from qwenchat.settings.schema import schema
+    from qwenchat.system.toml_file import read_toml
 
     file = Paths.of_user().config_file
     settings, _ = read(file)
     preset, problems = _preset(settings), _problems()
-    lines = lines_of(file.read_text("utf-8", errors="replace")) if file.exists() else {}
+    lines: dict[str, int] = {}
+    with suppress(OSError, ValueError, RecursionError):
+        lines = lines_of(read_toml(file)[0])
     refused = refused_in(file)
     rows = [
         (setting.key, _shown(setting, settings, preset), _source(setting, lines, preset, refused))
@@ -85,17 +87,19 @@ def check() -> None:
 @config.command()
 def edit() -> None:
     """Open config.toml in $VISUAL or $EDITOR; where there is none yet, one with every setting explained is made."""
+    from qwenchat.console.editor import EditorFailed, command
     from qwenchat.settings.config_file import create
 
     file = Paths.of_user().config_file
     if create(file):
         process.tell(say("{file} was made.", file=file))
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
-    if not editor:
-        process.tell(say("Neither VISUAL nor EDITOR names an editor. Open it yourself: {file}", file=file))
-        sys.exit(1)
+    try:
+        words = command()
+    except EditorFailed:
+        process.tell(say("You can open it yourself: {file}", file=file))
+        raise
     while True:
-        code = subprocess.run([*shlex.split(editor), str(file)], check=False).returncode
+        code = subprocess.run([*words, str(file)], check=False).returncode
         if code:
             process.tell(say("The editor ended with code {code}.", code=code))
             sys.exit(1)

@@ -12,6 +12,7 @@ from qwenchat.engine.local.fit import MARGIN, Choice
 from qwenchat.engine.local.footprint import QUANTIZATIONS
 from qwenchat.engine.local.memory import Memory
 from qwenchat.system.paths import Paths
+from qwenchat.system.regular_file import expanded
 
 MOST = 50
 """How many models of one folder are offered."""
@@ -106,7 +107,7 @@ def _as_is(size: int, room: Memory) -> Way:
 
 def _models_at(typed: str) -> Iterator[Path]:
     """The model that the path is, those in that folder, or those whose path begins so."""
-    path = Path(typed).expanduser()
+    path = expanded(typed)
     try:
         if _is_model(path):
             yield path

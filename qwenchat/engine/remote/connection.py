@@ -2,7 +2,6 @@
 
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -17,6 +16,7 @@ from qwenchat.engine.remote.failure import typed
 from qwenchat.engine.remote.key import key_of
 from qwenchat.engine.remote.redaction import Redaction
 from qwenchat.i18n.texts import say
+from qwenchat.system.regular_file import expanded, open_regular
 
 CONNECT_S = 10.0
 """How long a server may take to accept a connection."""
@@ -92,9 +92,12 @@ def _certificates(server: Server) -> ssl.SSLContext | bool:
         return True
     try:
         context = ssl.create_default_context()
-        context.load_verify_locations(Path(server.ca_file).expanduser())
+        file = expanded(server.ca_file)
+        open_regular(file).close()  # a pipe or a device would be read for ever
+        context.load_verify_locations(file)
     except OSError as error:
+        reason = safe_line(error.strerror or str(error))
         raise ConfigInvalid(
-            say("The certificates in {file} cannot be used: {error}.", file=safe_line(server.ca_file), error=error)
+            say("The certificates in {file} cannot be used: {error}.", file=safe_line(server.ca_file), error=reason)
         ) from error
     return context

@@ -1,7 +1,6 @@
 """Colour themes: the shipped ones and the user's own, read from TOML files."""
 
 import re
-import tomllib
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,9 @@ from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say, sentences
+from qwenchat.settings.config import few
 from qwenchat.system.paths import shipped_themes
+from qwenchat.system.toml_file import read_toml
 
 DEFAULT, TERMINAL = "qwenchat-dark", "terminal"
 OTHERS = frozenset(
@@ -113,7 +114,7 @@ def read_themes(folders: Iterable[Path]) -> tuple[list[Theme], tuple[str, ...]]:
                 themes[file.stem] = read_theme(file)
             except ConfigInvalid as error:
                 problems.append(say("{error} This theme is left out.", error=error))
-    return list(themes.values()), tuple(problems)
+    return list(themes.values()), few(problems)
 
 
 def read_theme(file: Path) -> Theme:
@@ -121,7 +122,7 @@ def read_theme(file: Path) -> Theme:
     if not _NAME.fullmatch(file.stem):
         raise _wrong(file, say("the name may hold letters, digits, spaces, dots and dashes."))
     try:
-        table = tomllib.loads(file.read_text("utf-8"))
+        _, table = read_toml(file)
     except (OSError, ValueError, RecursionError) as error:
         raise _wrong(file, say("it cannot be read: {error}.", error=error)) from error
     for key in table.keys() - {"dark", "ansi", "colors", "variables"}:

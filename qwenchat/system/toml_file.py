@@ -1,0 +1,23 @@
+"""A TOML file that a person wrote: with a byte order mark or without, and never so large that reading it hangs."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from qwenchat.i18n.texts import say
+from qwenchat.system.regular_file import read_regular
+
+LARGEST = 4_000_000
+"""Bytes; the settings of nobody take more."""
+DEEPEST = 64
+"""Parts of a dotted key; the time that tomllib takes grows with their square."""
+_DEEP = re.compile(rf"(?m)(?:^|[\[{{,])[ \t]*+(?:(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{DEEPEST}}}")
+
+
+def read_toml(file: Path) -> tuple[str, dict[str, Any]]:
+    """The text of `file` and the table in it. Raises OSError, ValueError and RecursionError."""
+    text = read_regular(file, LARGEST).decode("utf-8-sig")
+    if _DEEP.search(text):
+        raise ValueError(say("a key has more than {most} parts", most=DEEPEST))
+    return text, tomllib.loads(text)
