@@ -7,6 +7,7 @@ from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import FinishReason, ModelInfo, ThoughtCut, Timing, Usage
 from qwenchat.chat.tools import ToolSpec
+from qwenchat.i18n.texts import say, sentences
 
 
 class Channel(StrEnum):
@@ -263,6 +264,18 @@ class CallReturned:
     result: ToolResultPart
 
 
+@dataclass(frozen=True, slots=True)
+class PermissionNotSaved:
+    """That a tool may always run could not be written down; it counts until the program ends."""
+
+    error: QwenchatError
+
+    @property
+    def in_words(self) -> str:
+        """What that means, for people."""
+        return sentences(str(self.error), say("The tool runs without asking until qwenchat ends."))
+
+
 TurnEnded = TurnFinished | TurnStopped | TurnFailed
 TurnProgressed = (
     HistoryTrimmed
@@ -276,6 +289,6 @@ TurnProgressed = (
 )
 LoadEvent = LoadProgressed | ModelLoaded | LoadFailed
 TurnEvent = TurnProgressed | TurnEnded
-CallEvent = ToolsListed | PermissionAsked | CallStarted | CallReturned
+CallEvent = ToolsListed | PermissionAsked | PermissionNotSaved | CallStarted | CallReturned
 ScoringEvent = TokensScored | ScoringEnded
 Event = LoadEvent | TurnEvent | DraftWeighed | ScoringEvent | SaveFailed | CallEvent

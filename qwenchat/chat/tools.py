@@ -1,10 +1,20 @@
 """What a model may call, and where it comes from."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 ALL = "all"
 """Stands for every tool and server there is."""
+BUILT_IN = ("date_and_time", "calculator", "list_files", "read_file", "search_files", "fetch_page")
+"""The tools of this program."""
+_BOUND = re.compile(r"(.+)@[0-9a-f]{16}", re.DOTALL)
+
+
+def granted_name(entry: str) -> str:
+    """The tool or server that an entry of `always` names, without the mark of the very server that was meant."""
+    bound = _BOUND.fullmatch(entry)
+    return bound[1] if bound else entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +34,7 @@ class ToolSettings:
     on: tuple[str, ...] = ()
     """Tools, and servers of tools, that every chat has; each of their calls is asked about."""
     always: tuple[str, ...] = ()
-    """Those that every chat has and that run without asking."""
+    """Those that every chat has and that run without asking; with `@` and a mark of how the server was configured."""
     folders: tuple[str, ...] = ()
     """The folders that files may be listed, read and searched in."""
     private_addresses: bool = False
@@ -33,7 +43,7 @@ class ToolSettings:
     @property
     def allowed(self) -> tuple[str, ...]:
         """All that every chat has."""
-        return tuple(dict.fromkeys((*self.on, *self.always)))
+        return tuple(dict.fromkeys((*self.on, *map(granted_name, self.always))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +64,5 @@ class McpServer:
     """How long the server may take to start and to list its tools."""
     call_s: float = 60.0
     """How long a call may take."""
+    cwd: str | None = None
+    """The folder that the command starts in; None for where this program was started."""

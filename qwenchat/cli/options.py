@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SamplingOverrides, greedy_warning
+from qwenchat.chat.tools import ALL
 from qwenchat.i18n import texts
 from qwenchat.system.paths import Paths
 
@@ -238,10 +239,18 @@ def steering(context: click.Context, options: dict[str, Any], session: "Session"
 
 
 def tool_names(context: click.Context, options: dict[str, Any]) -> tuple[str, ...]:
-    """The tools and servers that the chat begins with."""
+    """The tools and servers that the chat begins with. Raises ConfigInvalid for one that was named and is none."""
+    there = settings(context)
     if (named := options.get("tool_names")) is None:
-        return settings(context).tools.allowed
-    return tuple(name for name in (word.strip() for word in named.split(",")) if name and name != "none")
+        return there.tools.allowed
+    names = tuple(name for name in (word.strip() for word in named.split(",")) if name and name != "none")
+    if set(names) - {ALL}:
+        from qwenchat.tools.toolbox import Toolbox
+
+        box = Toolbox(there.tools, tuple(there.mcp.values()))
+        if unknown := next((name for name in names if name != ALL and not box.knows(name)), None):
+            raise ConfigInvalid(*box.unknown(unknown))
+    return names
 
 
 def overrides(options: dict[str, Any]) -> SamplingOverrides:

@@ -17,6 +17,7 @@ from qwenchat.chat.events import (
     LoadProgressed,
     ModelLoaded,
     PermissionAsked,
+    PermissionNotSaved,
     SaveFailed,
     TextProduced,
     ThoughtEnded,
@@ -143,6 +144,8 @@ class Printer:
             case PermissionAsked():
                 self._end()
                 session.permit(event.call.id, self._permit(event.call))
+            case PermissionNotSaved():
+                self._notice(event.in_words)
             case CallStarted():
                 self._end()
                 self._tell_of_call(in_words(event.call))

@@ -16,6 +16,7 @@ from qwenchat.chat.events import (
     LoadProgressed,
     ModelLoaded,
     PermissionAsked,
+    PermissionNotSaved,
     SaveFailed,
     ScoringEnded,
     TokensScored,
@@ -150,7 +151,7 @@ class Course(Standing):
                 self._ask_if_ready()
             case CallReturned():
                 self._calling.returned(event)
-            case PermissionAsked() | CallStarted():
+            case PermissionAsked() | PermissionNotSaved() | CallStarted():
                 self._out.append(event)
             case TurnFinished(reason=FinishReason.TOOL_CALLS):
                 self._take_calls(event)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from qwenchat.chat.calls import arguments_of, open_calls
 from qwenchat.chat.commands import RunTool
 from qwenchat.chat.errors import CallMalformed, ConfigInvalid, ToolError, ToolUnavailable
-from qwenchat.chat.events import CallReturned, CallStarted, Event, PermissionAsked, SaveFailed, ToolsListed
+from qwenchat.chat.events import CallReturned, CallStarted, Event, PermissionAsked, PermissionNotSaved, ToolsListed
 from qwenchat.chat.messages import Message, Role, Status, ToolCallPart, ToolResultPart
 from qwenchat.chat.tools import ToolSpec
 from qwenchat.i18n.texts import say
@@ -139,7 +139,7 @@ class Calling:
             try:
                 self._runner.allow_always(pending.call.name)
             except ConfigInvalid as error:
-                self._report(SaveFailed(error))
+                self._report(PermissionNotSaved(error))
         self._advance()
 
     def returned(self, event: CallReturned) -> None:

@@ -14,7 +14,7 @@ from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.server_profile import Server
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
-from qwenchat.chat.tools import McpServer, ToolSettings
+from qwenchat.chat.tools import ALL, BUILT_IN, McpServer, ToolSettings
 from qwenchat.i18n import texts
 from qwenchat.i18n.texts import count, say, sentences
 from qwenchat.system.toml_file import read_toml
@@ -272,6 +272,8 @@ def _check_server(server: McpServer) -> None:
         raise ConfigInvalid(say("It has to have a command or a url."))
     if not re.fullmatch(r"[A-Za-z0-9-]+(_[A-Za-z0-9-]+)*", server.name):
         raise ConfigInvalid(say("The name may have letters, digits, - and single _."))
+    if server.name in (*BUILT_IN, ALL):
+        raise ConfigInvalid(say("A tool of qwenchat has that name."), say("Choose another."))
 
 
 _KEYS = (

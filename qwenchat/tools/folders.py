@@ -1,5 +1,6 @@
 """Files below the folders that the user allows: no way out by .., by a link, or by a change in between."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,9 @@ class Folders:
     """
 
     def __init__(self, folders: Sequence[str]) -> None:
-        self._roots = tuple(Path(folder).expanduser() for folder in folders)
+        """What is no full path is left out; `problems_of` says why."""
+        named = {folder: _expanded(folder) for folder in folders}
+        self._roots = tuple(Path(path) for folder, path in named.items() if not _misnamed(folder))
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -56,7 +59,7 @@ class Folders:
         for root in self._roots:
             with suppress(OSError, RuntimeError):  # a link that leads to itself
                 real_root = root.resolve(strict=True)
-                real = (real_root / Path(path).expanduser()).resolve()
+                real = (real_root / _expanded(path)).resolve()
                 if real.is_relative_to(real_root):
                     inside = True
                     if os.path.lexists(real):
@@ -68,6 +71,41 @@ class Folders:
             say("{path} is not below a folder that is allowed.", path=path),
             say("Allowed: {folders}.", folders=folders),
         )
+
+
+def problems_of(folders: Sequence[str]) -> tuple[str, ...]:
+    """What is wrong with the folders that the user allows, in words; each such entry costs itself alone."""
+    found = ((folder, _misnamed(folder) or _unreadable(Path(_expanded(folder)))) for folder in folders)
+    return tuple(
+        say("The folder {folder} that [tools] allows cannot be used: {reason}.", folder=repr(folder), reason=reason)
+        for folder, reason in found
+        if reason
+    )
+
+
+def _expanded(path: str) -> str:
+    """`path` with ~ as a shell reads it; as it is where there is no such user."""
+    return os.path.expanduser(path)  # noqa: PTH111  (that of pathlib raises)
+
+
+def _misnamed(folder: str) -> str:
+    """Why an entry names no folder at all; empty if it does."""
+    if "\0" in folder:
+        return say("it has a character that no path has")
+    path = _expanded(folder)
+    if path.startswith("~"):
+        return say("there is no such user")
+    return "" if Path(path).is_absolute() else say("it is not a full path, such as ~/notes")
+
+
+def _unreadable(folder: Path) -> str:
+    """Why nothing can be read below a folder just now; empty if it can."""
+    try:
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            return say("it is no folder")
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return "" if os.access(folder, os.R_OK | os.X_OK) else os.strerror(errno.EACCES)
 
 
 def text_of(descriptor: int, name: str) -> tuple[str, bool]:

@@ -1,4 +1,4 @@
-"""Servers of tools that speak MCP, over a pipe or over HTTP; the only place that knows the `mcp` package.
+"""Servers of tools that speak MCP; with `mcp_transport` the only place that knows the `mcp` package.
 
 Each server is held by a task of its own on the loop of one thread: started when it is first needed, ended when it
 fails, and started again by the next call. So whatever a server does costs one call.
@@ -7,42 +7,36 @@ fails, and started again by the next call. So whatever a server does costs one c
 import asyncio
 import json
 import logging
-import os
-import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx2
-from mcp import Client, StdioServerParameters
-from mcp.client.stdio import stdio_client
-from mcp.client.streamable_http import streamable_http_client
-from mcp.types import CallToolResult, Implementation, Tool
+from mcp import Client
+from mcp.types import CallToolResult, TextContent, ToolListChangedNotification
 from pydantic import ValidationError
 
-from qwenchat import __version__
 from qwenchat.chat.errors import ToolFailed, ToolUnavailable
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import McpServer, ToolSpec
 from qwenchat.i18n.texts import say, sentences
 from qwenchat.tools import supervisor
+from qwenchat.tools.mcp_transport import connected
 
 log = logging.getLogger(__name__)
 
 MOST_TOOLS = 100
 """Of one server; a model cannot choose among more."""
 MOST_PAGES = 20
-LONGEST_DESCRIPTION = 1_000
-LONGEST_SCHEMA = 20_000
-LARGEST_ANSWER = 4_000_000
-"""Bytes of one HTTP answer."""
+MOST_PROBLEMS = 5
+"""Of the tools of one server that are named."""
 END_S = 0.5
 """How long servers have to end when the program ends; after that the leash ends them."""
+RELIST_S = 1.0
+"""How long to wait after the tools were listed before they are listed again."""
 
 T = TypeVar("T")
 
@@ -58,12 +52,13 @@ class Listing:
 class Servers:
     """All MCP servers of the config, on a thread of their own. Every method may be called from any thread."""
 
-    def __init__(self, servers: tuple[McpServer, ...]) -> None:
+    def __init__(self, servers: tuple[McpServer, ...], changed: Callable[[str], None] = lambda _: None) -> None:
+        """`changed` is told, on that thread, the name of a server that has other tools than before."""
         # What the package logs would be printed on the screen, since nobody else listens.
         logging.getLogger("mcp").addHandler(logging.NullHandler())
         logging.getLogger("mcp").propagate = False
         self._loop = asyncio.new_event_loop()
-        self._connections = {server.name: _Connection(server) for server in servers}
+        self._connections = {server.name: _Connection(server, changed) for server in servers}
         self._thread = threading.Thread(target=self._loop.run_forever, name="mcp", daemon=True)
         self._thread.start()
 
@@ -71,12 +66,18 @@ class Servers:
         """The tools of a server, which is started for that; fails with ToolUnavailable."""
         return self._begin(self._connections[name].listing())
 
+    def latest(self, name: str) -> Listing:
+        """What a server offered when it was last asked."""
+        return self._connections[name].latest
+
     def call(self, name: str, tool: str, arguments: dict[str, Any]) -> "Future[str]":
         """What a tool gives; fails with ToolError. Cancelling it ends the call."""
         return self._begin(self._connections[name].call(tool, arguments))
 
     def close(self) -> None:
         """End all servers; one that resists is ended in the background, or by its leash once this program is gone."""
+        if not self._loop.is_running():
+            return
         ended = self._begin(self._end_all())
         with suppress(TimeoutError):
             ended.result(END_S)
@@ -92,23 +93,31 @@ class Servers:
 class _Connection:
     """One server, as long as it runs."""
 
-    def __init__(self, server: McpServer) -> None:
+    def __init__(self, server: McpServer, changed: Callable[[str], None]) -> None:
         self._server = server
+        self._changed = changed
         self._lock = asyncio.Lock()
+        self._relisting = asyncio.Lock()
+        self._stale = False
+        """Whether the server said that it has other tools than those listed."""
         self._held: asyncio.Task[None] | None = None
         self._leave = asyncio.Event()
         self._client: Client | None = None
-        self._listing = Listing((), ())
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.latest = Listing((), ())
 
     async def listing(self) -> Listing:
         await self._started()
-        return self._listing
+        return self.latest
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> str:
         client = await self._started()
         try:
             async with asyncio.timeout(self._server.call_s):
-                return _text(await client.call_tool(tool, arguments))
+                text = _text(await client.call_tool(tool, arguments))
+                if self._stale:
+                    await self._relist(client)
+                return text
         except ToolFailed:
             raise
         except TimeoutError as error:
@@ -132,6 +141,28 @@ class _Connection:
     def _name(self) -> str:
         return safe_line(self._server.name)
 
+    async def _heed(self, message: object) -> None:
+        """Take in what a server says unasked. Its reader waits for this, so nothing here may wait for the server."""
+        if isinstance(message, ToolListChangedNotification) and not self._stale and self._held is not None:
+            self._stale = True
+            self._tasks.add(task := asyncio.create_task(self._relist_soon(self._held)))
+            task.add_done_callback(self._tasks.discard)
+
+    async def _relist_soon(self, held: "asyncio.Task[None]") -> None:
+        """List the tools again, unless a call has done that; not more often than now and then."""
+        await asyncio.sleep(RELIST_S)
+        if self._stale and self._client is not None and self._held is held and not held.done():
+            with suppress(Exception):  # the tools stay as they were
+                async with asyncio.timeout(self._server.start_s):
+                    await self._relist(self._client)
+                    self._changed(self._server.name)
+
+    async def _relist(self, client: Client) -> None:
+        async with self._relisting:
+            if self._stale:
+                self._stale = False
+                self.latest = await _listed(client, self._server)
+
     async def _give_up(self) -> None:
         """End a server that failed; nobody waits for that."""
         ending = asyncio.create_task(self.end())
@@ -154,29 +185,15 @@ class _Connection:
             try:
                 async with AsyncExitStack() as stack:
                     async with asyncio.timeout(self._server.start_s):
-                        client = await stack.enter_async_context(self._connected(complaints))
-                        self._listing = await _listed(client, self._server)
+                        client = await stack.enter_async_context(connected(self._server, complaints, self._heed))
+                        self._stale = False
+                        self.latest = await _listed(client, self._server)
                     started.set_result(client)
                     await leave.wait()
             except Exception as error:  # noqa: BLE001  (whatever it is, it costs this server alone)
                 log.info("%s ended: %s", self._name, type(error).__name__)
                 if not started.done():
                     started.set_exception(self._unavailable(error, complaints))
-
-    @asynccontextmanager
-    async def _connected(self, complaints: Any) -> AsyncIterator[Client]:
-        about = Implementation(name="qwenchat", version=__version__)
-        if self._server.url is None:
-            transport = stdio_client(_leashed(self._server), errlog=complaints)
-            async with Client(transport, client_info=about) as client:
-                yield client
-            return
-        headers = {"Authorization": f"Bearer {_key(self._server)}"} if self._server.key_env else {}
-        async with (
-            httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(30.0, read=300.0), transport=_Bounded()) as http,
-            Client(streamable_http_client(self._server.url, http_client=http), client_info=about) as client,
-        ):
-            yield client
 
     def _unavailable(self, error: Exception, complaints: Any) -> ToolUnavailable:
         if isinstance(error, ToolUnavailable):
@@ -190,96 +207,36 @@ class _Connection:
         return ToolUnavailable(say("{server} cannot be started: {reason}.", server=self._name, reason=reason))
 
 
-class _Bounded(httpx2.AsyncHTTPTransport):
-    """Breaks off an answer that is too large."""
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await super().handle_async_request(request)
-        response.stream = _BoundedStream(response.stream)
-        return response
-
-
-class _BoundedStream(httpx2.AsyncByteStream):
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        said = 0
-        async for piece in self._stream:
-            said += len(piece)
-            if said > LARGEST_ANSWER:
-                raise httpx2.ReadError(say("the answer is too large"))
-            yield piece
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-def _leashed(server: McpServer) -> StdioServerParameters:
-    command = [str(Path(supervisor.__file__)), str(os.getpid()), str(server.command), *server.args]
-    passed = {name: os.environ[name] for name in server.env_from if name in os.environ}
-    return StdioServerParameters(
-        command=sys.executable,
-        args=["-I", *command],
-        env={**passed, **server.env},
-        encoding_error_handler="replace",
-    )
-
-
-def _key(server: McpServer) -> str:
-    key = os.environ.get(str(server.key_env), "")
-    if not key:
-        raise ToolUnavailable(
-            say("{server} cannot be used: {variable} is not set.", server=server.name, variable=server.key_env)
-        )
-    return key
-
-
 async def _listed(client: Client, server: McpServer) -> Listing:
     """All tools that make sense."""
     tools: dict[str, ToolSpec] = {}
     problems: list[str] = []
     cursor: str | None = None
     for _ in range(MOST_PAGES):
-        page = await client.list_tools(cursor=cursor)
+        page = await client.list_tools(cursor=cursor, cache_mode="bypass")
         for tool in page.tools:
-            try:
-                tools.setdefault(tool.name, _spec(tool))
-            except ValueError as error:
+            if tool.title is not None:
                 name = safe_line(f"{server.name}: {tool.name}")
-                problems.append(say("{tool} cannot be used: {reason}.", tool=name, reason=error))
+                problems.append(say("{tool} cannot be used: {reason}.", tool=name, reason=safe_line(tool.title)))
+            else:
+                schema = json.dumps(tool.input_schema, ensure_ascii=False)
+                tools.setdefault(tool.name, ToolSpec(tool.name, tool.description or "", schema))
         if not (cursor := page.next_cursor) or len(tools) >= MOST_TOOLS:
             break
     if len(tools) > MOST_TOOLS:
         said = say("{server} has more than {number} tools.", server=server.name, number=MOST_TOOLS)
         problems.append(sentences(said, say("The others are left out.")))
+    if len(problems) > MOST_PROBLEMS:
+        problems[MOST_PROBLEMS:] = [say("{server} has more such tools.", server=server.name)]
     return Listing(tuple(tools.values())[:MOST_TOOLS], tuple(problems))
 
 
-def _spec(tool: Tool) -> ToolSpec:
-    """A tool under its own name; raises ValueError saying why it cannot be offered."""
-    text = json.dumps(tool.input_schema, ensure_ascii=False)
-    if len(text) > LONGEST_SCHEMA:
-        raise ValueError(say("the schema of its arguments is too long"))
-    return ToolSpec(tool.name, (tool.description or tool.title or "")[:LONGEST_DESCRIPTION], text)
-
-
 def _text(result: CallToolResult) -> str:
-    """What a tool gave, as text; raises ToolFailed for what it calls an error."""
-    pieces = []
-    for block in result.content:
-        if block.type == "text":
-            pieces.append(block.text)
-        elif block.type == "resource" and (text := getattr(block.resource, "text", None)) is not None:
-            pieces.append(str(text))
-        else:
-            pieces.append(say("[{kind}, which cannot be shown]", kind=block.type))
-    if not pieces and result.structured_content is not None:
-        pieces.append(json.dumps(result.structured_content, ensure_ascii=False))
-    said = "\n".join(pieces)
+    """What a tool gave; raises ToolFailed for what it calls an error."""
+    text = "".join(block.text for block in result.content if isinstance(block, TextContent))
     if result.is_error:
-        raise ToolFailed(said or say("The tool failed and does not say why."))
-    return said or say("The tool gave nothing.")
+        raise ToolFailed(text)
+    return text
 
 
 def _reason(error: BaseException) -> str:

@@ -12,9 +12,6 @@ from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.base import StopSignal
 from qwenchat.i18n.texts import say
 
-NAMES = ("date_and_time", "calculator", "list_files", "read_file", "search_files", "fetch_page")
-"""What there is in `builtins`, which takes a moment to import."""
-
 
 @dataclass(frozen=True, slots=True)
 class Tool:

@@ -16,17 +16,19 @@ from qwenchat.chat.events import CallReturned, ToolsListed
 from qwenchat.chat.messages import ToolResultPart
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
-from qwenchat.chat.tools import ALL, McpServer, ToolSettings, ToolSpec
+from qwenchat.chat.tools import ALL, BUILT_IN, McpServer, ToolSettings, ToolSpec, granted_name
 from qwenchat.engine.base import StopSignal
 from qwenchat.i18n.texts import say, sentences
+from qwenchat.tools.grants import Grants
 from qwenchat.tools.naming import name_for
-from qwenchat.tools.tool import NAMES, Tool, clipped
+from qwenchat.tools.tool import Tool, clipped
 
 if TYPE_CHECKING:
     from qwenchat.tools.mcp import Listing, Servers
 
 log = logging.getLogger(__name__)
 
+_OF_FILES = frozenset({"list_files", "read_file", "search_files"})
 LONGEST_S = 30.0
 """How long a built-in tool may take."""
 
@@ -53,11 +55,15 @@ class Toolbox:
         self._settings = settings
         self._config = config_file
         self._longest_s = longest_s
-        self._mcp = {server.name: server for server in servers}
-        self._always = set(settings.always)
+        self._mcp = {server.name: server for server in servers if server.name not in (*BUILT_IN, ALL)}
+        self._grants = Grants(settings.always, self._mcp)
         self._lock = threading.Lock()
         self._servers: Servers | None = None
         self._served: dict[str, _Served] = {}
+        self._listed: dict[str, Listing] = {}
+        """What was reported of each server."""
+        self._prepared: Callable[[], None] = lambda: None
+        """Reports what was asked for last, as it is now."""
         self._run: _Run | None = None
         """The call that runs."""
 
@@ -71,25 +77,39 @@ class Toolbox:
     @property
     def names(self) -> tuple[str, ...]:
         """The built-in tools, and the servers."""
-        return (*NAMES, *self._mcp)
+        return (*BUILT_IN, *self._mcp)
 
     def prepare(self, number: int, names: Sequence[str], report: Callable[[ToolsListed], None]) -> None:
         """See `ToolRunner.prepare`."""
 
         def list_them() -> None:
-            report(replace(self.listing(names), number=number))
+            try:
+                listed = replace(self.listing(names), number=number)
+            except Exception as error:
+                log.exception("the tools cannot be listed")
+                failed = say("The tools cannot be made ready: {error}.", error=type(error).__name__)
+                listed = ToolsListed(number, (), (failed,))
+            report(listed)
 
+        self._prepared = list_them
         threading.Thread(target=list_them, name="tools", daemon=True).start()
 
     def knows(self, name: str) -> bool:
         """Whether there is such a tool or server; what is named as a tool of a server is believed to be one."""
-        return name in NAMES or self.server_of(name) is not None
+        return name in BUILT_IN or self.server_of(name) is not None
+
+    def unknown(self, name: str) -> tuple[str, str]:
+        """What to say of a name that is none, and a way out."""
+        there = say("There are: {names}.", names=", ".join(self.names))
+        return say("There is no tool {name}.", name=safe_line(name)), did_you_mean(name, self.names) or there
 
     def server_of(self, name: str) -> str | None:
         """The server that is meant by its name, or by the name of one of its tools."""
-        if name in self._mcp:
-            return name
-        return next((server for server in self._mcp if name.startswith(name_for(server, "", ()))), None)
+        return self._grants.server_of(name)
+
+    def entry_for(self, name: str) -> str:
+        """How config.toml says that a tool or a server always runs."""
+        return self._grants.entry_for(name)
 
     def listing(self, names: Sequence[str]) -> ToolsListed:
         """The tools of these names and those of the servers of these names, which start side by side, if need be."""
@@ -103,16 +123,18 @@ class Toolbox:
             elif server := self.server_of(name):
                 listings.setdefault(server, self._started().listing(server))
             else:
-                there = ", ".join(self.names)
-                wrong = say("There is no tool {name}.", name=safe_line(name))
-                meant = did_you_mean(name, self.names) or say("There are: {names}.", names=there)
-                problems.append(sentences(wrong, meant))
+                problems.append(sentences(*self.unknown(name)))
+        if not _OF_FILES.isdisjoint(tools):
+            from qwenchat.tools.folders import problems_of
+
+            problems += problems_of(self._settings.folders)
         for server, listing in listings.items():
             try:
                 found = listing.result()
             except QwenchatError as error:
                 problems.append(str(error))
             else:
+                self._listed[server] = found
                 problems += found.problems
                 named = self._named(server, found.tools)
                 missing = [name for name in names if self.server_of(name) == server and name not in {server, *named}]
@@ -135,18 +157,18 @@ class Toolbox:
 
     def always(self, name: str) -> bool:
         """See `ToolRunner.always`."""
-        served = self._served.get(name)
-        return name in self._always or (served is not None and served.server in self._always)
+        return self._grants.covers(name)
 
     def allow_always(self, name: str) -> None:
         """See `ToolRunner.allow_always`."""
-        self._always.add(name)
+        entry = self._grants.add(name)
         if self._config is not None:
             from qwenchat.settings import config
             from qwenchat.settings.config_file import write
 
             there = config.read(self._config)[0].tools.always
-            write(self._config, {"tools.always": [*there, *({name} - set(there))]})
+            kept = [other for other in there if granted_name(other) != name]
+            write(self._config, {"tools.always": [*kept, entry]})
 
     def close(self) -> None:
         """See `ToolRunner.close`."""
@@ -158,7 +180,7 @@ class Toolbox:
         """The tools of a server, by the names that they have here."""
         found: dict[str, ToolSpec] = {}
         for tool in tools:
-            name = name_for(server, tool.name, found.keys() | self._builtins.keys())
+            name = name_for(server, tool.name)
             self._served[name] = _Served(server, tool.name)
             found[name] = replace(tool, name=name)
         return found
@@ -168,8 +190,13 @@ class Toolbox:
             if self._servers is None:
                 from qwenchat.tools.mcp import Servers
 
-                self._servers = Servers(tuple(self._mcp.values()))
+                self._servers = Servers(tuple(self._mcp.values()), self._changed)
             return self._servers
+
+    def _changed(self, server: str) -> None:
+        """A server has other tools than before, on the thread of the servers, which must not wait for itself."""
+        if server in self._listed:
+            threading.Thread(target=self._prepared, name="tools", daemon=True).start()
 
     def _carry_out(self, run: "_Run") -> None:
         call = run.command.call
@@ -182,7 +209,10 @@ class Toolbox:
                 run.give(tool.run(arguments, run.signal))
                 out_of_time.cancel()
             elif (served := self._served.get(call.name)) is not None:
-                run.give(run.until_done(self._started().call(served.server, served.tool, arguments)))
+                text = run.until_done(self._started().call(served.server, served.tool, arguments))
+                if self._started().latest(served.server) is not self._listed.get(served.server):
+                    self._prepared()  # before the result, after which the model goes on
+                run.give(text)
             else:
                 raise ToolUnavailable(say("There is no tool {name}.", name=call.name))
         except ToolError as error:

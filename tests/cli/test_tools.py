@@ -111,9 +111,24 @@ def test_no_tools_unless_they_are_allowed() -> None:
     assert engine.turns[0].tools == ()
 
 
-def test_tools_that_are_not_there_are_said_and_the_question_is_asked() -> None:
-    result = run("ask", "--tools", "rm", "Hi", engine=FakeEngine([Script("Hi.")], model=CAPABLE))
-    assert (result.stdout, "There is no tool rm. There are: date_and_time" in result.stderr) == ("Hi.\n", True)
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ("rm", "There is no tool rm. There are: date_and_time"),
+        ("calculator,calculater", "There is no tool calculater. Did you mean calculator?"),
+        ("all,rm", "There is no tool rm."),
+        ("files__read", "There is no tool files__read."),
+        ("\x1b[2J", "There is no tool ."),
+    ],
+)
+def test_a_question_with_tools_that_are_none_is_not_asked(named: str, why: str) -> None:
+    engine = FakeEngine([Script("Hi.")], model=CAPABLE)
+    result = run("ask", "--tools", named, "Hi", engine=engine)
+    assert (result.exit_code, result.stdout, engine.turns) == (1, "", [])
+    assert why in str(result.exception)
+    result = run("ask", "--json", "--tools", named, "Hi", engine=engine)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"].startswith(why)
 
 
 def test_a_model_without_tools_is_said_to_be_one() -> None:

@@ -15,7 +15,7 @@ from qwenchat.chat.events import (
     CallStarted,
     Event,
     PermissionAsked,
-    SaveFailed,
+    PermissionNotSaved,
     ToolsListed,
     TurnEnded,
     TurnFailed,
@@ -343,7 +343,8 @@ def test_always_that_cannot_be_written_down_counts_for_this_chat() -> None:
         session.send("Weather?")
         asked(session)
         session.permit("c1", Permission.ALWAYS)
-        assert any(isinstance(event, SaveFailed) for event in idle(session))
+        (failed,) = [event for event in idle(session) if isinstance(event, PermissionNotSaved)]
+        assert failed.in_words == ("config.toml cannot be written. The tool runs without asking until qwenchat ends.")
         assert len(tools.runs) == 1
 
 

@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 
-def answering(tools: list[dict[str, Any]], act: Any) -> None:
+def answering(tools: list[Any], act: Any) -> None:
     """A server made by hand, which says what it likes."""
     for line in sys.stdin:
         request = json.loads(line)
@@ -16,7 +18,7 @@ def answering(tools: list[dict[str, Any]], act: Any) -> None:
             continue
         match request["method"]:
             case "initialize":
-                about = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+                about = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {"listChanged": True}},
                          "serverInfo": {"name": "odd", "version": "1"}}  # fmt: skip
                 say(request, about)
             case "tools/list":
@@ -70,12 +72,53 @@ def act(request: dict[str, Any]) -> None:
             text(request, f"{os.getpid()} {os.getppid()}")
         case "picture":
             say(request, {"content": [{"type": "image", "data": "aGk=", "mimeType": "image/png"}]})
+        case "report":
+            link = {"type": "resource_link", "uri": "reports://q3", "name": "q3", "title": "Quarterly report",
+                    "description": "Revenue", "mimeType": "application/pdf"}  # fmt: skip
+            inside = {"type": "resource", "resource": {"uri": "file:///a.txt", "text": "the text of it"}}
+            data = {"type": "resource", "resource": {"uri": "file:///b.bin", "blob": "aGlo", "mimeType": "x/y"}}
+            sound = {"type": "audio", "data": "aGlo", "mimeType": "audio/wav"}
+            blocks = [{"type": "text", "text": "Found:"}, link, inside, data, sound, {"type": "new"}, "odd", None]
+            say(request, {"content": blocks})
+        case "structured":
+            text(request, "3 issues", structuredContent={"n": 3, "issues": ["alpha"]})
+        case "twice":
+            text(request, '{"n": 3}', structuredContent={"n": 3})
+        case "only":
+            say(request, {"structuredContent": {"n": 3}})
+        case "half":
+            said = r'{"content": [{"type": "text", "text": "a\ud83d \ud83d\ude00 \\ud83d"}]}'
+            print(f'{{"jsonrpc": "2.0", "id": {json.dumps(request["id"])}, "result": {said}}}', flush=True)
+        case "offspring":
+            code = (
+                "import os,time; os.fork() and os._exit(0); os.setsid(); print(os.getpid(),flush=True); time.sleep(60)"
+            )
+            child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+            assert child.stdout is not None
+            text(request, child.stdout.readline().decode().strip())
+        case "where":
+            text(request, json.dumps([str(Path.cwd()), sys.argv[2:], os.environ.get("PLACE")]))
+        case "unlock":
+            ODD.append(tool("later"))
+            print('{"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}', flush=True)
+            text(request, "unlocked")
+        case "lock":
+            ODD.pop()
+            text(request, "locked")
+            print('{"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}', flush=True)
+        case "noise":
+            for _ in range(3_000):
+                print("debug: handling \x1b[2J", flush=True)
+            sys.stderr.write("x" * 3_000_000)
+            print(" [1, 2]\n\n{\n}", flush=True)
+            text(request, "after the noise")
         case name:
             text(request, f"{name} was called with {json.dumps(request['params'].get('arguments'))}")
 
 
 ODD = [*map(tool, ("hang", "die", "flood", "endless", "chatter", "garble", "lie", "fail", "environment", "pid",
-                   "picture", "echo"))]  # fmt: skip
+                   "picture", "echo", "report", "structured", "twice", "only", "half", "offspring", "where", "unlock",
+                   "lock", "noise"))]  # fmt: skip
 
 
 def stubborn() -> None:
@@ -132,6 +175,25 @@ def main(kind: str, *rest: str) -> None:
                 tool("odd name/\x1b[31m"),
             ]
             answering(odd, act)
+        case "unfit":
+            deep: dict[str, Any] = {"type": "object"}
+            for _ in range(300):
+                deep = {"type": "object", "properties": {"x": deep}}
+            loop = {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}
+            tree = {"$defs": {"t": {"type": "object", "properties": {"next": {"$ref": "#/$defs/t"}}}}}
+            unfit = [
+                tool("deep", **deep),
+                tool("loop", **loop),
+                tool("away", properties={"x": {"$ref": "https://schemas.example/x.json"}}),
+                tool("nothing", properties={"x": {"maximum": float("nan")}}),
+                tool("huge", properties={"x": {"description": "y" * 2_000_000}}),
+                {"name": "list", "inputSchema": ["x"]},
+                {"description": "has no name", "inputSchema": {}},
+                "no object",
+                {"name": "fine", "description": 7, "outputSchema": {"type": "string"}, "annotations": "odd"},
+                tool("tree", **tree),
+            ]
+            answering(unfit, act)
         case "many":
             answering([tool(f"t{at}") for at in range(150)], act)
         case "shapeless":

@@ -1,5 +1,6 @@
 """Servers of tools that speak MCP: real ones, and ones that hang, die, flood or lie."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from qwenchat.chat.commands import RunTool
 from qwenchat.chat.events import CallReturned, ToolsListed
 from qwenchat.chat.messages import ToolCallPart, ToolResultPart
 from qwenchat.chat.tools import McpServer, ToolSettings
+from qwenchat.tools.naming import name_for
 from qwenchat.tools.toolbox import Toolbox
 
 SERVERS = str(Path(__file__).parents[1] / "support" / "mcp_servers.py")
@@ -104,7 +106,7 @@ def test_one_tool_of_a_server_can_be_named(using: Callable[..., Used]) -> None:
 
 def test_what_goes_in_and_comes_out(odd: Used) -> None:
     assert odd.call("odd__echo", '{"a": "Größe"}').text == 'echo was called with {"a": "Gr\\u00f6\\u00dfe"}'
-    assert odd.call("odd__picture").text == "[image, which cannot be shown]"
+    assert odd.call("odd__picture").text == "[image, image/png, 3 bytes, which cannot be shown]"
     failed = odd.call("odd__fail")
     assert (failed.text, failed.failed) == ("no such thing", True)
     assert odd.call("odd__garble").text == "after the garbage"
@@ -145,11 +147,12 @@ def test_a_server_sees_no_variable_that_it_was_not_given(
         (McpServer("gone", command="/no/such/program"), "gone cannot be started: /no/such/program: No such file"),
         (server("broken"), "broken cannot be started: Traceback: there is no database"),
         (server("mute", start_s=0.5), "mute cannot be started: it did not answer within 0.5 s"),
-        (server("shapeless"), "shapeless cannot be started: what it says does not keep to the protocol."),
+        (server("odd", cwd="/no/such"), "odd cannot be started: there is no folder /no/such."),
+        (McpServer("zero", command="a\0b"), "zero cannot be started: "),
         (McpServer("far", url="http://127.0.0.1:9/mcp"), "far cannot be started: "),
         (McpServer("locked", url="http://127.0.0.1:9/mcp", key_env="NO_SUCH_KEY"), "NO_SUCH_KEY is not set"),
     ],
-    ids=["gone", "broken", "mute", "shapeless", "far", "locked"],
+    ids=["gone", "broken", "mute", "elsewhere", "zero", "far", "locked"],
 )
 def test_a_server_that_cannot_be_started_is_a_problem(using: Callable[..., Used], broken: McpServer, why: str) -> None:
     used = using(broken)
@@ -161,8 +164,96 @@ def test_a_server_that_cannot_be_started_is_a_problem(using: Callable[..., Used]
 
 def test_a_server_that_lies_about_its_tools_loses_those_alone(using: Callable[..., Used]) -> None:
     listed = using(server("liar")).listed("liar")
-    assert [tool.name for tool in listed.tools] == ["liar__fine", "liar__odd_name_31m"]
+    assert [tool.name for tool in listed.tools] == ["liar__fine", name_for("liar", "odd name/\x1b[31m")]
     assert listed.problems == ("liar: long cannot be used: the schema of its arguments is too long.",)
+
+
+def test_a_schema_that_cannot_be_used_costs_that_tool_alone(using: Callable[..., Used]) -> None:
+    listed = using(server("unfit")).listed("unfit")
+    assert [tool.name for tool in listed.tools] == ["unfit__fine", "unfit__tree"]
+    reasons = {problem.partition(" cannot be used: ")[0]: problem for problem in listed.problems}
+    assert "nested too deeply" in reasons["unfit: deep"]
+    assert "refers to itself" in reasons["unfit: loop"]
+    assert "refers to https://schemas.example/x.json" in reasons["unfit: away"]
+    assert "a number that is none" in reasons["unfit: nothing"]
+    assert "too long" in reasons["unfit: huge"]
+    assert listed.problems[-1] == "unfit has more such tools."
+    shapeless = using(server("shapeless")).listed("shapeless")
+    assert [tool.name for tool in shapeless.tools] == ["shapeless__fine"]
+    assert shapeless.problems == (
+        "shapeless: array cannot be used: the schema of its arguments is not that of an object.",
+    )
+
+
+def test_all_that_a_tool_gives_reaches_the_model_as_text(odd: Used) -> None:
+    assert odd.call("odd__report").text.splitlines() == [
+        "Found:",
+        "Quarterly report <reports://q3> (application/pdf): Revenue",
+        "file:///a.txt",
+        "the text of it",
+        "[file:///b.bin, x/y, 3 bytes, which cannot be shown]",
+        "[audio, audio/wav, 3 bytes, which cannot be shown]",
+        "[new, 0 bytes, which cannot be shown]",
+        "odd",
+    ]
+    assert odd.call("odd__structured").text == '3 issues\n{"n": 3, "issues": ["alpha"]}'
+    assert odd.call("odd__twice").text == '{"n": 3}'
+    assert odd.call("odd__only").text == '{"n": 3}'
+
+
+def test_half_a_character_and_noise_on_both_ends_cost_nothing(odd: Used) -> None:
+    assert odd.call("odd__half").text == "a\ufffd 😀 \\ud83d"
+    assert odd.call("odd__noise").text == "after the noise"
+
+
+def test_tools_that_come_later_are_offered_before_the_model_goes_on(using: Callable[..., Used]) -> None:
+    used = using(server("odd"))
+    found: list[ToolsListed] = []
+    used.box.prepare(7, ("odd",), found.append)
+    until(lambda: found)
+    order: list[object] = found
+    used.box.run(RunTool(1, ToolCallPart("c", "odd__unlock", "{}"), 100), order.append)
+    until(lambda: len(order) == 3)
+    assert isinstance(found[1], ToolsListed)
+    assert (found[1].number, found[1].tools[-1].name) == (7, "odd__later")
+    assert isinstance(order[2], CallReturned)
+    assert used.call("odd__later").text == "later was called with {}"
+    used.call("odd__lock")
+    until(lambda: len(found) == 4)  # some time after the call
+    assert "odd__later" not in [tool.name for tool in found[3].tools]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere what leaves its group cannot be found")
+def test_what_a_server_started_ends_with_it_even_when_it_left_its_group(using: Callable[..., Used]) -> None:
+    for how in ("close", "kill"):
+        used = using(server("odd"))
+        used.listed("odd")
+        offspring = int(used.call("odd__offspring").text)
+        pid = int(used.call("odd__pid").text.split()[0])
+        assert alive(offspring)
+        if how == "close":
+            used.box.close()
+        else:
+            psutil.Process(pid).kill()
+        until(lambda gone=offspring: not alive(gone))
+
+
+def test_a_home_and_variables_are_read_as_a_shell_does(
+    using: Callable[..., Used], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WHERE", "there")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    arguments = (SERVERS, "odd", "~/notes", "$WHERE/${WHERE}", "$NOT_SET $5 a~", "~nosuchuser/x")
+    options: dict[str, Any] = {"env": {"PLACE": "~/$WHERE"}, "cwd": "~/bin"}
+    for command in ("~/bin/python", "$HOME/bin/python"):
+        used = using(McpServer("odd", command=command, args=arguments, **options))
+        used.listed("odd")
+        cwd, seen, place = json.loads(used.call("odd__where").text)
+        assert Path(cwd) == (tmp_path / "bin").resolve()
+        assert seen == [f"{tmp_path}/notes", "there/there", "$NOT_SET $5 a~", "~nosuchuser/x"]
+        assert place == f"{tmp_path}/there"
 
 
 def test_a_model_is_given_so_many_tools_at_most(using: Callable[..., Used]) -> None:

@@ -8,10 +8,9 @@ import pytest
 
 from qwenchat.chat.invisible import spelled_out
 from qwenchat.chat.messages import Message, Role, TextPart, ToolCallPart, ToolResultPart
-from qwenchat.chat.tools import ToolSettings
+from qwenchat.chat.tools import BUILT_IN, ToolSettings
 from qwenchat.library.library import Library
 from qwenchat.tools.registry import builtins
-from qwenchat.tools.tool import NAMES
 from qwenchat.tui.screens import permission
 from qwenchat.tui.screens.permission import PermissionScreen
 from tests.support.chat_driver import Chat, chat
@@ -234,4 +233,4 @@ async def test_a_question_in_a_tiny_window_comes_to_rest(size: tuple[int, int], 
 
 
 def test_the_names_are_those_of_the_tools() -> None:
-    assert tuple(tool.spec.name for tool in builtins(ToolSettings())) == NAMES
+    assert tuple(tool.spec.name for tool in builtins(ToolSettings())) == BUILT_IN

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 import click
 
 from qwenchat.chat.errors import ConfigInvalid
-from qwenchat.chat.suggest import did_you_mean
 from qwenchat.cli import process
 from qwenchat.i18n.texts import say
 from qwenchat.system.paths import Paths
 
 if TYPE_CHECKING:
-    from qwenchat.chat.tools import ToolSettings
     from qwenchat.settings.config import Settings
     from qwenchat.tools.toolbox import Toolbox
 
@@ -36,13 +34,13 @@ def allow(names: tuple[str, ...], always: bool) -> None:
     """Give tools, or all tools of servers, to the model in every chat; each call is asked about."""
     settings = _settings()
     _check(settings, names)
-    on, unasked = list(settings.tools.on), list(settings.tools.always)
-    for name in names:
-        kept, other = (unasked, on) if always else (on, unasked)
-        other[:] = [each for each in other if each != name]
-        kept += [name] if name not in kept else []
+    on, unasked = _without(settings.tools.on, names), _without(settings.tools.always, names)
+    if always:
+        unasked += map(_toolbox(settings).entry_for, dict.fromkeys(names))
+    else:
+        on += dict.fromkeys(names)
     _write(on, unasked)
-    click.echo(_state(_settings().tools, names))
+    click.echo(_state(_settings(), names))
 
 
 @tools.command()
@@ -50,8 +48,14 @@ def allow(names: tuple[str, ...], always: bool) -> None:
 def forbid(names: tuple[str, ...]) -> None:
     """Take tools away again."""
     settings = _settings()
-    _write(*([name for name in list_ if name not in names] for list_ in (settings.tools.on, settings.tools.always)))
-    click.echo(_state(_settings().tools, names))
+    _write(_without(settings.tools.on, names), _without(settings.tools.always, names))
+    click.echo(_state(_settings(), names))
+
+
+def _without(entries: Sequence[str], names: Sequence[str]) -> list[str]:
+    from qwenchat.chat.tools import granted_name
+
+    return [entry for entry in entries if granted_name(entry) not in names]
 
 
 def _settings() -> "Settings":
@@ -73,12 +77,7 @@ def _check(settings: "Settings", names: Sequence[str]) -> None:
     box = _toolbox(settings)
     for name in names:
         if not box.knows(name):
-            there = ", ".join(box.names)
-            raise ConfigInvalid(
-                say("There is no tool {name}.", name=name),
-                did_you_mean(name, box.names)
-                or say("There are {names}, and servers that config.toml names in [mcp.NAME].", names=there),
-            )
+            raise ConfigInvalid(*box.unknown(name))
 
 
 def _write(on: Sequence[str], always: Sequence[str]) -> None:
@@ -87,18 +86,19 @@ def _write(on: Sequence[str], always: Sequence[str]) -> None:
     write(Paths.of_user().config_file, {"tools.on": list(on), "tools.always": list(always)})
 
 
-def _state(settings: "ToolSettings", names: Sequence[str]) -> str:
+def _state(settings: "Settings", names: Sequence[str]) -> str:
     from qwenchat.chat.text import safe_line
     from qwenchat.console.table import aligned
 
-    return aligned((safe_line(name), _allowed(settings, name)) for name in names)
+    box = _toolbox(settings)
+    return aligned((safe_line(name), _allowed(settings, box, name)) for name in names)
 
 
-def _allowed(settings: "ToolSettings", *names: str) -> str:
+def _allowed(settings: "Settings", box: "Toolbox", name: str) -> str:
     """What the user said about a tool, or about the server that has it."""
-    if any(name in settings.always for name in names):
+    if box.always(name):
         return say("always")
-    return say("asks") if any(name in settings.on for name in names) else say("off")
+    return say("asks") if {name, box.server_of(name)} & {*settings.tools.allowed} else say("off")
 
 
 def _listed(settings: "Settings") -> str:
@@ -112,13 +112,6 @@ def _listed(settings: "Settings") -> str:
     finally:
         box.close()
     rows = [(say("TOOL"), say("ALLOWED"), say("WHAT IT DOES"))]
-    rows += [
-        (
-            tool.name,
-            _allowed(settings.tools, tool.name, box.server_of(tool.name) or ""),
-            safe_line(tool.description, 100),
-        )
-        for tool in listed.tools
-    ]
+    rows += [(tool.name, _allowed(settings, box, tool.name), safe_line(tool.description, 100)) for tool in listed.tools]
     problems = [safe_line(problem, 400) for problem in listed.problems]
     return "\n".join([aligned(rows), *([""] if problems else []), *problems])

@@ -14,6 +14,7 @@ from qwenchat.chat.events import (
     LoadFailed,
     ModelLoaded,
     PermissionAsked,
+    PermissionNotSaved,
     PrefillProgressed,
     SaveFailed,
     ToolsListed,
@@ -150,7 +151,7 @@ class Feed:
                 self._notices.say(
                     "save", say("The reply is not saved yet, only kept on the screen. {error}", error=event.error)
                 )
-            case ToolsListed() | PermissionAsked() | CallStarted() | CallReturned():
+            case ToolsListed() | PermissionAsked() | PermissionNotSaved() | CallStarted() | CallReturned():
                 self._take_call(event)
             case PrefillProgressed():
                 self._prefill = event
@@ -190,6 +191,8 @@ class Feed:
             case PermissionAsked():
                 self._say_of_call(event.call.id, say("waits for your permission"))
                 self._ask(event.call)
+            case PermissionNotSaved():
+                self._notices.say("permission", event.in_words)
             case CallStarted():
                 self._say_of_call(event.call.id, say("runs"))
             case CallReturned():

@@ -39,7 +39,7 @@ def _presets() -> Iterable[str]:
 
 
 def _tools() -> Iterable[str]:
-    from qwenchat.tools.tool import NAMES as BUILT_IN  # seldom wanted
+    from qwenchat.chat.tools import BUILT_IN  # seldom wanted
 
     return (*BUILT_IN, "all", "off")
 

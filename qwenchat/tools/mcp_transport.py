@@ -1,0 +1,149 @@
+"""How a server of tools is reached: a process on a leash, or an address; what it answers is made plain on the way.
+
+The package would refuse all tools for one that is wrong, and would judge what a call gives by a schema of the server's,
+in this process; `foreign` reads both first.
+"""
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from anyio import BrokenResourceError, ClosedResourceError, create_memory_object_stream, create_task_group
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.message import SessionMessage
+from mcp.types import Implementation, JSONRPCResponse
+
+from qwenchat import __version__
+from qwenchat.chat.errors import ToolUnavailable
+from qwenchat.chat.tools import McpServer
+from qwenchat.i18n.texts import say
+from qwenchat.tools import foreign, supervisor
+
+LARGEST_ANSWER = 4_000_000
+"""Bytes of one HTTP answer."""
+
+
+@asynccontextmanager
+async def connected(
+    server: McpServer, complaints: Any, heard: Callable[[Any], Awaitable[None]]
+) -> AsyncIterator[Client]:
+    """A server that runs or answers. Its complaints go to a file, what it says unasked to `heard`."""
+    options: dict[str, Any] = {
+        "client_info": Implementation(name="qwenchat", version=__version__),
+        "message_handler": heard,
+        "cache": None,
+    }
+    if server.url is None:
+        async with Client(_plain(stdio_client(_leashed(server), errlog=complaints)), **options) as client:
+            yield client
+        return
+    headers = {"Authorization": f"Bearer {_key(server)}"} if server.key_env else {}
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(30.0, read=300.0), transport=_Bounded()) as http,
+        Client(_plain(streamable_http_client(server.url, http_client=http)), **options) as client,
+    ):
+        yield client
+
+
+class _Bounded(httpx2.AsyncHTTPTransport):
+    """Breaks off an answer that is too large."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await super().handle_async_request(request)
+        response.stream = _BoundedStream(response.stream)
+        return response
+
+
+class _BoundedStream(httpx2.AsyncByteStream):
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        said = 0
+        async for piece in self._stream:
+            said += len(piece)
+            if said > LARGEST_ANSWER:
+                raise httpx2.ReadError(say("the answer is too large"))
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+@asynccontextmanager
+async def _plain(transport: Any) -> AsyncIterator[Any]:
+    """A transport whose answers are made plain as they come."""
+    async with transport as (incoming, outgoing), create_task_group() as tasks:
+        sender, receiver = create_memory_object_stream[Any](0)
+
+        async def pass_on() -> None:
+            async with sender:
+                with suppress(BrokenResourceError, ClosedResourceError):
+                    async for message in incoming:
+                        if isinstance(message, SessionMessage) and isinstance(message.message, JSONRPCResponse):
+                            message.message.result = _made_plain(message.message.result)
+                        await sender.send(message)
+
+        tasks.start_soon(pass_on)
+        try:
+            async with receiver:
+                yield receiver, outgoing
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+def _made_plain(result: dict[str, Any]) -> dict[str, Any]:
+    """A list of tools, or what a call gave, in the simplest form that the package takes; anything else as it is."""
+    if isinstance(tools := result.get("tools"), list):
+        # What is wrong with a tool travels as its title, since the package keeps nothing that it does not know.
+        return {**result, "tools": [_judged(tool) for tool in tools]}
+    if (given := foreign.given_by(result)) is not None:
+        about = {key: value for key, value in result.items() if key not in ("content", "structuredContent", "isError")}
+        return {**about, "content": [{"type": "text", "text": given.text}], "isError": given.failed}
+    return result
+
+
+def _judged(tool: Any) -> dict[str, Any]:
+    try:
+        spec = foreign.spec_of(tool if isinstance(tool, dict) else {})
+    except ValueError as error:
+        return {"name": foreign.name_of(tool), "title": str(error), "inputSchema": {"type": "object"}}
+    return {"name": spec.name, "description": spec.description, "inputSchema": json.loads(spec.parameters)}
+
+
+def _leashed(server: McpServer) -> StdioServerParameters:
+    """How to start a server; raises ToolUnavailable where its folder is not there."""
+    folder = None if server.cwd is None else _expanded(server.cwd)
+    if folder is not None and not os.path.isdir(folder):  # noqa: PTH112
+        said = say("{server} cannot be started: there is no folder {folder}.", server=server.name, folder=folder)
+        raise ToolUnavailable(said)
+    passed = {name: os.environ[name] for name in server.env_from if name in os.environ}
+    command = [str(Path(supervisor.__file__)), str(os.getpid()), *map(_expanded, (str(server.command), *server.args))]
+    return StdioServerParameters(
+        command=sys.executable,
+        args=["-I", *command],
+        env={**passed, **{name: _expanded(value) for name, value in server.env.items()}},
+        cwd=folder,
+        encoding_error_handler="replace",
+    )
+
+
+def _expanded(text: str) -> str:
+    """`text` with ~ at its beginning, $NAME and ${NAME} as a shell reads them; those that are not set stay."""
+    return os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111
+
+
+def _key(server: McpServer) -> str:
+    key = os.environ.get(str(server.key_env), "")
+    if not key:
+        raise ToolUnavailable(
+            say("{server} cannot be used: {variable} is not set.", server=server.name, variable=server.key_env)
+        )
+    return key
