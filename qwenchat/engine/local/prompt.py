@@ -114,29 +114,39 @@ class ChatTemplate:
         reserve: int,
         tools: Sequence[ToolSpec] = (),
     ) -> Prompt:
-        """The prompt with as few of the oldest turns left out as fit `window - reserve` tokens.
+        """The prompt, without the oldest turns if it does not fit `window - reserve` tokens.
 
-        The system message in force and the newest user message always stay; raises PromptTooLong when these are too
-        much.
+        Turns are left out by the quarter of that limit, so that the next turns leave out the same ones and begin with
+        what the model has read already. The system message in force and the newest user message always stay; raises
+        PromptTooLong when these are too much.
         """
         limit = window - reserve
-        prompt = self.render(messages, thinking, tools)
-        if len(prompt.ids) <= limit:
-            return prompt
+        whole = self.render(messages, thinking, tools)
+        excess = len(whole.ids) - limit
+        if excess <= 0:
+            return whole
+        quarter = max(1, limit // 4)
+        for most in (len(whole.ids) - -(-excess // quarter) * quarter, limit):
+            if (prompt := self._shortened(messages, thinking, tools, most)) is not None:
+                return prompt
+        newest = max(at for at, message in enumerate(messages) if message.role is Role.USER)
+        raise PromptTooLong(len(self.render(kept_from(messages, newest), thinking, tools).ids), limit)
+
+    def _shortened(
+        self, messages: Sequence[Message], thinking: bool, tools: Sequence[ToolSpec], most: int
+    ) -> Prompt | None:
+        """The prompt with as few of the oldest turns left out as fit `most` tokens; None if the newest one does not."""
         starts = [at for at, message in enumerate(messages) if message.role is Role.USER]
-        low, high = 1, len(starts) - 1
-        best: Prompt | None = None
+        low, high, best = 1, len(starts) - 1, None
         while low <= high:
             middle = (low + high) // 2
             kept = kept_from(messages, starts[middle])
             prompt = self.render(kept, thinking, tools)
-            if len(prompt.ids) <= limit:
+            if len(prompt.ids) <= most:
                 best = Prompt(prompt.ids, prompt.opens_thought, len(messages) - len(kept))
                 high = middle - 1
             else:
                 low = middle + 1
-        if best is None:
-            raise PromptTooLong(len(prompt.ids), limit)
         return best
 
     def weigh(self, command: ReadAhead, window: int, reserve: int) -> DraftWeighed:

@@ -207,19 +207,25 @@ async def _closed(chunks: Any) -> None:
 def fitted(messages: tuple[Message, ...], window: int) -> tuple[tuple[Message, ...], int]:
     """The messages that fit a window with a quarter of it left for the reply, and how many were left out.
 
-    The count is an estimate below the server's own, so only what surely does not fit is left out. The system prompt in
-    force and the newest message stay. Raises PromptTooLong when these alone do not fit.
+    The count is an estimate below the server's own, so only what surely does not fit is left out, a quarter of the room
+    at once: the next turns then begin alike, and the server's prefix cache serves them. The system prompt in force and
+    the newest message stay. Raises PromptTooLong when these alone do not fit.
     """
     if not window:
         return messages, 0
     room = window - min(window // 4, 4096)
-    kept = list(messages)
-    later = (at for at, message in enumerate(messages) if at and message.role is Role.USER)
-    while tokens_at_least(kept) > room and (start := next(later, None)) is not None:
-        kept = kept_from(messages, start)
-    if (tokens := tokens_at_least(kept)) > window:
-        raise PromptTooLong(tokens, window)
-    return tuple(kept), len(messages) - len(kept)
+    tokens = tokens_at_least(messages)
+    if tokens <= room:
+        return messages, 0
+    quarter = max(1, room // 4)
+    starts = [at for at, message in enumerate(messages) if at and message.role is Role.USER]
+    shorter = [kept_from(messages, start) for start in starts] or [list(messages)]
+    counts = [tokens_at_least(kept) for kept in shorter]
+    for most in (tokens - -(-(tokens - room) // quarter) * quarter, room, window):
+        for kept, count in zip(shorter, counts, strict=True):
+            if count <= most:
+                return tuple(kept), len(messages) - len(kept)
+    raise PromptTooLong(counts[-1], window)
 
 
 def _notice(dialect: Dialect, window: int, connection: Connection) -> str:

@@ -281,7 +281,21 @@ def test_long_chat_keeps_the_system_message_and_the_newest_turns(
     assert text.endswith("Answer 19<|im_end|>\n<|im_start|>user\nThe last one<|im_end|>\n<|im_start|>assistant\n")
     assert prompt.left_out % 2 == 0
     one_turn_more = [messages[0], *messages[prompt.left_out - 1 :]]
-    assert len(template.render(one_turn_more, True).ids) > 150
+    assert len(template.render(one_turn_more, True).ids) > 3 / 4 * 150
+
+
+def test_a_chat_that_fills_the_window_begins_alike_for_many_turns(template: ChatTemplate) -> None:
+    """So that the model need not read nearly the whole window again at each turn."""
+    messages = [system("Be brief."), user("Question")]
+    beginnings = []
+    for at in range(60):
+        messages += [reply(f"Answer {at} of so many words"), user(f"Question {at}")]
+        prompt = template.fitted(messages, True, window=500, reserve=100)
+        assert len(prompt.ids) <= 400
+        beginnings.append(prompt.left_out)
+    assert beginnings[-1] > 60
+    turns_to_a_quarter = len(messages) * 400 / 4 / len(template.render(messages, True).ids) / 2
+    assert len(set(beginnings)) <= 60 / turns_to_a_quarter + 2
 
 
 def test_everything_that_fits_is_kept(template: ChatTemplate) -> None:

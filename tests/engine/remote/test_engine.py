@@ -409,6 +409,17 @@ def test_what_is_left_out_takes_no_system_prompt_in_force_with_it() -> None:
     assert left_out == 5
 
 
+def test_a_chat_that_fills_the_window_begins_alike_for_many_turns() -> None:
+    """So that the server's prefix cache serves them."""
+    messages: tuple[Message, ...] = (system("Be brief."), user("Why? " * 20))
+    beginnings = []
+    for _ in range(60):
+        messages += (reply("Because. " * 20), user("Why? " * 20))
+        beginnings.append(fitted(messages, 1000)[1])
+    assert beginnings[-1] > 60
+    assert len(set(beginnings)) < 20
+
+
 def test_how_sure_the_model_was_is_not_told_by_a_server(engine: RemoteEngine, server: ChatServer) -> None:
     load(engine, server)
     with pytest.raises(ServerError, match="does not tell how sure"):
