@@ -15,7 +15,6 @@ from qwenchat.chat.commands import LoadModel, StartTurn
 from qwenchat.chat.errors import (
     DeviceFailed,
     EngineFailed,
-    OutOfMemory,
     QwenchatError,
     ServerBusy,
     ServerRefused,
@@ -29,6 +28,7 @@ from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.thinking import soft_switch_in_force, thinks
 from qwenchat.engine.base import Engine, Stopped, StopSignal, TurnSignals
+from qwenchat.engine.failures import turn_failure
 from qwenchat.i18n.texts import say
 
 log = logging.getLogger(__name__)
@@ -201,7 +201,7 @@ class Batch:
                 failure = error
             except Exception as error:
                 log.exception("a prompt failed")
-                failure = _typed(error)
+                failure = turn_failure(error)
             if pause is None or not isinstance(failure, _AGAIN):
                 break
             self._wait(pause)
@@ -251,13 +251,6 @@ class Batch:
                 return self._done.put(what, timeout=0.1)
             if self._stop.is_set():
                 return None
-
-
-def _typed(error: Exception) -> QwenchatError:
-    """`error` as one of ours."""
-    if isinstance(error, MemoryError):
-        return OutOfMemory(say("Memory ran out during the reply."), say("Start a new chat or a smaller model."))
-    return EngineFailed(say("The model failed during the reply: {error!r}.", error=error), say("Try again."))
 
 
 def _digest(text: str) -> str:

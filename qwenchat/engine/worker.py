@@ -19,7 +19,7 @@ from qwenchat.chat.commands import (
     Stop,
     StopScoring,
 )
-from qwenchat.chat.errors import EngineFailed, ModelNotFound, OutOfMemory, QwenchatError
+from qwenchat.chat.errors import EngineFailed, ModelNotFound, QwenchatError
 from qwenchat.chat.events import (
     Event,
     LoadFailed,
@@ -31,6 +31,7 @@ from qwenchat.chat.events import (
     TurnStopped,
 )
 from qwenchat.engine.base import Engine, Stopped, StopSignal, TurnSignals
+from qwenchat.engine.failures import load_failure, turn_failure
 from qwenchat.engine.text_gate import gated
 from qwenchat.i18n.texts import say
 
@@ -155,13 +156,9 @@ class Worker:
             self._model_failed = ModelNotFound(say("Loading was stopped."), say("Choose a model."))
         except QwenchatError as error:
             self._model_failed = error
-        except MemoryError:
-            self._model_failed = OutOfMemory(say("The model does not fit into memory."), say("Choose a smaller one."))
         except Exception as error:
             log.exception("loading failed")
-            self._model_failed = EngineFailed(
-                say("The model could not be loaded: {error!r}.", error=error), say("The log has more.")
-            )
+            self._model_failed = load_failure(error)
         else:
             log.info("loaded %s in %.2f s", model, time.perf_counter() - started)
             self.events.put(ModelLoaded(model))
@@ -223,11 +220,9 @@ class Worker:
             return
         except QwenchatError as error:
             failure = error
-        except MemoryError:
-            failure = OutOfMemory(say("Memory ran out during the reply."), say("Start a new chat or a smaller model."))
         except Exception as error:
             log.exception("turn failed")
-            failure = EngineFailed(say("The model failed during the reply: {error!r}.", error=error), say("Try again."))
+            failure = turn_failure(error)
         self.events.put(TurnFailed(command.turn, failure))
 
 

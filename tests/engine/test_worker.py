@@ -1,3 +1,4 @@
+import errno
 import threading
 from collections.abc import Callable, Iterator
 
@@ -5,7 +6,7 @@ import pytest
 
 from qwenchat.chat.commands import AnswerNow, LoadModel, ReadAhead, ScoreReply, StartTurn, Stop, StopScoring
 from qwenchat.chat.continuation import NOTHING
-from qwenchat.chat.errors import EngineFailed, ModelNotFound
+from qwenchat.chat.errors import EngineFailed, ModelNotFound, OutOfMemory
 from qwenchat.chat.events import (
     Channel,
     Event,
@@ -31,13 +32,15 @@ from qwenchat.engine.worker import Worker
 class Script:
     """An engine that fails or waits where it is told to."""
 
-    def __init__(self, fail_load: bool = False, fail_at: int | None = None, wait: bool = False) -> None:
+    def __init__(self, fail_load: Exception | bool = False, fail_at: int | None = None, wait: bool = False) -> None:
         self.fail_load, self.fail_at, self.wait = fail_load, fail_at, wait
         self.thread: str = ""
         self.reading, self.fail_ahead = threading.Event(), False
 
     def load(self, command: LoadModel, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> ModelInfo:
         self.thread = threading.current_thread().name
+        if isinstance(self.fail_load, Exception):
+            raise self.fail_load
         if self.fail_load:
             raise ModelNotFound("No model x.", "Try y.")
         return ModelInfo("fake")
@@ -116,6 +119,39 @@ def test_failure_at_any_token_ends_the_turn_exactly_once_and_the_next_turn_works
     worker.send(start(2))
     assert until(worker, TurnFinished)[-1].turn == 2  # type: ignore[union-attr]
     worker.close()
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        OSError("libllvmlite.so: failed to map segment from shared object"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        caused(
+            ImportError("Importing the numpy C-extensions failed."), ImportError("_umath.so: failed to map segment")
+        ),
+        RuntimeError("can't start new thread"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("std::bad_alloc"),
+        SystemError("error return without exception set"),
+        SystemError("<built-in function f> returned NULL without setting an exception"),
+        caused(ValueError("broken"), MemoryError()),
+    ],
+    ids=lambda error: repr(error)[:40],
+)
+def test_that_memory_ran_out_while_loading_is_said_however_a_library_puts_it(error: Exception) -> None:
+    worker = Worker(lambda: Script(fail_load=error))
+    worker.send(LoadModel())
+    (failed,) = (event for event in until(worker, LoadFailed) if isinstance(event, LoadFailed))
+    worker.close()
+    assert isinstance(failed.error, OutOfMemory)
+    assert "too little memory" in failed.error.what
 
 
 def test_failed_load_fails_the_turns_that_follow() -> None:

@@ -49,14 +49,16 @@ def write_gguf(
     change: Callable[[GGUFWriter], None] = lambda writer: None,
     leave_out: str = "",
     tokenizer: Path | None = None,
+    tensors_a_part: int = 0,
 ) -> Path:
     """The model in `folder` as a GGUF file; one-dimensional weights stay float32, as llama.cpp does it.
 
-    `tokenizer` is the folder of another tokenizer, a small one for files that are compared but not talked to.
+    With `tensors_a_part` it is written in as many parts as that makes. `tokenizer` is the folder of another tokenizer,
+    a small one for files that are compared but not talked to.
     """
     config = read_json(folder / "config.json")
     architecture = {"Qwen3ForCausalLM": "qwen3", "LlamaForCausalLM": "llama"}[config["architectures"][0]]
-    writer = GGUFWriter(path, architecture)
+    writer = GGUFWriter(path, architecture, split_max_tensors=tensors_a_part)
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])

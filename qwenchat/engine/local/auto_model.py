@@ -19,6 +19,7 @@ from transformers.utils import logging
 
 from qwenchat.chat.errors import ModelDamaged, ModelError, ModelUnsupported
 from qwenchat.engine.base import StopSignal
+from qwenchat.engine.failures import is_out_of_memory
 from qwenchat.engine.local import hardware
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.i18n.texts import say
@@ -192,7 +193,7 @@ def _as_damage(what: str) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:
-        if hardware.is_out_of_memory(error) or hardware.is_device_failure(error):
+        if is_out_of_memory(error) or hardware.is_device_failure(error):
             raise
         said = " ".join(str(error).split()) or type(error).__name__
         raise ModelDamaged(

@@ -15,6 +15,7 @@ from qwenchat.chat.events import DraftWeighed, LoadProgressed, TokensScored, Tur
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
+from qwenchat.engine.failures import is_out_of_memory
 from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.catalog import KnownModel
 from qwenchat.engine.local.context_pool import Contexts
@@ -189,8 +190,8 @@ def _typed_errors(device: str) -> Iterator[None]:
     try:
         with _typed_device_failures():
             yield
-    except (MemoryError, RuntimeError) as error:
-        if hardware.is_out_of_memory(error):
+    except (MemoryError, RuntimeError, SystemError, OSError) as error:
+        if is_out_of_memory(error):
             if device == "cpu":
                 raise OutOfMemory(
                     say("The context does not fit the device's memory."), say("Start a new chat.")
@@ -206,7 +207,7 @@ def _typed_device_failures() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if hardware.is_out_of_memory(error) or not hardware.is_device_failure(error):
+        if is_out_of_memory(error) or not hardware.is_device_failure(error):
             raise
         said = str(error).strip().splitlines()[0].rstrip(".")
         raise DeviceFailed(say("The GPU failed: {said}.", said=said), _takes_over()) from error

@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
 from qwenchat.engine.local.decoder import DecoderConfig
+from qwenchat.engine.local.gguf_parts import parts_of
 from qwenchat.engine.local.gguf_reader import GGUFLayout
 from qwenchat.engine.local.stored_weight import StoredWeight
 from qwenchat.engine.local.tokenizer import ChatTokenizer, open_tokenizer
@@ -45,11 +46,12 @@ _QWEN2_WORDS = (
 
 
 class GGUFFile:
-    """An open GGUF file of a model the decoder knows."""
+    """An open GGUF file, or all parts of one, of a model the decoder knows."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._layout = GGUFLayout(path)
+        self.files = parts_of(path)
+        self.path = self.files[0]
+        self._layout = self._opened()
         self.architecture = str(self.get("general.architecture", ""))
         if self.architecture not in ("llama", "qwen2", "qwen3"):
             raise ModelUnsupported(
@@ -170,6 +172,25 @@ class GGUFFile:
         control = [text for text, kind in zip(tokens, kinds, strict=True) if kind in (_CONTROL, _USER_DEFINED)]
         tokenizer.add_tokens([AddedToken(text, normalized=False) for text in control])
         return tokenizer
+
+    def _opened(self) -> GGUFLayout:
+        """The layout of the first part, with the tensors of all; ModelDamaged for parts that do not belong together."""
+        missing = next((file for file in self.files if not file.exists()), None)
+        if missing is not None and len(self.files) > 1:
+            raise ModelDamaged(
+                say("{path} is in {count} parts, and {name} is missing.", path=self.path, count=len(self.files),
+                    name=missing.name),
+                say("Put all parts into one folder."),
+            )  # fmt: skip
+        first, *others = map(GGUFLayout, self.files)
+        count = first.metadata.get("split.count", 1)
+        if count != len(self.files) and (count not in (0, 1) or others):
+            raise self._damaged(say("it says that it is in {count} parts", count=count))
+        for number, other in enumerate(others, 1):
+            if other.metadata.get("split.no") != number or first.tensors.keys() & other.tensors.keys():
+                raise self._damaged(say("{name} is no part of it", name=self.files[number].name))
+            first.tensors.update(other.tensors)
+        return first
 
     def _own(self, key: str, default: Any = None) -> Any:
         return self.get(f"{self.architecture}.{key}", default)

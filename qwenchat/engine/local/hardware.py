@@ -104,14 +104,6 @@ def give_torch_threads(network_has_its_own: bool) -> None:
     torch.set_num_threads(1 if network_has_its_own else cores)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out; often torch says so in a plain RuntimeError."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    words = ("allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
-
-
 def is_device_failure(error: BaseException) -> bool:
     """Whether a GPU gave up; what it holds is lost then, and often it does nothing more for this process."""
     return isinstance(error, torch.AcceleratorError) or (

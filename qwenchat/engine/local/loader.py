@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from qwenchat.chat.errors import ModelDamaged, ModelUnsupported, OutOfMemory
+from qwenchat.chat.errors import DeviceFailed, ModelDamaged, ModelUnsupported, OutOfMemory
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
+from qwenchat.engine.failures import is_out_of_memory
 from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder, can_pack
 from qwenchat.engine.local.cpu.groups import GROUP
@@ -91,21 +92,21 @@ def _explained(path: Path, device: str) -> Iterator[None]:
     """Errors of loading as ModelError that names the model."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        if not hardware.is_out_of_memory(error):
-            raise
-        raise OutOfMemory(
-            say("{name} does not fit the memory of {device}.", name=path.name, device=device),
-            say("Choose a smaller model."),
-        ) from error
-    except (ModelDamaged, ModelUnsupported) as error:
-        if str(path) in error.what:
-            raise
-        raise type(error)(say("{path} cannot be used: {error}", path=path, error=error.what), error.remedy) from error
-    except OSError as error:
-        raise ModelDamaged(
-            say("{path} cannot be read: {error}.", path=path, error=error), say("Check its permissions and the disk.")
-        ) from error
+    except (OutOfMemory, DeviceFailed):
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory(
+                say("{name} does not fit the memory of {device}.", name=path.name, device=device),
+                say("Choose a smaller model."),
+            ) from error
+        if isinstance(error, ModelDamaged | ModelUnsupported) and str(path) not in error.what:
+            what = say("{path} cannot be used: {error}", path=path, error=error.what)
+            raise type(error)(what, error.remedy) from error
+        if isinstance(error, OSError):
+            what = say("{path} cannot be read: {error}.", path=path, error=error)
+            raise ModelDamaged(what, say("Check its permissions and the disk.")) from error
+        raise
 
 
 def _not_packed(why: str) -> ModelUnsupported:

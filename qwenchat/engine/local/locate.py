@@ -10,6 +10,7 @@ from qwenchat.chat.suggest import did_you_mean
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import embedded, hub
 from qwenchat.engine.local.catalog import HUB_NAMES, KNOWN, KnownModel, find
+from qwenchat.engine.local.gguf_parts import name_of
 from qwenchat.i18n.texts import say
 from qwenchat.system.paths import Paths
 
@@ -45,7 +46,7 @@ def locate(
         return _default(paths, progress, stop, check)
     path = _path(name)
     if path is not None:
-        return Located(path, path.stem if path.is_file() else path.resolve().name, "")
+        return Located(path, name_of(path) if path.is_file() else path.resolve().name, "")
     if _is_embedded(name):
         return _embedded(paths, progress, stop)
     known = find(name)

@@ -1,6 +1,7 @@
 """How much memory the devices of this machine have, and how much of it can be had now."""
 
 import contextlib
+import resource
 import shutil
 import sys
 from dataclasses import dataclass
@@ -72,7 +73,14 @@ def _of_system(cgroups: Path) -> Memory:
             limit, used, files = _container(cgroups, *names)
             # Files that were read count as used, and are given up for whoever needs memory.
             total, free = min(total, limit), max(0, min(free, limit - used + files))
-    return Memory("cpu", total, free)
+    limit, used = _address_space()
+    return Memory("cpu", min(total, limit), max(0, min(free, limit - used)))
+
+
+def _address_space() -> tuple[int, int]:
+    """The bytes this process may map (`ulimit -v`), and those it has mapped; beyond them native code aborts."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return (sys.maxsize, 0) if limit == resource.RLIM_INFINITY else (limit, int(psutil.Process().memory_info().vms))
 
 
 def _container(cgroups: Path, limit: str, used: str, kept: str, files: str) -> tuple[int, int, int]:

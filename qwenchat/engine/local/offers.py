@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qwenchat.chat.provenance import ModelInfo
-from qwenchat.engine.local import embedded, fit, memory
+from qwenchat.engine.local import embedded, fit, gguf_parts, memory
 from qwenchat.engine.local.catalog import KNOWN, KnownModel, models_here
 from qwenchat.engine.local.fit import MARGIN, Choice
 from qwenchat.engine.local.footprint import QUANTIZATIONS
@@ -92,8 +92,8 @@ def _formats(device: str) -> list[str]:
 
 def _at(path: Path, room: Memory) -> Offer:
     if path.is_file():
-        size = path.stat().st_size
-        return Offer(str(path), path.name, path.stem, 0, size, True, (_as_is(size, room),))
+        size = gguf_parts.size_of(path)
+        return Offer(str(path), path.name, gguf_parts.name_of(path), 0, size, True, (_as_is(size, room),))
     size = sum(file.stat().st_size for file in path.glob("*.safetensors"))
     needs = [(name, round(size * QUANTIZATIONS[name].cpu.layers / 2) + MARGIN) for name in _formats(room.device)]
     ways = tuple(Way(name, least, least <= room.free) for name, least in needs)
@@ -125,4 +125,8 @@ def _models_in(folder: Path, begins: str) -> list[Path]:
 
 
 def _is_model(path: Path) -> bool:
-    return path.is_file() if path.suffix.lower() == ".gguf" else (path / "config.json").is_file()
+    return (
+        path.is_file() and gguf_parts.first_part(path)
+        if path.suffix.lower() == ".gguf"
+        else (path / "config.json").is_file()
+    )

@@ -37,7 +37,7 @@ def opened(path: Path, cache_folder: Path) -> Source:
         file = GGUFFile(path)
         tokenizer = file.tokenizer(cache_folder)
         as_it_is = sum(packed_bytes(weight.kind.name, weight.shape) for weight in file.weights())
-        source = Source(file.config(), tokenizer, file.quantization, [path], file.weights(), as_it_is)
+        source = Source(file.config(), tokenizer, file.quantization, file.files, file.weights(), as_it_is)
     elif path.is_file():
         raise ModelUnsupported(
             say("{path} is no GGUF file.", path=path), say("Name one, or the folder that holds the model.")

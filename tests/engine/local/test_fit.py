@@ -1,8 +1,10 @@
 """What models cost, computed from their shapes, and what fits a machine."""
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 from safetensors.torch import load_file
@@ -227,6 +229,17 @@ def tiny_cost(folder: Path, tokens: int) -> int:
     """What must be free for the tiny model in float32 with that many tokens of context."""
     weights = load_file(folder / "model.safetensors").values()
     return fit.MARGIN + sum(4 * weight.numel() for weight in weights) + tokens * 2 * 2 * 2 * 32 * 4
+
+
+def test_a_limit_on_the_address_space_is_the_memory_that_can_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Native code aborts beyond it, so it must be known before anything large is read."""
+    used = psutil.Process().memory_info().vms
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (used + 50_000_000, resource.RLIM_INFINITY))
+    here = memory._of_system(tmp_path)
+    assert here.total == used + 50_000_000
+    assert here.free <= 50_000_000
 
 
 def test_a_usual_window_that_does_not_fit_is_made_shorter_at_load(

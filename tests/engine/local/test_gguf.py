@@ -14,6 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from qwenchat.chat.errors import ModelDamaged, ModelError, ModelUnsupported
 from qwenchat.engine.base import StopSignal
+from qwenchat.engine.local import offers
 from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.engine import LocalEngine
 from qwenchat.engine.local.gguf_file import GGUFFile
@@ -311,3 +312,44 @@ def test_folder_named_like_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.gguf").mkdir()
     with pytest.raises(ModelError, match=r"x\.gguf"):
         loaded(tmp_path / "x.gguf", tmp_path)
+
+
+def in_parts(tiny_qwen3: Path, toy_tokenizer_folder: Path, folder: Path) -> list[Path]:
+    folder.mkdir()
+    write_gguf(tiny_qwen3, folder / "tiny.gguf", tokenizer=toy_tokenizer_folder, tensors_a_part=10)
+    return sorted(folder.glob("tiny-*-of-*.gguf"))
+
+
+def test_a_gguf_in_parts_is_read_whole_whichever_part_is_named(
+    tiny_qwen3: Path, toy_tokenizer_folder: Path, original: LoadedModel, tmp_path: Path, paths: Paths
+) -> None:
+    parts = in_parts(tiny_qwen3, toy_tokenizer_folder, tmp_path / "parts")
+    assert len(parts) > 2
+    ids = original.tokenizer.encode("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+    expected = logits(original, ids)
+    for part in (parts[0], parts[-1]):
+        assert apart(logits(loaded(part, tmp_path), ids), expected) < 1e-6
+    (offer,) = offers.named(f"{parts[0].parent}/")
+    assert (offer.name, offer.size) == (str(parts[0]), sum(part.stat().st_size for part in parts))
+
+
+@pytest.mark.parametrize("fault", ["missing", "swapped", "twice", "renamed"])
+def test_parts_that_do_not_belong_together_are_refused_by_name(
+    tiny_qwen3: Path, toy_tokenizer_folder: Path, tmp_path: Path, fault: str
+) -> None:
+    parts = in_parts(tiny_qwen3, toy_tokenizer_folder, tmp_path / "parts")
+    named = parts[1].name
+    match fault:
+        case "missing":
+            parts[1].unlink()
+        case "swapped":
+            whole = parts[2].read_bytes()
+            parts[2].write_bytes(parts[1].read_bytes())
+            parts[1].write_bytes(whole)
+        case "twice":
+            parts[1].write_bytes(parts[2].read_bytes())
+        case "renamed":
+            named = "parts"
+            parts[0] = parts[0].rename(parts[0].with_name("tiny.gguf"))
+    with pytest.raises(ModelDamaged, match=named):
+        loaded(parts[0], tmp_path)
