@@ -21,7 +21,6 @@ from qwenchat.settings.config import WIDTH, Width
 from qwenchat.system import clipboard
 from qwenchat.tui.base import themes
 from qwenchat.tui.base.terminal import own_terminal, signals_to_end
-from qwenchat.tui.base.terminal_input import own_parser
 from qwenchat.tui.base.themed_app import ThemedApp
 from qwenchat.tui.chat.screen import ChatScreen
 from qwenchat.tui.gc_pause import Garbage
@@ -95,7 +94,7 @@ class QwenChat(ThemedApp):
         before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
         self._garbage.begin()
-        with own_terminal(self._log_file), own_parser(), signals_to_end(self._leave_on_signal):
+        with own_terminal(self._log_file), signals_to_end(self._leave_on_signal):
             try:
                 super().run(*args, **options)
             finally:

@@ -1,7 +1,10 @@
 """The search over the chat, driven by keys."""
 
+from textual.widgets import Input
+
 from qwenchat.chat.errors import LibraryError
 from qwenchat.library.library import Library
+from qwenchat.tui.base.terminal_input import TerminalParser
 from qwenchat.tui.screens.search import SearchScreen
 from tests.support.chat_driver import Chat, chat
 from tests.support.fake_engine import Script
@@ -70,6 +73,16 @@ class TestFinding:
 
             it.app.post_message(Paste("引力"))
             await it.sees("1 hit", "月の引力によって")
+
+    async def test_alt_with_a_letter_writes_nothing(self):
+        async with chat(library=some()) as it:
+            await search(it, "tide")
+            for letter in "acdefghijklmnopqrsuvwxyzт1.":
+                for event in TerminalParser().feed(f"\x1b{letter}"):
+                    it.app.post_message(event)
+            await it.press("end", "s")
+            await it.until(lambda: it.app.screen.query_one(Input).value.endswith("s"), "the last letter")
+            assert set(it.app.screen.query_one(Input).value) <= set("tides")
 
     async def test_thoughts_are_searched_when_they_are_wanted(self):
         async with chat(library=some()) as it:

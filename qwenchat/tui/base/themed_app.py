@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from textual.app import App
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.events import DescendantFocus
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
@@ -14,6 +16,7 @@ from qwenchat.i18n.texts import say
 from qwenchat.settings.config import WIDTH, Width
 from qwenchat.tui.base import themes
 from qwenchat.tui.base.terminal_colors import Swapped
+from qwenchat.tui.terminal_driver import TerminalDriver
 
 
 class ThemedApp(App[None]):
@@ -28,6 +31,11 @@ class ThemedApp(App[None]):
         self._swapped = Swapped(colorless=self.no_color)
         if reduced_motion:
             self.animation_level = "none"
+
+    def get_driver_class(self) -> type[Driver]:
+        """In a terminal the program's own."""
+        usual = super().get_driver_class()
+        return TerminalDriver if usual is LinuxDriver else usual
 
     def on_mount(self) -> None:
         """What was told on one screen is not told over the next."""
