@@ -1,27 +1,22 @@
-"""Sums, worked out exactly and within bounds."""
+"""Sums, worked out as at school, in a process that can be killed."""
 
-import ast
-import math
-import operator
-from collections.abc import Callable
-from typing import Annotated, Any
+from contextlib import closing
+from typing import Annotated
 
 import msgspec
-from simpleeval import DEFAULT_OPERATORS, InvalidExpression, SimpleEval
 
-from qwenchat.chat.errors import ToolRefused
+from qwenchat.chat.errors import ToolFailed, ToolRefused
 from qwenchat.engine.base import StopSignal
 from qwenchat.i18n.texts import say
+from qwenchat.system.isolation import CallFailed, CallStopped, IsolatedModule, LimitReached, Limits, NotIsolated
 from qwenchat.tools.tool import Tool, tool
 
 LONGEST = 500
-"""Characters of an expression. Nothing in it repeats, so this and the size of numbers bound the time it takes."""
-LARGEST_BITS = 100_000
-"""Of a power."""
-LARGEST_FACTORIAL = 1_000
-MOST_DIGITS = 1_000
-"""Of a whole number that is written out."""
-_SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "π": "pi"})
+"""Characters of an expression."""
+ARITHMETIC = "qwenchat.tools.arithmetic"
+"""What works them out; it is not imported here."""
+LIMITS = Limits(seconds=10, processor_s=3, memory=256_000_000)
+_OUTPUT = 10_000
 
 
 class _Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,64 +28,40 @@ class _Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
 
 
-def _power(base: Any, exponent: Any) -> Any:
-    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * abs(exponent) > LARGEST_BITS:
-        raise OverflowError
-    return base**exponent
-
-
-def _factorial(number: int) -> int:
-    if number > LARGEST_FACTORIAL:
-        raise OverflowError
-    return math.factorial(number)
-
-
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    name: getattr(math, name)
-    for name in (
-        "sqrt", "cbrt", "exp", "log", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh",
-        "cosh", "tanh", "degrees", "radians", "floor", "ceil", "trunc", "gcd", "hypot",
-    )
-} | {"abs": abs, "round": round, "min": min, "max": max, "ln": math.log, "factorial": _factorial}  # fmt: skip
-_OPERATORS = {
-    kind: DEFAULT_OPERATORS[kind]
-    for kind in (ast.Add, ast.Sub, ast.Div, ast.FloorDiv, ast.Mod, ast.UAdd, ast.USub, ast.Eq, ast.NotEq, ast.Lt,
-                 ast.LtE, ast.Gt, ast.GtE)
-} | {ast.Mult: operator.mul, ast.Pow: _power, ast.BitXor: _power}  # fmt: skip
-"""As a model writes them: ^ is a power."""
-_NAMES = {"pi": math.pi, "e": math.e, "tau": math.tau}
-
-
 def calculator() -> Tool:
     """The tool."""
     return tool("calculator", "Work out an arithmetic expression exactly.", _Arguments, _work_out)
 
 
 def _work_out(given: _Arguments, stop: StopSignal) -> str:
-    expression = given.expression.translate(_SIGNS).strip()
-    if any(character in expression for character in "'\"[]{};\n"):
-        raise ToolRefused(say("That is no sum: only numbers, operators and functions can be worked out."))
-    evaluator = SimpleEval(operators=_OPERATORS, functions=_FUNCTIONS, names=_NAMES)
-    try:
-        return _written(evaluator.eval(expression))
-    except OverflowError as error:
-        raise ToolRefused(say("The numbers become too large.")) from error
-    except ZeroDivisionError as error:
-        raise ToolRefused(say("That divides by zero.")) from error
-    except (InvalidExpression, SyntaxError, ArithmeticError, ValueError, TypeError, KeyError) as error:
-        reason = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise ToolRefused(say("That cannot be worked out: {reason}.", reason=reason.strip().rstrip("."))) from error
-    except (RecursionError, MemoryError) as error:
-        raise ToolRefused(say("That has too many brackets in each other.")) from error
+    with closing(IsolatedModule(ARITHMETIC, LIMITS)) as arithmetic:
+        try:
+            return arithmetic.call("work_out", given.expression, output=_OUTPUT, stopped=stop.is_set)
+        except CallFailed as error:
+            raise ToolRefused(_reason(error)) from error
+        except LimitReached as error:
+            raise ToolRefused(say("That takes too long or too much memory to work out.")) from error
+        except CallStopped as error:
+            raise ToolFailed(say("The calculation was stopped.")) from error
+        except NotIsolated as error:
+            raise ToolFailed(say("The calculator cannot be started: {error}.", error=error)) from error
 
 
-def _written(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int):
-        if value.bit_length() > MOST_DIGITS * 3.32:
-            raise OverflowError
-        return str(value)
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    raise TypeError(say("the result is no number"))
+def _reason(error: CallFailed) -> str:
+    match error.kind:
+        case "NotArithmetic":
+            return say("That is no sum: only numbers, operators and functions can be worked out.")
+        case "Unknown":
+            return say("That cannot be worked out: {reason}.", reason=say("there is no {name}", name=error.text))
+        case "WrongNumbers":
+            reason = say("{name} takes other numbers than these", name=error.text)
+            return say("That cannot be worked out: {reason}.", reason=reason)
+        case "NoNumber":
+            return say("That cannot be worked out: {reason}.", reason=say("the result is no real number"))
+        case "TooLarge":
+            return say("The numbers become too large.")
+        case "ZeroDivisionError":
+            return say("That divides by zero.")
+        case "RecursionError":
+            return say("That has too many brackets in each other.")
+    return say("That cannot be worked out: {reason}.", reason=error.text or error.kind)

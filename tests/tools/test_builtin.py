@@ -20,7 +20,6 @@ from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.tools import ToolSettings
 from qwenchat.engine.base import StopSignal
 from qwenchat.tools import addresses
-from qwenchat.tools.calculator import calculator
 from qwenchat.tools.clock import clock
 from qwenchat.tools.files import files
 from qwenchat.tools.folders import LARGEST, Folders, _walked
@@ -55,72 +54,6 @@ def test_there_is_no_such_time_zone(zone: str) -> None:
 def test_arguments_that_do_not_fit_are_explained(arguments: dict[str, Any]) -> None:
     with pytest.raises(ToolRefused, match="The arguments of date_and_time do not fit: "):
         use(clock(), **arguments)
-
-
-# Calculator
-
-
-@pytest.mark.parametrize(
-    ("expression", "result"),
-    [
-        ("2 + 3 * 4", "14"),
-        ("0.1 + 0.2", "0.3"),
-        ("2^10", "1024"),
-        ("2 ** -1", "0.5"),
-        ("sqrt(2)", "1.4142135623731"),
-        ("12 × 12 − 4 ÷ 2", "142"),
-        ("factorial(20)", "2432902008176640000"),
-        ("sin(pi / 2)", "1"),
-        ("7 // 2 + 7 % 2", "4"),
-        ("max(1, 2, 3) > 2", "true"),
-        ("10 ** 100", "1" + "0" * 100),
-    ],
-)  # fmt: skip
-def test_sums(expression: str, result: str) -> None:
-    assert use(calculator(), expression=expression)[: len(result)] == result
-
-
-@pytest.mark.parametrize(
-    "expression",
-    [
-        "9 ** 9 ** 9",
-        "factorial(10 ** 9)",
-        "9 ** 9 ** 9 % 7",
-        "10 ** 20000",
-        "1 / 0",
-        "'a' * 10 ** 9",
-        "[1] * 10 ** 9",
-        "__import__('os').system('true')",
-        "().__class__",
-        "(1).__class__",
-        "open",
-        "lambda: 1",
-        "x := 5",
-        "[x for x in range(9)]",
-        "2 +",
-        "",
-        "(" * 400 + "1" + ")" * 400,
-        "-" * 499 + "1",
-        "sqrt(-1)",
-        "gcd(1.5, 2)",
-        "1 << 10 ** 9",
-        "2 ** 0.5 ** -(10 ** 6)",
-        "(-8) ** 0.5",
-        "log",
-        "1; 2",
-        "\0",
-        "1" * 501,
-    ],
-)
-def test_no_sum_hangs_or_harms(expression: str) -> None:
-    before = time.monotonic()
-    try:
-        use(calculator(), expression=expression)
-    except ToolError as error:
-        assert str(error)
-    else:
-        assert expression.startswith("-"), "only that one has a result"
-    assert time.monotonic() - before < 2
 
 
 # Files
