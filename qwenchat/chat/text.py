@@ -18,7 +18,7 @@ SEQUENCE = (
 """A pattern of the sequences that a terminal obeys."""
 _SEQUENCE = re.compile(SEQUENCE)
 _PARTIAL = re.compile(
-    rf"(?:\r|[\ud800-\udbff]|[0-9#*]\ufe0f|\U0001f3f4[\U000e0061-\U000e007a]{{0,5}}+"
+    rf"(?:\r|[\ud800-\udbff]|\ufe0f|\U0001f3f4[\U000e0061-\U000e007a]{{0,5}}+"
     rf"|(?:\x1b|[\x90\x98\x9b\x9d\x9e\x9f]){_INSIDE}{{0,4200}}+\x1b?)\Z"
 )
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
