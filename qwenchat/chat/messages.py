@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from qwenchat.chat.characters import well_formed
 from qwenchat.chat.provenance import Provenance
 from qwenchat.i18n.texts import say
 
@@ -61,6 +62,9 @@ class TextPart:
     origin: str = ""
     """Where it is from when it was not typed: "pasted", or the word that names a file, as in `@notes.md`."""
 
+    def __post_init__(self) -> None:
+        _hold_whole_characters(self, "text", "origin")
+
 
 @dataclass(frozen=True, slots=True)
 class ReasoningPart:
@@ -71,6 +75,9 @@ class ReasoningPart:
     seconds: float = 0.0
     closed: bool = True
     """False while the model thinks, and for a turn that ended inside its thought."""
+
+    def __post_init__(self) -> None:
+        _hold_whole_characters(self, "text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,9 @@ class ToolCallPart:
     server_id: str = ""
     """What the server called it, which is said again to that server alone; empty if it said nothing usable."""
 
+    def __post_init__(self) -> None:
+        _hold_whole_characters(self, "id", "name", "arguments", "server_id")
+
 
 @dataclass(frozen=True, slots=True)
 class ToolResultPart:
@@ -93,6 +103,17 @@ class ToolResultPart:
     name: str
     text: str
     failed: bool = False
+
+    def __post_init__(self) -> None:
+        _hold_whole_characters(self, "call_id", "name", "text")
+
+
+def _hold_whole_characters(part: object, *fields: str) -> None:
+    """Wherever a part is made, half a character in it would fail what is sent and saved later."""
+    for field_ in fields:
+        given: str = getattr(part, field_)
+        if (text := well_formed(given)) is not given:
+            object.__setattr__(part, field_, text)
 
 
 Part = TextPart | ReasoningPart | ToolCallPart | ToolResultPart

@@ -23,7 +23,7 @@ _PARTIAL = re.compile(
 )
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
-_HIDDEN = re.compile(f"[\x7f-\x9f\ud800-\udfff{INVISIBLE}]")
+_HIDDEN = re.compile(f"[\x7f-\x9f{INVISIBLE}]")
 _JOINING = "\u200c\u200d\ufe0e\ufe0f"
 """In JSON these stay what they are: emoji and several scripts need them."""
 
@@ -52,7 +52,7 @@ def safe_line(text: str, limit: int = 200) -> str:
 
 def safe_json(value: object, indent: int | None = None) -> str:
     """`value` as JSON in which everything is spelled out that a terminal might obey or hide."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    text = well_formed(json.dumps(value, ensure_ascii=False, indent=indent))
     return _HIDDEN.sub(lambda found: found[0] if found[0] in _JOINING else json.dumps(found[0])[1:-1], text)
 
 

@@ -59,6 +59,9 @@ def _exit_code(program: Program) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         return 130
     except click.ClickException as error:
+        from qwenchat.chat.text import safe
+
+        error.message = safe(error.message)
         error.show()
         return error.exit_code
     except BrokenPipeError:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from qwenchat.chat.characters import well_formed
+from qwenchat.chat.characters import well_formed, well_formed_values
 from qwenchat.chat.messages import Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import Provenance
 
@@ -39,7 +39,12 @@ def unpack_parts(data: bytes) -> tuple[Part, ...]:
 
 def pack_provenance(provenance: Provenance | None) -> bytes | None:
     """The provenance as JSON; None stays None."""
-    return None if provenance is None else msgspec.json.encode(provenance)
+    if provenance is None:
+        return None
+    try:
+        return msgspec.json.encode(provenance)
+    except UnicodeEncodeError:  # as in the name of a file that is no UTF-8
+        return msgspec.json.encode(well_formed_values(msgspec.to_builtins(provenance)))
 
 
 def unpack_provenance(data: bytes | None) -> Provenance | None:

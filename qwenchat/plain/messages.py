@@ -170,7 +170,7 @@ class Messages:
         replies = [message for message in self._session.path if message.role is Role.ASSISTANT and message.text.strip()]
         if not replies and not rest:
             raise MessageNotFound(say("There is no reply to copy yet."))
-        text = (self._numbered(rest) if rest else replies[-1]).text
+        text = safe((self._numbered(rest) if rest else replies[-1]).text)
         number = f"{len(text):,}"
         if tool := asyncio.run(clipboard.copy(text)):
             tell(say("Copied {number} characters through {tool}.", number=number, tool=tool))

@@ -8,6 +8,24 @@ LARGEST = 1_000_000
 """Bytes; then the file is renamed and a new one begun."""
 
 
+class _Formatter(logging.Formatter):
+    """One record a line, but for a traceback below it, and nothing in it that a terminal obeys or hides."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return _spelled(super().formatMessage(record), "\t")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and the traceback."""
+        return _spelled(super().format(record), "\t\n")
+
+
+def _spelled(text: str, kept: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in text)
+
+
 def keep_log(file: Path | None) -> None:
     """Send the program's own log to `file`, or nowhere: without one, or where it cannot be written."""
     logger = logging.getLogger("qwenchat")
@@ -21,7 +39,7 @@ def keep_log(file: Path | None) -> None:
         except OSError:
             # The library says in the same moment that the folders cannot be written.
             handler = logging.NullHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     for old in logger.handlers:
         old.close()
     logger.handlers = [handler]

@@ -14,6 +14,7 @@ from textual.screen import Screen
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
+from qwenchat.chat.text import safe
 from qwenchat.i18n.texts import say
 from qwenchat.session.answer_settings import Steering
 from qwenchat.session.session import Session
@@ -232,6 +233,7 @@ class QwenChat(ThemedApp):
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy `text` through the terminal and through the system's own tool, and say which took it."""
+        text = safe(text)
         super().copy_to_clipboard(text)
         self.run_worker(self._copy_to_system(text), group="clipboard", exclusive=True)
 

@@ -29,7 +29,9 @@ def config() -> None:
 @config.command("path")
 def path_command() -> None:
     """Print where config.toml lies; it need not exist."""
-    click.echo(Paths.of_user().config_file)
+    from qwenchat.chat.text import safe
+
+    click.echo(safe(str(Paths.of_user().config_file)))
 
 
 @config.command()
@@ -76,12 +78,14 @@ def _tools(settings: "Settings") -> dict[str, str]:
 @config.command()
 def check() -> None:
     """Say what is wrong with config.toml and the presets; exit code 1 when something is."""
+    from qwenchat.chat.text import safe
+
     problems = _problems()
     for problem in problems:
         process.tell(problem)
     if problems:
         sys.exit(1)
-    click.echo(say("Nothing is wrong with {file}.", file=Paths.of_user().config_file))
+    click.echo(safe(say("Nothing is wrong with {file}.", file=Paths.of_user().config_file)))
 
 
 @config.command()

@@ -39,6 +39,7 @@ def show_model(name: str) -> None:
 @click.option("--force", is_flag=True, help="Also one that does not fit the memory of this machine now.")
 def pull(name: str, force: bool) -> None:
     """Fetch a model."""
+    from qwenchat.chat.text import safe_line
     from qwenchat.console.turn_printer import LoadReport
     from qwenchat.engine.base import StopSignal
     from qwenchat.engine.local import fit, memory
@@ -56,4 +57,4 @@ def pull(name: str, force: bool) -> None:
         located = locate(name, paths=Paths.of_user(), progress=report.show, stop=StopSignal(), check=check)
     finally:
         report.clear()
-    click.echo(f"{located.name} is here: {located.path}")
+    click.echo(safe_line(f"{located.name} is here: {located.path}", 1000))

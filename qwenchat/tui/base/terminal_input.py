@@ -14,6 +14,7 @@ from textual.keys import Keys, _character_to_key
 from textual.message import Message
 from textual.messages import InBandWindowResize, TerminalSupportsSynchronizedOutput
 
+from qwenchat.chat.text import safe
 from qwenchat.tui.key_layouts import us_key
 from qwenchat.tui.terminal_sequences import Kind, Piece, SequenceReader
 
@@ -77,7 +78,7 @@ class TerminalParser(XTermParser):
     def _events(self, pieces: Iterable[Piece]) -> Iterator[Message]:
         for piece in pieces:
             if piece.kind is Kind.PASTE:
-                yield Paste(piece.text)
+                yield Paste(safe(piece.text))
             elif piece.kind is Kind.SEQUENCE:
                 yield from self._in_sequence(piece.text)
             else:

@@ -12,6 +12,7 @@ from textual.widgets import Input, TextArea
 from textual.widgets._toast import ToastHolder
 
 import qwenchat.tui.base.textual_patches  # noqa: F401  (for its effect)
+from qwenchat.chat.text import safe
 from qwenchat.i18n.texts import say
 from qwenchat.settings.config import WIDTH, Width
 from qwenchat.tui.base import themes
@@ -73,6 +74,10 @@ class ThemedApp(App[None]):
         words = {"warning": say("Warning"), "error": say("Error")}
         title = title or words.get(severity, "")
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Let the terminal copy what can be seen of `text`: what is pasted into a shell is obeyed there."""
+        super().copy_to_clipboard(safe(text))
 
     def clear_notifications(self) -> None:
         """Take all messages away, with the room that Textual would leave for each."""

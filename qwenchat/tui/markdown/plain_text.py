@@ -7,7 +7,7 @@ from itertools import zip_longest
 from markdown_it.tree import SyntaxTreeNode
 from rich.cells import cell_len
 
-from qwenchat.chat.text import safe_line
+from qwenchat.chat.text import safe, safe_line
 from qwenchat.tui.markdown.pieces import parser
 
 
@@ -35,17 +35,17 @@ class Code:
 
 
 def code_in(markdown: str) -> tuple[Code, ...]:
-    """The blocks of code in a text, in their order."""
+    """The blocks of code in a text as it is shown, in their order."""
     return tuple(
         Code((token.info.split() or [""])[0], token.content.rstrip("\n") + "\n")
-        for token in parser().parse(markdown)
+        for token in parser().parse(safe(markdown))
         if token.type in ("fence", "code_block")
     )
 
 
 def plain(markdown: str) -> str:
     """What a text says, without the marks of Markdown; code and formulas stay readable."""
-    return _blocks(SyntaxTreeNode(parser().parse(markdown)).children)
+    return _blocks(SyntaxTreeNode(parser().parse(safe(markdown))).children)
 
 
 def _blocks(nodes: Sequence[SyntaxTreeNode], between: str = "\n\n") -> str:
