@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from qwenchat.chat.errors import QwenchatError
-from qwenchat.chat.text import decode_input, safe_line
+from qwenchat.chat.text import decode_input, safe, safe_line
 from qwenchat.i18n.texts import say
 from qwenchat.system.regular_file import read_regular
 
@@ -48,12 +48,12 @@ def command(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 def edited(text: str, run: Callable[[list[str]], int], environment: Mapping[str, str] = os.environ) -> str:
     """What the user makes of `text`; `run` starts a command and returns its code. Raises EditorFailed."""
-    words = command(environment)
+    words, shown = command(environment), safe(text)
     try:
         with tempfile.TemporaryDirectory(prefix="qwenchat-", ignore_cleanup_errors=True) as folder:
             file = Path(folder, "draft.md")
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-                out.write(text.encode("utf-8", errors="replace"))
+                out.write(shown.encode())
             if code := run([*words, str(file)]):
                 raise EditorFailed(
                     say("{name} ended with code {code}.", name=safe_line(Path(words[0]).name), code=code)
@@ -62,4 +62,6 @@ def edited(text: str, run: Callable[[list[str]], int], environment: Mapping[str,
     except OSError as error:
         reason = safe_line(error.strerror or str(error))
         raise EditorFailed(say("The text did not come back from the editor: {reason}.", reason=reason)) from error
-    return changed if text.endswith("\n") else changed.removesuffix("\n")
+    changed = safe(changed)
+    changed = changed if text.endswith("\n") else changed.removesuffix("\n")
+    return text if changed == shown else changed
