@@ -1,5 +1,6 @@
 """The process around the commands: streams, signals, errors and the exit code."""
 
+import io
 import os
 import signal
 import sys
@@ -46,6 +47,15 @@ def in_words(error: OSError) -> str:
     return f"{error.filename}: {reason}." if error.filename is not None else f"{reason}."
 
 
+def _show(error: click.ClickException) -> None:
+    """Click's words, which repeat what was typed."""
+    from qwenchat.chat.text import safe
+
+    words = io.StringIO()
+    error.show(words)
+    click.echo(safe(words.getvalue()), nl=False, err=True)
+
+
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
@@ -59,10 +69,7 @@ def _exit_code(program: Program) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         return 130
     except click.ClickException as error:
-        from qwenchat.chat.text import safe
-
-        error.message = safe(error.message)
-        error.show()
+        _show(error)
         return error.exit_code
     except BrokenPipeError:
         _drop_output()
