@@ -1,19 +1,18 @@
 """What the library gives out, made from rows that may be hostile: dates that exist, a tree without cycles."""
 
-import math
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from qwenchat.chat.calls import identified
+from qwenchat.chat.dates import as_date
 from qwenchat.chat.errors import ConversationNotFound
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.i18n.texts import say
 from qwenchat.library import encoding
 
-_LAST_DAY = 253_402_214_400.0
-"""The end of the year 9999, which every calendar function can still show."""
+_ROLES, _STATUSES = frozenset(Role), frozenset(Status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def recount(connection: sqlite3.Connection, conversation: str) -> None:
 
 
 def whole(connection: sqlite3.Connection, conversation: str, draft: str) -> Conversation:
-    """All of a conversation; raises ConversationNotFound, and ValueError or TypeError for rows that make no sense."""
+    """All of a conversation; raises ConversationNotFound. Rows that make no sense are read as far as they do."""
     row = connection.execute(
         "select id, title, created, updated, leaf, pinned, archived from conversations"
         " where id = ? and deleted is null",
@@ -136,22 +135,25 @@ def as_text(value: object) -> str:
     return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def as_date(value: object) -> float:
-    """A Unix time between 1970 and 9999, whatever the column holds."""
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        return 0.0
-    return min(max(float(value), 0.0), _LAST_DAY)
+def as_role(value: object, *, made: bool) -> Role:
+    """A role; where it is none, that of a model's message if it was `made`, or of the user's."""
+    return Role(str(value)) if value in _ROLES else Role.ASSISTANT if made else Role.USER
+
+
+def as_status(value: object) -> Status:
+    """A status; where it is none, that of a message which was not ended well."""
+    return Status(str(value)) if value in _STATUSES else Status.INTERRUPTED
 
 
 def _message(row: tuple[Any, ...]) -> Message:
     id_, parent, role, parts, created, status, note, provenance = row
     return Message(
-        role=Role(role),
-        parts=encoding.unpack_parts(parts),
-        parent=parent,
+        role=as_role(role, made=provenance is not None),
+        parts=encoding.readable_parts(parts),
+        parent=None if parent is None else as_text(parent),
         id=as_text(id_),
         created=as_date(created),
-        status=Status(status),
+        status=as_status(status),
         note=as_text(note),
-        provenance=encoding.unpack_provenance(provenance),
+        provenance=encoding.readable_provenance(provenance),
     )

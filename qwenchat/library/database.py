@@ -7,27 +7,31 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from qwenchat.chat.errors import LibraryDamaged, LibraryError, LibraryNewer, LibraryUnwritable
-from qwenchat.i18n.texts import say
-from qwenchat.library.backup import back_up, missing_tables
+from qwenchat.i18n.texts import say, sentences
+from qwenchat.library.backup import back_up, last_backup
 from qwenchat.library.migrations import MIGRATIONS
+from qwenchat.library.salvage import salvage_into
+from qwenchat.library.schema import require_own, require_whole
+from qwenchat.library.sqlite_file import (
+    journal_mode,
+    open_file,
+    open_to_read,
+    refused,
+    require_file,
+    time_limit,
+)
 
-_WAL_SAFE = (3, 51, 3)
-"""Before this version, WAL with several writers can corrupt the file."""
-BUSY_S = 10.0
-"""How long another program is waited for that is writing."""
 _EXAMINED_AT_ONCE = 32_000_000
 """Bytes of a library that is examined at every start, in some 30 ms. Larger ones are with their daily backup."""
 
-_LONGEST = 200_000_000
-"""Bytes of the longest value that is read or written."""
-_SCHEMA = {
-    "conversations": "id, title, created, updated, leaf, pinned, archived, renamed, deleted, model, said",
-    "messages": "number, id, conversation, parent, role, parts, created, status, note, provenance, timeline, writer,"
-    " hidden",
-    "drafts": "conversation, text",
-    "blocks": "draft, label, text",
-    "unsearched": "change, message",
-}
+_OPENING_S = 30.0
+"""How long a file is looked at before it is used."""
+_PACE = 5e6
+"""Bytes a second that the slowest disk reads."""
+_LAST_VERSION = 10_000
+"""A file that says it is of a later version than this is a damaged one."""
+_LONGEST = 512 * 2**20
+"""Bytes of the longest value that is read or written: the longest conversation that is imported, and some more."""
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
@@ -38,27 +42,61 @@ def connect(path: Path | None) -> sqlite3.Connection:
     try:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _require_writable(path)
+            path = require_file(path)
+            _require_usable(path)
+            _require_content(path)
         examined = path is not None and _is_doubtful(path)
-        connection = sqlite3.connect(path or ":memory:", timeout=BUSY_S, isolation_level=None)
+        connection = open_file(path)
     except (OSError, sqlite3.Error) as error:
         raise LibraryUnwritable(
             say("{path} cannot be opened: {error}.", path=path, error=error), say("Check the folder.")
         ) from error
     with opening(connection, path):
-        version = _version(connection, path)
-        if version and examined and connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError(say("the integrity check failed"))
-        if version and missing_tables(connection):
-            raise sqlite3.DatabaseError(say("tables are missing"))
+        version = _examine(connection, path, whole=examined)
         _set_up(connection)
         if version < len(MIGRATIONS):
             _migrate(connection, path, version)
-        _require_schema(connection)
         if path is not None:
             path.chmod(0o600)
-            _mark(path).unlink(missing_ok=True)
+            with suppress(OSError):
+                _mark(path).unlink(missing_ok=True)
     return connection
+
+
+def count_conversations(path: Path) -> int:
+    """How many conversations there are in a library that is whole; the file is only read.
+
+    Raises LibraryDamaged, LibraryNewer, and LibraryUnwritable where nothing can be read.
+    """
+    path = require_file(path)
+    if not path.exists():
+        return 0
+    _require_content(path)
+    try:
+        connection = open_file(path, "mode=ro")
+        with opening(connection, path), closing(connection):
+            _examine(connection, path, whole=True)
+            return int(connection.execute("select count(*) from conversations").fetchone()[0])
+    except LibraryUnwritable as error:
+        raise LibraryUnwritable(
+            say("{path} cannot be read.", path=path), sentences(error.what, error.remedy)
+        ) from error
+
+
+def _examine(connection: sqlite3.Connection, path: Path | None, *, whole: bool) -> int:
+    """The version of a library that may be used; with `whole` every page is looked at. Raises sqlite3.Error."""
+    size = path.stat().st_size if path is not None and path.exists() else 0
+    with time_limit(connection, _OPENING_S + size / _PACE):
+        connection.execute("begin")  # so that version and schema are those of one moment
+        try:
+            version = _version(connection, path)
+            require_own(connection, version)
+            if version and whole:
+                require_whole(connection)
+        finally:
+            if connection.in_transaction:
+                connection.execute("commit")
+    return version
 
 
 @contextmanager
@@ -69,25 +107,34 @@ def opening(connection: sqlite3.Connection, path: Path | None) -> Iterator[None]
     except (LibraryNewer, LibraryDamaged):
         connection.close()
         raise
-    except (LibraryError, OSError) as error:
+    except (sqlite3.Error, LibraryError, OSError, MemoryError) as error:
         connection.close()
+        if isinstance(error, sqlite3.Error) and not (refused(error) and not _claims_to_be_read_only(path)):
+            raise LibraryDamaged(say("{path} is damaged: {error}.", path=path, error=error)) from error
         raise LibraryUnwritable(
-            say("{path} cannot be written: {error}.", path=path, error=error), say("Check the disk and the folder.")
+            say("{path} cannot be written: {error}.", path=path, error=error or type(error).__name__),
+            say("Check the disk and the folder."),
         ) from error
-    except sqlite3.Error as error:
-        connection.close()
-        if refused(error):
-            raise LibraryUnwritable(
-                say("{path} cannot be written: {error}.", path=path, error=error), say("Check the disk and the folder.")
-            ) from error
-        raise LibraryDamaged(
-            say("{path} is damaged: {error}.", path=path, error=error), say("It is set aside, and a new one is begun.")
-        ) from error
+
+
+_JOURNAL_KINDS = 2
+"""The largest version of the format in bytes 18 and 19 of a file."""
+
+
+def _claims_to_be_read_only(path: Path | None) -> bool:
+    """Whether the header, and nothing else, has SQLite not write this file, as no version of it ever set it."""
+    try:
+        if path is None:
+            return False
+        with path.open("rb") as file:
+            return max(file.read(20)[18:]) > _JOURNAL_KINDS
+    except (OSError, ValueError):
+        return False
 
 
 def join(path: Path) -> sqlite3.Connection:
     """Another connection to a library that is open already; raises sqlite3.Error."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=BUSY_S, isolation_level=None, uri=True)
+    connection = open_file(path, "mode=rw")
     try:
         _set_up(connection)
     except sqlite3.Error:
@@ -101,7 +148,6 @@ def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute("pragma synchronous=full")
     connection.execute("pragma foreign_keys=on")
     connection.execute("pragma secure_delete=on")
-    connection.execute("pragma trusted_schema=off")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
 
 
@@ -124,55 +170,63 @@ def _mark(path: Path) -> Path:
     return path.with_name(f"{path.name}.doubtful")
 
 
-def journal_mode() -> str:
-    """WAL where it is safe: others can read while one writes."""
-    return "wal" if sqlite3.sqlite_version_info >= _WAL_SAFE else "delete"
-
-
 def copy_in_memory(path: Path) -> sqlite3.Connection:
     """What can be read of a database that cannot be written, in memory; empty when that is nothing.
 
     Raises LibraryNewer.
     """
-    copy = connect(None)
+    try:
+        path = require_file(path)
+    except LibraryUnwritable:
+        return connect(None)
+    copy = open_file(None)
     try:
         # Nobody can write there, and without `immutable` SQLite would want to make files beside it.
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as source:
-            version = _version(source, path)
-            if version:
-                source.backup(copy)
-        if version:
-            copy.execute("pragma foreign_keys=on")
-            if copy.execute("pragma quick_check(1)").fetchone()[0] != "ok":
-                raise sqlite3.DatabaseError("the integrity check failed")
-            if version < len(MIGRATIONS):
-                _migrate(copy, None, version)
-            _require_schema(copy)
+        with closing(open_to_read(path)) as source:
+            version = _examine(source, path, whole=True)
+            source.backup(copy)
+        _set_up(copy)
+        if version < len(MIGRATIONS):
+            _migrate(copy, None, version)
     except sqlite3.Error:
         copy.close()
-        return connect(None)
+        return _salvaged(path)
+    except LibraryError:
+        copy.close()
+        raise
     return copy
 
 
-def _require_writable(path: Path) -> None:
+def _salvaged(path: Path) -> sqlite3.Connection:
+    fresh = open_file(None)
+    salvage_into(fresh, path)
+    _set_up(fresh)
+    return fresh
+
+
+def _require_usable(path: Path) -> None:
     for place in (path.parent, path):
-        if place.exists() and not os.access(place, os.W_OK):
-            raise LibraryUnwritable(
-                say("{place} cannot be written.", place=place), say("Set QWENCHAT_HOME to another folder.")
-            )
+        if place.exists() and not os.access(place, os.R_OK | os.W_OK):
+            what = say("{place} cannot be written.", place=place)
+            if not os.access(place, os.R_OK):
+                what = say("{place} cannot be read.", place=place)
+            raise LibraryUnwritable(what, say("Set QWENCHAT_HOME to another folder."))
 
 
-def _require_schema(connection: sqlite3.Connection) -> None:
-    """Raise sqlite3.Error unless all tables and columns are there, as somebody else's file may lack."""
-    for table, columns in _SCHEMA.items():
-        connection.execute(f"select {columns} from {table} limit 0")
+def _require_content(path: Path) -> None:
+    """Raise LibraryDamaged for an empty file that once was a library: there are backups of it."""
+    if path.exists() and not path.stat().st_size and last_backup(path):
+        raise LibraryDamaged(say("{path} is empty.", path=path))
 
 
 def _version(connection: sqlite3.Connection, path: Path | None) -> int:
     version = int(connection.execute("pragma user_version").fetchone()[0])
-    if version > len(MIGRATIONS):
+    if len(MIGRATIONS) < version <= _LAST_VERSION:
         raise LibraryNewer(
-            say("{path} was written by a newer qwenchat.", path=path), say("Update qwenchat; the file was not touched.")
+            say("{path} was written by a newer qwenchat.", path=path),
+            say(
+                "Update qwenchat; the file was not touched. `qwenchat doctor --restore` puts the last backup in place."
+            ),
         )
     return version
 
@@ -185,7 +239,7 @@ def _migrate(connection: sqlite3.Connection, path: Path | None, version: int) ->
         for step in MIGRATIONS[version:]:
             for statement in step.split(";"):
                 connection.execute(statement)
-        _require_schema(connection)
+        require_own(connection, len(MIGRATIONS))
         connection.execute(f"pragma user_version={len(MIGRATIONS)}")
 
 
@@ -195,7 +249,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         with _all_or_nothing(connection):
             yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, MemoryError) as error:
+        _doubt_if_damaged(connection, error)
         remedy = say("Free some space.") if _is_full(error) else say("`qwenchat doctor` examines the library.")
         raise LibraryUnwritable(say("The conversation could not be saved: {error}.", error=error), remedy) from error
 
@@ -212,23 +267,6 @@ def _all_or_nothing(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-_REFUSALS = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-}
-
-
-def refused(error: sqlite3.Error) -> bool:
-    """Whether the system would not do it, as opposed to a file that makes no sense."""
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _REFUSALS
-
-
 def _is_full(error: Exception) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
@@ -238,11 +276,24 @@ def reading(path: Path | None) -> Iterator[None]:
     """Whatever reading may raise, as a LibraryError that names it; damage has the file examined at the next start."""
     try:
         yield
-    except (sqlite3.Error, ValueError, TypeError, RecursionError, OverflowError) as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if path is not None and code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    except (sqlite3.Error, ValueError, TypeError, RecursionError, OverflowError, MemoryError) as error:
+        if path is not None and is_damage(error):
             with suppress(OSError):
                 doubt(path)
         raise LibraryError(
             say("Saved conversations could not be read: {error}.", error=error), say("`qwenchat doctor` examines them.")
         ) from error
+
+
+def _doubt_if_damaged(connection: sqlite3.Connection, error: Exception) -> None:
+    """Have the file of a connection examined at the next start where the error says that it is damaged."""
+    if is_damage(error):
+        with suppress(sqlite3.Error, OSError):
+            for _, name, file in connection.execute("pragma database_list"):
+                if name == "main" and file:
+                    doubt(Path(file))
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether SQLite found that a file makes no sense."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

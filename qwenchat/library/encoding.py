@@ -1,11 +1,14 @@
 """Messages to JSON and back. Text that is not valid Unicode is mended on the way in."""
 
 import dataclasses
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from qwenchat.chat.characters import well_formed, well_formed_values
+from qwenchat.chat.characters import well_formed
+from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.messages import Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import Provenance
 
@@ -37,6 +40,16 @@ def unpack_parts(data: bytes) -> tuple[Part, ...]:
     )
 
 
+def readable_parts(stored: object) -> tuple[Part, ...]:
+    """The parts of a row of which not every byte may be right: where they are no parts, the text that stands there."""
+    data = stored.encode("utf-8", errors="replace") if isinstance(stored, str) else stored
+    if isinstance(data, bytes):
+        with suppress(ValueError, TypeError, AttributeError, RecursionError, OverflowError):
+            return unpack_parts(data)
+        return (TextPart(data.decode("utf-8", errors="replace")),)
+    return () if stored is None else (TextPart(str(stored)),)
+
+
 def pack_provenance(provenance: Provenance | None) -> bytes | None:
     """The provenance as JSON; None stays None."""
     if provenance is None:
@@ -45,6 +58,13 @@ def pack_provenance(provenance: Provenance | None) -> bytes | None:
         return msgspec.json.encode(provenance)
     except UnicodeEncodeError:  # as in the name of a file that is no UTF-8
         return msgspec.json.encode(well_formed_values(msgspec.to_builtins(provenance)))
+
+
+def readable_provenance(stored: object) -> Provenance | None:
+    """The provenance of a row; None where it makes no sense."""
+    with suppress(ValueError, TypeError, RecursionError, OverflowError, ConfigInvalid):
+        return unpack_provenance(stored) if isinstance(stored, bytes) else None
+    return None
 
 
 def unpack_provenance(data: bytes | None) -> Provenance | None:

@@ -13,8 +13,7 @@ from typing import Any
 
 from qwenchat.chat.messages import Message, Part, Role, ToolCallPart, ToolResultPart
 from qwenchat.library import encoding
-from qwenchat.library.backup import JOURNALS
-from qwenchat.library.database import journal_mode, refused
+from qwenchat.library.sqlite_file import JOURNALS, journal_mode, refused
 from qwenchat.library.words import spaced
 
 _VERSION = 1

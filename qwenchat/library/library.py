@@ -7,18 +7,19 @@ from pathlib import Path
 
 from qwenchat.chat.characters import well_formed
 from qwenchat.chat.draft import Block, Draft
-from qwenchat.chat.errors import ConversationNotFound, LibraryDamaged, LibraryError, LibraryUnwritable
+from qwenchat.chat.errors import ConversationNotFound, LibraryDamaged, LibraryError, LibraryInUse, LibraryUnwritable
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.chat.timeline import Tick
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import say, sentences
 from qwenchat.library import encoding, timeline
-from qwenchat.library.backup import set_aside
-from qwenchat.library.conversation import Conversation, Summary, not_found, summaries, whole
+from qwenchat.library.conversation import Conversation, Summary, as_text, not_found, summaries, whole
 from qwenchat.library.database import connect, copy_in_memory, join, opening, reading, transaction
-from qwenchat.library.index import SearchIndex, index_of, remove_index
+from qwenchat.library.index import SearchIndex, index_of
 from qwenchat.library.maintenance import Upkeep
-from qwenchat.library.saving import put_conversation, put_draft, put_message, titled
+from qwenchat.library.rescue import before_opening, rescue
+from qwenchat.library.saving import entitle_again, put_conversation, put_draft, put_message
 from qwenchat.library.search import Hit, Piece, search, search_in
+from qwenchat.library.sqlite_file import require_file
 from qwenchat.library.statistics import Statistics, statistics
 from qwenchat.library.trash import Bin
 from qwenchat.library.writer_locks import Writer
@@ -54,26 +55,23 @@ class Library:
     def open(cls, path: Path) -> "Library":
         """Open or make the library at `path`.
 
-        A damaged file is set aside; where nothing can be written, a library in memory is returned that holds what
-        could be read. Both are said in `notice`. Raises LibraryNewer.
+        A damaged or foreign file is set aside, and what can be read of it is taken over; where nothing can be written,
+        a library in memory is returned that holds what could be read. Both are said in `notice`. Raises LibraryNewer.
         """
         try:
             return cls._on_disk(path)
-        except (LibraryUnwritable, OSError) as error:
+        except (LibraryUnwritable, LibraryDamaged, LibraryInUse, OSError) as error:
             notice = say("Conversations are not saved, only kept until you quit: {error}", error=error)
             return cls(copy_in_memory(path), Writer(None), notice)
 
     @classmethod
     def _on_disk(cls, path: Path) -> "Library":
+        real = require_file(path)
+        said = before_opening(real)
         try:
-            return cls._connected(path, "")
+            return cls._connected(real, said)
         except LibraryDamaged as error:
-            aside = set_aside(path)
-            remove_index(path)
-            notice = say(
-                "{error} It was set aside as {name}, and a new library was begun.", error=error.what, name=aside.name
-            )
-            return cls._connected(path, notice)
+            return cls._connected(real, sentences(said, rescue(real, error)))
 
     @classmethod
     def _connected(cls, path: Path, notice: str) -> "Library":
@@ -123,7 +121,7 @@ class Library:
             return summaries(self._connection, limit, offset, archived)
 
     def read(self, conversation: str) -> Conversation:
-        """All of a conversation; raises ConversationNotFound, and LibraryError when its rows make no sense."""
+        """All of a conversation; raises ConversationNotFound, and LibraryError where the file cannot be read."""
         with reading(self._path):
             return whole(self._connection, conversation, self.draft(conversation).whole)
 
@@ -203,18 +201,7 @@ class Library:
                 "update conversations set title = ?, renamed = ? where id = ?", (line, bool(line), conversation)
             )
             if not line:
-                self._entitle_again(conversation)
-
-    def _entitle_again(self, conversation: str) -> None:
-        rows = self._connection.execute(
-            "select parts from messages where conversation = ? and role = 'user' order by number", (conversation,)
-        )
-        title = ""
-        for (parts,) in rows:
-            with suppress(ValueError, TypeError):
-                said = Message(Role.USER, encoding.unpack_parts(parts)).text
-                title = titled(title, said)
-        self._connection.execute("update conversations set title = ? where id = ?", (title, conversation))
+                entitle_again(self._connection, conversation)
 
     def pin(self, conversation: str, on: bool) -> None:
         """Keep a conversation above the others, or no more."""
@@ -257,7 +244,9 @@ class Library:
         with reading(self._path):
             row = self._connection.execute("select text from drafts where conversation = ?", key).fetchone()
             blocks = self._connection.execute("select label, text from blocks where draft = ?", key).fetchall()
-        return Draft.of(str(row[0]) if row else "", (Block(str(label), str(text)) for label, text in blocks))
+        return Draft.of(
+            as_text(row[0]) if row else "", (Block(as_text(label), as_text(text)) for label, text in blocks)
+        )
 
     def said_before(self, number: int | None) -> tuple[int, Message] | None:
         """The newest message of the user's that is older than the one with that number, with its own number."""

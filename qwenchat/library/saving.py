@@ -3,9 +3,11 @@
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from qwenchat.chat.characters import well_formed
+from qwenchat.chat.dates import as_date
 from qwenchat.chat.draft import Draft
 from qwenchat.chat.errors import ConversationPresent
 from qwenchat.chat.messages import Message, Role, Status, new_id
@@ -14,7 +16,7 @@ from qwenchat.chat.timeline import Tick
 from qwenchat.chat.title import title_after
 from qwenchat.i18n.texts import say
 from qwenchat.library import encoding, timeline
-from qwenchat.library.conversation import Conversation, as_date, as_text, in_order, recount, whole
+from qwenchat.library.conversation import Conversation, as_text, in_order, recount, whole
 from qwenchat.library.trash import without
 
 _READ_FOR_TITLE = 20_000
@@ -76,6 +78,18 @@ def _entitle(connection: sqlite3.Connection, conversation: str, said: str) -> No
     ).fetchone()
     if not renamed and (better := titled(as_text(title), said)) != title:
         connection.execute("update conversations set title = ? where id = ?", (better, conversation))
+
+
+def entitle_again(connection: sqlite3.Connection, conversation: str) -> None:
+    """Name a conversation by what was said in it."""
+    rows = connection.execute(
+        "select parts from messages where conversation = ? and role = 'user' order by number", (conversation,)
+    )
+    title = ""
+    for (parts,) in rows:
+        with suppress(ValueError, TypeError):
+            title = titled(title, Message(Role.USER, encoding.unpack_parts(parts)).text)
+    connection.execute("update conversations set title = ? where id = ?", (title, conversation))
 
 
 def titled(title: str, said: str) -> str:

@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from qwenchat.chat.dates import as_date
 from qwenchat.library import encoding
-from qwenchat.library.conversation import as_date, as_text
+from qwenchat.library.conversation import as_text
 from qwenchat.library.index import SearchIndex, searchable
 from qwenchat.library.query import Term, match, spans, terms
 from qwenchat.library.words import fold

@@ -7,7 +7,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,11 +15,14 @@ from typing import Any
 import psutil
 
 import qwenchat
+from qwenchat.chat.errors import LibraryDamaged, LibraryError, LibraryNewer
 from qwenchat.chat.text import safe_line
 from qwenchat.console.table import aligned
 from qwenchat.i18n.texts import say, sentences
-from qwenchat.library.backup import Backup, backups, last_backup, restore, set_aside_before
-from qwenchat.library.migrations import MIGRATIONS
+from qwenchat.library.backup import Backup, backups, last_backup
+from qwenchat.library.database import count_conversations
+from qwenchat.library.replacing import is_interrupted, set_aside_before
+from qwenchat.library.restore import restore
 from qwenchat.settings import config, presets
 from qwenchat.system.paths import Paths
 
@@ -215,22 +217,21 @@ def _library(path: Path, problems: list[Problem]) -> dict[str, Any]:
 
 
 def _conversations(path: Path, sound: Backup | None, problems: list[Problem]) -> int | None:
-    if not path.exists():
-        return 0
+    if is_interrupted(path):
+        said = say("A program died while it put a library in place of {path}.", path=path)
+        problems.append(Problem(said, say("The next start of qwenchat ends it.")))
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            if connection.execute("pragma user_version").fetchone()[0] > len(MIGRATIONS):
-                newer = say("{path} was written by a newer qwenchat.", path=path)
-                problems.append(Problem(newer, say("Update qwenchat."), broken=True))
-                return None
-            said = connection.execute("pragma integrity_check(1)").fetchone()[0]
-            if said != "ok":
-                raise sqlite3.DatabaseError(said)
-            return int(connection.execute("select count(*) from conversations").fetchone()[0])
-    except sqlite3.Error as error:
-        remedy = sentences(say("It is never deleted: what takes its place sets it aside."), _described(sound))
-        problems.append(Problem(say("{path} cannot be read: {error}.", path=path, error=error), remedy))
-        return None
+        return count_conversations(path)
+    except LibraryNewer as error:
+        problems.append(Problem(error.what, error.remedy, broken=True))
+    except LibraryDamaged as error:
+        remedy = sentences(
+            say("It is never deleted: the next start sets it aside and takes over what can be read."), _described(sound)
+        )
+        problems.append(Problem(error.what, remedy))
+    except LibraryError as error:
+        problems.append(Problem(error.what, error.remedy))
+    return None
 
 
 def _described(backup: Backup | None) -> str:

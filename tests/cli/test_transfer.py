@@ -105,11 +105,12 @@ def test_commands_that_make_no_sense_are_refused(arguments: list[str]) -> None:
     assert qwenchat(*arguments).exit_code == 2
 
 
-def test_a_conversation_that_cannot_be_read_costs_no_other() -> None:
+def test_a_conversation_that_cannot_be_read_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     store("a" * 16, "b" * 16)
     library = Library.open(Paths.of_user().database)
-    library._connection.execute("update messages set parts = 'x' where conversation = ?", ("a" * 16,))
+    library._connection.execute("update messages set parts = zeroblob(2000000) where conversation = ?", ("a" * 16,))
     library.close()
+    monkeypatch.setattr("qwenchat.library.database._LONGEST", 1_000_000)
     result = qwenchat("export", "--all", "--format", "json")
     assert result.exit_code == 1
     assert [entry["id"] for entry in json.loads(result.stdout)["conversations"]] == ["b" * 16]

@@ -14,10 +14,11 @@ import pytest
 from qwenchat.chat.errors import LibraryInUse, LibraryUnwritable
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.library import backup, database
-from qwenchat.library.backup import KEPT, back_up, backups, is_due, is_sound, last_backup, restore
+from qwenchat.library.backup import KEPT, back_up, backups, is_due, is_sound, last_backup
 from qwenchat.library.index import index_of
 from qwenchat.library.library import Library
 from qwenchat.library.maintenance import Upkeep
+from qwenchat.library.restore import restore
 
 
 def user(text: str) -> Message:

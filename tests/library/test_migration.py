@@ -67,7 +67,7 @@ def test_a_migration_that_breaks_off_changes_nothing(tmp_path: Path) -> None:
         other.execute("begin")
         other.execute("select * from messages").fetchone()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("qwenchat.library.database.BUSY_S", 0.05)
+            patch.setattr("qwenchat.library.sqlite_file.BUSY_S", 0.05)
             library = Library.open(path)
             assert "not saved" in library.notice
             assert library.conversations()[0].messages == 1

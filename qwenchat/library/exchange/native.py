@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from qwenchat.chat.dates import as_date
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.events import Channel
 from qwenchat.chat.messages import Message, Part, Role, Status
@@ -15,7 +16,7 @@ from qwenchat.chat.text import safe_json
 from qwenchat.chat.timeline import Tick
 from qwenchat.i18n.texts import say
 from qwenchat.library import encoding, timeline
-from qwenchat.library.conversation import Conversation, as_date
+from qwenchat.library.conversation import Conversation
 from qwenchat.library.exchange.found import Found, Problems, Unreadable
 from qwenchat.library.exchange.repair import Node, derived_id, tree_of
 from qwenchat.library.trash import nearest, without

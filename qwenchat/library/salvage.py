@@ -1,0 +1,181 @@
+"""What can still be read of a damaged or foreign library, into a new one: each row for itself."""
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qwenchat.chat.dates import as_date
+from qwenchat.chat.messages import Status, new_id
+from qwenchat.library import encoding
+from qwenchat.library.conversation import as_role, as_status, as_text, recount
+from qwenchat.library.migrations import MIGRATIONS
+from qwenchat.library.pages import rows
+from qwenchat.library.saving import entitle_again
+from qwenchat.library.sqlite_file import open_file
+
+_MESSAGE = "number, id, conversation, parent, role, parts, created, status, note, provenance, timeline, hidden"
+_CONVERSATION = "id, title, created, updated, leaf, pinned, archived, renamed, deleted, model"
+_PARTS, _STATUS = 5, 7
+"""Their places in the row of a message."""
+_OLD_MESSAGE, _OLD_CONVERSATION = 11, 5
+"""Columns that the first version had."""
+_LONGEST_ID = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """How much was saved."""
+
+    messages: int
+    conversations: int
+    from_backup: int = 0
+    """Of the messages, those that only the backup still had."""
+
+
+def salvage(damaged: Path, fresh: Path, backup: Path | None) -> Salvaged:
+    """Make a library of what can be read of `damaged`, and of what else `backup` has; it is on disk then.
+
+    Raises sqlite3.Error and OSError when it cannot be written.
+    """
+    with closing(open_file(fresh)) as connection:
+        fresh.chmod(0o600)
+        connection.execute("pragma journal_mode=off")
+        connection.execute("pragma synchronous=off")
+        salvaged = salvage_into(connection, damaged, backup)
+    with fresh.open("rb") as file:
+        os.fsync(file.fileno())
+    return salvaged
+
+
+def salvage_into(connection: sqlite3.Connection, damaged: Path, backup: Path | None = None) -> Salvaged:
+    """The same into a database that is empty. Raises sqlite3.Error where it cannot be written."""
+    for statement in ";".join(MIGRATIONS).split(";"):
+        connection.execute(statement)
+    connection.execute("pragma foreign_keys=off")
+    connection.execute("begin")
+    with suppress(OSError):
+        _take(connection, damaged)
+    own = _count(connection, "messages")
+    if backup is not None:
+        with suppress(OSError):
+            _take(connection, backup, whole=True)
+    _bind(connection)
+    connection.execute(f"pragma user_version={len(MIGRATIONS)}")
+    connection.execute("commit")
+    messages = _count(connection, "messages")
+    return Salvaged(messages, _count(connection, "conversations"), messages - own)
+
+
+def _count(connection: sqlite3.Connection, table: str) -> int:
+    return int(connection.execute(f"select count(*) from {table}").fetchone()[0])
+
+
+def _take(connection: sqlite3.Connection, source: Path, *, whole: bool = False) -> None:
+    """Take in the rows of a file. Those of a `whole` one count where a reply was complete: such are never changed."""
+    for number, values in rows(source):
+        if message := _message(number, values):
+            _take_message(connection, message, whole=whole)
+        elif conversation := _conversation(values):
+            marks = ", ".join("?" * len(conversation))
+            connection.execute(f"insert or ignore into conversations ({_CONVERSATION}) values ({marks})", conversation)
+        elif len(values) == 2 and all(isinstance(value, str) for value in values):
+            connection.execute("insert or ignore into drafts values (?, ?)", values)
+        elif len(values) == 3 and all(isinstance(value, str) for value in values):
+            connection.execute("insert or ignore into blocks values (?, ?, ?)", values)
+
+
+def _take_message(connection: sqlite3.Connection, message: tuple[Any, ...], *, whole: bool) -> None:
+    number, id_, *_ = message
+    known = connection.execute("select parts from messages where id = ?", (id_,)).fetchone()
+    if known is not None:
+        if known[0] == message[_PARTS]:
+            return
+        if whole:
+            if message[_STATUS] == Status.COMPLETE:
+                connection.execute("update messages set parts = ? where id = ?", (message[_PARTS], id_))
+            return
+        id_ = new_id()
+    if connection.execute("select 1 from messages where number = ?", (number,)).fetchone():
+        number = None
+    marks = ", ".join("?" * len(message))
+    connection.execute(f"insert into messages ({_MESSAGE}) values ({marks})", (number, id_, *message[2:]))
+
+
+def _message(number: int, values: list[Any]) -> tuple[Any, ...] | None:
+    """The row of a message; None for what is none."""
+    if len(values) == _OLD_MESSAGE and isinstance(values[4], bytes) and isinstance(values[3], str):
+        values = [None, *values, None]
+    if len(values) != len(_MESSAGE.split()) + 1 or values[0] is not None:
+        return None
+    _, id_, conversation, parent, role, parts, created, status, note, provenance, timeline, _, hidden = values
+    if status == Status.STREAMING:
+        status, note = Status.INTERRUPTED, note or str(Status.INTERRUPTED)
+    return (
+        number,
+        _id(id_) or new_id(),
+        _id(conversation) or "",
+        _id(parent),
+        str(as_role(role, made=provenance is not None)),
+        _parts(parts),
+        as_date(created),
+        str(as_status(status)),
+        as_text(note or ""),
+        provenance if isinstance(provenance, bytes) else None,
+        timeline if isinstance(timeline, bytes) else None,
+        hidden if isinstance(hidden, float) else None,
+    )
+
+
+def _id(value: Any) -> str | None:
+    return value[:_LONGEST_ID] if isinstance(value, str) and value else None
+
+
+def _parts(stored: Any) -> bytes:
+    """The parts as they stand there, kinds that are not known too; those that cannot be read as a text."""
+    data = stored.encode("utf-8", errors="replace") if isinstance(stored, str) else stored
+    if isinstance(data, bytes):
+        with suppress(ValueError, TypeError, AttributeError, RecursionError, OverflowError):
+            encoding.unpack_parts(data)
+            return data
+    return encoding.pack_parts(encoding.readable_parts(stored))
+
+
+def _conversation(values: list[Any]) -> tuple[Any, ...] | None:
+    """The row of a conversation; None for what is none."""
+    if len(values) not in (_OLD_CONVERSATION, _OLD_MESSAGE) or not (id_ := _id(values[0])):
+        return None
+    if len(values) == _OLD_CONVERSATION:
+        if not isinstance(values[2], int | float) or isinstance(values[1], int | float):
+            return None  # a row of the schema
+        values = [*values, 0, 0, 0, None, "", 0]
+    _, title, created, updated, leaf, pinned, archived, renamed, deleted, model, _ = values
+    return (
+        id_,
+        as_text(title or ""),
+        as_date(created),
+        as_date(updated),
+        _id(leaf),
+        bool(pinned),
+        bool(archived),
+        bool(renamed),
+        deleted if isinstance(deleted, float) else None,
+        as_text(model or ""),
+    )
+
+
+def _bind(connection: sqlite3.Connection) -> None:
+    """Give each message a conversation, and each conversation its title and the number of its messages."""
+    connection.execute("update messages set conversation = ? where conversation = ''", (new_id(),))
+    connection.execute(
+        "insert into conversations (id, title, created, updated)"
+        " select conversation, '', min(created), max(created) from messages"
+        " where conversation not in (select id from conversations) group by conversation"
+    )
+    connection.execute("delete from blocks where draft not in (select conversation from drafts)")
+    for (id_,) in connection.execute("select id from conversations where title = '' and not renamed").fetchall():
+        entitle_again(connection, id_)
+    for (id_,) in connection.execute("select id from conversations").fetchall():
+        recount(connection, id_)
