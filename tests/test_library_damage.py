@@ -1,9 +1,12 @@
 """Thousands of damaged libraries: each opens, or is refused with a way out, and nothing readable is lost."""
 
+import os
 import random
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -12,9 +15,20 @@ from qwenchat.library.library import Library
 from tests.library_damage import NAME, Counts, check, damages, make
 
 
-def damaged(tmp_path: Path, number: int, seed: int, *, backup: bool) -> Counts:
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: every library is written to the disk many times."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with TemporaryDirectory(dir=memory) as name:
+        yield Path(name)
+
+
+def damaged(folder: Path, number: int, seed: int, *, backup: bool) -> Counts:
     """Damage a library so many times, each time another way."""
-    path = make(tmp_path / "whole", backup=backup)
+    path = make(folder / "whole", backup=backup)
     files = {str(file.relative_to(path.parent)): file.read_bytes() for file in path.parent.rglob("*.sqlite3")}
     library = Library.open(path)
     originals = {
@@ -26,27 +40,27 @@ def damaged(tmp_path: Path, number: int, seed: int, *, backup: bool) -> Counts:
     library.close()
     counts, ways = Counts(), damages(random.Random(seed), files)
     for trial in range(number):
-        folder = tmp_path / "damaged"
-        folder.mkdir()
+        place = folder / "damaged"
+        place.mkdir()
         try:
-            check(folder / NAME, next(ways), originals, counts)
+            check(place / NAME, next(ways), originals, counts)
         except Exception as error:
             raise AssertionError(f"seed {seed}, trial {trial}") from error
-        shutil.rmtree(folder)
+        shutil.rmtree(place)
     return counts
 
 
 @pytest.mark.parametrize("backup", [True, False], ids=["backup", "no backup"])
-def test_a_damaged_library_opens_and_nothing_readable_is_lost(tmp_path: Path, backup: bool) -> None:
-    counts = damaged(tmp_path, 20, 1, backup=backup)
+def test_a_damaged_library_opens_and_nothing_readable_is_lost(folder: Path, backup: bool) -> None:
+    counts = damaged(folder, 20, 1, backup=backup)
     assert counts.tried == 20
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_five_thousand_damaged_libraries_open_and_nothing_readable_is_lost(
-    tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
+    folder: Path, seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    counts = damaged(tmp_path, 500, 100 + seed, backup=seed % 2 == 0)
+    counts = damaged(folder, 500, 100 + seed, backup=seed % 2 == 0)
     with capsys.disabled():
         sys.stdout.write(f"\n{counts}\n")

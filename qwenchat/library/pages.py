@@ -66,7 +66,7 @@ class _Pages:
             count = int.from_bytes(page[start + 3 : start + 5], "big")
             pointers = page[start + 8 : start + 8 + 2 * min(count, self._size // 4)]
             for (at,) in struct.iter_unpack(">H", pointers[: len(pointers) // 2 * 2]):
-                if row := self._row(page, at):
+                if row := self._row(page, at & (self._size - 1)):  # as SQLite does
                     yield row
 
     def _row(self, page: bytes, at: int) -> Row | None:

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from qwenchat.library.sqlite_file import open_file
 
 _MESSAGE = "number, id, conversation, parent, role, parts, created, status, note, provenance, timeline, hidden"
 _CONVERSATION = "id, title, created, updated, leaf, pinned, archived, renamed, deleted, model"
-_PARTS, _STATUS = 5, 7
-"""Their places in the row of a message."""
+_PARTS = 5
+"""Their place in the row of a message."""
 _OLD_MESSAGE, _OLD_CONVERSATION = 11, 5
 """Columns that the first version had."""
 _LONGEST_ID = 100
@@ -56,12 +57,11 @@ def salvage_into(connection: sqlite3.Connection, damaged: Path, backup: Path | N
         connection.execute(statement)
     connection.execute("pragma foreign_keys=off")
     connection.execute("begin")
-    with suppress(OSError):
-        _take(connection, damaged)
+    taker = _Taker(connection)
+    taker.take(damaged)
     own = _count(connection, "messages")
     if backup is not None:
-        with suppress(OSError):
-            _take(connection, backup, whole=True)
+        taker.take(backup, again=True)
     _bind(connection)
     connection.execute(f"pragma user_version={len(MIGRATIONS)}")
     connection.execute("commit")
@@ -73,35 +73,46 @@ def _count(connection: sqlite3.Connection, table: str) -> int:
     return int(connection.execute(f"select count(*) from {table}").fetchone()[0])
 
 
-def _take(connection: sqlite3.Connection, source: Path, *, whole: bool = False) -> None:
-    """Take in the rows of a file. Those of a `whole` one count where a reply was complete: such are never changed."""
-    for number, values in rows(source):
-        if message := _message(number, values):
-            _take_message(connection, message, whole=whole)
-        elif conversation := _conversation(values):
-            marks = ", ".join("?" * len(conversation))
-            connection.execute(f"insert or ignore into conversations ({_CONVERSATION}) values ({marks})", conversation)
-        elif len(values) == 2 and all(isinstance(value, str) for value in values):
-            connection.execute("insert or ignore into drafts values (?, ?)", values)
-        elif len(values) == 3 and all(isinstance(value, str) for value in values):
-            connection.execute("insert or ignore into blocks values (?, ?, ?)", values)
+class _Taker:
+    """Takes the rows of files into a new library; of a row that is there already, the first counts."""
 
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._unreadable: set[str] = set()
+        """Messages of which only what the bytes look like could be taken."""
 
-def _take_message(connection: sqlite3.Connection, message: tuple[Any, ...], *, whole: bool) -> None:
-    number, id_, *_ = message
-    known = connection.execute("select parts from messages where id = ?", (id_,)).fetchone()
-    if known is not None:
-        if known[0] == message[_PARTS]:
-            return
-        if whole:
-            if message[_STATUS] == Status.COMPLETE:
-                connection.execute("update messages set parts = ? where id = ?", (message[_PARTS], id_))
-            return
-        id_ = new_id()
-    if connection.execute("select 1 from messages where number = ?", (number,)).fetchone():
-        number = None
-    marks = ", ".join("?" * len(message))
-    connection.execute(f"insert into messages ({_MESSAGE}) values ({marks})", (number, id_, *message[2:]))
+    def take(self, source: Path, *, again: bool = False) -> None:
+        """Take in what can be read of a file; `again` means that messages of it may be there already."""
+        with suppress(OSError):
+            for number, values in rows(source):
+                if message := _message(number, values):
+                    self._take_message(message, again=again)
+                elif conversation := _conversation(values):
+                    self._insert(f"conversations ({_CONVERSATION})", conversation)
+                elif len(values) == 2 and all(isinstance(value, str) for value in values):
+                    self._insert("drafts", values)
+                elif len(values) == 3 and all(isinstance(value, str) for value in values):
+                    self._insert("blocks", values)
+
+    def _take_message(self, message: tuple[Any, ...], *, again: bool) -> None:
+        number, id_, *_ = message
+        parts = _parts(message[_PARTS])
+        known = self._connection.execute("select parts from messages where id = ?", (id_,)).fetchone()
+        if known is not None:
+            if again and id_ in self._unreadable and parts is message[_PARTS]:
+                self._connection.execute("update messages set parts = ? where id = ?", (parts, id_))
+            if again or known[0] == parts:
+                return
+            id_ = new_id()
+        if parts is not message[_PARTS]:
+            self._unreadable.add(id_)
+        if self._connection.execute("select 1 from messages where number = ?", (number,)).fetchone():
+            number = None
+        self._insert(f"messages ({_MESSAGE})", (number, id_, *message[2:_PARTS], parts, *message[_PARTS + 1 :]))
+
+    def _insert(self, table: str, row: Sequence[Any]) -> None:
+        marks = ", ".join("?" * len(row))
+        self._connection.execute(f"insert or ignore into {table} values ({marks})", row)
 
 
 def _message(number: int, values: list[Any]) -> tuple[Any, ...] | None:
@@ -119,7 +130,7 @@ def _message(number: int, values: list[Any]) -> tuple[Any, ...] | None:
         _id(conversation) or "",
         _id(parent),
         str(as_role(role, made=provenance is not None)),
-        _parts(parts),
+        parts,
         as_date(created),
         str(as_status(status)),
         as_text(note or ""),
@@ -134,7 +145,7 @@ def _id(value: Any) -> str | None:
 
 
 def _parts(stored: Any) -> bytes:
-    """The parts as they stand there, kinds that are not known too; those that cannot be read as a text."""
+    """The parts as they stand there, the same object, or as a text where they cannot be read."""
     data = stored.encode("utf-8", errors="replace") if isinstance(stored, str) else stored
     if isinstance(data, bytes):
         with suppress(ValueError, TypeError, AttributeError, RecursionError, OverflowError):
