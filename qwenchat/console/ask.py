@@ -5,8 +5,8 @@ from typing import Any
 
 from qwenchat.chat.calls import calls_in
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.errors import QwenchatError
-from qwenchat.chat.events import TurnFailed
+from qwenchat.chat.errors import QwenchatError, ServerUnreachable
+from qwenchat.chat.events import TurnEnded, TurnFailed
 from qwenchat.chat.messages import Message, Status, ToolResultPart
 from qwenchat.chat.text import safe_json
 from qwenchat.console.turn_printer import Printer, tell
@@ -25,18 +25,28 @@ def ask(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved:
     try:
         session.load(load)
         session.send(prompt)
-        code = 1 if isinstance(printer.run(session), TurnFailed) else 0
+        ended = printer.run(session)
+        code = 1 if isinstance(ended, TurnFailed) else 0
     except KeyboardInterrupt:
         session.stop()
-        printer.run(session)
+        ended = printer.run(session)
         code = INTERRUPTED
+    reached = _was_reached(session, ended)
     if session.broken_off and code == 0:
         tell(
             say("The reply ended inside its thought, so there is no answer. --thinking-budget keeps thoughts shorter.")
         )
     if as_json:
-        print(safe_json(_report(session, session.path[-1], saved)))
+        print(safe_json(_report(session, session.path[-1], saved and reached)))
+    if not reached:
+        session.forget()
     return code
+
+
+def _was_reached(session: Session, ended: TurnEnded) -> bool:
+    """Whether the model had the question at all: it was loaded, and its server answered."""
+    failed = isinstance(ended, TurnFailed) and type(ended.error) is ServerUnreachable  # not one that broke off
+    return session.model is not None and not (failed and not session.path[-1].parts)
 
 
 def failure(error: QwenchatError) -> dict[str, Any]:
@@ -67,7 +77,8 @@ def _report(session: Session, reply: Message, saved: bool) -> dict[str, Any]:
         }
     if calls := list(_calls(session.path)):
         report["tool_calls"] = calls
-    report["conversation"] = session.conversation if saved and not session.unsaved else None
+    lasting = saved and not session.unsaved and not session.library.in_memory_only
+    report["conversation"] = session.conversation if lasting else None
     if reply.status is Status.FAILED:
         report["error"] = reply.note
     return report

@@ -7,13 +7,15 @@ indexed while a reply streams. Before a search the index catches up with that li
 import sqlite3
 import time
 import zlib
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from qwenchat.chat.messages import Message, Part, Role, ToolCallPart, ToolResultPart
 from qwenchat.library import encoding
-from qwenchat.library.sqlite_file import JOURNALS, journal_mode, refused
+from qwenchat.library.schema import Object, objects
+from qwenchat.library.sqlite_file import is_file_or_nothing, journal_mode, open_file, refused, remove_file
 from qwenchat.library.words import spaced
 
 _VERSION = 1
@@ -45,9 +47,8 @@ def index_of(library: Path) -> Path:
 
 def remove_index(library: Path) -> None:
     """Let the index be made again, since another library takes the place of the one it was made from."""
-    path = index_of(library)
-    for suffix in ("", *JOURNALS):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    with suppress(OSError):
+        remove_file(index_of(library))
 
 
 def searchable(parts: tuple[Part, ...]) -> tuple[str, str]:
@@ -156,7 +157,8 @@ class SearchIndex:
         if self._index is not None and self._file() != self._opened_file:
             self.close()  # another program began a new index
         if self._index is None:
-            index = sqlite3.connect(self._path or ":memory:", timeout=1, isolation_level=None)
+            usable = self._path is not None and is_file_or_nothing(self._path)
+            index = open_file(self._path if usable else None, timeout=1)
             try:
                 self._prepare(index)
             except BaseException:
@@ -176,9 +178,7 @@ class SearchIndex:
         index.execute("pragma synchronous=normal")
         index.execute("pragma secure_delete=on")
         index.execute("pragma cache_spill=off")  # else a long transaction keeps readers out
-        version = index.execute("pragma user_version").fetchone()[0]
-        if version not in (0, _VERSION):
-            raise sqlite3.DatabaseError("an index of another version")
+        version = self._version(index)
         if version == 0:
             self._library.execute(
                 "insert into unsearched (message)"
@@ -193,6 +193,19 @@ class SearchIndex:
             index.execute("commit")
             if self._path is not None:
                 self._path.chmod(0o600)
+
+    def _version(self, index: sqlite3.Connection) -> int:
+        """The version of an index, 0 for a new one; raises sqlite3.DatabaseError unless it is one of this program's."""
+        index.execute("begin")
+        try:
+            version = int(index.execute("pragma user_version").fetchone()[0])
+            there = objects(index)
+        finally:
+            if index.in_transaction:
+                index.execute("commit")
+        if version not in (0, _VERSION) or there != (_own_objects() if version else frozenset()):
+            raise sqlite3.DatabaseError("an index of another version")
+        return version
 
     def _enter(self, index: sqlite3.Connection, changes: list[tuple[int, int]], until: float) -> int:
         """Index what changed, until then, and return the last change that was seen to."""
@@ -241,9 +254,17 @@ class SearchIndex:
         self.close()
         if self._path is not None:
             with suppress(OSError):
-                for suffix in ("", *JOURNALS):
-                    self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+                remove_file(self._path)
         return True
+
+
+@cache
+def _own_objects() -> frozenset[Object]:
+    """The schema of an index."""
+    with closing(open_file(None)) as fresh:
+        for statement in filter(str.strip, _SCHEMA.split(";\n")):
+            fresh.execute(statement)
+        return objects(fresh)
 
 
 def _texts(parts: object) -> tuple[str, str]:

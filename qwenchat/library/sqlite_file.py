@@ -73,7 +73,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 def time_limit(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
     """Have what takes longer end in sqlite3.OperationalError."""
     until = time.monotonic() + seconds
-    connection.set_progress_handler(lambda: time.monotonic() > until, 100_000)
+    connection.set_progress_handler(lambda: time.monotonic() > until, 10_000)
     try:
         yield
     finally:
@@ -94,7 +94,8 @@ def require_file(path: Path) -> Path:
     for file in (real, *(beside(real, suffix) for suffix in JOURNALS)):
         if not is_file_or_nothing(file):
             raise LibraryUnwritable(
-                say("{path} is no file but a folder, a pipe or a device.", path=file), say("Move it away.")
+                say("{path} is no file but a folder, a pipe or a device.", path=path if file == real else file),
+                say("Move it away."),
             )
     return real
 

@@ -101,7 +101,7 @@ class PlainChat:
             if not self._asking:
                 raise
         print(flush=True)
-        saved = say("nothing is kept") if self._session.private else say("everything is saved")
+        saved = say("nothing is kept") if self._session.library.in_memory_only else say("everything is saved")
         tell(say("Ctrl+C again leaves; {saved}.", saved=saved))
         return self._read()
 

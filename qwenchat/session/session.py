@@ -256,6 +256,13 @@ class Session(Course):
         self._record.undo_delete()
         self._ahead_due = True
 
+    def forget(self) -> None:
+        """Leave this conversation and delete it, for good when the library is closed. Raises LibraryError."""
+        conversation = self.conversation
+        self.new()
+        if conversation is not None:
+            self.library.delete(conversation)
+
     def close(self) -> None:
         """End the turn, save what came, end the worker and close the library, once; takes at most two seconds."""
         if self._closed:

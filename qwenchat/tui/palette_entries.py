@@ -73,7 +73,8 @@ def _of_app(app: "QwenChat", chat: "ChatScreen") -> Iterator[Doable]:
     yield Doable("app.theme", say("Theme"), app.action_change_theme, "app.change_theme", (change,))
     yield Doable("app.help", say("Keys and commands"), app.action_help, "app.help", (shown(chat, "app.help", "f1"),))
     yield Doable("app.screenshot", say("Screenshot"), app.save_picture, "", (picture,))
-    saved = (shown(chat, "app.quit", "ctrl+q"), say("Everything is saved"))
+    kept = say("Nothing is saved") if chat.session.library.in_memory_only else say("Everything is saved")
+    saved = (shown(chat, "app.quit", "ctrl+q"), kept)
     yield Doable("app.quit", say("Quit"), app.action_quit, "app.quit", saved)
 
 

@@ -28,7 +28,7 @@ def saved_conversations() -> "Iterator[Library]":
     from qwenchat.library.library import Library
 
     path = Paths.of_user().database
-    library = Library.open(path) if path.exists() else Library.in_memory()
+    library = Library.open(path) if any(path.parent.glob(f"{path.name}*")) else Library.in_memory()
     if library.notice:
         process.tell(library.notice)
     try:
@@ -38,10 +38,10 @@ def saved_conversations() -> "Iterator[Library]":
 
 
 @contextmanager
-def _to_be_changed() -> "Iterator[Library]":
+def conversations_to_change() -> "Iterator[Library]":
     """The saved conversations; raises LibraryUnwritable where a change would not last."""
     with saved_conversations() as library:
-        if library.notice:
+        if library.notice and library.in_memory_only:
             raise LibraryUnwritable(
                 say("Nothing was changed."), say("Saved conversations must be readable and writable.")
             )
@@ -142,7 +142,7 @@ def show(conversation: str) -> None:
 @click.argument("title", nargs=-1)
 def rename(conversation: str, title: tuple[str, ...]) -> None:
     """Give a conversation another title; without one, it is named by what is said in it again."""
-    with _to_be_changed() as library:
+    with conversations_to_change() as library:
         id_ = library.resolve(conversation)
         library.rename(id_, " ".join(title))
         process.tell(say("It is called “{title}”.", title=library.read(id_).title))
@@ -153,7 +153,7 @@ def rename(conversation: str, title: tuple[str, ...]) -> None:
 @click.option("--off", is_flag=True, help="No more.")
 def pin(conversation: str, off: bool) -> None:
     """Keep a conversation above the others."""
-    with _to_be_changed() as library:
+    with conversations_to_change() as library:
         library.pin(library.resolve(conversation), not off)
         process.tell(say("It is pinned no more.") if off else say("It is pinned above the others."))
 
@@ -163,7 +163,7 @@ def pin(conversation: str, off: bool) -> None:
 @click.option("--off", is_flag=True, help="Bring it back.")
 def archive(conversation: str, off: bool) -> None:
     """Put a conversation out of the way; `list --archived` and `search` still show it."""
-    with _to_be_changed() as library:
+    with conversations_to_change() as library:
         library.archive(library.resolve(conversation), not off)
         process.tell(say("It is archived no more.") if off else say("It is archived; `search` still finds it."))
 
@@ -173,7 +173,7 @@ def archive(conversation: str, off: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask first.")
 def delete(conversations: tuple[str, ...], yes: bool) -> None:
     """Delete conversations for good; asks first."""
-    with _to_be_changed() as library:
+    with conversations_to_change() as library:
         ids = dict.fromkeys(library.resolve(conversation) for conversation in conversations)
         known = {row.id: row for row in (*library.conversations(), *library.conversations(archived=True))}
         names = [_name(id_, known.get(id_)) for id_ in ids]

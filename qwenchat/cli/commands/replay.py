@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.cli import options, process
-from qwenchat.cli.commands.conversations import complete_conversation, saved_conversations
+from qwenchat.cli.commands.conversations import complete_conversation, conversations_to_change, saved_conversations
 from qwenchat.i18n.texts import say
 from qwenchat.system.paths import Paths, shipped_themes
 
@@ -199,7 +199,7 @@ def _rerun(source: str, save: bool, given: dict[str, Any]) -> int:
     try:
         if not save:
             return _ask_again(_recording(source), None, given)
-        with saved_conversations() as library:
+        with conversations_to_change() as library:
             return _ask_again(_saved(library, source), library, given)
     except QwenchatError as error:
         if given["as_json"]:

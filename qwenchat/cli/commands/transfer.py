@@ -5,7 +5,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -172,21 +172,19 @@ def import_command(files: tuple[str, ...], dry_run: bool) -> None:
 @contextmanager
 def _library(dry_run: bool) -> "Iterator[Library]":
     """The library to import into; raises LibraryUnwritable where nothing would be kept."""
-    from qwenchat.chat.errors import LibraryDamaged
-    from qwenchat.library.database import connect
+    from qwenchat.chat.errors import LibraryUnwritable
     from qwenchat.library.library import Library
 
     if dry_run:
         with saved_conversations() as library:
             yield library
         return
-    path = Paths.of_user().database
-    with suppress(LibraryDamaged):  # then a new one is begun
-        connect(path).close()
-    library = Library.open(path)
-    if library.notice:
-        process.tell(library.notice)
+    library = Library.open(Paths.of_user().database)
     try:
+        if library.in_memory_only:
+            raise LibraryUnwritable(say("Nothing was imported."), library.notice)
+        if library.notice:
+            process.tell(library.notice)
         yield library
     finally:
         library.close()
