@@ -12,7 +12,7 @@ import pytest
 
 from qwenchat.library import encoding
 from qwenchat.library.library import Library
-from tests.library_damage import NAME, Counts, check, damages, make
+from tests.support.library_damage import NAME, Counts, check, damages, make
 
 
 @pytest.fixture
