@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from qwenchat.chat.characters import well_formed, well_formed_values
-from qwenchat.chat.characters import well_formed
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.messages import Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import Provenance
