@@ -66,7 +66,8 @@ class _Gate:
 
     def _called(self, event: ToolCalled) -> ToolCalled:
         call = event.call
-        passed = replace(call, id=self._once(call.id), name=self._once(call.name), arguments=self._once(call.arguments))
+        name, arguments, server_id = map(self._once, (call.name, call.arguments, call.server_id))
+        passed = replace(call, name=name, arguments=arguments, server_id=server_id)
         return event if passed == call else replace(event, call=passed)
 
     def _once(self, text: str) -> str:

@@ -23,6 +23,7 @@ from qwenchat.engine.remote.dialect import Speech, speech_of
 from qwenchat.engine.remote.failure import BrokenOff, broken_off, garbled
 from qwenchat.engine.remote.reply import Reply
 from qwenchat.engine.remote.request import Request, request_of, tokens_at_least
+from qwenchat.engine.remote.written_calls import with_calls
 from qwenchat.engine.text_gate import gated
 from qwenchat.i18n.texts import say
 
@@ -89,7 +90,8 @@ class RemoteEngine:
         served = self._served
         if served is None:
             raise EngineFailed(say("No model is loaded."), say("Choose one."))
-        yield from gated(self._answered(served, command, signals), served.connection.redaction.stream)
+        events = gated(self._answered(served, command, signals), served.connection.redaction.stream)
+        yield from with_calls(events, command.tools) if command.tools else events
 
     def _answered(self, served: _Served, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         if command.begun.thought or (command.begun.answer and served.speech.continues is None):

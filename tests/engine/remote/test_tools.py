@@ -154,6 +154,80 @@ def test_a_tool_without_arguments_is_offered_as_an_object_without_properties(
     assert server.asked[0]["tools"][0]["function"]["parameters"] == {"type": "object", "properties": {}}
 
 
+SUM = '{"name": "calculator", "arguments": {"expression": "2+2"}}'
+CALL = f"<tool_call>\n{SUM}\n</tool_call>"
+TAGS = "<tool_call>\n<function=calculator>\n<parameter=expression>\n2+2\n</parameter>\n</function>\n</tool_call>"
+
+
+def shared(text: str, step: int) -> Answer:
+    return Answer(said(*(text[at : at + step] for at in range(0, len(text), step))))
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+@pytest.mark.parametrize(
+    ("written", "answer", "number"),
+    [
+        (CALL, "", 1),
+        (TAGS, "", 1),
+        (f"I look.\n\n{CALL}\n{CALL}", "I look.", 2),
+        (f"  {CALL} {CALL}\nDone.", "Done.", 2),
+        (CALL.removesuffix("</tool_call>"), "", 1),
+        (f"```\ncode\n```\n{CALL}", "```\ncode\n```", 1),
+    ],
+    ids=["call", "tags", "after text", "before text", "not closed", "after code"],
+)
+def test_a_call_that_the_server_left_in_the_text_is_read(
+    written: str, answer: str, number: int, step: int, engine: RemoteEngine, server: ChatServer
+) -> None:
+    server.answers = [shared(written, step)]
+    events = ask(engine, tools=(CALCULATOR,))
+    assert called(events) == [("", "calculator", '{"expression": "2+2"}')] * number
+    assert (text(events), ended(events).reason) == (answer, FinishReason.TOOL_CALLS)
+
+
+@pytest.mark.parametrize("step", [1, 1000])
+@pytest.mark.parametrize(
+    "written",
+    [
+        f"```xml\n{CALL}\n```",
+        f"~~~~\n```\n{CALL}\n~~~~",
+        f"So:\n\n    {CALL}",
+        f"A model writes `{CALL}`.",
+        f"It is written so: {CALL}",
+        CALL.replace("calculator", "another"),
+        TAGS.replace("calculator", "another"),
+        "<tool_call> is a tag.",
+        "<tool_call>\n{not json}\n</tool_call>\nand on",
+        "a <tool",
+        "<tool_call>",
+        "\n".join(["<tool_call>"] * 50),
+    ],
+)
+def test_what_only_looks_like_a_call_is_text(written: str, step: int, engine: RemoteEngine, server: ChatServer) -> None:
+    server.answers = [shared(written, step)]
+    events = ask(engine, tools=(CALCULATOR,))
+    assert (called(events), text(events), ended(events).reason) == ([], written, FinishReason.STOP)
+
+
+def test_a_call_in_a_thought_or_without_tools_is_text(engine: RemoteEngine, server: ChatServer) -> None:
+    server.answers = [shared(f"<think>{CALL}</think>\n\nFour.", 7)]
+    events = ask(engine, tools=(CALCULATOR,), thinking=True)
+    assert (called(events), text(events)) == ([], "Four.")
+    server.answers = [shared(CALL, 7)]
+    assert (called(events := ask(engine)), text(events)) == ([], CALL)
+
+
+def test_a_call_that_was_cut_off_or_comes_beside_a_real_one_stays_as_text(
+    engine: RemoteEngine, server: ChatServer
+) -> None:
+    server.answers = [Answer(said(CALL, finish="length"))]
+    events = ask(engine, tools=(CALCULATOR,))
+    assert (called(events), text(events).strip()) == ([], CALL)
+    server.answers = [stream([piece(0, id="a", name="calculator", arguments="{}")], content=CALL)]
+    events = ask(engine, tools=(CALCULATOR,))
+    assert (called(events), text(events).strip()) == ([("a", "calculator", "{}")], CALL)
+
+
 def test_a_whole_conversation_by_the_server_of_llama_cpp(tiny_caller: Path, tmp_path: Path) -> None:
     file = tmp_path / "caller.gguf"
     write_gguf(tiny_caller, file, GGMLQuantizationType.F16)
