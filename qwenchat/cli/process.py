@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from qwenchat.chat.errors import ConfigInvalid, QwenchatError
+from qwenchat.system.type_ahead import type_ahead
 
 
 class Program(click.Group):
@@ -92,6 +93,7 @@ def _leave(code: int) -> NoReturn:
         _drop_output()
         tell(in_words(error))
         code = code or 1
+    type_ahead.give_back()
     if threading.active_count() > 1:
         os._exit(code)
     sys.exit(code)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette, Provider
@@ -110,6 +111,11 @@ class QwenChat(ThemedApp):
         self._running_loop = asyncio.get_running_loop()
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         self.set_interval(LOOK_S, self._look_after)
+
+    @on(ChatScreen.Begun)
+    def _take_keys_now(self) -> None:
+        """What was typed before is handled now."""
+        self._keys.open()
 
     def _look_after(self) -> None:
         if self.session.busy:

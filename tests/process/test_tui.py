@@ -42,7 +42,7 @@ class Terminal:
         except pexpect.EOF:
             return False
         self.raw += data
-        self._stream.feed(data.replace(b"\x1b[>25u", b"").replace(b"\x1b[<u", b""))
+        self._stream.feed(data.replace(b"\x1b[>25u", b"").replace(b"\x1b[=4;2u", b"").replace(b"\x1b[<u", b""))
         return True
 
     def forget(self) -> None:

@@ -5,10 +5,15 @@ to be made, as an import of torch can seem to.
 """
 
 import json
+import os
 import sys
 import threading
 import time
 from pathlib import Path
+
+from qwenchat.system.type_ahead import type_ahead
+
+type_ahead.take(sys.argv[2:], os.environ)
 
 from fake_engine import FakeEngine, Script
 

@@ -13,9 +13,9 @@ from textual.geometry import Size
 from textual.message import Message
 
 from qwenchat.chat.text import safe
+from qwenchat.tui.base.key_layouts import us_key
+from qwenchat.tui.base.terminal_driver import HIGHEST, WIDEST, TerminalDriver, sane
 from qwenchat.tui.base.terminal_input import TerminalParser
-from qwenchat.tui.key_layouts import us_key
-from qwenchat.tui.terminal_driver import HIGHEST, WIDEST, TerminalDriver, sane
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 PIECES = st.sampled_from(

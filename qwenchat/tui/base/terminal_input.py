@@ -15,8 +15,8 @@ from textual.message import Message
 from textual.messages import InBandWindowResize, TerminalSupportsSynchronizedOutput
 
 from qwenchat.chat.text import safe
-from qwenchat.tui.key_layouts import us_key
-from qwenchat.tui.terminal_sequences import Kind, Piece, SequenceReader
+from qwenchat.tui.base.key_layouts import us_key
+from qwenchat.tui.base.terminal_sequences import Kind, Piece, SequenceReader
 
 PASTE_PATIENCE_S = 10.0
 """How long nothing more of a paste may come; then it has lost its end, and would swallow every key."""

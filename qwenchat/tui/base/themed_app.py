@@ -17,7 +17,7 @@ from qwenchat.i18n.texts import say
 from qwenchat.settings.config import WIDTH, Width
 from qwenchat.tui.base import themes
 from qwenchat.tui.base.terminal_colors import Swapped
-from qwenchat.tui.terminal_driver import TerminalDriver
+from qwenchat.tui.base.terminal_driver import TerminalDriver
 
 
 class ThemedApp(App[None]):

@@ -7,6 +7,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Markdown, TextArea
 
@@ -77,6 +78,9 @@ class ChatScreen(Screen[None]):
             "ctrl+c,super+c", "copy_text", "Copy the selection; else stop, clear the draft, or quit", id="chat.copy"
         ),
     ]
+
+    class Begun(Message):
+        """The conversation is open and the draft is there: keys have something to go to."""
 
     def __init__(
         self, session: Session, load: LoadModel, steering: Steering, resume: str | None, notices: Iterable[str] = (),
@@ -163,6 +167,7 @@ class ChatScreen(Screen[None]):
             self._notices.say(f"start {number}", text)
         self.opening.begin(self._resume)
         self.set_interval(1 / DRAWS_PER_S, self._draw)
+        self.post_message(self.Begun())
 
     def _draw(self) -> None:
         """Show what has happened since the last time."""

@@ -30,10 +30,21 @@ class KeyOrder:
         self._begins = begins
         self._waiting: deque[Key | Paste] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._open = False
+
+    def open(self) -> None:
+        """Handle what has come and what comes: the program has begun."""
+        self._open = True
+        self._go_on()
 
     def take(self, event: Key | Paste) -> None:
-        """Heed a key or a paste once those before it are done with."""
+        """Handle a key or a paste once those before it are done with."""
         self._waiting.append(event)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not self._open:
+            return
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._heed())
             self._task.add_done_callback(self._end)

@@ -10,6 +10,7 @@ from textual.events import Resize
 from textual.geometry import Size
 from textual.message import Message
 
+from qwenchat.system.type_ahead import type_ahead
 from qwenchat.tui.base.terminal_input import TerminalParser
 
 WIDEST, HIGHEST = 1000, 300
@@ -33,7 +34,10 @@ class TerminalDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """Take the terminal."""
+        found = type_ahead.hand_over()
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        if found is not None and self.attrs_before is not None:
+            self.attrs_before = found
         if self._writer_thread is not None:
             self.write(_ALTERNATE_KEYS)
             self.flush()
@@ -46,7 +50,7 @@ class TerminalDriver(LinuxDriver):
             selector.register(self.fileno, selectors.EVENT_READ)
             while not self.exit_event.is_set():
                 if selector.select(0.1):
-                    for event in parser.feed(decode(os.read(self.fileno, _READ))):
+                    for event in parser.feed(decode(type_ahead.as_typed(os.read(self.fileno, _READ)))):
                         self.process_message(event)
                 for event in parser.tick():
                     self.process_message(event)
