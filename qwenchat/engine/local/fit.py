@@ -12,6 +12,8 @@ from qwenchat.i18n.texts import say
 
 MARGIN = 500_000_000
 """Bytes left free for the program itself and its scratch memory."""
+EMBEDDED_BYTES = 100_000_000
+"""Memory of SmolLM2's weights."""
 USEFUL_WINDOW = 4096
 """Tokens of context without which a model is not worth loading, unless a shorter one is asked for."""
 SMALLEST_WINDOW = 256
@@ -154,6 +156,8 @@ def alternatives(quantization: str, room: Memory, model: KnownModel | None = Non
     largest = max(fitting, key=lambda choice: choice.model.parameters, default=None)
     others = (choice for choice in dict.fromkeys((alike, largest)) if choice is not None)
     found += [choice.options for choice in others if choice.model is not model]
+    if not found and room.free < EMBEDDED_BYTES + MARGIN:
+        return say("Close other programs.")
     return say("What fits: {options}.", options=say(", or ").join(found or ["--model smollm2"]))
 
 

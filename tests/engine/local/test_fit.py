@@ -359,3 +359,8 @@ def test_fetching_what_cannot_be_run_takes_force_and_a_server_is_named_for_the_r
     monkeypatch.setattr(hub, "reachable", lambda: False)
     result = CliRunner().invoke(cli, ["models", "pull", *arguments])
     assert said in str(result.exception)
+
+
+def test_what_does_not_fit_either_is_not_proposed() -> None:
+    assert "smollm2" in fit.alternatives("int8", Memory("cpu", 8_000_000_000, 700_000_000))
+    assert fit.alternatives("int8", Memory("cpu", 8_000_000_000, 500_000_000)) == "Close other programs."
