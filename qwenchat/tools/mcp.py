@@ -36,7 +36,9 @@ MOST_PROBLEMS = 5
 END_S = 0.5
 """How long servers have to end when the program ends; after that the leash ends them."""
 RELIST_S = 1.0
-"""How long to wait after the tools were listed before they are listed again."""
+"""How long to wait after a server said that it has other tools, so that it may say so often."""
+LIST_AGAIN_S = 5.0
+"""How long what a call gave may wait for the tools that came with it."""
 
 T = TypeVar("T")
 
@@ -114,12 +116,7 @@ class _Connection:
         client = await self._started()
         try:
             async with asyncio.timeout(self._server.call_s):
-                text = _text(await client.call_tool(tool, arguments))
-                if self._stale:
-                    await self._relist(client)
-                return text
-        except ToolFailed:
-            raise
+                given = await client.call_tool(tool, arguments)
         except TimeoutError as error:
             await self._give_up()
             said = say("{server} did not answer within {seconds:g} s.", server=self._name, seconds=self._server.call_s)
@@ -128,12 +125,18 @@ class _Connection:
             await self._give_up()
             said = say("{server} failed: {error}.", server=self._name, error=_reason(error))
             raise ToolFailed(said, say("The next call starts it again.")) from error
+        with suppress(Exception):  # the tools stay as they were
+            async with asyncio.timeout(LIST_AGAIN_S):
+                await self._relist(client)
+        return _text(given)
 
     async def end(self) -> None:
         """Let the server end, and wait until it has."""
         async with self._lock:
             held, self._held, self._client = self._held, None, None
             self._leave.set()
+            for task in self._tasks:
+                task.cancel()
             if held is not None:
                 await asyncio.gather(held, return_exceptions=True)
 
@@ -153,7 +156,7 @@ class _Connection:
         await asyncio.sleep(RELIST_S)
         if self._stale and self._client is not None and self._held is held and not held.done():
             with suppress(Exception):  # the tools stay as they were
-                async with asyncio.timeout(self._server.start_s):
+                async with asyncio.timeout(LIST_AGAIN_S):
                     await self._relist(self._client)
                     self._changed(self._server.name)
 

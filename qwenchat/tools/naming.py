@@ -7,7 +7,7 @@ LONGEST = 64
 LONGEST_SERVER = 32
 _PLAIN_SERVER = re.compile(r"[A-Za-z0-9-]+(?:_[A-Za-z0-9-]+)*")
 _PLAIN_TOOL = re.compile(r"[A-Za-z0-9_-]+")
-_DIGEST = re.compile(r"(?:.*-)?[0-9a-f]{16}", re.DOTALL)
+_DIGEST = re.compile(r"(?:.*-)?[0-9a-f]{8}", re.DOTALL)
 _ODD = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -30,6 +30,6 @@ def _part(name: str, plain: re.Pattern[str], longest: int) -> str:
     """`name` itself if it is plain, short, and does not look like one with a digest."""
     if len(name) <= longest and plain.fullmatch(name) and not _DIGEST.fullmatch(name):
         return name
-    digest = sha256(name.encode("utf-8", errors="surrogatepass")).hexdigest()[:16]
+    digest = sha256(name.encode("utf-8", errors="surrogatepass")).hexdigest()[:8]
     readable = _ODD.sub("_", name[:1000])[: longest - len(digest) - 1].strip("_")
     return f"{readable}-{digest}" if readable else digest

@@ -103,6 +103,13 @@ class Toolbox:
         there = say("There are: {names}.", names=", ".join(self.names))
         return say("There is no tool {name}.", name=safe_line(name)), did_you_mean(name, self.names) or there
 
+    def misconfigured(self) -> tuple[str, ...]:
+        """What of the table `[tools]` cannot count, in words; starts nothing."""
+        from qwenchat.tools.folders import problems_of
+
+        unknown = [name for name in self._settings.allowed if name != ALL and not self.knows(name)]
+        return (*(sentences(*self.unknown(name)) for name in unknown), *problems_of(self._settings.folders))
+
     def server_of(self, name: str) -> str | None:
         """The server that is meant by its name, or by the name of one of its tools."""
         return self._grants.server_of(name)
@@ -181,8 +188,9 @@ class Toolbox:
         found: dict[str, ToolSpec] = {}
         for tool in tools:
             name = name_for(server, tool.name)
-            self._served[name] = _Served(server, tool.name)
-            found[name] = replace(tool, name=name)
+            if name not in found:
+                self._served[name] = _Served(server, tool.name)
+                found[name] = replace(tool, name=name)
         return found
 
     def _started(self) -> "Servers":

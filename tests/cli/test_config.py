@@ -43,6 +43,16 @@ def test_check_names_the_line_and_fails(file: Path) -> None:
     assert "line 2: context cannot be used" in checked.stderr
 
 
+def test_check_sees_folders_and_names_of_tools_that_are_none(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('[tools]\non = ["calculater", "all"]\nfolders = ["~nosuchuser/x", "notes"]\n')
+    checked = run("check")
+    assert checked.exit_code == 1
+    assert "There is no tool calculater. Did you mean calculator?" in checked.stderr
+    assert "'~nosuchuser/x' that [tools] allows cannot be used: there is no such user" in checked.stderr
+    assert "'notes' that [tools] allows cannot be used: it is not a full path" in checked.stderr
+
+
 def test_edit_makes_the_file_and_opens_it(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     editor = tmp_path / "editor.sh"
     editor.write_text('#!/bin/sh\ntest "$1" = -x && echo \'think = 3\' >> "$2"\n')

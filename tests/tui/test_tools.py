@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.invisible import spelled_out
 from qwenchat.chat.messages import Message, Role, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.tools import BUILT_IN, ToolSettings
@@ -67,6 +68,20 @@ async def test_answers_by_key(keys: tuple[str, ...], ran: int) -> None:
         assert len(tools.runs) == ran
         await it.sees("→ Rain." if ran else "failed: The user did not allow this call.", "It rains in Paris.")
         assert tools.allowed == ({"weather"} if keys == ("a",) else set())
+
+
+async def test_always_that_cannot_be_written_is_said_on_the_screen_and_stays() -> None:
+    class Readonly(FakeTools):
+        def allow_always(self, name: str) -> None:
+            raise ConfigInvalid("config.toml cannot be changed: it is full.")
+
+    async with chatting(tools=Readonly()) as (it, tools):
+        await it.send("Weather?")
+        await it.sees("yes, this once")
+        await it.press("a")
+        await it.idle()
+        assert len(tools.runs) == 1
+        await it.sees("cannot be changed: it is full. The tool runs without asking until qwenchat ends.")
 
 
 async def test_an_answer_by_a_click() -> None:

@@ -116,8 +116,10 @@ def edit() -> None:
 
 
 def _problems() -> tuple[str, ...]:
+    from qwenchat.chat.text import safe_line
     from qwenchat.settings import presets
     from qwenchat.settings.config import read
+    from qwenchat.tools.toolbox import Toolbox
 
     paths = Paths.of_user()
     settings, problems = read(paths.config_file)
@@ -127,7 +129,8 @@ def _problems() -> tuple[str, ...]:
             presets.named(found, settings.preset)
         except ConfigInvalid as error:
             wrong = (*wrong, say("{where}: {problem}", where=paths.config_file, problem=error))
-    return (*problems, *wrong, *_theme_problems(paths, settings.theme))
+    tools = Toolbox(settings.tools, tuple(settings.mcp.values())).misconfigured()
+    return (*problems, *wrong, *_theme_problems(paths, settings.theme), *(safe_line(said, 400) for said in tools))
 
 
 def _theme_problems(paths: Paths, name: str) -> tuple[str, ...]:
