@@ -55,8 +55,11 @@ def _make_remote() -> "Engine":
 
 
 @contextmanager
-def _session(given: dict[str, Any], library: "Library", *, private: bool) -> "Iterator[Session]":
-    """A session over `library`; what it holds is saved and everything is closed at the end."""
+def _session(given: dict[str, Any], library: "Library", *, private: bool, chat: bool = False) -> "Iterator[Session]":
+    """A session over `library`; what it holds is saved and everything is closed at the end.
+
+    A chat that could not be kept ends with the exit code 1.
+    """
     from qwenchat.engine.worker import Worker
     from qwenchat.session.session import Session
     from qwenchat.system.log import keep_log
@@ -82,8 +85,12 @@ def _session(given: dict[str, Any], library: "Library", *, private: bool) -> "It
         yield session
     finally:
         session.close()
-        if session.unsaved:
+        for text in session.lost if chat else ():
+            process.tell(text)
+        if session.unsaved and not chat:
             process.tell(say("The last reply could not be saved."))
+    if chat and session.lost:
+        sys.exit(1)
 
 
 def _no_command(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -144,7 +151,7 @@ def _chat_by_line(given: dict[str, Any], library: "Library", resumed: str | None
 
     for notice in notices:
         process.tell(notice)
-    with _session(given, library, private=given["private"]) as session:
+    with _session(given, library, private=given["private"], chat=True) as session:
         session.switch_tools(options.tool_names(click.get_current_context(), given))
         if resumed is not None:
             session.resume(resumed)
@@ -157,8 +164,8 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
     from qwenchat.tui.app import QwenChat
 
     paths, settings = Paths.of_user(), options.settings(click.get_current_context())
-    with _session(given, library, private=given["private"]) as session:
-        QwenChat(
+    with _session(given, library, private=given["private"], chat=True) as session:
+        app = QwenChat(
             session,
             options.load_command(given),
             steering=options.steering(click.get_current_context(), given, session),
@@ -172,7 +179,14 @@ def _chat_on_screen(given: dict[str, Any], library: "Library", resumed: str | No
             resume=resumed,
             notices=notices,
             log_file=None if given["private"] else paths.log_file,
-        ).run()
+        )
+        try:
+            app.run()
+        finally:
+            for text in app.lost:
+                process.tell(text)
+        if app.lost:
+            sys.exit(1)
 
 
 @cli.command(cls=_Ask)

@@ -36,6 +36,8 @@ class Record:
         self._deleted: list[_Deletion] = []
         self._library = library
         self._unsaved = Pending(library)
+        self.written = False
+        """Whether anything was said here that the library has now."""
         self._report = report
 
     @property
@@ -62,6 +64,7 @@ class Record:
             raise error
         conversation = self.conversation or new_id()
         self._library.save_all(conversation, messages, typed)
+        self.written = True
         self.conversation = conversation
         for message in messages:
             self.tree.add(message)

@@ -16,7 +16,7 @@ from qwenchat.chat.thinking import ThinkingSwitch, soft_switch_in_force, thinks
 from qwenchat.chat.tools import ToolSpec
 from qwenchat.chat.tree import MessageTree
 from qwenchat.engine.worker import Worker
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import say, sentences
 from qwenchat.library.library import Library
 from qwenchat.session.comparison import Comparison
 from qwenchat.session.model_slot import Loading
@@ -122,6 +122,17 @@ class Standing:
     def latest(self) -> Message | None:
         """The last message of those being read."""
         return self.tree[self.tree.leaf] if self.tree.leaf is not None else None
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What was to be kept and cannot be, in words; empty in a private chat, where nothing was to be."""
+        if self.private:
+            return ()
+        reply = say("The last reply could not be saved.") if self.unsaved else ""
+        said = ""
+        if self.library.in_memory_only and self._record.written:
+            said = sentences(say("What was said in this chat is not saved."), self.library.notice)
+        return tuple(filter(None, (reply, said)))
 
     @property
     def unsaved(self) -> int:

@@ -82,6 +82,8 @@ class QwenChat(ThemedApp):
         self._log_file = log_file
         self._running_loop: asyncio.AbstractEventLoop | None = None
         self._signal = 0
+        self.lost: tuple[str, ...] = ()
+        """What only the screen had and could not be kept, in words; there once `run` is over."""
         self._garbage = Garbage()
         theme_folders = tuple(theme_folders)
         self._themes = themes.Reloading(self, theme_folders)
@@ -260,6 +262,7 @@ class QwenChat(ThemedApp):
     def save_and_close(self) -> None:
         """Save the draft and the reply as far as they came, and end the model's thread."""
         self._chat.keep_draft()
+        self.lost = self._chat.lost
         self.session.close()
 
     def _leave(self) -> None:

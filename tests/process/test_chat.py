@@ -285,7 +285,12 @@ def test_in_a_read_only_home_the_chat_works_and_a_banner_says_that_nothing_is_sa
     terminal.shows("not saved", "F1 help")
     terminal.keys("Capital?\r")
     terminal.shows("Paris is the capital of France.")
+    terminal.keys("unsent words")
+    terminal.shows("unsent words")
     terminal.keys("\x11")
-    assert terminal.end() == 0
+    assert terminal.end() == 1
+    said = terminal.raw.rpartition(b"\x1b[?1049l")[2]
+    assert b"What was said in this chat is not saved." in said
+    assert b"unsent words" in said
     assert list(home.iterdir()) == []
     home.chmod(0o755)

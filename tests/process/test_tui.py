@@ -22,10 +22,10 @@ PATIENCE_S = 30
 class Terminal:
     """The program in a pseudo-terminal, and what the terminal shows."""
 
-    def __init__(self, home: Path, engine: object, command: str = "") -> None:
+    def __init__(self, home: Path, engine: object, command: str = "", program: str = str(LAUNCH)) -> None:
         self.home = home
         environment = os.environ | {"QWENCHAT_HOME": str(home), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        program = f"exec '{sys.executable}' '{LAUNCH}' '{json.dumps(engine)}' {command}"
+        program = f"exec '{sys.executable}' '{program}' '{json.dumps(engine)}' {command}"
         self.child = pexpect.spawn(
             "/bin/sh", ["-c", program], env=environment, dimensions=(30, 100), timeout=PATIENCE_S
         )
@@ -84,8 +84,8 @@ class Terminal:
 def terminals(tmp_path) -> Iterator[object]:
     opened: list[Terminal] = []
 
-    def start(engine: object, command: str = "") -> Terminal:
-        opened.append(Terminal(tmp_path, engine, command))
+    def start(engine: object, command: str = "", **options: str) -> Terminal:
+        opened.append(Terminal(tmp_path, engine, command, **options))
         return opened[-1]
 
     yield start
@@ -112,7 +112,7 @@ def _assert_saved(terminal: Terminal) -> None:
     assert conversation.draft == "my draft"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_to_end_saves_everything_and_restores_the_terminal(terminals, number):
     terminal = _streaming(terminals)
     terminal.child.kill(number)
@@ -190,6 +190,39 @@ def test_ctrl_z_gives_the_terminal_back_and_sigcont_returns(terminals):
         terminal.sees(text)
     terminal.child.send(" goes on")
     terminal.sees("my draft goes on")
+    terminal.child.send("\x11")
+    assert terminal.ends() == 0
+    terminal.assert_restored()
+
+
+FULL_DISK = """
+import resource, runpy, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (131072, 131072))
+sys.argv.pop(0)
+sys.path.insert(0, sys.argv[0].rpartition("/")[0])
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_quitting_with_a_reply_that_could_not_be_saved_says_so_and_is_a_failure(terminals, tmp_path):
+    script = tmp_path / "full_disk.py"
+    script.write_text(FULL_DISK)
+    engine = {"scripts": [{"answer": "word ", "times": 40_000}]}
+    terminal = terminals(engine, program=f"{script}' '{LAUNCH}")
+    terminal.sees("thinking on")
+    terminal.child.send("Go\r")
+    terminal.sees("is not saved")
+    terminal.child.send("\x11")
+    assert terminal.ends() == 1
+    assert b"The last reply could not be saved." in terminal.raw.rpartition(b"\x1b[?1049l")[2]
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(24, 65535), (65535, 80), (0, 0), (1, 1)])
+def test_a_terminal_of_any_size_is_drawn_on_and_left(terminals, rows, columns):
+    terminal = terminals({})
+    terminal.child.setwinsize(rows, columns)
+    terminal.read()
     terminal.child.send("\x11")
     assert terminal.ends() == 0
     terminal.assert_restored()

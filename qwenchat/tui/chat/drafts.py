@@ -58,8 +58,18 @@ class Drafts:
 
     def keep(self) -> None:
         """Save the draft as it stands."""
+        self._save(self._whole())
+
+    def _whole(self) -> Draft:
+        """What is being written, after what waits to be sent."""
         draft = self._aside if self._aside.text else self._composer.draft
-        self._save(joined((*(message.draft for message in self.queued), draft)) if self.queued else draft)
+        return joined((*(message.draft for message in self.queued), draft)) if self.queued else draft
+
+    @property
+    def lost(self) -> str:
+        """What `keep` could not save, or only in memory."""
+        draft = self._whole()
+        return draft.whole if draft != self._saved or self._library.in_memory_only else ""
 
     def drop(self) -> None:
         """What stands in the composer is no draft any more: it was sent, or is not wanted."""

@@ -414,3 +414,9 @@ class ChatScreen(Screen[None]):
     def keep_draft(self) -> None:
         """Save the draft as it stands."""
         self._drafts.keep()
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What was being written and could not be kept, in words."""
+        text = "" if self.session.private else self._drafts.lost
+        return (say("The draft could not be saved: “{text}”", text=safe_line(text)),) if text else ()
