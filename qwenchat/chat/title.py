@@ -9,6 +9,8 @@ _ENOUGH = 24
 """A first sentence with fewer columns is followed by the next one."""
 _JOINED = "\u200c\u200d\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 """Joiners, the selector of the emoji form and skin tones: part of the character before them."""
+_SHORT = 20
+"""Characters of a path that is named whole."""
 _READ = 20_000
 """How many characters of a message are looked at."""
 
@@ -75,7 +77,7 @@ def _as_prose(said: str) -> str:
         prose = _FENCE.sub(r"\2", said)
     prose = _BLOCK.sub("", _RULE.sub("", prose))
     prose = _ADDRESS.sub(r"\1", _LINK.sub(r"\1", prose))
-    prose = _MARKS.sub("", _PATH.sub(r"\1", prose))
+    prose = _MARKS.sub("", _PATH.sub(lambda path: path[0] if len(path[0]) <= _SHORT else path[1], prose))
     lines = (" ".join(line.split()) for line in prose.split("\n"))
     return "\n".join(line for line in lines if line)
 

@@ -14,6 +14,7 @@ from qwenchat import __version__
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.cli import options, process
 from qwenchat.cli.commands import batch, bench, config, conversations, models, replay, statistics, tools, transfer
+from qwenchat.cli.text_command import TextCommand
 from qwenchat.i18n.texts import say
 from qwenchat.system.paths import Paths
 
@@ -29,7 +30,7 @@ class _Chat(process.Program):
     context_class = options.Context
 
 
-class _Ask(click.Command):
+class _Ask(TextCommand):
     """A command with the options of the chat."""
 
     context_class = options.Context
@@ -100,7 +101,7 @@ def _no_command(context: click.Context, parameter: click.Parameter, value: str |
     return value
 
 
-@click.group(cls=_Chat, invoke_without_command=True)
+@click.group(cls=_Chat, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="qwenchat")
 @options.for_turns
 @click.option(
@@ -263,7 +264,9 @@ def _question(prompt: tuple[str, ...]) -> str:
 
     text, replaced = decode_input(os.fsencode(" ".join(prompt)))
     if not sys.stdin.isatty():
-        piped, piped_replaced = decode_input(sys.stdin.buffer.read())
+        with process.said_if_waiting():
+            data = sys.stdin.buffer.read()
+        piped, piped_replaced = decode_input(data)
         replaced = replaced or piped_replaced
         text = "\n\n".join(part for part in (text, piped.strip("\n")) if part.strip())
     if replaced:

@@ -11,8 +11,11 @@ from click.core import ParameterSource
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SamplingOverrides, greedy_warning
+from qwenchat.chat.suggest import did_you_mean
+from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import ALL
 from qwenchat.i18n import texts
+from qwenchat.i18n.texts import say, sentences
 from qwenchat.system.paths import Paths
 
 if TYPE_CHECKING:
@@ -43,11 +46,32 @@ class _Setting(click.Option):
             return None, args
         return super().handle_parse_result(ctx, opts, args)
 
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """The option, and the variable where it was that which had the value."""
+        hint = super().get_error_hint(ctx)
+        from_variable = ctx is not None and ctx.get_parameter_source(str(self.name)) is ParameterSource.ENVIRONMENT
+        return f"{hint} ({self.envvar})" if from_variable else hint
 
-def _option(*names: str, **settings: Any) -> Decorator:
+
+class _Sampling(_Setting):
+    """A parameter of sampling: what it does and what it may be stands in the schema."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The lines of the help."""
+        from qwenchat.settings.schema import schema
+
+        setting = next(setting for setting in schema() if setting.key == f"sampling.{self.name}")
+        about = f"{setting.about[0].upper()}{setting.about[1:]}."
+        return (
+            f"{self.opts[0]} {self.make_metavar(ctx)}",
+            f"{about}  [{setting.range_in_words}; default: {setting.unset}]",
+        )
+
+
+def _option(*names: str, cls: type[_Setting] = _Setting, **settings: Any) -> Decorator:
     """An option that the environment can set too: `--top-p` by QWENCHAT_TOP_P."""
     variable = "QWENCHAT_" + names[0].split("/")[0].lstrip("-").replace("-", "_").upper()
-    return click.option(*names, cls=_Setting, envvar=variable, **settings)
+    return click.option(*names, cls=cls, envvar=variable, **settings)
 
 
 def complete_model(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
@@ -115,16 +139,13 @@ _TOOLS = (
             help="What the model may call, with commas between: tools, servers of tools, all, or none."),
 )  # fmt: skip
 _SAMPLING = (
-    _option("--temperature", type=float, help="0 is greedy."),
-    _option("--top-p", type=float),
-    _option("--top-k", type=int),
-    _option("--min-p", type=float),
-    _option("--repetition-penalty", type=float),
-    _option("--presence-penalty", type=float, help="1.5 against endless repetition."),
-    _option("--frequency-penalty", type=float),
-    _option("--max-tokens", type=int, help="Longest reply, thought included."),
-    _option("--seed", type=int, help="The same seed gives the same reply."),
-)
+    *(
+        _option(name, cls=_Sampling, type=float, metavar="NUMBER")
+        for name in ("--temperature", "--top-p", "--min-p", "--repetition-penalty", "--presence-penalty",
+                     "--frequency-penalty")
+    ),
+    *(_option(name, cls=_Sampling, type=int, metavar="NUMBER") for name in ("--top-k", "--max-tokens", "--seed")),
+)  # fmt: skip
 _SCREEN = (
     _option("--private/--no-private", default=False, help="Keep the chat in memory alone: nothing of it on disk."),
     _option("--theme", default="qwenchat-dark", help="The colours, such as qwenchat-light or paper."),
@@ -210,7 +231,28 @@ def settings(context: click.Context) -> "Settings":
 def problems(context: click.Context) -> tuple[str, ...]:
     """What is wrong with config.toml and the presets, in words."""
     presets(context)
-    return (*_read(context)[1], *context.meta[_PRESETS][1])
+    return (*_read(context)[1], *context.meta[_PRESETS][1], *_wrong_language(), *_unknown_server(context))
+
+
+def _wrong_language() -> tuple[str, ...]:
+    """What is wrong with QWENCHAT_LANGUAGE, which is read before there are options."""
+    wanted = os.environ.get("QWENCHAT_LANGUAGE", "")
+    choices = ("auto", *texts.LANGUAGES)
+    if wanted in ("", *choices):
+        return ()
+    said = say("it should be one of {choices}", choices=", ".join(choices))
+    return (say("{where}: {problem}", where="QWENCHAT_LANGUAGE", problem=f"{said}."),)
+
+
+def _unknown_server(context: click.Context) -> tuple[str, ...]:
+    """A word for who misspells the name of a server, which could be the name of a machine too."""
+    typed = context.params.get("server") or ""
+    servers = settings(context).servers
+    if typed in servers or not typed.replace("-", "").replace("_", "").isalnum():
+        return ()
+    meant = did_you_mean(typed, servers)
+    named = say("There is no server {name} in config.toml, so this is taken as its address.", name=safe_line(typed))
+    return (sentences(named, meant),) if meant else ()
 
 
 def presets(context: click.Context) -> "tuple[Preset, ...]":
@@ -255,9 +297,19 @@ def tool_names(context: click.Context, options: dict[str, Any]) -> tuple[str, ..
 
 def overrides(options: dict[str, Any]) -> SamplingOverrides:
     """The sampling parameters that were set; raises ConfigInvalid when one is out of range."""
-    chosen = SamplingOverrides(**{name: options[name] for name in SAMPLING})
-    chosen.applied(options["think"])
-    return chosen
+    for name in SAMPLING:
+        try:
+            SamplingOverrides(**{name: options[name]}).applied(options["think"])
+        except ConfigInvalid as error:
+            raise ConfigInvalid(say("{where}: {problem}", where=_where(name), problem=error)) from error
+    return SamplingOverrides(**{name: options[name] for name in SAMPLING})
+
+
+def _where(name: str) -> str:
+    """What has the value of a setting, for people: its variable, or else its flag."""
+    option = name.replace("_", "-")
+    source = click.get_current_context().get_parameter_source(name)
+    return f"QWENCHAT_{name.upper()}" if source is ParameterSource.ENVIRONMENT else f"--{option}"
 
 
 def warnings(options: dict[str, Any]) -> tuple[str, ...]:

@@ -5,17 +5,46 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
 from qwenchat.chat.errors import ConfigInvalid, QwenchatError
+from qwenchat.i18n.texts import say
 from qwenchat.system.type_ahead import type_ahead
 
 
-class Program(click.Group):
+class Group(click.Group):
+    """Commands whose summaries are whole sentences, and a word for who misspells one."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands, each with the first sentence of its help, however many lines that takes."""
+        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, command.get_short_help_str(limit=1_000)) for name, command in commands if command is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command; an unknown one is answered with the one that was meant."""
+        if not ctx.resilient_parsing and args[0][:1] != "-" and self.get_command(ctx, args[0]) is None:
+            from qwenchat.chat.suggest import did_you_mean
+            from qwenchat.chat.text import safe_line
+
+            meant = did_you_mean(args[0], self.list_commands(ctx)) or self.hint
+            ctx.fail(f"There is no command {safe_line(args[0], 80)!r}. {meant}".rstrip())
+        return super().resolve_command(ctx, args)
+
+    hint = ""
+    """What is said where no command is like the one that was typed."""
+
+
+class Program(Group):
     """A group of commands whose output may be cut off."""
+
+    hint = 'Write `qwenchat ask "..."` to ask something.'
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; when whoever reads its output leaves, that is a good end."""
@@ -40,6 +69,18 @@ def tell(text: str) -> None:
     from qwenchat.chat.text import safe_line
 
     click.echo(f"qwenchat: {safe_line(text, 1000)}", err=True)
+
+
+@contextmanager
+def said_if_waiting(after_s: float = 1.0) -> Iterator[None]:
+    """Say that standard input is waited for, when reading it takes longer than a moment."""
+    timer = threading.Timer(after_s, tell, (say("Waiting for the end of standard input; < /dev/null leaves it out."),))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def in_words(error: OSError) -> str:

@@ -33,6 +33,7 @@ from qwenchat.chat.provenance import FinishReason, ModelInfo
 from qwenchat.chat.sentences import Sentences
 from qwenchat.chat.text import SafeStream, safe_line
 from qwenchat.console.permission import ask_by_line, in_words, result_in_words
+from qwenchat.console.word_wrap import WordWrap, print_wrapped, width_of, wrapped
 from qwenchat.i18n.texts import count, say
 from qwenchat.session.session import Session
 from qwenchat.session.tool_calls import Permission
@@ -54,7 +55,7 @@ def may_dim(stream: TextIO) -> bool:
 
 def tell(text: str) -> None:
     """A line of the program's own, on standard error."""
-    print(f"qwenchat: {safe_line(text, 1000)}", file=sys.stderr, flush=True)
+    print(wrapped(f"qwenchat: {safe_line(text, 1000)}", sys.stderr), file=sys.stderr, flush=True)
 
 
 class LoadReport:
@@ -117,6 +118,7 @@ class Printer:
         self._announced = announced
         self._thoughts = thoughts
         self._sentences = Sentences()
+        self._wrap = WordWrap(lambda: width_of(sys.stdout))
         self._streams = {Channel.ANSWER: SafeStream(), Channel.THOUGHT: SafeStream()}
         self._dim = not announced and may_dim(sys.stderr)
         self._open: Channel | None = None
@@ -208,7 +210,7 @@ class Printer:
         """End the line of the channel that is open."""
         if self._open is not None:
             self._print(self._open, self._streams[self._open].finish() + "\n")
-            self._write(self._open, self._sentences.finish())
+            self._write(self._open, self._sentences.finish(), ends=True)
             self._open = None
 
     def _say_how(self, event: TurnEnded) -> None:
@@ -236,13 +238,15 @@ class Printer:
 
     def _announce(self, text: str) -> None:
         if self._announced and not self._quiet:
-            print(text, flush=True)
+            print_wrapped(text)
 
     def _print(self, channel: Channel, text: str) -> None:
         if channel is Channel.ANSWER or self._thoughts:
             self._write(channel, self._sentences.feed(text) if self._announced else text)
 
-    def _write(self, channel: Channel, text: str) -> None:
+    def _write(self, channel: Channel, text: str, *, ends: bool = False) -> None:
+        if self._announced:
+            text = self._wrap.feed(text) + (self._wrap.finish() if ends else "")
         if self._quiet or not text:
             return
         if channel is Channel.ANSWER or self._announced:

@@ -10,6 +10,7 @@ from qwenchat.chat.errors import LibraryError, QwenchatError
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.console.editor import edited
 from qwenchat.console.turn_printer import tell
+from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library
 from qwenchat.plain.answering import Answering
@@ -150,18 +151,17 @@ class PlainChat:
     def _help(self, rest: str) -> None:
         if rest:
             name = rest.removeprefix("/").lower()
-            print(self._command(name, f"/{name}").in_words(name), flush=True)
+            print_wrapped(self._command(name, f"/{name}").in_words(name))
             return
         for title, commands in self._groups.items():
-            print(say("{title}:", title=title))
+            print_wrapped(say("{title}:", title=title))
             for name, command in commands.items():
-                print(command.in_words(name))
-        print(
+                print_wrapped(command.in_words(name))
+        print_wrapped(
             say(
                 'A backslash at the end of a line continues the message on the next; """ begins and ends one of '
                 "several lines. @NAME attaches a file. `qwenchat --help` lists what the shell can do besides."
-            ),
-            flush=True,
+            )
         )
 
     def _quit(self, rest: str) -> None:

@@ -8,6 +8,7 @@ from qwenchat.chat.errors import ConversationNotFound
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import switch_of
 from qwenchat.console.turn_printer import tell
+from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.i18n.texts import count, say
 from qwenchat.plain.command import Command
 from qwenchat.plain.transcript import as_text, last_exchange
@@ -52,7 +53,7 @@ class Conversations:
         tell(say("“{title}”, {when}, {messages}.", title=title, when=_when(stored.updated), messages=messages))
         if len(last_exchange(path)) < len(path):
             tell(say("The end of it follows; /read reads all, /versions numbers the messages."))
-        print(f"{as_text(last_exchange(path))}\n", flush=True)
+        print_wrapped(f"{as_text(last_exchange(path))}\n")
 
     def _new(self, rest: str) -> None:
         self._session.new()
@@ -66,7 +67,7 @@ class Conversations:
         for number, row in enumerate(rows, 1):
             messages = count("{number} message", "{number} messages", row.messages)
             pinned = say(", pinned") if row.pinned else ""
-            print(f"{number}. {safe_line(row.title, 80)}, {_when(row.updated)}, {messages}{pinned}", flush=True)
+            print_wrapped(f"{number}. {safe_line(row.title, 80)}, {_when(row.updated)}, {messages}{pinned}")
         if rows:
             tell(say("/resume NUMBER goes on with one of them."))
 
@@ -80,7 +81,7 @@ class Conversations:
         self._listed = tuple(hit.conversation for hit in hits)
         for number, hit in enumerate(hits, 1):
             excerpt = safe_line("".join(piece.text for piece in hit.excerpt), 200)
-            print(f"{number}. {safe_line(hit.title, 80)}, {_when(hit.created)}: {excerpt}", flush=True)
+            print_wrapped(f"{number}. {safe_line(hit.title, 80)}, {_when(hit.created)}: {excerpt}")
 
     def _resume(self, rest: str) -> None:
         if not rest:

@@ -9,6 +9,7 @@ from qwenchat.chat.messages import Message, Role
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.chat.typed_settings import Again, again_of
 from qwenchat.console.turn_printer import has_cursor, tell
+from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.i18n.texts import count, say
 from qwenchat.plain.answering import Answering
 from qwenchat.plain.command import Command
@@ -115,7 +116,7 @@ class Messages:
         messages = (self._numbered(rest),) if rest else self._session.path
         if not messages:
             raise MessageNotFound(say("There is no message yet."), say("Write one first."))
-        print(as_text(messages), flush=True)
+        print_wrapped(as_text(messages))
 
     def _versions(self, rest: str) -> None:
         if not rest:
@@ -125,7 +126,7 @@ class Messages:
                 f"{at}. {who(message)}{self._version(message)}: {safe_line(message.text, 80) or say('empty')}"
                 for at, message in enumerate(self._session.path, 1)
             ]
-            print("\n".join(lines), flush=True)
+            print_wrapped("\n".join(lines))
             return
         number, _, version = rest.partition(" ")
         siblings = self._session.tree.siblings(self._numbered(number).id)
@@ -140,7 +141,7 @@ class Messages:
                 say("/versions 4 2 reads the second."),
             )
         self._session.select(siblings[int(version) - 1])
-        print(as_text(self._session.path[int(number) - 1 :]), flush=True)
+        print_wrapped(as_text(self._session.path[int(number) - 1 :]))
 
     def _account(self, rest: str) -> None:
         message = self._numbered(rest or str(len(self._session.path)))
@@ -148,7 +149,7 @@ class Messages:
         account = account_of(
             message, siblings.index(message.id) + 1, len(siblings), self._session.library.timeline(message.id)
         )
-        print(safe(account_in_words(account)), flush=True)
+        print_wrapped(safe(account_in_words(account)))
 
     def _delete(self, rest: str) -> None:
         number, _, on = rest.partition(" ")

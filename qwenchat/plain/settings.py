@@ -7,6 +7,7 @@ from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import budget_in_words, budget_of
 from qwenchat.chat.typed_settings import pairs_of, switch_of
 from qwenchat.console.turn_printer import tell
+from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.engine.resolve import meant
 from qwenchat.i18n.texts import say
 from qwenchat.plain.answering import Answering
@@ -102,7 +103,7 @@ class Settings:
             self._refuse_others(rest)
             tell(self._steering.heed(rest))
         else:
-            print("\n".join(map(self._steering.in_words, NAMES)), flush=True)
+            print_wrapped("\n".join(map(self._steering.in_words, NAMES)))
 
     def _refuse_others(self, typed: str) -> None:
         """Raises ConfigInvalid for a setting that there is, but that is none of an answer."""
@@ -137,7 +138,7 @@ class Settings:
             for preset in self._steering.presets:
                 name, about = safe_line(preset.name), safe_line(preset.description)
                 on = say(", on") if preset is self._steering.preset else ""
-                print(f"{name}{on}: {about}")
+                print_wrapped(f"{name}{on}: {about}")
             if not self._steering.presets:
                 tell(say("There is no preset."))
             return
@@ -155,6 +156,6 @@ class Settings:
         on = self._session.tools_on
         there = tuple(dict.fromkeys((*self._session.tools_there, *on)))
         for name in there:
-            print(f"{safe_line(name)}: {say('on') if name in on else say('off')}")
+            print_wrapped(f"{safe_line(name)}: {say('on') if name in on else say('off')}")
         if not there:
             tell(say("There is no tool."))

@@ -104,9 +104,11 @@ def _sampling() -> tuple[Setting, ...]:
         "top_k": say("only so many of the likeliest tokens; 0 for all"),
         "top_p": say("only the likeliest tokens that together have this probability"),
         "min_p": say("only tokens at least this likely, against the likeliest"),
-        "repetition_penalty": say("above 1 against words of the prompt and the reply"),
-        "presence_penalty": say("once for each word of the reply; 1.5 helps against endless repetition"),
-        "frequency_penalty": say("for each time a word of the reply was used"),
+        "repetition_penalty": say("above 1 makes words of the prompt and the reply less likely to come again"),
+        "presence_penalty": say(
+            "makes words that the reply has used less likely; 1.5 helps against endless repetition"
+        ),
+        "frequency_penalty": say("makes a word less likely with each time that the reply has used it"),
         "max_tokens": say("the longest reply in tokens, thought included"),
         "seed": say("the same seed, model, device and settings give the same reply"),
     }

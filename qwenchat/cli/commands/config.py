@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from qwenchat.settings.schema import Setting
 
 
-@click.group()
+@click.group(cls=process.Group)
 def config() -> None:
     """Show, check and edit the settings."""
 

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from qwenchat.chat.errors import LibraryUnwritable
 from qwenchat.cli import process
+from qwenchat.cli.text_command import TextCommand
 from qwenchat.i18n.texts import count, say
 from qwenchat.system.paths import Paths
 
@@ -85,7 +86,7 @@ def list_command(archived: bool, limit: int | None, as_json: bool) -> None:
         click.echo(f"{safe_line(row.id)}  {_when(row.updated)}  {row.messages:>4}  {safe_line(row.title, 80)}")
 
 
-@click.command()
+@click.command(cls=TextCommand)
 @click.argument("words", nargs=-1, required=True)
 @click.option("--thoughts", is_flag=True, help="Search in thoughts too.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="At most so many.")
@@ -137,7 +138,7 @@ def show(conversation: str) -> None:
     click.echo(as_text(MessageTree(stored.messages, stored.leaf).path()))
 
 
-@click.command()
+@click.command(cls=TextCommand)
 @click.argument("conversation", metavar="ID", shell_complete=complete_conversation)
 @click.argument("title", nargs=-1)
 def rename(conversation: str, title: tuple[str, ...]) -> None:

@@ -2,11 +2,11 @@
 
 import click
 
-from qwenchat.cli import options
+from qwenchat.cli import options, process
 from qwenchat.system.paths import Paths
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=process.Group, invoke_without_command=True)
 @click.option("--server", metavar="NAME", help="List what a server has, by its URL or its name in config.toml.")
 @click.pass_context
 def models(context: click.Context, server: str | None) -> None:

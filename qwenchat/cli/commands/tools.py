@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qwenchat.tools.toolbox import Toolbox
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=process.Group, invoke_without_command=True)
 @click.pass_context
 def tools(context: click.Context) -> None:
     """List what the model may call; servers are started to see whether they answer."""

@@ -71,7 +71,7 @@ def export_command(
                 _print(pieces)
             else:
                 write(Path(output), pieces, replacing=force)
-                process.tell(say("Wrote {output}.", output=output))
+                process.tell(say("Wrote {output}", output=Path(output).absolute()))
     sys.exit(1 if reading.failed else 0)
 
 
@@ -124,16 +124,23 @@ def _write_each(
 
     folder.mkdir(parents=True, exist_ok=True)
     names = names_for(titles, chosen.suffix)
-    files = 0
+    done: list[Path] = []
     for whole in reading:
         try:
-            write(folder / names[whole[0].id], written([whole], chosen, thoughts=thoughts), replacing=force)
-            files += 1
+            file = folder.resolve() / names[whole[0].id]
+            write(file, written([whole], chosen, thoughts=thoughts), replacing=force)
+            done.append(file)
         except ExportFailed as error:
             reading.fail(str(error))
-    process.tell(
-        count("Wrote {number} file into {folder}.", "Wrote {number} files into {folder}.", files, folder=folder)
-    )
+    if len(done) == 1:
+        process.tell(say("Wrote {output}", output=done[0]))
+    else:
+        process.tell(
+            count(
+                "Wrote {number} file into {folder}", "Wrote {number} files into {folder}", len(done),
+                folder=folder.resolve(),
+            )
+        )  # fmt: skip
 
 
 def _some(pieces: Iterable[str]) -> Iterator[str]:
