@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from qwenchat.chat.calls import identified
 from qwenchat.chat.characters import well_formed
 from qwenchat.chat.dates import as_date
 from qwenchat.chat.draft import Draft
@@ -105,7 +106,7 @@ def put_conversation(
     Where another one has its id, or has messages with the same ids, it gets new ones.
     Raises ConversationPresent when it is here already, with the same messages.
     """
-    messages = tuple(without(tuple(in_order(given.messages)), given.hidden))
+    messages = tuple(without(tuple(identified(in_order(given.messages))), given.hidden))
     messages = tuple(_ended(message) for message in messages)
     taken = connection.execute("select deleted from conversations where id = ?", (given.id,)).fetchone()
     if taken and taken[0] is None:

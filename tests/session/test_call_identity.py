@@ -15,6 +15,9 @@ from qwenchat.chat.messages import Message, Role, ToolCallPart, ToolResultPart
 from qwenchat.chat.server_profile import Server
 from qwenchat.engine.remote.engine import RemoteEngine
 from qwenchat.engine.worker import Worker
+from qwenchat.library.exchange.found import Found
+from qwenchat.library.exchange.importer import Fate, Intake
+from qwenchat.library.exchange.reading import conversations_in
 from qwenchat.library.library import Library
 from qwenchat.session.session import Session
 from qwenchat.session.tool_calls import Permission
@@ -192,6 +195,30 @@ def test_a_saved_conversation_with_odd_ids_has_each_result_at_its_own_call(
     given = {part.call_id: part.text for message in read for part in message.parts if isinstance(part, ToolResultPart)}
     expected = ["Sun.", "Rain.", "Snow."] if first != second else ["Rain.", "Sun.", "Snow."]
     assert [given[call.id] for call in calls] == expected
+    library.close()
+
+
+def test_a_file_with_odd_ids_is_imported_once_and_gives_each_call_its_result(tmp_path: Path) -> None:
+    def said(calls: list[tuple[str, str]], *given: tuple[str, str]) -> list[dict[str, Any]]:
+        functions = [{"id": id_, "type": "function", "function": {"name": "f", "arguments": a}} for id_, a in calls]
+        answers = [{"role": "tool", "tool_call_id": id_, "content": text} for id_, text in given]
+        return [{"role": "assistant", "content": "", "tool_calls": functions}, *answers]
+
+    messages = [{"role": "user", "content": "Hi"}, *said([("c", "{}"), ("c", "[]")], ("c", "one"), ("c", "two")),
+                *said([("", "1")], ("", "three")), *said([("c", "2")], ("c", "four"))]  # fmt: skip
+    file = tmp_path / "chat.json"
+    file.write_text(json.dumps({"messages": messages}), "utf-8")
+    library = Library.open(tmp_path / "library.sqlite3")
+    for fate in (Fate.IMPORTED, Fate.PRESENT):
+        with file.open("rb") as opened:
+            (found,) = conversations_in(opened)
+        assert isinstance(found, Found)
+        assert Intake(library).take(found) is fate
+    (summary,) = library.conversations()
+    path = library.read(summary.id).messages
+    results = {part.call_id: part.text for m in path for part in m.parts if isinstance(part, ToolResultPart)}
+    calls = [part for m in path for part in m.parts if isinstance(part, ToolCallPart)]
+    assert [results[call.id] for call in calls] == ["one", "two", "three", "four"]
     library.close()
 
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 from io import BufferedReader, BytesIO
 from typing import IO, Any
 
+from qwenchat.chat.calls import identified
 from qwenchat.chat.errors import ImportFailed
 from qwenchat.i18n.texts import say
-from qwenchat.library.conversation import Conversation
+from qwenchat.library.conversation import Conversation, in_order
 from qwenchat.library.exchange import chatgpt, native, openai
 from qwenchat.library.exchange.found import Found, Unreadable, Unusable
 from qwenchat.library.exchange.native import Timelines
@@ -33,7 +34,9 @@ def conversations_in(file: IO[bytes]) -> Iterator[Found | Unusable]:
     whole: IO[bytes] = BufferedReader(Joined(start, file), _START)
     for where, value in by_line(whole) if is_lines(start) else values(Scanner(whole)):
         try:
-            yield replace(_conversation(value, now), where=where)
+            found = _conversation(value, now)
+            messages = tuple(identified(in_order(found.conversation.messages)))
+            yield replace(found, where=where, conversation=replace(found.conversation, messages=messages))
         except Unreadable as error:
             yield Unusable(where, str(error))
 
