@@ -25,6 +25,8 @@ class _Growing:
     @property
     def whole(self) -> bool:
         """Whether the arguments are all there."""
+        if not self.arguments.rstrip().endswith(("}", '"')):
+            return False
         try:
             json.loads(self.arguments)
         except (ValueError, RecursionError):

@@ -1,22 +1,29 @@
 """Calls of tools by models on servers: as servers stream them, and by llama.cpp's real one."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from gguf import GGMLQuantizationType
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from qwenchat.chat.calls import balanced
+from qwenchat.chat.calls import arguments_of, balanced
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.errors import ServerError
-from qwenchat.chat.events import ToolCalled, TurnEvent
+from qwenchat.chat.errors import CallMalformed, ServerError
+from qwenchat.chat.events import Channel, TextProduced, ToolCalled, TurnEvent, TurnFinished
 from qwenchat.chat.messages import Message, Role, ToolCallPart, ToolResultPart
-from qwenchat.chat.provenance import FinishReason
+from qwenchat.chat.provenance import FinishReason, Timing, Usage
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.server_profile import Server
 from qwenchat.chat.tools import ToolSettings, ToolSpec
+from qwenchat.engine.remote.calls import StreamedCalls
 from qwenchat.engine.remote.engine import RemoteEngine
+from qwenchat.engine.remote.written_calls import with_calls
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.session.session import Session
@@ -202,11 +209,78 @@ def test_a_call_that_the_server_left_in_the_text_is_read(
         "<tool_call>",
         "\n".join(["<tool_call>"] * 50),
     ],
-)
+    ids=["fence", "other fence", "indented", "inline", "in a line", "another tool", "another in tags", "tag", "no JSON",
+         "half a tag", "only a tag", "many tags"],
+)  # fmt: skip
 def test_what_only_looks_like_a_call_is_text(written: str, step: int, engine: RemoteEngine, server: ChatServer) -> None:
     server.answers = [shared(written, step)]
     events = ask(engine, tools=(CALCULATOR,))
     assert (called(events), text(events), ended(events).reason) == ([], written, FinishReason.STOP)
+
+
+pieces_of_text = st.sampled_from(
+    [
+        "<tool_call>",
+        "</tool_call>",
+        SUM,
+        CALL,
+        TAGS,
+        "\n",
+        " ",
+        "    ",
+        "```",
+        "~~~",
+        "`",
+        "<",
+        "tool",
+        "text",
+        "{",
+        '"',
+    ]
+)
+
+
+@given(st.lists(pieces_of_text, max_size=12).map("".join), st.lists(st.integers(0, 200), max_size=8))
+def test_how_the_text_is_cut_makes_no_difference_and_no_word_is_lost(written: str, cuts: list[int]) -> None:
+    def events(parts: list[str]) -> list[TurnEvent]:
+        texts: list[TurnEvent] = [TextProduced(1, Channel.ANSWER, part, 1, 0.0) for part in parts]
+        return list(with_calls([*texts, TurnFinished(1, FinishReason.STOP, Usage(), Timing())], (CALCULATOR,)))
+
+    places = sorted({0, len(written), *(cut for cut in cuts if cut < len(written))})
+    parts = [written[a:b] for a, b in pairwise(places)]
+    whole, cut = events([written]), events(parts)
+    assert (text(whole), called(whole)) == (text(cut), called(cut))
+    said = len("".join(text(whole).split()))
+    assert said <= len("".join(written.split()))
+    if not called(whole):
+        assert text(whole) == written
+    counted = sum(event.tokens for event in cut if isinstance(event, TextProduced | ToolCalled))
+    assert counted == len(parts)
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+odd = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner))
+fields = st.fixed_dictionaries(
+    {}, optional={"index": scalars, "id": odd, "function": odd | st.fixed_dictionaries({"name": odd, "arguments": odd})}
+)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.lists(fields, max_size=3), max_size=6))
+def test_no_piece_of_a_call_can_be_so_odd_as_to_do_harm(deltas: list[list[dict[str, Any]]]) -> None:
+    def made(value: Any) -> Any:
+        return SimpleNamespace(**{key: made(each) if key == "function" else each for key, each in value.items()}) if (
+            isinstance(value, dict) and all(key.isidentifier() for key in value)
+        ) else value  # fmt: skip
+
+    calls = StreamedCalls()
+    for delta_ in deltas:
+        calls.take(SimpleNamespace(tool_calls=[made(piece_) for piece_ in delta_]))
+    done = list(calls.made())
+    assert len({call.id for call in done}) == len(done)
+    for call in done:
+        with suppress(CallMalformed):
+            arguments_of(call)
 
 
 def test_a_call_in_a_thought_or_without_tools_is_text(engine: RemoteEngine, server: ChatServer) -> None:
