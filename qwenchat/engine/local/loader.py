@@ -16,7 +16,7 @@ from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.failures import is_out_of_memory
 from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder, can_pack
-from qwenchat.engine.local.cpu.groups import GROUP
+from qwenchat.engine.local.cpu.layout import GROUP
 from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
 from qwenchat.engine.local.cpu.simd import RUNS_HERE, Format
 from qwenchat.engine.local.decoder import ArchitectureUnknown, Decoder

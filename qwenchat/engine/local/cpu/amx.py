@@ -16,12 +16,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from qwenchat.engine.local.cpu.dot import features
-from qwenchat.engine.local.cpu.groups import GROUP
+from qwenchat.engine.local.cpu.layout import GROUP, MATRIX_BLOCK, ROWS
 from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I32, I64, call, load, multiply_add, splat, store
-from qwenchat.engine.local.cpu.simd import ROWS, Format
+from qwenchat.engine.local.cpu.simd import Format
 
-VECTORS = 32
-"""Vectors that are multiplied together."""
 COMPILED = sys.platform == "linux" and {"amx-int8", "amx-tile", "avx512f"} <= features()
 """Whether there is code for it here."""
 _AT_ONCE = 16
@@ -124,7 +122,7 @@ class _Product:
     def _parts(self) -> Iterator[tuple[ir.Value, int, int]]:
         """Where each half row of the output and its totals are: an address, an offset to that, one to the totals."""
         stride = self.b.mul(self.out_stride, I64(4))
-        for vector in range(VECTORS):
+        for vector in range(MATRIX_BLOCK):
             place = self.b.add(self.out, self.b.mul(stride, I64(vector)))
             for row in range(0, ROWS, _AT_ONCE):
                 yield place, 4 * row, 4 * (vector * ROWS + row)
@@ -141,7 +139,7 @@ class _Product:
         """Have the unit make the sums of a group."""
         b = self.b
         weights = b.add(self.weights, b.mul(group, I64(GROUP * ROWS)))
-        x = b.add(self.x, b.mul(group, I64(GROUP * VECTORS)))
+        x = b.add(self.x, b.mul(group, I64(GROUP * MATRIX_BLOCK)))
         for half in range(2):
             self._move("llvm.x86.tileloadd64", half, b.add(x, I64(GROUP * _AT_ONCE * half)), GROUP)
             for rows in range(2):
@@ -165,7 +163,7 @@ class _Product:
         totals = [load(b, self.totals, place, _FLOATS, 4) for place in places]
         for at, group in enumerate(groups):
             sums = b.add(self.room, I64((square * _GROUPS + at) * _SQUARE))
-            figures = b.add(b.mul(group, I64(4 * VECTORS)), I64(4 * vector))
+            figures = b.add(b.mul(group, I64(4 * MATRIX_BLOCK)), I64(4 * vector))
             scale = self._figures(self.scales, group, row)
             for t in range(_AT_ONCE):
                 dots = b.sitofp(load(b, sums, 4 * _AT_ONCE * t, _INTS, 4), _FLOATS)

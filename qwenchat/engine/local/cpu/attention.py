@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from qwenchat.engine.local.cpu.groups import (
-    GROUP,
     exponentials,
     highest,
     largest,
@@ -21,14 +20,9 @@ from qwenchat.engine.local.cpu.groups import (
     spread,
     total_of,
 )
+from qwenchat.engine.local.cpu.layout import BLOCKS_TOGETHER, GROUP, ROWS, SEGMENT
 from qwenchat.engine.local.cpu.linear import U8, Vectors, normalize, quantize_group, quantize_row, tile
 from qwenchat.engine.local.cpu.native import address_of, fetch_add, half_bits, native
-from qwenchat.engine.local.cpu.simd import ROWS
-
-SEGMENT = 512
-"""Tokens whose keys and values lie together, so that those to come take no memory yet."""
-TOGETHER = 4
-"""Blocks of queries that share what is read of keys and values, at most."""
 
 
 class Cache(NamedTuple):
@@ -45,7 +39,7 @@ class Cache(NamedTuple):
 
 
 class AttentionScratch(NamedTuple):
-    """Memory for the attention of one chunk; a thread has room for TOGETHER * BLOCK queries."""
+    """Memory for the attention of one chunk; a thread has room for BLOCKS_TOGETHER * BLOCK queries."""
 
     queries: Vectors
     """Blocks of queries, those that share a kv head together."""
@@ -177,7 +171,7 @@ def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, s
     d, group = w.head_dim, w.heads // w.kv_heads
     span = cache.keys.shape[1] * SEGMENT * d
     blocks = -(-count * group // per_query_block)
-    together = max(1, min(TOGETHER, w.kv_heads * blocks // (4 * threads)))
+    together = max(1, min(BLOCKS_TOGETHER, w.kv_heads * blocks // (4 * threads)))
     items = -(-blocks // together)
     scores, mixed, divisors = scratch.scores[rank], scratch.mixed[rank], scratch.divisors[rank]
     shares = Vectors(scratch.shares_q[rank], scratch.shares_scales[rank], scratch.shares_sums[rank])

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from qwenchat.engine.local.cpu.attention import SEGMENT, Cache
-from qwenchat.engine.local.cpu.groups import GROUP
+from qwenchat.engine.local.cpu.attention import Cache
+from qwenchat.engine.local.cpu.layout import GROUP, SEGMENT
 from qwenchat.engine.local.cpu.native import aligned
 from qwenchat.engine.local.decoder import DecoderConfig
 

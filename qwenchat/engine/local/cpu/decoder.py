@@ -11,21 +11,19 @@ from torch import Tensor
 from qwenchat.chat.errors import ModelDamaged
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.cpu import amx
-from qwenchat.engine.local.cpu.attention import SEGMENT, TOGETHER, AttentionScratch
+from qwenchat.engine.local.cpu.attention import AttentionScratch
 from qwenchat.engine.local.cpu.cache import QuantizedCache
 from qwenchat.engine.local.cpu.forward import Scratch, Weights, forward
-from qwenchat.engine.local.cpu.groups import GROUP
-from qwenchat.engine.local.cpu.linear import BLOCK, MANY, new_vectors
+from qwenchat.engine.local.cpu.layout import BLOCK, BLOCKS_TOGETHER, CHUNK, GROUP, MATRIX_BLOCK, ROWS, SEGMENT
+from qwenchat.engine.local.cpu.linear import new_vectors
 from qwenchat.engine.local.cpu.native import aligned, new_shared
 from qwenchat.engine.local.cpu.packing import PackedMatrix
-from qwenchat.engine.local.cpu.simd import ROWS, RUNS_HERE
+from qwenchat.engine.local.cpu.simd import RUNS_HERE
 from qwenchat.engine.local.cpu.thread_pool import Team
 from qwenchat.engine.local.cpu.thread_tuner import Pace
 from qwenchat.engine.local.decoder import DecoderConfig
 from qwenchat.i18n.texts import say
 
-CHUNK = 512
-"""Tokens read at once at most."""
 _APART = ROWS
 """Elements between the end of a row and the next."""
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -187,7 +185,7 @@ class QuantizedDecoder:
 
     def _new_scratch(self, capacity: int) -> Scratch:
         c, threads = self.config, self._threads
-        d, together = c.head_dim, TOGETHER * BLOCK
+        d, together = c.head_dim, BLOCKS_TOGETHER * BLOCK
         figures = together * capacity // GROUP
 
         def floats(*shape: int) -> np.ndarray:
@@ -216,5 +214,5 @@ class QuantizedDecoder:
             vectors=new_vectors(CHUNK, max(c.hidden, c.heads * d, c.intermediate)),
             attention=attention,
             rooms=aligned(threads * room, np.uint8).reshape(threads, room),
-            block=MANY if amx.permitted() else BLOCK,
+            block=MATRIX_BLOCK if amx.permitted() else BLOCK,
         )

@@ -8,11 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from qwenchat.engine.local.cpu.attention import AttentionScratch, attend, prepare
-from qwenchat.engine.local.cpu.groups import GROUP, gate
+from qwenchat.engine.local.cpu.groups import gate
+from qwenchat.engine.local.cpu.layout import BLOCK, GROUP, MATRIX_BLOCK
 from qwenchat.engine.local.cpu.linear import (
-    BLOCK,
     GROUPS,
-    MANY,
     Vectors,
     multiply,
     normalize,
@@ -68,7 +67,7 @@ class Scratch(NamedTuple):
     rooms: np.ndarray
     """[threads, any] uint8, for `multiply`."""
     block: int
-    """How many vectors are multiplied together if there are many: BLOCK, or MANY by a matrix unit."""
+    """How many vectors are multiplied together if there are many: BLOCK, or MATRIX_BLOCK by a matrix unit."""
 
 
 @native
@@ -116,7 +115,7 @@ def forward(rank, threads, w, cache, s, start, count, logits, shared, stop):
     keys, values, inner = w.heads * d, (w.heads + w.kv_heads) * d, w.matrices[0, DOWN, GROUPS] * GROUP
     queries_of_one = np.int64(4 if group % 4 == 0 else 2 if group % 2 == 0 else 1)
     per_query_block = queries_of_one if count == 1 else np.int64(BLOCK)
-    per_block = one if count == 1 else np.int64(BLOCK) if count < MANY else s.block
+    per_block = one if count == 1 else np.int64(BLOCK) if count < MATRIX_BLOCK else s.block
     room = s.rooms[rank]
     blocks = -(-count // per_block)
     for layer in range(layers):

@@ -8,10 +8,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from qwenchat.engine.local.cpu.layout import GROUP
 from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I16, I32, I64, call, load, multiply_add, splat, store
-
-GROUP = 32
-"""Numbers that share a scale."""
 
 _FLOATS, _INTS, _BYTES = (ir.VectorType(kind, GROUP) for kind in (F32, I32, I8))
 _HALF = ir.VectorType(F32, GROUP // 2)

@@ -1,8 +1,8 @@
 """Matrix products of packed matrices with vectors that are quantized on the way, as native code.
 
 A vector is cut into groups of 32 elements, each with its scale; of `per_block` vectors those that are multiplied by
-the same weights lie together, as `simd` and `amx` want them: one alone while decoding, `BLOCK` or `MANY` while a prompt
-is read.
+the same weights lie together, as `simd` and `amx` want them: one alone while decoding, BLOCK or MATRIX_BLOCK while a
+prompt is read.
 """
 
 import math
@@ -10,23 +10,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qwenchat.engine.local.cpu import amx
 from qwenchat.engine.local.cpu.amx import ROOM_BYTES, close_unit, matrix_kernel, open_unit
-from qwenchat.engine.local.cpu.groups import GROUP, largest, quantize
+from qwenchat.engine.local.cpu.groups import largest, quantize
+from qwenchat.engine.local.cpu.layout import BLOCKS, GROUP, MATRIX_BLOCK, ROWS
 from qwenchat.engine.local.cpu.native import address_of, aligned, fetch_add, native
-from qwenchat.engine.local.cpu.simd import ROWS, Format, tile_kernel, unpacking
+from qwenchat.engine.local.cpu.simd import Format, tile_kernel, unpacking
 
-BLOCK = 8
-"""Vectors that are multiplied together when there are several."""
-MANY = amx.VECTORS
-"""The same where there is a matrix unit."""
 FORMAT, WEIGHTS, SCALES, MINIMA, TILES, GROUPS = range(6)
 """What a row of a matrix table says: format, three addresses, two sizes."""
 U8, U4 = int(Format.U8), int(Format.U4)
 
-_u8_x1, _u8_x2, _u8_x4, _u8_x8 = (tile_kernel(Format.U8, vectors) for vectors in (1, 2, 4, BLOCK))
-_u4_x1, _u4_x2, _u4_x8 = (tile_kernel(Format.U4, vectors) for vectors in (1, 2, BLOCK))
-_u4_min_x1, _u4_min_x2, _u4_min_x8 = (tile_kernel(Format.U4_MIN, vectors) for vectors in (1, 2, BLOCK))
+_u8_x1, _u8_x2, _u8_x4, _u8_x8 = (tile_kernel(Format.U8, vectors) for vectors in BLOCKS)
+_u4_x1, _u4_x2, _u4_x4, _u4_x8 = (tile_kernel(Format.U4, vectors) for vectors in BLOCKS)
+_u4_min_x1, _u4_min_x2, _u4_min_x4, _u4_min_x8 = (tile_kernel(Format.U4_MIN, vectors) for vectors in BLOCKS)
 _u8_many, _u4_many, _u4_min_many = (matrix_kernel(form) for form in Format)
 _unpack_u8, _unpack_u4, _unpack_u4_min = (unpacking(form) for form in Format)
 
@@ -50,7 +46,7 @@ def new_vectors(count: int, length: int) -> Vectors:
 
 @native
 def tile(form, per_block, weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add):
-    """One tile times one block of vectors; all but the sizes are addresses."""
+    """One tile times a block of vectors, of as many as one of BLOCKS; all but the sizes are addresses."""
     if form == U8:
         if per_block == 1:
             _u8_x1(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
@@ -65,12 +61,16 @@ def tile(form, per_block, weights, scales, minima, x, x_scales, x_sums, out, str
             _u4_x1(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
         elif per_block == 2:
             _u4_x2(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
+        elif per_block == 4:
+            _u4_x4(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
         else:
             _u4_x8(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
     elif per_block == 1:
         _u4_min_x1(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
     elif per_block == 2:
         _u4_min_x2(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
+    elif per_block == 4:
+        _u4_min_x4(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
     else:
         _u4_min_x8(weights, scales, minima, x, x_scales, x_sums, out, stride, groups, add)
 
@@ -86,7 +86,7 @@ def _tile_by_unit(form, blocks, weights, scales, minima, x, x_scales, x_sums, ou
     else:
         _unpack_u4_min(weights, groups, signed)
     for block in range(blocks):
-        figures, to = 4 * block * groups * MANY, out + 4 * block * MANY * stride
+        figures, to = 4 * block * groups * MATRIX_BLOCK, out + 4 * block * MATRIX_BLOCK * stride
         q, q_scales, q_sums = x + GROUP // 4 * figures, x_scales + figures, x_sums + figures
         if form == U8:
             _u8_many(signed, scales, minima, q, q_scales, q_sums, to, stride, groups, add, room)
@@ -111,7 +111,7 @@ def multiply(matrix, vectors, per_block, blocks, out, column, add, room, shared,
     first = fetch_add(shared, counter, step)
     while first < tiles:
         last = min(first + step, tiles)
-        if per_block == MANY:
+        if per_block == MATRIX_BLOCK:
             open_unit()
             for at in range(first, last):
                 _tile_by_unit(

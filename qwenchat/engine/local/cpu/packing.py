@@ -10,7 +10,6 @@ from gguf import GGMLQuantizationType as Kind
 from gguf.quants import dequantize
 
 from qwenchat.engine.local.cpu.groups import (
-    GROUP,
     floats_of_bf16,
     floats_of_bytes,
     floats_of_floats,
@@ -18,9 +17,10 @@ from qwenchat.engine.local.cpu.groups import (
     largest,
     quantize_apart,
 )
+from qwenchat.engine.local.cpu.layout import GROUP, ROWS
 from qwenchat.engine.local.cpu.linear import U8
 from qwenchat.engine.local.cpu.native import address_of, aligned, float_of_half, half_bits, native
-from qwenchat.engine.local.cpu.simd import ROWS, Format
+from qwenchat.engine.local.cpu.simd import Format
 
 _EXACT = {Kind.Q8_0: Format.U8, Kind.Q5_0: Format.U8, Kind.Q4_0: Format.U4, Kind.Q4_1: Format.U4_MIN}
 _EXACT |= {Kind.Q4_K: Format.U4_MIN}

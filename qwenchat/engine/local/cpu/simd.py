@@ -19,11 +19,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from qwenchat.engine.local.cpu.dot import Dot, best_dot, features
-from qwenchat.engine.local.cpu.groups import GROUP
+from qwenchat.engine.local.cpu.layout import GROUP, ROWS
 from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I16, I32, I64, call, load, multiply_add, splat, store
 
-ROWS = 32
-"""Rows of a tile."""
 _AHEAD = 4096
 """Bytes of weights that are fetched before their turn while they are read as fast as memory gives them."""
 

@@ -22,11 +22,10 @@ from qwenchat.engine.local.cpu import amx
 from qwenchat.engine.local.cpu.cache import QuantizedCache
 from qwenchat.engine.local.cpu.decoder import CHUNK, QuantizedDecoder
 from qwenchat.engine.local.cpu.dot import AVX2, AVX512_VNNI, AVX_VNNI, NEON, PLAIN, Dot, features
-from qwenchat.engine.local.cpu.groups import GROUP
-from qwenchat.engine.local.cpu.linear import BLOCK
+from qwenchat.engine.local.cpu.layout import BLOCK, BLOCKS, GROUP, ROWS
 from qwenchat.engine.local.cpu.native import address_of, aligned
 from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
-from qwenchat.engine.local.cpu.simd import ROWS, Format, tile_kernel
+from qwenchat.engine.local.cpu.simd import Format, tile_kernel
 from qwenchat.engine.local.cpu.thread_tuner import Pace
 from qwenchat.engine.local.decoder import Decoder, DecoderConfig
 
@@ -440,7 +439,7 @@ def products(form: Format, vectors: int, dot: Dot) -> np.ndarray:
 WAYS = {"avx512vnni": AVX512_VNNI, "avxvnni": AVX_VNNI, "avx2": AVX2, "dotprod": NEON}
 
 
-@pytest.mark.parametrize("vectors", [1, 2, 4, BLOCK])
+@pytest.mark.parametrize("vectors", BLOCKS)
 @pytest.mark.parametrize("form", Format, ids=lambda form: form.name)
 def test_every_instruction_of_this_processor_gives_what_plain_arithmetic_gives(form: Format, vectors: int) -> None:
     plain = products(form, vectors, PLAIN)
