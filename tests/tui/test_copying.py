@@ -234,3 +234,43 @@ async def test_vim_has_another_key_for_code() -> None:
         await it.ask("Go")
         await it.press("ctrl+up", "b")
         await it.sees("Code in this message")
+
+
+PASTE_END = "\x1b[201~rm -rf ~\n"
+"""Ends a bracketed paste in a shell, which then runs what follows."""
+
+
+def test_code_and_plain_text_hold_nothing_that_a_terminal_obeys() -> None:
+    hostile = f"```sh\nls\t-l {PASTE_END}\x9b201~\x00\x07\u200b\n```\n\n**b**{PASTE_END}"
+    (code,) = code_in(hostile)
+    assert code.text == "ls\t-l rm -rf ~\n⟨ZWSP⟩\n"
+    assert plain(hostile) == "ls\t-l rm -rf ~\n⟨ZWSP⟩\n\nbrm -rf ~"
+
+
+async def test_the_clipboard_and_a_saved_file_get_what_the_screen_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    taken: list[str] = []
+
+    async def take(text: str) -> str:
+        taken.append(text)
+        return "a tool"
+
+    monkeypatch.setattr("qwenchat.tui.app.clipboard.copy", take)
+    answer = f"Run **this**:\u202e\n\n```sh\nls\t-l {PASTE_END}```\n"
+    async with chat(Script(answer=answer)) as it:
+        await it.ask(f"Go\x9b201~{PASTE_END}")
+        for key, text in (
+            ("y", "Run **this**:⟨RLO⟩\n\n```sh\nls\t-l rm -rf ~\n```\n"),
+            ("Y", "Run this:⟨RLO⟩\n\nls\t-l rm -rf ~"),
+            ("k", "ls\t-l rm -rf ~\n"),
+        ):
+            await it.press("escape", "ctrl+up", key)
+            await copied(it, text)
+            await it.until(lambda text=text: taken[-1:] == [text], "the tool")
+        await it.press("k", "s", "enter")
+        await it.sees("Saved in")
+        assert (tmp_path / "reply.sh").read_text() == "ls\t-l rm -rf ~\n"
+        it.app.copy_to_clipboard("x\ud83d\x1b[201~y")
+        await copied(it, "x\N{REPLACEMENT CHARACTER}y")
