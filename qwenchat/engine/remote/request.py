@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwenchat.chat.calls import arguments_of, calls_in
-from qwenchat.chat.characters import well_formed
+from qwenchat.chat.characters import well_formed, well_formed_json
 from qwenchat.chat.commands import StartTurn
 from qwenchat.chat.errors import CallMalformed
 from qwenchat.chat.messages import Message, Role, TextPart, ToolCallPart, ToolResultPart
@@ -52,7 +52,7 @@ def request_of(
     room = window - _tokens_at_most(messages, command.tools) if window else None
     sampling = standard(command.sampling, speech, room)
     if command.schema is not None:
-        schema = {"name": "answer", "schema": json.loads(command.schema), "strict": True}
+        schema = {"name": "answer", "schema": well_formed_json(command.schema), "strict": True}
         sampling["response_format"] = {"type": "json_schema", "json_schema": schema}
     if command.tools:
         sampling["tools"] = [_tool(tool) for tool in command.tools]
@@ -85,7 +85,7 @@ def _call(call: ToolCallPart, id_: str) -> dict[str, Any]:
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
     function = {"name": inert(tool.name), "description": inert(tool.description)}
-    parameters = json.loads(inert(tool.parameters))
+    parameters = well_formed_json(inert(tool.parameters))
     # Some servers refuse a schema that says of an object nothing more than that it is one.
     properties = properties if isinstance(properties := parameters.get("properties"), dict) else {}
     return {
