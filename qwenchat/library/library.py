@@ -158,6 +158,7 @@ class Library:
 
     def resolve(self, prefix: str) -> str:
         """The id that begins with `prefix`; raises ConversationNotFound when there is none or more than one."""
+        prefix = well_formed(prefix)
         with reading(self._path):
             rows = self._connection.execute(
                 "select id from conversations where substr(id, 1, length(?1)) = ?1 and deleted is null"

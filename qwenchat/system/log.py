@@ -9,7 +9,7 @@ LARGEST = 1_000_000
 
 
 class _Formatter(logging.Formatter):
-    """One record a line, but for a traceback below it, and nothing in it that a terminal obeys or hides."""
+    """One record a line, but for a traceback below it, and nothing in it that a terminal obeys."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The line."""
