@@ -101,6 +101,10 @@ class LibraryUnwritable(LibraryError):
     """The data folder cannot be written: read-only, full, or broken."""
 
 
+class MessageTooLarge(LibraryUnwritable):
+    """A message that is longer than a library can hold; others can be saved."""
+
+
 class LibraryDamaged(LibraryError):
     """The database is corrupt; it was set aside, never deleted."""
 

@@ -2,11 +2,12 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from qwenchat.chat.errors import LibraryDamaged, LibraryError, LibraryNewer, LibraryUnwritable
+from qwenchat.chat.errors import LibraryDamaged, LibraryError, LibraryNewer, LibraryUnwritable, MessageTooLarge
 from qwenchat.i18n.texts import say, sentences
 from qwenchat.library.backup import back_up, last_backup
 from qwenchat.library.migrations import MIGRATIONS
@@ -28,6 +29,8 @@ _OPENING_S = 30.0
 """How long a file is looked at before it is used."""
 _PACE = 5e6
 """Bytes a second that the slowest disk reads."""
+_BEING_MADE_S = 10.0
+"""So long a file may be empty because another program is just making it."""
 _LAST_VERSION = 10_000
 """A file that says it is of a later version than this is a damaged one."""
 _LONGEST = 512 * 2**20
@@ -214,8 +217,11 @@ def _require_usable(path: Path) -> None:
 
 
 def _require_content(path: Path) -> None:
-    """Raise LibraryDamaged for an empty file that once was a library: there are backups of it."""
-    if path.exists() and not path.stat().st_size and last_backup(path):
+    """Raise LibraryDamaged for an empty file that once was a library: there are backups of it, and nobody makes it."""
+    if not path.exists():
+        return
+    found = path.stat()
+    if not found.st_size and abs(time.time() - found.st_mtime) > _BEING_MADE_S and last_backup(path):
         raise LibraryDamaged(say("{path} is empty.", path=path))
 
 
@@ -251,6 +257,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             yield
     except (sqlite3.Error, OSError, MemoryError) as error:
         _doubt_if_damaged(connection, error)
+        if isinstance(error, sqlite3.DataError):
+            raise MessageTooLarge(
+                say("A message is too long to be saved."), say("Up to {size} MB can be.", size=_LONGEST >> 20)
+            ) from error
         remedy = say("Free some space.") if _is_full(error) else say("`qwenchat doctor` examines the library.")
         raise LibraryUnwritable(say("The conversation could not be saved: {error}.", error=error), remedy) from error
 

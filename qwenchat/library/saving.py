@@ -28,7 +28,7 @@ def put_message(
     connection: sqlite3.Connection, conversation: str, message: Message, ticks: Sequence[Tick], writer: str | None
 ) -> None:
     """Insert or update a message, and its conversation with it; `writer` is the process that is still writing it."""
-    now = time.time()
+    now = as_date(time.time())
     connection.execute(
         "insert into conversations (id, title, created, updated, leaf) values (?, '', ?, ?, ?)"
         " on conflict (id) do update set updated = excluded.updated, leaf = excluded.leaf",
@@ -60,7 +60,7 @@ def _put(
             message.parent,
             str(message.role),
             encoding.pack_parts(message.parts),
-            message.created,
+            as_date(message.created),
             str(message.status),
             well_formed(message.note),
             encoding.pack_provenance(message.provenance),

@@ -12,6 +12,7 @@ from typing import Any
 
 from qwenchat.chat.errors import LibraryUnwritable
 from qwenchat.i18n.texts import say
+from qwenchat.system.private_files import make_private
 
 JOURNALS = ("-wal", "-shm", "-journal")
 _WAL_SAFE = (3, 51, 3)
@@ -41,9 +42,12 @@ class Connection(sqlite3.Connection):
 def open_file(path: Path | None, options: str = "", *, timeout: float | None = None) -> sqlite3.Connection:
     """Open a database, or one in memory. Text that is not UTF-8 is read with replacements.
 
-    `options` are those of SQLite's URIs, like `mode=ro`. Raises sqlite3.Error.
+    A file that is made is for its owner alone. `options` are those of SQLite's URIs, like `mode=ro`.
+    Raises sqlite3.Error.
     """
     address = f"{path.absolute().as_uri()}?{options}" if path and options else path or ":memory:"
+    if path and not options:
+        make_private(path)
     connection = sqlite3.connect(
         address,
         timeout=BUSY_S if timeout is None else timeout,

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from qwenchat.chat.dates import as_date
 from qwenchat.chat.messages import Message
 from qwenchat.library.conversation import recount
 
@@ -22,7 +23,7 @@ class Bin:
 
     def delete(self, conversation: str) -> None:
         """Hide a conversation."""
-        self._mark("conversations", "deleted", {conversation}, time.time())
+        self._mark("conversations", "deleted", {conversation}, as_date(time.time()))
         self._conversations.add(conversation)
 
     def undelete(self, conversation: str) -> None:
@@ -33,7 +34,7 @@ class Bin:
     def hide(self, messages: Iterable[str]) -> None:
         """Hide messages."""
         ids = set(messages)
-        self._mark("messages", "hidden", ids, time.time())
+        self._mark("messages", "hidden", ids, as_date(time.time()))
         self._recount(ids)
         self._messages |= ids
 
@@ -70,7 +71,7 @@ class Bin:
 
     def _due(self, table: str, column: str, own: bool) -> frozenset[str]:
         """The ids of what is to go. What another program undeleted meanwhile stays."""
-        before = time.time() - KEPT_S
+        before = as_date(time.time()) - KEPT_S
         mine = (self._conversations if table == "conversations" else self._messages) if own else set()
         rows = self._connection.execute(f"select id, {column} from {table} where {column} is not null")
         return frozenset(id_ for id_, when in rows if id_ in mine or (isinstance(when, float) and when < before))

@@ -1,9 +1,9 @@
 """Commands about the saved conversations: listed, found, gone on with, named, put away, written into files."""
 
 import time
-from datetime import datetime
 from pathlib import Path
 
+from qwenchat.chat.dates import local_time
 from qwenchat.chat.errors import ConversationNotFound
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import switch_of
@@ -140,4 +140,4 @@ def _is_off(typed: str) -> bool:
 
 
 def _when(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
+    return f"{local_time(seconds):%Y-%m-%d %H:%M}"

@@ -1,11 +1,21 @@
 """The log file: what happened, for bug reports, without a word of any message."""
 
 import logging
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from qwenchat.system.private_files import private
+
 LARGEST = 1_000_000
 """Bytes; then the file is renamed and a new one begun."""
+
+
+class _PrivateHandler(RotatingFileHandler):
+    """Writes files for their owner alone."""
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=private)
 
 
 class _Formatter(logging.Formatter):
@@ -35,7 +45,7 @@ def keep_log(file: Path | None) -> None:
     if file is not None:
         try:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handler = RotatingFileHandler(file, maxBytes=LARGEST, backupCount=1, encoding="utf-8", errors="replace")
+            handler = _PrivateHandler(file, maxBytes=LARGEST, backupCount=1, encoding="utf-8", errors="replace")
         except OSError:
             # The library says in the same moment that the folders cannot be written.
             handler = logging.NullHandler()

@@ -151,6 +151,8 @@ def test_a_library_that_was_emptied_is_brought_back_from_its_backup(tmp_path: Pa
     upkeep.close()
     assert last_backup(path)
     path.write_bytes(b"")
+    Library.open(path.with_name("other.sqlite3")).close()
+    os.utime(path, (1.0, 1.0))
     library = Library.open(path)
     assert "is empty" in library.notice
     assert "backup" in library.notice

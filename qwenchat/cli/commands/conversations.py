@@ -121,9 +121,9 @@ def _excerpt(hit: "Hit") -> str:
 
 
 def _when(seconds: float) -> str:
-    from datetime import datetime
+    from qwenchat.chat.dates import local_time
 
-    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+    return local_time(seconds).strftime("%Y-%m-%d %H:%M")
 
 
 @click.command()

@@ -122,7 +122,7 @@ def _write_each(
     from qwenchat.library.exchange.export import write, written
     from qwenchat.library.exchange.filename import names_for
 
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     names = names_for(titles, chosen.suffix)
     done: list[Path] = []
     for whole in reading:
@@ -239,6 +239,7 @@ class _Tally:
 
     def add(self, found: "Found | Unusable", intake: "Intake") -> None:
         """Take in what was found, and say what of it could not be."""
+        from qwenchat.chat.errors import MessageTooLarge
         from qwenchat.chat.text import safe_line
         from qwenchat.library.exchange.found import Unusable
 
@@ -246,7 +247,12 @@ class _Tally:
             self._fates["not usable"] += 1
             self.problem(say("{where}: {why}.", where=found.where, why=found.why))
             return
-        self._fates[intake.take(found)] += 1
+        try:
+            self._fates[intake.take(found)] += 1
+        except MessageTooLarge as error:
+            self._fates["not usable"] += 1
+            self.problem(say("{where}: {why}.", where=found.where, why=str(error).rstrip(".")))
+            return
         title = safe_line(found.conversation.title, 60)
         for problem in found.problems:
             self.problem(say("{where}, “{title}”, {problem}.", where=found.where, title=title, problem=problem))

@@ -16,6 +16,8 @@ from qwenchat.library.exchange.repair import Node, derived_id, tree_of
 _UNSEEN = ("model_editable_context", "user_editable_context")
 """Memories and custom instructions, which ChatGPT does not show either."""
 _ENDS = {"stop": FinishReason.STOP, "max_tokens": FinishReason.LENGTH, "interrupted": FinishReason.STOPPED}
+_ANY_MODEL = "auto"
+"""What stands for the model where ChatGPT was to choose one."""
 _STATUSES = {
     "in_progress": (Status.INTERRUPTED, "interrupted"),
     "finished_partial_completion": (Status.STOPPED, "stopped"),
@@ -31,7 +33,7 @@ def is_chatgpt(value: Mapping[str, Any]) -> bool:
 def conversation_of(value: Mapping[str, Any], now: float) -> Found:
     """The conversation; where dates are missing it is of `now`. Raises Unreadable when nothing in it is for reading."""
     created = date_of(value.get("create_time"), now)
-    reader = _Reader(object_of(value["mapping"]), created)
+    reader = _Reader(object_of(value["mapping"]), created, text_of(value.get("default_model_slug")))
     tree = tree_of(reader.nodes(), reader.problems)
     if not tree.messages:
         raise Unreadable(reader.problems.first(say("it holds no messages")))
@@ -66,8 +68,10 @@ class _Reader:
     the reply they lead to.
     """
 
-    def __init__(self, mapping: Mapping[str, Any], created: float) -> None:
+    def __init__(self, mapping: Mapping[str, Any], created: float, model: str) -> None:
+        """`model` is that of the conversation, for replies that name none."""
         self.problems = Problems()
+        self._model = model
         self._mapping = {id_: object_of(node) for id_, node in mapping.items()}
         self._start = _Way(created)
         self._ways: dict[str, _Way] = {}
@@ -129,7 +133,7 @@ class _Reader:
             parts = (self._thoughts[way.thought], *parts)
             self._waiting.pop(way.thought, None)
         self._ways[id_] = _Way(way.time, call=derived_id(id_) if isinstance(parts[-1], ToolCallPart) else "")
-        return _made(id_, role, parts, way.time, message)
+        return _made(id_, role, parts, way.time, message, self._model)
 
     def _think(self, id_: str, way: _Way, content: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         """Keep a thought, or how long it took, for the reply that follows."""
@@ -142,11 +146,13 @@ class _Reader:
             self._thoughts[id_] = thought
             message = self._mapping[id_]["message"]
             open_ = replace(thought, closed=text_of(message.get("status")) not in _STATUSES)
-            self._waiting[id_] = _made(id_, Role.ASSISTANT, (open_,), way.time, message)
+            self._waiting[id_] = _made(id_, Role.ASSISTANT, (open_,), way.time, message, self._model)
             self._ways[id_] = replace(way, thought=id_)
 
 
-def _made(id_: str, role: Role, parts: tuple[Part, ...], time: float, message: Mapping[str, Any]) -> Message:
+def _made(
+    id_: str, role: Role, parts: tuple[Part, ...], time: float, message: Mapping[str, Any], model: str
+) -> Message:
     status, note, made = Status.COMPLETE, "", None
     if role is Role.ASSISTANT:
         status, note = _STATUSES.get(text_of(message.get("status")), (status, note))
@@ -155,5 +161,14 @@ def _made(id_: str, role: Role, parts: tuple[Part, ...], time: float, message: M
         if reason is FinishReason.STOPPED and status is Status.COMPLETE:
             status, note = Status.STOPPED, "stopped"
         thought = isinstance(parts[0], ReasoningPart)
-        made = foreign_messages.made_by(text_of(metadata.get("model_slug")), thought=thought, reason=reason)
+        made = foreign_messages.made_by(_model_of(metadata, model), thought=thought, reason=reason)
     return Message(role, parts, id=id_, created=time, status=status, note=note, provenance=made)
+
+
+def _model_of(metadata: Mapping[str, Any], usual: str) -> str:
+    """The model that wrote a message, or else the one of its conversation; empty when no name is given."""
+    names = (
+        *(text_of(metadata.get(name)) for name in ("model_slug", "resolved_model_slug", "default_model_slug")),
+        usual,
+    )
+    return next((name for name in names if name and name != _ANY_MODEL), "")

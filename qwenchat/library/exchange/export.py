@@ -14,6 +14,7 @@ from qwenchat.library.exchange import markdown, native, openai
 from qwenchat.library.exchange.filename import free_path
 from qwenchat.library.exchange.native import Timelines
 from qwenchat.library.library import Library
+from qwenchat.system.private_files import private
 
 
 class Format(StrEnum):
@@ -60,7 +61,9 @@ def written(
 
 
 def write(path: Path, pieces: Iterable[str], *, replacing: bool = False) -> None:
-    """Write a file, all of it or nothing; raises ExportFailed, also where one stands already and is not to go."""
+    """Write a file for its owner alone, all of it or nothing; one that is replaced stays readable for whom it was.
+
+    Raises ExportFailed, also where one stands already and is not to go."""
     if not replacing and (path.exists() or path.is_symlink()):
         raise ExportFailed(
             say("{path} is there already.", path=path), say("It was left as it is; --force replaces it.")
@@ -70,11 +73,13 @@ def write(path: Path, pieces: Iterable[str], *, replacing: bool = False) -> None
     path = path.resolve()
     partial = path.with_name(f".{new_id()}.partial")
     try:
-        with partial.open("x", encoding="utf-8", errors="replace", newline="\n") as file:
+        with open(partial, "x", encoding="utf-8", errors="replace", newline="\n", opener=private) as file:
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         if replacing:
+            if path.exists():  # who may read it was decided before
+                partial.chmod(path.stat().st_mode & 0o777)
             partial.replace(path)
         else:
             _put_where_nothing_is(partial, path)

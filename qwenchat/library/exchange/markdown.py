@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
 
+from qwenchat.chat.dates import local_time
 from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, Status, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import Provenance
 from qwenchat.chat.text import safe, safe_line
@@ -92,7 +92,7 @@ def _making(made: Provenance) -> Iterator[str]:
 
 
 def _when(time: float) -> str:
-    return datetime.fromtimestamp(time).strftime("%Y-%m-%d %H:%M")
+    return local_time(time).strftime("%Y-%m-%d %H:%M")
 
 
 def _inline(text: str) -> str:

@@ -19,6 +19,8 @@ from qwenchat.library.exchange.stream import Joined
 from qwenchat.library.exchange.values import by_line, is_lines, values
 
 _MOST_MESSAGES = 1_000_000
+_MOST_UNUSABLE = 100_000
+"""What has more than this that is none is no file of conversations."""
 _START = 2**20
 """How far into a file is looked for what kind it is."""
 
@@ -32,13 +34,18 @@ def conversations_in(file: IO[bytes]) -> Iterator[Found | Unusable]:
     if start.lstrip()[:1] not in (b"{", b"["):
         raise ImportFailed(say("It is empty.") if not start.strip() else say("It is not JSON."))
     whole: IO[bytes] = BufferedReader(Joined(start, file), _START)
+    unusable = 0
     for where, value in by_line(whole) if is_lines(start) else values(Scanner(whole)):
         try:
             found = _conversation(value, now)
             messages = tuple(identified(in_order(found.conversation.messages)))
             yield replace(found, where=where, conversation=replace(found.conversation, messages=messages))
         except Unreadable as error:
+            unusable += 1
             yield Unusable(where, str(error))
+            if unusable == _MOST_UNUSABLE:
+                what = say("More than {number:,} things in it are no conversations.", number=unusable)
+                raise ImportFailed(what, say("What follows was not looked at.")) from error
 
 
 def read_own_json(data: bytes) -> tuple[Conversation, Timelines]:

@@ -10,6 +10,9 @@ from qwenchat.library.exchange import native
 from qwenchat.library.exchange.found import Unreadable
 from qwenchat.library.exchange.scanner import LARGEST, CutOff, Scanner, decoded
 
+_MOST_NAMES = 10_000
+"""How many names the object that is a whole file, or one of many in it, may have."""
+
 Value = tuple[str, Any]
 """A position in a file and what stands there: the objects of JSON, or Unreadable."""
 
@@ -101,7 +104,9 @@ def _object(scanner: Scanner, where: str) -> Iterator[Value]:
     size = 0
     wrong: Unreadable | None = None
     is_list = False
-    for name in _names(scanner):
+    for number, name in enumerate(_names(scanner), 1):
+        if number > _MOST_NAMES:
+            raise Unreadable(say("it has more than {number:,} names", number=_MOST_NAMES))
         try:
             if decoded(name) == "conversations" and scanner.next_byte() == b"[" and not is_list:
                 _require_known(decoded(b"{" + b",".join(members) + b"}"))

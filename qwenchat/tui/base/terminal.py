@@ -76,7 +76,7 @@ def signals_to_end(leave: Callable[[int], None]) -> Iterator[None]:
 def _open_log(log_file: Path | None) -> int:
     if log_file is not None:
         try:
-            log_file.parent.mkdir(parents=True, exist_ok=True)
+            log_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             return os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as error:
             log.warning("the log file cannot be written: %s", error)

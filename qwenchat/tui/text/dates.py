@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
+from qwenchat.chat.dates import local_time
 from qwenchat.i18n.texts import say
 
 
@@ -24,7 +25,7 @@ def day(then: float, now: float) -> str:
     local = _local(then)
     if local is None:
         return ""
-    this_year = datetime.fromtimestamp(now).year
+    this_year = local_time(now).year
     if local.year == this_year:
         return say("{when.day} {when:%b}", when=local)
     return say("{when.day} {when:%b} {when.year}", when=local)
@@ -32,8 +33,8 @@ def day(then: float, now: float) -> str:
 
 def moment(then: float, now: float) -> str:
     """The time of today, or the date. Empty for no time at all."""
-    today = datetime.fromtimestamp(now).date()
-    return f"{datetime.fromtimestamp(then):%H:%M}" if _local(then) == today else day(then, now)
+    today = local_time(now).date()
+    return f"{local_time(then):%H:%M}" if _local(then) == today else day(then, now)
 
 
 @dataclass(frozen=True, slots=True)

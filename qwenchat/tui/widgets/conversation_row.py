@@ -4,10 +4,10 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 from textual.content import Content
 
+from qwenchat.chat.dates import local_time
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import count, say
 from qwenchat.library.library import Summary
@@ -55,7 +55,7 @@ def title_of(summary: Summary) -> str:
 def grouped(summaries: Iterable[Summary], current: str | None) -> Iterator[Row]:
     """The rows of the conversations below the headings of their days."""
     now = time.time()
-    today = datetime.fromtimestamp(now).date()
+    today = local_time(now).date()
     group, since = "", math.inf
     for summary in summaries:
         if summary.pinned:
