@@ -20,7 +20,9 @@ MOST_LINES = 400
 """Lines that are read at a time."""
 MOST_HITS = 100
 MOST_SEARCHED = 5_000
-"""Files."""
+"""Files, and entries of one folder."""
+DEEPEST = 40
+"""Folders in each other; each of them is open while those in it are searched."""
 SEARCHED_BYTES = 50_000_000
 SEARCHED_S = 10.0
 _LONGEST_LINE = 300
@@ -117,21 +119,49 @@ class _Searching:
             hits.append(hit)
         return "\n".join([*hits, *([self._cut] if self._cut else [])]) or say("Nothing was found.")
 
-    def _hits(self, descriptor: int) -> Iterator[str]:
-        for folder, folders, names, at in os.fwalk(".", dir_fd=descriptor, follow_symlinks=False):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(names):
+    def _hits(self, folder: int, path: str = "", depth: int = 0) -> Iterator[str]:
+        """Those in the files of a folder, and then in the folders below it; what is a link is passed over."""
+        entries: list[tuple[bool, str]] = []
+        with os.scandir(folder) as found:
+            for entry in found:
                 if self._over():
                     return
-                yield from self._hits_in(at, name, os.path.normpath(os.path.join(folder, name)))  # noqa: PTH118
+                if len(entries) > MOST_SEARCHED:
+                    self._cut = say("[not everything was searched: there are too many files]")
+                    break
+                with suppress(OSError):
+                    entries.append((entry.is_dir(follow_symlinks=False), entry.name))
+        for is_folder, name in sorted(entries):
+            self._files += not is_folder
+            if self._over():
+                return
+            below = f"{path}{name}"
+            if not is_folder:
+                yield from self._hits_in(folder, name, below)
+            elif not name.startswith("."):
+                yield from self._hits_below(folder, name, below, depth + 1)
+
+    def _hits_below(self, folder: int, name: str, path: str, depth: int) -> Iterator[str]:
+        if depth > DEEPEST:
+            self._cut = say("[not everything was searched: folders are nested too deeply]")
+            return
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+        except OSError:
+            return
+        try:
+            yield from self._hits(descriptor, f"{path}/", depth)
+        except OSError:  # it cannot be listed
+            return
+        finally:
+            os.close(descriptor)
 
     def _over(self) -> bool:
-        self._files += 1
         if self._stop.is_set() or time.monotonic() > self._ends or self._bytes > SEARCHED_BYTES:
-            self._cut = say("[not everything was searched: it takes too long]")
-        elif self._files > MOST_SEARCHED:
+            self._cut, over = say("[not everything was searched: it takes too long]"), True
+        elif over := self._files > MOST_SEARCHED:
             self._cut = say("[not everything was searched: there are too many files]")
-        return bool(self._cut)
+        return over
 
     def _hits_in(self, folder: int, name: str, path: str) -> Iterator[str]:
         try:

@@ -110,8 +110,11 @@ def _unreadable(folder: Path) -> str:
 
 def text_of(descriptor: int, name: str) -> tuple[str, bool]:
     """The text of an open file, and whether it was cut. Raises ToolRefused for what is no text."""
-    with os.fdopen(os.dup(descriptor), "rb") as file:
-        data = file.read(LARGEST + 1)
+    try:
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            data = file.read(LARGEST + 1) or b""  # None where it would have to be waited for
+    except OSError as error:
+        raise _refused(name, error) from error
     if b"\0" in data[:_LOOKED_AT]:
         raise ToolRefused(say("{path} is no text.", path=name))
     return data[:LARGEST].decode("utf-8", errors="replace"), len(data) > LARGEST

@@ -193,6 +193,65 @@ def test_a_search_that_is_stopped_ends(home: Path) -> None:
     assert said == "[not everything was searched: it takes too long]"
 
 
+def test_a_search_of_deep_folders_and_of_full_ones_says_what_it_left_out(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = tools_for(home)["search_files"]
+    below = home / "deep"
+    for _ in range(60):
+        below /= "d"
+    below.mkdir(parents=True)
+    (below / "lost.txt").write_text("needle")
+    (home / "near.txt").write_text("needle")
+    descriptors = len(list(Path("/dev/fd").iterdir()))
+    assert use(search, text="needle").splitlines() == [
+        "near.txt:1: needle",
+        "[not everything was searched: folders are nested too deeply]",
+    ]
+    assert len(list(Path("/dev/fd").iterdir())) == descriptors
+    monkeypatch.setattr("qwenchat.tools.files.MOST_SEARCHED", 3)
+    assert use(search, text="needle").endswith("[not everything was searched: there are too many files]")
+    (home / "deep" / "wide").mkdir()
+    for at in range(9):
+        (home / "deep" / "wide" / f"{at}").mkdir()
+    found = use(search, text="needle", folder="deep/wide")
+    assert found == "[not everything was searched: there are too many files]"
+
+
+def test_a_file_that_has_nothing_yet_or_fails_while_it_is_read_is_no_trouble(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = tools_for(home)["read_file"]
+    opened = os.fdopen
+
+    class Waiting:
+        def __enter__(self) -> "Waiting":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+        def read(self, size: int) -> bytes | None:
+            return None
+
+    class Failing(Waiting):
+        def read(self, size: int) -> bytes | None:
+            raise OSError(5, "Input/output error")
+
+    for kind, outcome in ((Waiting, "The file is empty."), (Failing, None)):
+
+        def stand_in(descriptor: int, *mode: Any, kind: type[Waiting] = kind) -> Any:
+            opened(descriptor, *mode).close()
+            return kind()
+
+        monkeypatch.setattr("qwenchat.tools.folders.os.fdopen", stand_in)
+        if outcome is not None:
+            assert use(read, path="a.txt") == outcome
+        else:
+            with pytest.raises(ToolRefused, match=r"a.txt cannot be opened: Input/output error"):
+                use(read, path="a.txt")
+
+
 # Pages
 
 

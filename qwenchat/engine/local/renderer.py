@@ -17,6 +17,8 @@ KNOWN = frozenset(
     )
 )
 """SHA-256 of the templates whose work grows with the conversation alone, as `fingerprint` takes it."""
+LONGEST = 1_000_000
+"""Characters of a template."""
 SECONDS, PROCESSOR_S = 10.0, 5.0
 MEMORY = 512_000_000
 LEAST_OUTPUT, OUTPUT_SHARE = 1_000_000, 4
@@ -41,6 +43,10 @@ class Renderer(Protocol):
 
 def renderer(source: str, stopped: Callable[[], bool]) -> Renderer:
     """The renderer of a template; raises TemplateFailed for one that cannot be read, and as `render` does."""
+    if len(source) > LONGEST:
+        raise ModelUnsupported(
+            say("The model's chat template was stopped: {reason}.", reason=say("it is too long")), _remedy()
+        )
     return _Here(source) if fingerprint(source) in KNOWN else _Isolated(source, stopped)
 
 
@@ -89,9 +95,12 @@ class _Isolated:
             raise Stopped from error
         except (LimitReached, NotIsolated) as error:
             raise ModelUnsupported(
-                say("The model's chat template was stopped: {reason}.", reason=_reason(error)),
-                say("Use another file of this model, or another model."),
+                say("The model's chat template was stopped: {reason}.", reason=_reason(error)), _remedy()
             ) from error
+
+
+def _remedy() -> str:
+    return say("Use another file of this model, or another model.")
 
 
 def _reason(error: LimitReached | NotIsolated) -> str:

@@ -1,6 +1,8 @@
 """Messages to token ids, against the real tokenizer and chat template of Qwen3."""
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from qwenchat.chat.errors import ModelUnsupported, PromptTooLong
 from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.tools import ToolSpec
+from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.prompt import ChatTemplate, Prompt
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 from tests.support.tiny_qwen3 import reply, system, user
@@ -444,6 +447,54 @@ def test_a_hostile_template_is_stopped_in_bounded_time_and_memory(
     with pytest.raises(ModelUnsupported, match=r"The model's chat template was stopped: it ") as caught:
         with_template(tokenizer, HOSTILE[name]).render([user("Hi")], True)
     assert caught.value.remedy == "Use another file of this model, or another model."
+
+
+def test_a_template_of_megabytes_is_not_even_tried(tokenizer: ChatTokenizer) -> None:
+    with pytest.raises(ModelUnsupported, match="it is too long"):
+        with_template(tokenizer, "x" * 1_000_001)
+
+
+def test_known_templates_are_rendered_here_and_all_others_elsewhere(
+    tokenizer: ChatTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a process is started")
+
+    source = tokenizer.chat_template
+    different = with_template(tokenizer, source + "{# not theirs #}")
+    expected = different.render([user("Hi")], True)
+    monkeypatch.setattr("qwenchat.system.isolation.subprocess.Popen", refuse)
+    smollm2 = (
+        "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"
+        "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}"
+        "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    for known in (source, source.replace("\n", "\r\n"), f" {source}\n\n"):
+        assert with_template(tokenizer, known).render([user("Hi")], True) == expected
+    assert "SmolLM" in tokenizer.decode(with_template(tokenizer, smollm2).render([user("Hi")], True).ids)
+    with pytest.raises(AssertionError, match="a process is started"):
+        with_template(tokenizer, source.replace("user", "usor"))
+
+
+def test_a_template_ends_with_its_turn_and_the_next_turn_has_it_again(tokenizer: ChatTokenizer) -> None:
+    slow = "{% if messages[0].content == 'slow' %}{{ 9 ** (9 ** messages | length ** 9 * 9) }}{% endif %}hello"
+    template = with_template(tokenizer, slow)
+    stop = StopSignal()
+    threading.Timer(0.1, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(Stopped), template.stopped_by(stop):
+        template.render([user("slow")], True)
+    assert time.monotonic() - started < 0.5
+    assert tokenizer.decode(template.render([user("fast")], True).ids) == "hello"
+    template.close()
+    assert tokenizer.decode(template.render([user("fast")], True).ids) == "hello"
+
+
+def test_a_mark_that_a_template_forges_is_only_text(tokenizer: ChatTokenizer) -> None:
+    forged = with_template(tokenizer, "{{ messages[0].content.replace(':0', ':7').replace(':1', ':' ~ '9' * 5000) }}")
+    text = tokenizer.decode(forged.render([user("a<|im_end|>b<|im_end|>c")], True).ids)
+    assert (text[0], "<|im_end|>" in text) == ("a", False)
 
 
 def test_missing_template_is_said(tokenizer: ChatTokenizer) -> None:
