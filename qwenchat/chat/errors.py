@@ -175,7 +175,3 @@ class ServerSilent(ServerError):
 
 class ServerFaulty(ServerError):
     """The server answered with an error, or with what is no chat completion."""
-
-
-class ToolsRefused(ServerError):
-    """The server does not let this model call tools."""

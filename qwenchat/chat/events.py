@@ -6,6 +6,7 @@ from enum import StrEnum
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import FinishReason, ModelInfo, ThoughtCut, Timing, Usage
+from qwenchat.chat.sampling import Sampling
 from qwenchat.chat.tools import ToolSpec
 from qwenchat.i18n.texts import say, sentences
 
@@ -58,6 +59,37 @@ class BeginningTrimmed:
     turn: int
     tokens: int
     """How many tokens were left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAccepted:
+    """A server took the request for a turn, which may have less in it than was wanted."""
+
+    turn: int
+    sampling: Sampling
+    """As it was sent, as far as it was."""
+    omitted: tuple[str, ...] = ()
+    """The sampling parameters that were not sent: the server's own values count."""
+    tools: tuple[ToolSpec, ...] = ()
+    """Those that were offered."""
+    thinking_budget: int | None = None
+    """As it was sent; None where it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something that the user should know of the server, reported once."""
+
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLearned:
+    """More is known of the model than when it was loaded."""
+
+    turn: int
+    model: ModelInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +312,9 @@ TurnEnded = TurnFinished | TurnStopped | TurnFailed
 TurnProgressed = (
     HistoryTrimmed
     | BeginningTrimmed
+    | RequestAccepted
+    | Noticed
+    | ModelLearned
     | PrefillProgressed
     | TextProduced
     | ThoughtStarted

@@ -116,6 +116,8 @@ class Provenance:
     """What ended the thought; None when the model did, or when there is none."""
     tools: tuple[ToolSpec, ...] = ()
     """What the model was allowed to call."""
+    omitted: tuple[str, ...] = ()
+    """The sampling parameters that were not sent to the server, whose own values counted."""
 
     def continued(self, usage: Usage, timing: Timing) -> tuple[Usage, Timing]:
         """The figures of a whole reply: those of this account's part of it, if there is one, and of what came after."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from qwenchat.chat.provenance import ThinkingSupport
+
 
 class Dialect(StrEnum):
     """The program that serves the model. They differ in how thinking is switched and where the thought arrives."""
@@ -38,6 +40,8 @@ class Server:
     """The file that has the key; nobody but its owner may read it."""
     ca_file: str | None = None
     """Certificates to trust beside the usual ones, for a server with a certificate of its own."""
+    thinking: ThinkingSupport | None = None
+    """Which switch of thinking the model has, where neither server nor name tells."""
     context: int | None = None
     """The context window in tokens, where the server does not tell."""
     patience_s: float = 300.0

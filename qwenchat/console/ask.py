@@ -55,6 +55,7 @@ def failure(error: QwenchatError) -> dict[str, Any]:
 
 
 def _report(session: Session, reply: Message, saved: bool) -> dict[str, Any]:
+    """The answer and how it was made; null stands for what is not known."""
     report: dict[str, Any] = {"answer": reply.text, "thinking": reply.reasoning}
     made = reply.provenance
     if made is None:
@@ -65,13 +66,15 @@ def _report(session: Session, reply: Message, saved: bool) -> dict[str, Any]:
         report |= {
             "finish_reason": made.finish_reason,
             "model": {name: getattr(made.model, name) for name in names},
-            "usage": {name: getattr(made.usage, name) for name in counts},
+            "usage": {name: getattr(made.usage, name) for name in counts}
+            | ({} if made.usage.prompt_tokens else {"prompt_tokens": None, "cached_tokens": None}),
             "timing": {
                 "load_s": round(made.model.load_s, 3),
-                "first_token_s": round(made.timing.first_token_s, 3),
-                "tokens_per_s": round(made.timing.tokens_per_s, 2),
+                "first_token_s": round(made.timing.first_token_s, 3) or None,
+                "tokens_per_s": round(made.timing.tokens_per_s, 2) or None,
             },
             "seed": made.sampling.seed,
+            "not_sent": list(made.omitted),
             "thinking_budget": made.thinking_budget,
             "thought_cut": made.thought_cut,
         }

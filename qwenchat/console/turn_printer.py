@@ -16,6 +16,7 @@ from qwenchat.chat.events import (
     LoadFailed,
     LoadProgressed,
     ModelLoaded,
+    Noticed,
     PermissionAsked,
     PermissionNotSaved,
     SaveFailed,
@@ -186,6 +187,9 @@ class Printer:
                         tokens=event.tokens,
                     )
                 )
+            case Noticed():
+                self._end()
+                self._notice(event.text)
             case LoadFailed():
                 self.report.clear()
             case SaveFailed():

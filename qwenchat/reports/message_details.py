@@ -144,6 +144,9 @@ def _mode(message: Message, made: Provenance) -> Iterator[Fact]:
 def _sampling(made: Provenance) -> Iterator[Fact]:
     usual = made.model.sampling.applied(made.thinking)
     for field in fields(Sampling):
+        if field.name in made.omitted:
+            yield Fact(field.name, say("not sent"), say("the server's own counts"), marked=True)
+            continue
         value, preset = getattr(made.sampling, field.name), getattr(usual, field.name)
         differs = field.name != "seed" and value != preset
         note = say("usual: {value}", value=_number(preset)) if differs else ""
@@ -157,12 +160,14 @@ def _number(value: float) -> str:
 def _tokens(made: Provenance) -> Iterator[Fact]:
     usage, window = made.usage, made.model.context_window
     cached = count("{number:,} of them was read already", "{number:,} of them were read already", usage.cached_tokens)
-    yield Fact(say("prompt"), f"{usage.prompt_tokens:,}", cached if usage.cached_tokens else "")
+    prompt = f"{usage.prompt_tokens:,}" if usage.prompt_tokens else say("not known")
+    yield Fact(say("prompt"), prompt, cached if usage.cached_tokens else "")
     yield Fact(say("thought"), f"{usage.thinking_tokens:,}")
     yield Fact(say("answer"), f"{usage.answer_tokens:,}")
     taken = usage.prompt_tokens + usage.thinking_tokens + usage.answer_tokens
     share = say("{percent} % of the context", percent=f"{100 * taken / window:.0f}") if window else ""
-    yield Fact(say("together"), f"{taken:,}", share)
+    if usage.prompt_tokens:
+        yield Fact(say("together"), f"{taken:,}", share)
 
 
 def _token_shares(made: Provenance) -> tuple[Share, ...]:
@@ -181,7 +186,8 @@ def _times(made: Provenance) -> Iterator[Fact]:
     yield Fact(say("thinking"), say("{seconds} s", seconds=f"{timing.thinking_s:,.2f}"))
     yield Fact(say("answering"), say("{seconds} s", seconds=f"{_answering(timing):,.2f}"))
     yield Fact(say("total"), say("{seconds} s", seconds=f"{timing.total_s:,.2f}"))
-    yield Fact(say("speed"), say("{rate} tokens/s", rate=f"{timing.tokens_per_s:,.1f}"))
+    speed = say("{rate} tokens/s", rate=f"{timing.tokens_per_s:,.1f}") if timing.tokens_per_s else say("not known")
+    yield Fact(say("speed"), speed)
 
 
 def _time_shares(made: Provenance) -> tuple[Share, ...]:

@@ -6,7 +6,7 @@ from qwenchat.chat.server_profile import Server
 from qwenchat.chat.text import safe_line
 from qwenchat.console.table import aligned
 from qwenchat.engine.remote.discovery import nearby, served
-from qwenchat.engine.remote.probe import Offer
+from qwenchat.engine.remote.listing import Offer
 from qwenchat.i18n.texts import say
 
 

@@ -3,8 +3,16 @@
 from dataclasses import replace
 
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.errors import DeviceFailed, QwenchatError, ToolsRefused
-from qwenchat.chat.events import LoadEvent, LoadProgressed, ModelLoaded, ThoughtStarted, TurnEvent, TurnFailed
+from qwenchat.chat.errors import DeviceFailed, QwenchatError
+from qwenchat.chat.events import (
+    LoadEvent,
+    LoadProgressed,
+    ModelLearned,
+    ModelLoaded,
+    ThoughtStarted,
+    TurnEvent,
+    TurnFailed,
+)
 from qwenchat.chat.provenance import ModelInfo, ThinkingSupport
 from qwenchat.engine.worker import Worker
 from qwenchat.i18n.texts import say
@@ -38,8 +46,8 @@ class Loading:
         match event:
             case TurnFailed(error=DeviceFailed()):
                 self._begin_on_cpu()
-            case TurnFailed(error=ToolsRefused()) if self.model is not None:
-                self.model = replace(self.model, tools=False)
+            case ModelLearned() if self.model is not None:
+                self.model = event.model
             case ThoughtStarted() if self.model is not None and self._is_said_not_to_think(self.model):
                 self.model = replace(self.model, thinking=ThinkingSupport.ALWAYS)
 

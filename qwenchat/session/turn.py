@@ -10,6 +10,8 @@ from qwenchat.chat.commands import StartTurn
 from qwenchat.chat.continuation import NOTHING, Begun
 from qwenchat.chat.events import (
     Channel,
+    ModelLearned,
+    RequestAccepted,
     TextProduced,
     ThoughtStarted,
     TurnEnded,
@@ -108,7 +110,7 @@ class Turn:
             will_think = self.reply.provenance.thinking if self.reply.provenance else hard
         recommended = model.sampling if model else SamplingOverrides()
         sampling = self.extra.over(overrides).over(recommended).applied(will_think)
-        if sampling.seed is None:
+        if sampling.seed is None and not (model and model.server):  # no server gets one that nobody set
             sampling = replace(sampling, seed=secrets.randbelow(2**31))
         if model is not None:
             made = self.reply.provenance or Provenance(
@@ -125,6 +127,8 @@ class Turn:
         """Take in what happened."""
         self.growing.add(event)
         self._dirty = True
+        if self.reply.provenance is not None:
+            self.reply = replace(self.reply, provenance=_as_reported(self.reply.provenance, event))
         if self.phase is not Phase.STOPPING and isinstance(event, TextProduced | ThoughtStarted):
             self.phase = Phase.THINKING if self.growing.thinking else Phase.ANSWERING
 
@@ -151,6 +155,19 @@ class Turn:
             cut = self.growing.thought_cut
             made = replace(made, usage=usage, timing=timing, finish_reason=reason, thought_cut=cut)
         self.reply = replace(self.reply, status=status, note=note, provenance=made)
+
+
+def _as_reported(made: Provenance, event: TurnProgressed) -> Provenance:
+    """How the reply is made, with what a server turned out to take and to be."""
+    match event:
+        case RequestAccepted():
+            budget = event.thinking_budget if made.thinking else None
+            return replace(
+                made, sampling=event.sampling, omitted=event.omitted, tools=event.tools, thinking_budget=budget
+            )
+        case ModelLearned():
+            return replace(made, model=event.model)
+    return made
 
 
 def _outcome(event: TurnEnded) -> tuple[Status, FinishReason, str]:

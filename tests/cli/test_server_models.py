@@ -10,7 +10,7 @@ from qwenchat.cli.main import cli
 from qwenchat.engine.remote import discovery
 from tests.support.chat_server import ChatServer
 
-MODELS = [{"id": "qwen3-0.6b", "max_model_len": 8192}, {"id": "evil\x1b[2J"}]
+MODELS = [{"id": "qwen3-0.6b", "owned_by": "vllm", "max_model_len": 8192}, {"id": "evil\x1b[2J"}]
 
 
 def test_a_servers_models_are_listed_as_text() -> None:
@@ -35,6 +35,8 @@ def test_servers_on_this_machine_are_found_and_nothing_is_asked_of_them() -> Non
         assert server.asked == []
         server.models = [{"id": "qwen3", "owned_by": "sglang"}]
         assert discovery.nearby(ports)[0].kind == "SGLang"
+        server.models = [{"id": "qwen3"}]  # as MLX-LM lists it, at the port of llama.cpp
+        assert discovery.nearby(ports)[0].kind == "a server"
 
 
 def test_what_only_listens_is_no_server_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import pytest
 from textual.widgets import Input
 
-from qwenchat.chat.errors import ToolsRefused
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.server_profile import Server
 from qwenchat.engine.remote import discovery
@@ -18,11 +17,10 @@ from qwenchat.tui.models import servers
 from tests.support.chat_driver import Chat, chat
 from tests.support.chat_server import Answer, ChatServer
 from tests.support.fake_engine import MODEL, FakeEngine, Script
-from tests.support.fake_tools import FakeTools
 
 BOX = replace(MODEL, name="Qwen/Qwen3-8B", revision="", quantization="", device="", server="box [red]\x1b[2J")
 SHOWN = "box [red]"
-MODELS = [{"id": "Qwen/Qwen3-8B", "max_model_len": 32768}, {"id": "[red]evil\x1b[2J"}]
+MODELS = [{"id": "Qwen/Qwen3-8B", "owned_by": "vllm", "max_model_len": 32768}, {"id": "[red]evil\x1b[2J"}]
 
 
 @pytest.fixture(autouse=True)
@@ -185,18 +183,6 @@ class TestTheCommand:
                 await it.until(lambda n=name, w=where: (it.engine.loads[-1].name, it.engine.loads[-1].server) == (n, w))
             await it.press(*"/model b", "tab")
             await it.until(lambda: it.draft.strip() == "/model box", "the name completed")
-
-
-async def test_a_server_that_refuses_tools_is_asked_without_them_from_then_on():
-    refused = Script(error=ToolsRefused("box lets this model call no tools: nix.", "Ctrl+R asks again."))
-    model = replace(BOX, tools=True)
-    async with chat(engine=FakeEngine([refused, Script()], model=model), tools=FakeTools()) as it:
-        it.session.switch_tools(("weather",))
-        await it.send("Weather?")
-        await it.sees("failed: box lets this model call no tools: nix.")
-        await it.press("ctrl+r")
-        await it.sees("Paris is the capital")
-        assert [bool(turn.tools) for turn in it.engine.turns] == [True, False]
 
 
 async def test_a_model_that_thinks_although_its_server_says_nothing_of_it_is_taken_for_one_that_does():

@@ -10,7 +10,7 @@ from qwenchat.chat.characters import well_formed_values
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.server_profile import Server
 from qwenchat.chat.text import safe_line
-from qwenchat.engine.remote.address import address_of, not_an_address
+from qwenchat.engine.remote.address import CHAT, address_of, not_an_address
 from qwenchat.engine.remote.cancellable_loop import Waiting
 from qwenchat.engine.remote.failure import typed
 from qwenchat.engine.remote.key import key_of
@@ -75,7 +75,7 @@ class Connection:
 
     def typed(self, error: Exception, model: str = "") -> Exception:
         """`error` in words, without the key."""
-        return typed(error, self.address.host, model, self.redaction.masked)
+        return typed(error, self.address.host, model, f"{self.address.base}{CHAT}", self.redaction.masked)
 
     def received(self, answer: Any) -> Any:
         """JSON that the server sent, with whole characters and without the key."""

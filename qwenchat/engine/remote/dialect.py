@@ -39,7 +39,7 @@ class Speech:
     budget: str | None = None
     """The name of the thinking budget."""
     fills: bool = False
-    """Whether a reply without `max_tokens` may take what is left of the context; a larger `max_tokens` is refused."""
+    """Whether a reply without `max_tokens` may take what is left of the context; more than that is refused."""
     continues: Mapping[str, Any] | None = None
     """What makes the server go on with the last message, an assistant's; None where it cannot."""
 
@@ -77,15 +77,15 @@ def speech_of(dialect: Dialect) -> Speech:
     return _SPEECH.get(dialect, Speech())
 
 
-def standard(sampling: Sampling, speech: Speech, room: int | None = None) -> dict[str, Any]:
-    """The sampling parameters that the OpenAI API has. `room` is what the context surely has left, if that is known."""
+def standard(sampling: Sampling, speech: Speech, window: int = 0) -> dict[str, Any]:
+    """The sampling parameters that the OpenAI API has. `window` is the context in tokens, 0 if that is not known."""
     chosen: dict[str, Any] = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
         "seed": sampling.seed,
     }
-    if speech.fills and room is not None and sampling.max_tokens > room:
+    if speech.fills and window and sampling.max_tokens >= window:  # no reply can have as many
         chosen["max_tokens"] = None
     if speech.presence:
         chosen["presence_penalty"] = sampling.presence_penalty or None

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from qwenchat.chat.server_profile import Dialect, Server
 from qwenchat.engine.base import Stopped
 from qwenchat.engine.remote.connection import Connection
-from qwenchat.engine.remote.probe import Offer, Unwanted, listed_in, offers
+from qwenchat.engine.remote.listing import Listing, Offer, Unwanted, listed_in, listing_for
+from qwenchat.i18n.texts import say
 
 PORTS: Mapping[int, str] = {11434: "Ollama", 1234: "LM Studio", 8000: "vLLM", 8080: "llama.cpp", 30000: "SGLang"}
 """The port and the program that usually listens there."""
@@ -48,12 +49,13 @@ def nearby(
     for port, kind in ports.items():
         host = f"localhost:{port}"
         if port not in without and _listens(port) and (models := _listed(Server(host), unwanted)) is not None:
-            offered, said = models
-            found.append(Nearby(_NAMES.get(said, kind), host, offered))
+            # All of these say in their list what they are: what does not is another that listens there.
+            kind = _NAMES.get(models.dialect, kind if not models.offers else say("a server"))
+            found.append(Nearby(kind, host, models.offers))
     return tuple(found)
 
 
-def _listed(server: Server, unwanted: Unwanted) -> tuple[tuple[Offer, ...], Dialect] | None:
+def _listed(server: Server, unwanted: Unwanted) -> Listing | None:
     """What listens there: its models and what it says it is, asked once and briefly; None for no such server."""
     connection = Connection(server)
     try:
@@ -62,14 +64,15 @@ def _listed(server: Server, unwanted: Unwanted) -> tuple[tuple[Offer, ...], Dial
         return None
     finally:
         connection.close()
-    return listed_in(answer) if isinstance(answer, dict) and "data" in answer else None
+    listing = listed_in(answer)
+    return listing if listing.readable else None
 
 
 def served(server: Server, unwanted: Unwanted = lambda: False) -> tuple[Offer, ...]:
-    """The models of a server; the one that its profile names if it lists none. Raises as `offers` does."""
+    """The models of a server; the one that its profile names if it lists none. Raises as `listing_of` does."""
     connection = Connection(server)
     try:
-        found, _ = offers(connection, server.model is not None, unwanted)
+        found = listing_for(connection, server.model, unwanted).offers
     finally:
         connection.close()
     return found or ((Offer(server.model),) if server.model is not None else ())

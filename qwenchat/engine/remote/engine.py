@@ -1,28 +1,38 @@
 """The remote engine: a model behind an OpenAI-compatible address, behind the `Engine` protocol."""
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any
-
-import openai
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 
 from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
-from qwenchat.chat.errors import EngineFailed, PromptTooLong, ServerError
-from qwenchat.chat.events import DraftWeighed, HistoryTrimmed, LoadProgressed, TokensScored, TurnEvent
-from qwenchat.chat.messages import Message, Role, kept_from
-from qwenchat.chat.provenance import ModelInfo, ThinkingSupport
+from qwenchat.chat.errors import EngineFailed, PromptTooLong, ServerError, ServerFaulty
+from qwenchat.chat.events import (
+    DraftWeighed,
+    HistoryTrimmed,
+    LoadProgressed,
+    ModelLearned,
+    TokensScored,
+    TurnEvent,
+    TurnFinished,
+)
+from qwenchat.chat.messages import Message, Role, TextPart, kept_from
+from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport
+from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.server_profile import Dialect
+from qwenchat.chat.text import safe_line
 from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
 from qwenchat.engine.remote import probe
-from qwenchat.engine.remote.connection import RETRIES, Connection
-from qwenchat.engine.remote.dialect import Speech, speech_of
-from qwenchat.engine.remote.failure import BrokenOff, broken_off, garbled
+from qwenchat.engine.remote.answer_schema import mismatch
+from qwenchat.engine.remote.connection import Connection
+from qwenchat.engine.remote.dialect import Speech, Switch, speech_of
+from qwenchat.engine.remote.exchange import Exchange
+from qwenchat.engine.remote.failure import empty, filtered
+from qwenchat.engine.remote.listing import Offer, chosen, listing_for
+from qwenchat.engine.remote.probe import has_soft_switch
 from qwenchat.engine.remote.reply import Reply
-from qwenchat.engine.remote.request import Request, request_of, tokens_at_least
+from qwenchat.engine.remote.request import accepted, body_of, tokens_at_least
 from qwenchat.engine.remote.written_calls import with_calls
 from qwenchat.engine.text_gate import gated
 from qwenchat.i18n.texts import say
@@ -32,13 +42,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Served:
-    connection: Connection
+    exchange: Exchange
     model: ModelInfo
-    asked_for: str
-    """The server's own name of the model."""
+    offer: Offer
+    dialect: Dialect
     speech: Speech
-    refused: set[str] = field(default_factory=set)
-    """Parameters that this server was asked for once and did not take."""
+    known: ThinkingSupport | None
+    """Which switch of thinking the model has; None where it is tried."""
 
 
 class RemoteEngine:
@@ -58,31 +68,30 @@ class RemoteEngine:
         progress(LoadProgressed(say("asking {server}", server=host)))
         try:
             asked = command.name or command.server.model
-            offered, said = probe.offers(connection, asked is not None, stop.is_set)
-            offer = probe.chosen(offered, asked, host)
-            dialect = probe.dialect_of(connection, said, stop.is_set)
+            listing = listing_for(connection, asked, stop.is_set, lambda: progress(_loading(host)))
+            offer = chosen(listing, asked, host)
+            dialect = probe.dialect_of(connection, listing.dialect, stop.is_set)
             if dialect is Dialect.OLLAMA:
-                progress(
-                    LoadProgressed(say("waiting until {server} has loaded {model}", server=host, model=offer.title))
-                )
+                progress(_loading(host, offer.title))
             window = probe.window_of(connection, offer, dialect, stop.is_set)
-            thinking, tools = probe.abilities_of(connection, offer, dialect, stop.is_set)
+            known, tools = probe.abilities_of(connection, offer, dialect, stop.is_set)
         except BaseException:
             connection.close()
             raise
         window = min(window, command.context_window or window)
+        speech = speech_of(dialect)
         model = ModelInfo(
             name=offer.title,
             device="",
             server=host,
             context_window=window,
-            thinking=thinking,
+            thinking=_support(known, speech, offer),
             tools=tools,
             load_s=time.perf_counter() - started,
             reason=_notice(dialect, window, connection),
         )
         log.info("%s speaks %s", connection.address.host, dialect)
-        self._served = _Served(connection, model, offer.name, speech_of(dialect))
+        self._served = _Served(Exchange(connection, offer.name, host), model, offer, dialect, speech, known)
         return model
 
     def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
@@ -90,22 +99,28 @@ class RemoteEngine:
         served = self._served
         if served is None:
             raise EngineFailed(say("No model is loaded."), say("Choose one."))
-        events = gated(self._answered(served, command, signals), served.connection.redaction.stream)
+        events = self._answered(served, command, signals)
+        if command.schema is not None:
+            events = _checked(events, command.schema)
+        events = gated(events, served.exchange.connection.redaction.stream)
         yield from with_calls(events, command.tools) if command.tools else events
 
     def _answered(self, served: _Served, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         if command.begun.thought or (command.begun.answer and served.speech.continues is None):
-            raise ServerError(say("This server cannot go on with a reply."), say("/retry asks again for it."))
+            raise ServerError(say("This server cannot go on with a reply."), say("Ask again for it."))
         messages, left_out = fitted(command.messages, served.model.context_window)
         if left_out:
             yield HistoryTrimmed(command.turn, left_out)
         command = replace(command, messages=messages)
         support = served.model.thinking
+        never = served.known is ThinkingSupport.NONE
+        turned_off = support is ThinkingSupport.SWITCHED and not command.thinking
         reply = Reply(
             command.turn,
-            thinks=command.thinking and support is not ThinkingSupport.NONE,
-            switched_off=not command.thinking and support is ThinkingSupport.SWITCHED,
+            thinks=not never and not turned_off,
+            switched_off=never or turned_off,
         )
+        yield from self._unheeded(served, command)
         try:
             yield from self._stream(served, command, reply, signals)
             if reply.tally.thinking and signals.wants_answer():
@@ -113,8 +128,44 @@ class RemoteEngine:
                 yield from self._stream(served, replace(command, thinking=False), reply, signals)
         except Stopped:
             yield from reply.end(stopped=True)
-        else:
-            yield from reply.end(stopped=False)
+            return
+        except Exception:
+            yield from reply.rest()
+            raise
+        yield from reply.rest()
+        host, mask = served.exchange.connection.address.host, served.exchange.connection.redaction.masked
+        if reply.cut_short:
+            raise filtered(host, mask(reply.said_reason))
+        if reply.empty and not command.begun.answer:
+            raise empty(host, mask(reply.said_reason), bool(command.tools))
+        yield from self._learned(served, command, reply)
+        yield from reply.end(stopped=False)
+
+    def _unheeded(self, served: _Served, command: StartTurn) -> Iterator[TurnEvent]:
+        """What was set for the turn and has no meaning there, said once."""
+        thinks = command.thinking and served.model.thinking is not ThinkingSupport.NONE
+        if thinks and command.thinking_budget is not None and served.speech.budget is None:
+            text = say("{server} knows no thinking budget: thoughts may be longer.", server=served.model.server)
+            yield from served.exchange.notices(command.turn, text)
+
+    def _learned(self, served: _Served, command: StartTurn, reply: Reply) -> Iterator[TurnEvent]:
+        """What the reply shows of the model, and what can be asked now that it is loaded."""
+        model, turn = served.model, command.turn
+        if not model.context_window and served.dialect in (Dialect.LM_STUDIO, Dialect.LLAMA_CPP):
+            window = probe.window_of(served.exchange.connection, served.offer, served.dialect, lambda: False)
+            model = replace(model, context_window=window)
+        if "tools" in served.exchange.adaptation.left_out:
+            model = replace(model, tools=False)
+        tried = served.known is None and model.thinking is ThinkingSupport.SWITCHED and not command.begun.answer
+        if tried and command.thinking and not reply.thought:
+            text = say("{model} was asked to think and did not; perhaps it cannot.", model=model.name)
+            yield from served.exchange.notices(turn, text)
+        elif tried and not command.thinking and reply.thought:
+            text = say("{model} thinks although it was asked not to; perhaps it has no switch.", model=model.name)
+            yield from served.exchange.notices(turn, text)
+        if model != served.model:
+            served.model = model
+            yield ModelLearned(turn, model)
 
     def weigh(self, command: ReadAhead, stop: StopSignal) -> DraftWeighed | None:
         """Only the server knows its tokens."""
@@ -132,78 +183,32 @@ class RemoteEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         if self._served is not None:
-            self._served.connection.close()
+            self._served.exchange.connection.close()
         self._served = None
 
     def _stream(self, served: _Served, command: StartTurn, reply: Reply, signals: TurnSignals) -> Iterator[TurnEvent]:
-        """The events of one request; sent again while the connection breaks off before a token came. Raises Stopped."""
-        for attempt in range(RETRIES + 1):
-            try:
-                yield from self._streamed(served, command, reply, signals)
-                return
-            except Stopped:
-                raise
-            except Exception as error:
-                failure = served.connection.typed(error, served.asked_for)
-                if reply.tally.begun or attempt == RETRIES or not isinstance(failure, BrokenOff):
-                    raise failure from error
-                log.warning("asking %s again: %s", served.connection.address.host, failure)
-
-    def _streamed(self, served: _Served, command: StartTurn, reply: Reply, signals: TurnSignals) -> Iterator[TurnEvent]:
-        """One request, until its stream ends or the user wants the answer to begin."""
-        waiting, host = served.connection.waiting, served.model.server
-
-        def unwanted() -> bool:
-            return signals.is_set() or (reply.tally.thinking and signals.wants_answer())
-
-        chunks = waiting.until_done(self._asked(served, command), signals.is_set)
-        try:
-            while (chunk := waiting.until_done(_next(chunks, served), unwanted)) is not None:
-                yield from reply.take(chunk)
-        except Stopped:
-            if signals.is_set():
-                raise
-            return
-        finally:
-            waiting.until_done(_closed(chunks), lambda: False)
-        if reply.reason is None:
-            raise broken_off(host) if reply.tally.begun else garbled(host)
-
-    async def _asked(self, served: _Served, command: StartTurn) -> Any:
-        """The stream of a reply; a parameter that the server refuses is left out from then on."""
-        request = request_of(
-            command, served.speech, served.model.thinking, served.model.context_window, served.model.server
-        )
-        while True:
-            extra = {name: value for name, value in request.extra.items() if name not in served.refused}
-            try:
-                return await _completion(served, request, extra)
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                refused = {name for name in extra if name in str(error)}
-                if not refused:
-                    raise
-                log.warning("%s does not take %s", served.connection.address.host, ", ".join(sorted(refused)))
-                served.refused |= refused
+        """The events of one request. Raises Stopped."""
+        model = served.model
+        soft = served.known is ThinkingSupport.SWITCHED or served.speech.switch is not Switch.SOFT
+        support = model.thinking if soft else ThinkingSupport.NONE
+        body = body_of(command, served.speech, support, model.context_window, model.server)
+        report = partial(accepted, command, served.speech)
+        yield from served.exchange.stream(body, reply, signals, report)
 
 
-async def _completion(served: _Served, request: Request, extra: dict[str, Any]) -> Any:
-    body: dict[str, Any] = {"model": served.asked_for, "messages": request.messages, **request.sampling}
-    options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}, "extra_body": extra}
-    async with asyncio.timeout(served.connection.server.patience_s):
-        raw = await served.connection.client.chat.completions.with_raw_response.create(**body, **options)
-    if "html" in raw.headers.get("content-type", ""):
-        raise garbled(served.connection.address.host)
-    return raw.parse()
-
-
-async def _next(chunks: AsyncIterator[Any], served: _Served) -> Any:
-    async with asyncio.timeout(served.connection.server.patience_s):
-        return await anext(chunks, None)
-
-
-async def _closed(chunks: Any) -> None:
-    with suppress(Exception):
-        await chunks.close()
+def _checked(events: Iterator[TurnEvent], schema: str) -> Iterator[TurnEvent]:
+    """The events of a reply, which fails where its answer does not fit: some servers overlook the schema."""
+    growing = GrowingReply()
+    for event in events:
+        if isinstance(event, TurnFinished) and event.reason is not FinishReason.TOOL_CALLS:
+            answer = "".join(part.text for part in growing.parts() if isinstance(part, TextPart))
+            if problem := mismatch(answer, schema):
+                raise ServerFaulty(
+                    say("The answer does not fit the schema: {problem}", problem=safe_line(problem, 300)),
+                    say("The server may not keep to schemas."),
+                )
+        growing.add(event)
+        yield event
 
 
 def fitted(messages: tuple[Message, ...], window: int) -> tuple[tuple[Message, ...], int]:
@@ -228,6 +233,21 @@ def fitted(messages: tuple[Message, ...], window: int) -> tuple[tuple[Message, .
             if count <= most:
                 return tuple(kept), len(messages) - len(kept)
     raise PromptTooLong(counts[-1], window)
+
+
+def _loading(server: str, model: str = "") -> LoadProgressed:
+    if not model:
+        return LoadProgressed(say("waiting until {server} has loaded its model", server=server))
+    return LoadProgressed(say("waiting until {server} has loaded {model}", server=server, model=model))
+
+
+def _support(known: ThinkingSupport | None, speech: Speech, offer: Offer) -> ThinkingSupport:
+    """The switch that the user has. One that is not known is tried where that can do no harm."""
+    if known is ThinkingSupport.SWITCHED and speech.switch is Switch.SOFT and not has_soft_switch(offer):
+        return ThinkingSupport.ALWAYS
+    if known is not None:
+        return known
+    return ThinkingSupport.NONE if speech.switch is Switch.SOFT else ThinkingSupport.SWITCHED
 
 
 def _notice(dialect: Dialect, window: int, connection: Connection) -> str:

@@ -4,6 +4,7 @@ import json
 import re
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import openai
 
@@ -17,22 +18,36 @@ from qwenchat.chat.errors import (
     ServerRefused,
     ServerSilent,
     ServerUnreachable,
-    ToolsRefused,
 )
 from qwenchat.chat.text import safe, safe_line
+from qwenchat.engine.remote.stream import ErrorReported, NotAReply
+from qwenchat.engine.remote.words import words_of
 from qwenchat.i18n.texts import say
 
 LONGEST_READ, LONGEST = 20_000, 300
 """Characters of a server's own words that are looked at, and shown."""
 _TOO_LONG = re.compile(r"context (?:length|size|window)|too many tokens|maximum.{0,20}(?:length|tokens)", re.IGNORECASE)
-_NO_TOOLS = re.compile(r"tool.{0,40}\b(?:requires?|needs?)\b|not support (?:\w+ ){0,2}tools?\b", re.IGNORECASE)
+
+_AFTER_CONNECTING = {
+    "ReadError",
+    "WriteError",
+    "CloseError",
+    "RemoteProtocolError",
+    "LocalProtocolError",
+    "DecodingError",
+}
+"""What the HTTP library, of which there are two, calls the faults of a connection that was there."""
 
 
 class BrokenOff(ServerUnreachable):
     """The connection broke off; before the first token one may ask again."""
 
 
-def typed(error: Exception, host: str, model: str, masked: Callable[[str], str]) -> Exception:
+class NothingAnswers(BrokenOff):
+    """There was no connection at all."""
+
+
+def typed(error: Exception, host: str, model: str, url: str, masked: Callable[[str], str]) -> Exception:
     """`error` as one of ours, if a server can cause it; the server's words in it are `masked`."""
     match error:
         case QwenchatError():
@@ -42,12 +57,12 @@ def typed(error: Exception, host: str, model: str, masked: Callable[[str], str])
         case openai.APIConnectionError():
             return _connection(error, host)
         case openai.APIStatusError():
-            return _status(error, host, model, masked)
-        case openai.APIError():
-            said = _shown(error.message, masked)
-            return ServerFaulty(say("{host} reports: {error}", host=host, error=said), say("Try again."))
+            return _Status(error.status_code, _shown(words_of(error.body), masked), host).typed(model, url)
+        case ErrorReported():
+            return _Status(error.status, _shown(words_of(error.body), masked), host).typed(model, url)
         case (
-            json.JSONDecodeError()
+            NotAReply()
+            | json.JSONDecodeError()
             | UnicodeDecodeError()
             | openai.OpenAIError()
             | TypeError()
@@ -63,10 +78,33 @@ def typed(error: Exception, host: str, model: str, masked: Callable[[str], str])
     return garbled(host) if masked(str(error)) != str(error) else error
 
 
-def broken_off(host: str) -> BrokenOff:
-    """The connection ended in the middle of a reply."""
-    return BrokenOff(
-        say("The connection to {host} broke off.", host=host), say("What came is kept; /retry asks again.")
+def broken_off(host: str, begun: bool = True) -> BrokenOff:
+    """The connection ended in the middle of a reply, or before it had `begun`."""
+    if not begun:
+        return BrokenOff(
+            say("The connection to {host} broke off before the first word.", host=host),
+            say("The server may have crashed; its log says more."),
+        )
+    return BrokenOff(say("The connection to {host} broke off.", host=host), say("What came is kept. Ask again."))
+
+
+def filtered(host: str, reason: str) -> ServerFaulty:
+    """The server ended the reply, and neither the model nor the user did."""
+    reason = safe_line(reason, 100)
+    return ServerFaulty(
+        say("{host} ended the reply itself: {reason}.", host=host, reason=reason),
+        say("What came is kept. Ask again, or in other words."),
+    )
+
+
+def empty(host: str, reason: str, tools: bool) -> ServerFaulty:
+    """The reply ended, and there is nothing in it."""
+    if tools:
+        way_out = say("Perhaps it is a call of a tool that the server could not read. Ask again.")
+    else:
+        way_out = say("Ask again.")
+    return ServerFaulty(
+        say("{host} sent an empty reply ({reason}).", host=host, reason=safe_line(reason, 100) or "-"), way_out
     )
 
 
@@ -93,7 +131,11 @@ def _connection(error: Exception, host: str) -> ServerError:
             say("The certificate of {host} is not trusted.", host=host),
             say("If it is yours, name its authority: ca_file in [servers.NAME]."),
         )
-    return BrokenOff(say("Nothing answers at {host}.", host=host), say("Is the server running, and the address right?"))
+    if _AFTER_CONNECTING & {type(cause).__name__ for cause in causes}:
+        return broken_off(host, begun=False)
+    return NothingAnswers(
+        say("Nothing answers at {host}.", host=host), say("Is the server running, and the address right?")
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -102,37 +144,48 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _status(error: openai.APIStatusError, host: str, model: str, masked: Callable[[str], str]) -> QwenchatError:
-    said = _shown(_words(error), masked)
-    match error.status_code:
-        case 401 | 403:
-            return ServerRefused(
-                say("{host} does not accept the key, or wants one.", host=host),
-                say("Set key_env or key_file in [servers.NAME]."),
-            )
-        case 404:
-            return ModelNotFound(
-                say("{host} has no model {model}, or no chat at this address.", host=host, model=safe_line(model)),
-                say("`qwenchat models --server` lists what it has."),
-            )
-        case 429:
-            return ServerBusy(say("{host} has too much to do: {error}", host=host, error=said), say("Try again later."))
-        case code if 300 <= code < 400:
-            return ServerFaulty(
-                say("{host} sends on to another address; nothing was sent there.", host=host),
-                say("Use that address itself, if you trust it."),
-            )
-        case 400 | 413 if _TOO_LONG.search(said):
-            return _TooLongForServer(host, said)
-        case 400 | 422 | 500 | 501 if _NO_TOOLS.search(said):
-            return ToolsRefused(
-                say("{host} lets this model call no tools: {error}", host=host, error=said),
-                say("/retry asks again without them."),
-            )
-        case code:
-            return ServerFaulty(
-                say("{host} answered with error {code}: {error}", host=host, code=code, error=said), say("Try again.")
-            )
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """An error that a server answers with, also inside of a reply."""
+
+    code: int
+    said: str
+    host: str
+
+    def typed(self, model: str, url: str) -> QwenchatError:
+        """The error in words; `url` is where the chat should be."""
+        host, said = self.host, self.said
+        match self.code:
+            case 401 | 403:
+                return ServerRefused(
+                    say("{host} does not accept the key, or wants one.", host=host),
+                    say("Set key_env or key_file in [servers.NAME]."),
+                )
+            case 404 | 405:
+                return ModelNotFound(
+                    say(
+                        "{host} has no model {model}, or no chat at {url}.", host=host, model=safe_line(model), url=url
+                    ),
+                    say("`qwenchat models --server` lists what the server has."),
+                )
+            case 429:
+                return ServerBusy(
+                    say("{host} has too much to do: {error}", host=host, error=said), say("Try again later.")
+                )
+            case code if 300 <= code < 400:
+                return ServerFaulty(
+                    say("{host} sends on to another address; nothing was sent there.", host=host),
+                    say("Use that address itself, if you trust it."),
+                )
+            case 0 | 400 | 413 if _TOO_LONG.search(said):
+                return _TooLongForServer(host, said)
+            case 0:
+                return ServerFaulty(say("{host} reports: {error}", host=host, error=said), say("Try again."))
+            case code:
+                return ServerFaulty(
+                    say("{host} answered with error {code}: {error}", host=host, code=code, error=said),
+                    say("Try again."),
+                )
 
 
 class _TooLongForServer(ServerFaulty, PromptTooLong):
@@ -149,13 +202,3 @@ class _TooLongForServer(ServerFaulty, PromptTooLong):
 def _shown(words: str, masked: Callable[[str], str]) -> str:
     """A server's words for a person: cleaned first, then masked, and cut last."""
     return safe_line(masked(safe(words[:LONGEST_READ])), LONGEST)
-
-
-def _words(error: openai.APIStatusError) -> str:
-    """The server's own words about it, if it has any that are not a page of HTML."""
-    body = error.body
-    if isinstance(body, dict):
-        inner = body.get("error", body)
-        message = inner.get("message", inner.get("detail", "")) if isinstance(inner, dict) else inner
-        return str(message)
-    return "" if isinstance(body, str) and "<" in body[:200] else str(body or "")

@@ -4,20 +4,27 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from qwenchat.chat.events import TurnEvent, TurnFinished, TurnStopped
+from qwenchat.chat.events import Channel, TurnEvent, TurnFinished, TurnStopped
 from qwenchat.chat.provenance import FinishReason, ThoughtCut, Usage
 from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Mark, Split, TagSplitter
 from qwenchat.engine.remote.calls import StreamedCalls
 from qwenchat.engine.turn_stats import Tally
 
-_REASONING = ("reasoning_content", "reasoning")
-"""Where servers with a parser of their own put the thought."""
+_REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+"""Where servers with a parser of their own put the thought; some put it into two of these at once."""
 _REASONS = {
-    "stop": FinishReason.STOP,
     "length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
     "tool_calls": FinishReason.TOOL_CALLS,
-    "content_filter": FinishReason.STOP,
+    "function_call": FinishReason.TOOL_CALLS,
 }
+"""What servers say of the end of a reply; everything else is an end that the model chose."""
+_CUT_SHORT = frozenset({
+    "content_filter", "safety", "recitation", "refusal", "blocklist", "prohibited_content", "error", "abort", "aborted",
+    "cancelled", "insufficient_system_resource",
+})  # fmt: skip
+"""Ends that neither the model nor the user chose."""
 
 
 class Reply:
@@ -25,7 +32,7 @@ class Reply:
 
     def __init__(self, turn: int, *, thinks: bool, switched_off: bool = False) -> None:
         """`switched_off` is for a model that would think if it were not told to leave that."""
-        self._turn = turn
+        self.turn = turn
         self.tally = Tally(turn)
         self._splitter = TagSplitter(expected=thinks)
         self._calls = StreamedCalls()
@@ -41,6 +48,25 @@ class Reply:
         self._usage: Usage | None = None
         self._rate = 0.0
         self.reason: FinishReason | None = None
+        self.said_reason = ""
+        """How the reply ended, in the server's own word."""
+        self._called = False
+        """Whether anything came of a call."""
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the server ended the reply before the model did, other than at a limit of tokens."""
+        return self.said_reason in _CUT_SHORT
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no thought, no text and no call."""
+        return not self._called and not any(self.tally.tokens.values())
+
+    @property
+    def thought(self) -> bool:
+        """Whether there was a thought."""
+        return self.tally.thinking or self.tally.tokens[Channel.THOUGHT] > 0
 
     def take(self, chunk: Any) -> Iterator[TurnEvent]:
         """What a chunk of the stream says. Its fields may be missing or odd; those are passed over."""
@@ -50,13 +76,18 @@ class Reply:
             thought = next((text for name in _REASONING if (text := _text(delta, name))), "")
             if thought:
                 yield from self._thought(thought)
-            if said := _text(delta, "content"):
+            thought, said = _parts(getattr(delta, "content", None))
+            if thought:
+                yield from self._thought(thought)
+            if said := said or _text(delta, "refusal"):
                 yield from self._said(said)
             if self._calls.take(delta):
+                self._called = True
                 self.tally.count()
                 yield from self.tally.events(self._close() if self._in_field else [])
-            if isinstance(reason := getattr(choice, "finish_reason", None), str):
-                self.reason = _REASONS.get(reason, FinishReason.STOP)
+            if isinstance(reason := getattr(choice, "finish_reason", None), str) and reason:
+                self.said_reason = reason.lower()
+                self.reason = _REASONS.get(self.said_reason, FinishReason.STOP)
 
     def answer_instead(self) -> Iterator[TurnEvent]:
         """The thought that runs is ended by the user; what comes next is the answer."""
@@ -64,9 +95,13 @@ class Reply:
         self._splitter, self._closed = TagSplitter(expected=False), False
         self.reason = self._usage = None
 
+    def rest(self) -> Iterator[TurnEvent]:
+        """What was held back, once nothing more comes."""
+        yield from self.tally.events(self._splitter.finish())
+
     def end(self, *, stopped: bool) -> Iterator[TurnEvent]:
         """The rest, and the end of the turn."""
-        yield from self.tally.events(self._splitter.finish())
+        yield from self.rest()
         if not stopped and self.reason in (FinishReason.STOP, FinishReason.TOOL_CALLS):
             for call in self._calls.made():
                 yield self.tally.called(call)
@@ -75,9 +110,9 @@ class Reply:
         if self._rate:
             timing = replace(timing, tokens_per_s=self._rate)
         if stopped:
-            yield TurnStopped(self._turn, usage, timing)
+            yield TurnStopped(self.turn, usage, timing)
         else:
-            yield TurnFinished(self._turn, self.reason or FinishReason.STOP, usage, timing)
+            yield TurnFinished(self.turn, self.reason or FinishReason.STOP, usage, timing)
 
     def _thought(self, text: str) -> Iterator[TurnEvent]:
         self.tally.count()
@@ -134,8 +169,24 @@ class Reply:
 
 
 def _text(value: Any, name: str) -> str:
-    text = getattr(value, name, None)
-    return text if isinstance(text, str) else ""
+    return "".join(_parts(getattr(value, name, None)))
+
+
+def _parts(value: Any) -> tuple[str, str]:
+    """The thought and the text in a field that is a text, a part with a type, or a list of these."""
+    match value:
+        case str():
+            return "", value
+        case list():
+            pairs = [_parts(part) for part in value]
+            return "".join(thought for thought, _ in pairs), "".join(text for _, text in pairs)
+        case {"thinking": inner} | {"reasoning": inner}:
+            return "".join(_parts(inner)), ""
+        case {"text": inner} | {"content": inner} | {"summary": inner}:
+            text = "".join(_parts(inner))
+            kind = str(value.get("type"))
+            return (text, "") if "reasoning" in kind or "thinking" in kind else ("", text)
+    return "", ""
 
 
 def _number(value: Any, name: str) -> int:

@@ -2,16 +2,18 @@
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 from qwenchat.chat.calls import arguments_of, calls_in
 from qwenchat.chat.characters import well_formed, well_formed_json
 from qwenchat.chat.commands import StartTurn
 from qwenchat.chat.errors import CallMalformed
+from qwenchat.chat.events import RequestAccepted
 from qwenchat.chat.messages import Message, Role, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.sampling import Sampling
 from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.remote.calls import WireIds
 from qwenchat.engine.remote.dialect import Speech, Switch, beyond, standard
@@ -21,42 +23,56 @@ _JOINER = "\u2060"
 """Joins words and is not seen; after "<" it makes text of what a server would take for a control token."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The body of a chat completion."""
-
-    messages: list[dict[str, Any]]
-    sampling: dict[str, Any]
-    """Parameters of the OpenAI API, and the schema of the answer."""
-    extra: dict[str, Any]
-    """What goes beyond it; a server may refuse any of these."""
-
-
-def request_of(
+def body_of(
     command: StartTurn, speech: Speech, support: ThinkingSupport, window: int = 0, server: str = ""
-) -> Request:
-    """What to ask `server` for `command`; `window` is the context, 0 if unknown. Going on needs `speech.continues`."""
+) -> dict[str, Any]:
+    """The chat completion that asks `server` for `command`, without the model's name.
+
+    `window` is the context, 0 if unknown. Going on with a reply needs `speech.continues`.
+    """
     thinking = command.thinking if support is ThinkingSupport.SWITCHED else None
     latest = max((at for at, message in enumerate(command.messages) if message.role is Role.USER), default=0)
     ids = WireIds(server)
     messages = [
         spoken(message, ids, thought=at > latest and speech.switch is Switch.TEMPLATE)
         for at, message in enumerate(command.messages)
+        if _says_something(message)
     ]
     if thinking is not None and speech.switch is Switch.SOFT and messages and messages[-1]["role"] == "user":
         messages[-1]["content"] += "" if thinking else "\n/no_think"
-    extra = beyond(command.sampling, speech, thinking=thinking, budget=command.thinking_budget)
+    body: dict[str, Any] = {"messages": messages, "stream_options": {"include_usage": True}}
+    body |= standard(command.sampling, speech, window)
+    body |= beyond(command.sampling, speech, thinking=thinking, budget=command.thinking_budget)
     if command.begun.answer:
         messages.append({"role": "assistant", "content": inert(command.begun.answer)})
-        extra |= speech.continues or {}
-    room = window - _tokens_at_most(messages, command.tools) if window else None
-    sampling = standard(command.sampling, speech, room)
+        body |= speech.continues or {}
     if command.schema is not None:
         schema = {"name": "answer", "schema": well_formed_json(command.schema), "strict": True}
-        sampling["response_format"] = {"type": "json_schema", "json_schema": schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if command.tools:
-        sampling["tools"] = [_tool(tool) for tool in command.tools]
-    return Request(messages, sampling, extra)
+        body["tools"] = [_tool(tool) for tool in command.tools]
+    return body
+
+
+def accepted(command: StartTurn, speech: Speech, sent: Mapping[str, Any]) -> RequestAccepted:
+    """What of `command` was in the body that a server took."""
+    names = {"top_k": speech.top_k, "min_p": speech.min_p, "repetition_penalty": speech.repetition_penalty}
+    limit = sent.get("max_tokens", sent.get("max_completion_tokens"))
+    there = {**sent, "max_tokens": limit} if limit is not None else sent
+    nothing_meant = {"presence_penalty": 0, "frequency_penalty": 0, "seed": None}
+    omitted = tuple(
+        field.name
+        for field in fields(Sampling)
+        if names.get(field.name, field.name) not in there
+        and nothing_meant.get(field.name, ...) != getattr(command.sampling, field.name)
+    )
+    sampling = replace(
+        command.sampling,
+        max_tokens=limit or command.sampling.max_tokens,
+        seed=command.sampling.seed if "seed" in sent else None,
+    )
+    budget = command.thinking_budget if speech.budget in sent else None
+    return RequestAccepted(command.turn, sampling, omitted, command.tools if "tools" in sent else (), budget)
 
 
 def spoken(message: Message, ids: WireIds, *, thought: bool = False) -> dict[str, Any]:
@@ -71,6 +87,11 @@ def spoken(message: Message, ids: WireIds, *, thought: bool = False) -> dict[str
     if thought and message.reasoning:
         said["reasoning_content"] = inert(message.reasoning)
     return said
+
+
+def _says_something(message: Message) -> bool:
+    """Whether there is anything to send of a message: a reply that was stopped inside its thought has nothing."""
+    return message.role is not Role.ASSISTANT or bool(message.text.strip() or calls_in(message))
 
 
 def _call(call: ToolCallPart, id_: str) -> dict[str, Any]:
@@ -105,9 +126,3 @@ def tokens_at_least(messages: Sequence[Message]) -> int:
         4 + sum(len(part.text.encode()) // 5 for part in message.parts if isinstance(part, TextPart | ToolResultPart))
         for message in messages
     )
-
-
-def _tokens_at_most(messages: Sequence[dict[str, Any]], tools: Sequence[ToolSpec]) -> int:
-    """No tokens are more than this: each is a byte at least."""
-    said = (json.dumps(message, ensure_ascii=False) for message in messages)
-    return sum(len(text.encode()) for text in (*said, *(tool.description + tool.parameters for tool in tools))) + 500

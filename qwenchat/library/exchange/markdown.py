@@ -86,8 +86,12 @@ def _making(made: Provenance) -> Iterator[str]:
         yield f"{tokens:,} tokens" + (
             f" at {made.timing.tokens_per_s:.1f} a second" if made.timing.tokens_per_s else ""
         )
+    if sampling.seed is not None or model.server:  # else it is a reply of another program, and nothing is known
+        values = {"temperature": f"{sampling.temperature:g}", "top_k": sampling.top_k, "top_p": f"{sampling.top_p:g}"}
+        sent = [f"{name.replace('_', '-')} {value}" for name, value in values.items() if name not in made.omitted]
+        if sent:
+            yield ", ".join(sent)
     if sampling.seed is not None:
-        yield f"temperature {sampling.temperature:g}, top-k {sampling.top_k}, top-p {sampling.top_p:g}"
         yield f"seed {sampling.seed}"
 
 

@@ -13,6 +13,7 @@ from qwenchat.chat.events import (
     HistoryTrimmed,
     LoadFailed,
     ModelLoaded,
+    Noticed,
     PermissionAsked,
     PermissionNotSaved,
     PrefillProgressed,
@@ -141,6 +142,9 @@ class Feed:
                 if self._session.load_error is None:
                     self._notices.say("load", "")
                 self._notices.say("model", event.model.reason)
+                self._notices.say("server", "")
+            case Noticed():
+                self._notices.say("server", event.text)
             case LoadFailed():
                 if self._session.loading is not None:
                     way_out = say("The model before it goes on.")

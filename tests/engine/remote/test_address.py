@@ -1,14 +1,19 @@
 """Addresses as people type them, and keys that nobody else can read."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
+from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.server_profile import Server
+from qwenchat.engine.base import StopSignal
 from qwenchat.engine.remote.address import address_of
 from qwenchat.engine.remote.connection import Connection
+from qwenchat.engine.remote.engine import RemoteEngine
 from qwenchat.engine.remote.key import NONE, key_of
+from tests.support.chat_server import ChatServer
 
 
 @pytest.mark.parametrize(
@@ -20,6 +25,7 @@ from qwenchat.engine.remote.key import NONE, key_of
         ("https://box.example/qwen/v1", "https://box.example/qwen/v1", True),
         ("http://192.168.1.7:30000", "http://192.168.1.7:30000/v1", False),
         ("localhost.evil.example", "http://localhost.evil.example/v1", False),
+        ("http://x/qwen//", "http://x/qwen/v1", False),
     ],
 )
 def test_scheme_and_path_may_be_left_out(typed: str, base: str, private: bool) -> None:
@@ -27,6 +33,54 @@ def test_scheme_and_path_may_be_left_out(typed: str, base: str, private: bool) -
     assert address.base == base
     assert address.root + "/v1" == base
     assert address.private is private
+
+
+@pytest.mark.parametrize(
+    ("typed", "base", "root"),
+    [
+        ("https://api.z.ai/api/paas/v4", "https://api.z.ai/api/paas/v4", "https://api.z.ai/api/paas"),
+        ("https://x.example/v1beta/openai/", "https://x.example/v1beta/openai", "https://x.example/v1beta/openai"),
+        ("http://x/api/chat/completions", "http://x/api", "http://x/api"),
+        ("http://x/v1/chat/completions", "http://x/v1", "http://x"),
+        ("http://x/chat/completions", "http://x", "http://x"),
+    ],
+)
+def test_a_base_of_its_own_is_kept_as_typed(typed: str, base: str, root: str) -> None:
+    address = address_of(typed)
+    assert (address.base, address.root) == (base, root)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost", "LOCALHOST", "localhost.", "a.localhost", "127.0.0.1", "127.1", "127.9.8.7", "0x7f000001",
+        "2130706433", "0.0.0.0", "0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[0:0:0:0:0:0:0:1]",
+        "host.docker.internal", socket.gethostname(),
+    ],
+)  # fmt: skip
+def test_this_machine_is_known_by_every_spelling(host: str) -> None:
+    assert address_of(f"http://{host}:8000").here
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["192.0.2.1", "localhost.example", "127.0.0.1.example", "[2001:db8::1]", "[::ffff:192.0.2.1]", "224.0.0.1",
+     "255.255.255.255", "xlocalhost", "8.8.8.8", "notlocal.host"],
+)  # fmt: skip
+def test_no_other_machine_is_taken_for_this_one(host: str) -> None:
+    assert not address_of(f"http://{host}:8000").here
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.1", "localhost."])
+def test_to_this_machine_nothing_goes_through_a_proxy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ChatServer().running() as server:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.setenv("no_proxy", "")
+        engine = RemoteEngine()
+        there = Server(server.url.replace("127.0.0.1", host))
+        model = engine.load(LoadModel(server=there), lambda step: None, StopSignal())
+        engine.close()
+    assert (model.name, model.reason) == ("qwen3-0.6b", "")
 
 
 @pytest.mark.parametrize(

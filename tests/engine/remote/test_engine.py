@@ -138,7 +138,7 @@ class TestReplies:
         load(engine, server)
         signals = TurnSignals()
         events = engine.generate(turn(), signals)
-        assert isinstance(next(events), TextProduced)
+        assert any(isinstance(event, TextProduced) for event in events)
         signals.set()
         assert isinstance(list(events)[-1], TurnStopped)
         assert server.gone.wait(5)
@@ -236,7 +236,7 @@ class TestFindingOut:
         model = load(engine, server, name="box")
         assert (model.name, model.server, model.context_window) == ("Qwen/Qwen3-0.6B", "box", 8192)
         assert model.thinking is ThinkingSupport.SWITCHED
-        assert load(engine, server, model="other").thinking is ThinkingSupport.NONE
+        assert load(engine, server, model="other").thinking is ThinkingSupport.SWITCHED  # not known, so it is tried
 
     def test_llama_cpp_tells_its_context_and_its_template(self, engine: RemoteEngine, server: ChatServer) -> None:
         server.models = [{"id": "/models/Qwen3-0.6B-Q8_0.gguf", "owned_by": "llamacpp"}]
