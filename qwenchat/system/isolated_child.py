@@ -63,7 +63,10 @@ def _answered(module: Any, call: bytes) -> tuple[bytes, bytes]:
 
 @contextlib.contextmanager
 def _watched(connection: socket.socket, options: dict[str, Any]) -> Any:
-    """Within this the kernel ends the process when its time is over, or when the caller hangs up."""
+    """Within this the kernel ends the process when its time is over, or when the caller hangs up.
+
+    macOS ignores the signal of a hang-up, so there an orphan ends with its time.
+    """
     signal.setitimer(signal.ITIMER_REAL, options["seconds"] + _ORPHAN_S)
     signal.setitimer(signal.ITIMER_PROF, options["processor_s"])
     flags = fcntl.fcntl(connection, fcntl.F_GETFL)

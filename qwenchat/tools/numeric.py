@@ -23,7 +23,7 @@ LARGEST_BITS = 100_000
 LARGEST_FACTORIAL = 1_000
 MOST_DIGITS = 1_000
 """Of a whole number that is written out, and of the places that it is rounded to."""
-_MORE_BITS = 4_000
+_MORE_BITS = 20_000
 """How many digits more an exact number is given where it goes into a function, at most."""
 mp.dps = DIGITS
 

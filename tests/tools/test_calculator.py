@@ -7,17 +7,22 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qwenchat.chat.commands import RunTool
 from qwenchat.chat.errors import ToolError, ToolRefused
+from qwenchat.chat.messages import ToolCallPart
+from qwenchat.chat.tools import ToolSettings
 from qwenchat.engine.base import StopSignal
 from qwenchat.system.isolation import Limits
 from qwenchat.tools import calculator as calculator_module
 from qwenchat.tools.arithmetic import NotArithmetic, Unknown, work_out
 from qwenchat.tools.calculator import calculator
 from qwenchat.tools.numeric import NoNumber, TooLarge, WrongNumbers
+from qwenchat.tools.toolbox import Toolbox
 
 EXPRESSIONS = (Path(__file__).parents[1] / "data" / "expressions.txt").read_text("utf-8").splitlines()
 
@@ -295,6 +300,24 @@ def test_many_signs_and_long_sums_are_no_trouble() -> None:
     assert use("+".join("1" * 250)) == "250"
     assert use("2 ^ 99999 % 7") == "1"
     assert use("factorial(1000) / factorial(998)") == "999000"
+
+
+@pytest.mark.parametrize("end", ["stop", "close"])
+def test_a_call_that_is_stopped_leaves_no_process(end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "endless.py").write_text("def work_out(expression): return str(9 ** 9 ** 9 % 7)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(calculator_module, "ARITHMETIC", "endless")
+    box, results = Toolbox(ToolSettings()), []
+    there = set(psutil.Process().children())
+    box.run(RunTool(1, ToolCallPart("c", "calculator", '{"expression": "1"}'), 1_000), results.append)
+    while not (started := set(psutil.Process().children()) - there):
+        time.sleep(0.01)
+    before = time.monotonic()
+    box.stop() if end == "stop" else box.close()
+    psutil.wait_procs(started, timeout=3)
+    assert time.monotonic() - before < 0.5
+    assert not [process for process in started if process.is_running()]
+    assert not results, "nobody waits for it any more"
 
 
 def test_a_sum_that_takes_long_is_ended_by_the_limit_and_by_the_stop(
