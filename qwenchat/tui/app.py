@@ -185,11 +185,11 @@ class QwenChat(ThemedApp):
 
         below, chat = (QwenChat,), (ChatScreen, QwenChat)
         groups = (
-            Place(say("Chat"), ChatScreen, below), Place(say("Writing"), Composer, chat),
-            Place(say("Program"), QwenChat),
+            Place(say("Chat"), ChatScreen, below, writing=True), Place(say("Writing"), Composer, chat, writing=True),
+            Place(say("Program"), QwenChat, writing=True),
         )  # fmt: skip
         elsewhere = (
-            Place(say("In the list above the draft"), Dropdown, chat),
+            Place(say("In the list above the draft"), Dropdown, chat, writing=True),
             Place(say("On a chosen message"), Prompt, chat),
             Place(say("In the menu of a message"), MessageMenu, below),
             Place(say("In the code of a message"), CodeBlocksScreen, below),
@@ -198,9 +198,9 @@ class QwenChat(ThemedApp):
             Place(say("In the token lens, anywhere"), LensScreen, below),
             Place(say("In the list of conversations"), Sidebar, chat),
             Place(say("In a list"), LongList, chat),
-            Place(say("In the search"), SearchScreen, below),
+            Place(say("In the search"), SearchScreen, below, writing=True),
             Place(say("In the settings"), SettingsScreen, below),
-            Place(say("In the models"), ModelsScreen, below),
+            Place(say("In the models"), ModelsScreen, below, writing=True),
             Place(say("In the list of those to compare"), RivalsScreen, below),
             Place(say("In a comparison"), CompareScreen, below),
             Place(say("In the presets"), PresetsScreen, below),
@@ -208,7 +208,7 @@ class QwenChat(ThemedApp):
             Place(say("In the question about a tool"), PermissionScreen, below),
             Place(say("In the statistics"), StatisticsScreen, below),
             Place(say("In a replay"), ReplayScreen, below),
-            Place(say("In the help"), HelpScreen, below),
+            Place(say("In the help"), HelpScreen, below, writing=True),
         )
         return groups, elsewhere
 
@@ -216,10 +216,15 @@ class QwenChat(ThemedApp):
         """Give actions the keys that the user wants, and say what is wrong with them in words."""
         if not wanted and not vim:
             return ()
-        groups, elsewhere = self.places()
-        self.keymap, problems = keymap_of(VIM if vim else {}, wanted, (*groups, *elsewhere))
+        self.keymap, problems = self.keys_of(wanted, vim)
         self.set_keymap(self.keymap)
         return problems
+
+    @classmethod
+    def keys_of(cls, wanted: Mapping[str, str], vim: bool) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The keys by the ids of actions as the user wants them, and what is wrong with that, in words."""
+        groups, elsewhere = cls.places()
+        return keymap_of(VIM if vim else {}, wanted, (*groups, *elsewhere))
 
     def save_picture(self) -> None:
         """Write the screen as SVG into the folder that the program was started in, and say where, or why not."""

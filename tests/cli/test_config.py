@@ -111,3 +111,31 @@ def test_what_cannot_be_used_is_said_in_words_and_shown_as_the_default(file: Pat
     assert lines["thinking_budget"].endswith("default; line 2 cannot be used")
     assert lines["sampling.max_tokens"].endswith("default; line 6 cannot be used")
     assert lines["theme"].endswith("line 1")
+
+
+def test_check_sees_whatever_a_start_would_see(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(
+        'theme = "papre"\npreset = "precice"\nlanguage = "zz"\n'
+        '[keys]\n"chat.search" = "ctrl+banana"\n"chat.serch" = "f1"\n"chat.replay" = "f1"\n"chat.new" = "n"\n'
+        '[servers.box]\naddress = "ftp://box"\n[servers.far]\naddress = "http://far"\nkey_env = "NO_SUCH_KEY"\n'
+        '[mcp.none]\ncommand = "no-such-program"\n[tools]\non = ["calculater"]\n'
+    )
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    checked = run("check")
+    assert checked.exit_code == 1
+    for said in (
+        "There is no theme papre. Did you mean paper?", "There is no preset precice. Did you mean Precise?", "language",
+        "keys.chat.search: ctrl+banana is no key.", "keys.chat.serch: there is no such action",
+        "Did you mean chat.search?", "keys.chat.replay: app.help has that key already.",
+        "keys.chat.new: N is a key that one writes with.", "servers.box: ", "servers.far: ", "NO_SUCH_KEY",
+        "mcp.none: There is no program no-such-program.", "There is no tool calculater.",
+    ):  # fmt: skip
+        assert said in checked.stderr.replace("\n", " "), said
+
+
+def test_check_sees_a_variable_that_makes_no_sense(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWENCHAT_TEMPERATURE", "hot")
+    checked = run("check")
+    assert checked.exit_code == 1
+    assert "hot" in checked.stderr

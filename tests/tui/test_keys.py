@@ -7,6 +7,7 @@ import pytest
 from qwenchat.library.library import Library
 from qwenchat.tui.app import QwenChat
 from qwenchat.tui.keys.bindings import VIM, Place, bindings_of, keymap_of
+from qwenchat.tui.keys.key_names import normal
 from qwenchat.tui.screens.help import HelpScreen
 from qwenchat.tui.screens.search import SearchScreen
 from tests.support.chat_driver import chat
@@ -106,3 +107,57 @@ async def test_vim_walks_through_messages_and_lists() -> None:
         first = it.app._chat._transcript.chosen
         await it.press("j")
         await it.until(lambda: it.app._chat._transcript.chosen is not first, "the next one is chosen")
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        ("Ctrl+F", "ctrl+f"), ("shift+ctrl+esc", "ctrl+shift+escape"), ("shift+g", "G"), ("G", "G"),
+        ("ctrl++", "ctrl+plus"), ("PgDn", "pagedown"), ("/", "slash"), ("control+left", "ctrl+left"),
+        ("Alt+é", "alt+é"), ("question_mark",) * 2,
+    ],
+)  # fmt: skip
+def test_a_key_may_be_written_as_people_write_it(written: str, key: str) -> None:
+    assert normal(written) == key
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["ctrl+banana", "banana", "ctrl+snowman", "🍌", "f25", "ctrl+ctrl+a", "ctl+a", "shift+1", "ctrl", "ctrl+", "<any>",
+     "ctrl-a", "ctrl+latin_small_letter_a", "alt+ab", "ctrl+\x07", "+a"],
+)  # fmt: skip
+def test_what_is_no_key_is_none(written: str) -> None:
+    assert normal(written) == ""
+    keymap, problems = keymap_of({}, {"chat.search": written}, places())
+    assert keymap == {}
+    assert "is no key" in problems[0]
+
+
+@pytest.mark.parametrize("key", ["a", "A", "shift+x", "space", "/", "é", "1", "backspace", "left", "enter"])
+@pytest.mark.parametrize("action", ["chat.search", "composer.undo", "app.help", "search.thoughts"])
+def test_no_action_takes_a_key_that_one_writes_with(key: str, action: str) -> None:
+    keymap, problems = keymap_of({}, {action: key}, places())
+    assert keymap == {} or (action, key) == ("composer.send", "enter")
+    assert len(problems) == 1
+
+
+def test_a_key_that_few_terminals_send_counts_and_is_said() -> None:
+    keymap, problems = keymap_of(
+        {}, {"chat.search": "ctrl+i", "chat.replay": "super+r", "chat.new": "ctrl+n,hyper+n"}, places()
+    )
+    assert keymap == {"chat.search": "ctrl+i", "chat.replay": "super+r", "chat.new": "ctrl+n,hyper+n"}
+    assert problems == (
+        "keys.chat.search: most terminals send Tab for Ctrl+I.",
+        "keys.chat.replay: few terminals can send Super+R.",
+    )
+
+
+def test_keys_that_are_spelled_differently_clash_all_the_same() -> None:
+    keymap, problems = keymap_of({}, {"chat.search": "Ctrl+N"}, places())
+    assert keymap == {}
+    assert "chat.new has that key already" in problems[0]
+
+
+def test_thousands_of_keys_that_are_none_are_counted_at_once() -> None:
+    _, problems = keymap_of({}, {f"chat.nothing{n}": "f1" for n in range(3000)}, places())
+    assert len(problems) < 100

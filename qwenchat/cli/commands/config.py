@@ -1,6 +1,7 @@
 """`qwenchat config`: where the settings lie, what counts, what is wrong, and the editor."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ import click
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.suggest import did_you_mean
-from qwenchat.cli import process
+from qwenchat.cli import options, process
 from qwenchat.i18n.texts import say, sentences
 from qwenchat.system.paths import Paths
 
@@ -116,21 +117,57 @@ def edit() -> None:
 
 
 def _problems() -> tuple[str, ...]:
+    """Everything that a start of the chat would find wrong."""
     from qwenchat.chat.text import safe_line
-    from qwenchat.settings import presets
     from qwenchat.settings.config import read
     from qwenchat.tools.toolbox import Toolbox
 
     paths = Paths.of_user()
-    settings, problems = read(paths.config_file)
-    found, wrong = presets.read(paths.presets)
-    if settings.preset:
-        try:
-            presets.named(found, settings.preset)
-        except ConfigInvalid as error:
-            wrong = (*wrong, say("{where}: {problem}", where=paths.config_file, problem=error))
+    settings, _ = read(paths.config_file)
     tools = Toolbox(settings.tools, tuple(settings.mcp.values())).misconfigured()
-    return (*problems, *wrong, *_theme_problems(paths, settings.theme), *(safe_line(said, 400) for said in tools))
+    found = (*_key_problems(paths, settings), *_server_problems(settings), *tools)
+    return (*_start_problems(), *_theme_problems(paths, settings.theme), *(safe_line(said, 400) for said in found))
+
+
+def _start_problems() -> tuple[str, ...]:
+    """What the chat would say of the settings, the presets and the environment as it starts."""
+    from qwenchat.settings.config import read
+
+    try:
+        context = click.get_current_context().find_root().command.make_context("qwenchat", [])
+        options.overrides(context.params)
+        return (*options.problems(context), *options.warnings(context.params))
+    except click.ClickException as error:
+        return (*read(Paths.of_user().config_file)[1], error.format_message())
+    except ConfigInvalid as error:
+        return (*read(Paths.of_user().config_file)[1], str(error))
+
+
+def _key_problems(paths: Paths, settings: "Settings") -> tuple[str, ...]:
+    from qwenchat.tui.app import QwenChat
+
+    _, problems = QwenChat.keys_of(settings.keys, settings.keymap == "vim")
+    return tuple(say("{where}: {problem}", where=paths.config_file, problem=problem) for problem in problems)
+
+
+def _server_problems(settings: "Settings") -> tuple[str, ...]:
+    """What stands in the way of the servers: an address or a key that cannot be used, a program that is not there."""
+    from qwenchat.engine.remote.address import address_of
+    from qwenchat.engine.remote.key import key_of
+    from qwenchat.system.regular_file import expanded
+
+    problems = []
+    for server in settings.servers.values():
+        try:
+            address_of(server.address)
+            key_of(server)
+        except ConfigInvalid as error:
+            problems.append(say("{where}: {problem}", where=f"servers.{server.name}", problem=error))
+    for tools in settings.mcp.values():
+        if tools.command is not None and shutil.which(expanded(tools.command)) is None:
+            said = say("There is no program {name}.", name=tools.command)
+            problems.append(say("{where}: {problem}", where=f"mcp.{tools.name}", problem=said))
+    return tuple(problems)
 
 
 def _theme_problems(paths: Paths, name: str) -> tuple[str, ...]:

@@ -1,18 +1,18 @@
 """Which keys do what: the bindings of each place, and what the user made of them."""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
 from textual.binding import Binding
 from textual.dom import DOMNode
-from textual.keys import KEY_NAME_REPLACEMENTS, Keys
 
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say, sentences
+from qwenchat.settings.config import MOST_SAID, few
+from qwenchat.tui.keys import key_names
 
 UNBOUND = "none"
 """The key of an action that shall have none: no terminal sends it."""
@@ -54,8 +54,6 @@ _NAMES = {
     "plus": "+",
     "minus": "-",
 }
-_KNOWN = frozenset(key.value for key in Keys) | frozenset(KEY_NAME_REPLACEMENTS.values()) | frozenset({"space"})
-_MODIFIED = re.compile(r"(?:ctrl|alt|shift|super|hyper|meta)\+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,8 @@ class Place:
     node: type[DOMNode]
     below: tuple[type[DOMNode], ...] = ()
     """Places whose keys count there too, where they go before all others."""
+    writing: bool = False
+    """Whether one writes there, so that keys with a character are for that."""
 
     def bindings(self) -> Iterator[tuple[str, Binding]]:
         """The keys that count here, with their bindings."""
@@ -114,45 +114,82 @@ def keymap_of(
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """The keys by the ids of actions: those of `base`, over them the `wanted` ones; and what is wrong, in words.
 
-    A wanted one with a wrong id, with a key that is none, or with a key that something else has there, is left out.
+    A wanted one with a wrong id, with a key that is none or that one writes with, or with a key that something else has
+    there, is left out. One that few terminals can send counts, and is said.
     """
-    places = tuple(places)
-    known = {binding.id for place in places for binding in bindings_of(place.node).values()}
-    keymap, problems = dict(base), []
-    for id_, keys in wanted.items():
+    there = [_Keys(place) for place in places]
+    known = {id_ for place in there for id_ in place.usual}
+    spelled = {id_: ",".join(_split(keys)) or UNBOUND for id_, keys in wanted.items()}
+    keymap: dict[str, str] = dict(base)
+    problems: list[str] = []
+    for id_, keys in spelled.items():
         name = safe_line(f"keys.{id_}", 80)
-        spelled = ",".join(key.strip() for key in keys.split(",") if key.strip()) or UNBOUND
         if id_ not in known:
             unknown = say("{name}: there is no such action. F1 lists them.", name=name)
-            problems.append(sentences(unknown, did_you_mean(id_, [known_id for known_id in known if known_id])))
-        elif wrong := [key for key in spelled.split(",") if key != UNBOUND and not _is_key(key)]:
-            problems.append(say("{name}: {key} is no key.", name=name, key=safe_line(wrong[0], 40)))
-        elif other := _taken(id_, spelled, {**keymap, **wanted}, places):
-            problems.append(say("{name}: {other} has that key already.", name=name, other=other))
-        else:
-            keymap[id_] = spelled
-    return keymap, tuple(problems)
+            problems.append(sentences(unknown, did_you_mean(id_, known) if len(problems) < MOST_SAID else ""))
+            continue
+        wrong = _wrong(name, id_, wanted[id_], keys, {**keymap, **spelled}, there)
+        if wrong:
+            problems.append(wrong)
+            continue
+        keymap[id_] = keys
+        problems += _seldom(name, keys)
+    return keymap, few(problems)
 
 
-def _is_key(key: str) -> bool:
-    """Whether a key has that name: a character, a function, or a sign by its name in Unicode."""
-    name = _MODIFIED.sub("", key)
-    if len(name) == 1 or name in _KNOWN or key in _KNOWN:
-        return True
-    try:
-        return bool(unicodedata.lookup(name.replace("_", " ")))
-    except KeyError:
-        return False
+class _Keys:
+    """The keys of a place: those that its actions usually have, by their ids."""
+
+    def __init__(self, place: Place) -> None:
+        self.writing = place.writing
+        self.usual = {str(binding.id): keys for keys, binding in place.bindings() if binding.id}
 
 
-def _taken(id_: str, keys: str, keymap: Mapping[str, str], places: Iterable[Place]) -> str:
+def _split(keys: str) -> list[str]:
+    """Each of some keys as Textual names it; as it is where it is none."""
+    return [UNBOUND if key.strip() == UNBOUND else key_names.normal(key) or key.strip() for key in _apart(keys)]
+
+
+def _apart(keys: str) -> list[str]:
+    """Keys with commas between; a comma that is one itself stands at the end, or after a plus."""
+    return [key for key in re.split(r"(?<!\+),", keys) if key.strip()]
+
+
+def _wrong(name: str, id_: str, written: str, keys: str, keymap: Mapping[str, str], there: Sequence[_Keys]) -> str:
+    """Why an action cannot have these keys, in words; empty where it can."""
+    if wrong := [key for key in _apart(written) if key.strip() != UNBOUND and not key_names.normal(key)]:
+        meant = did_you_mean(wrong[0].strip().lower(), key_names.examples())
+        return sentences(say("{name}: {key} is no key.", name=name, key=safe_line(wrong[0], 40)), meant)
+    writing = [place for place in there if place.writing and id_ in place.usual]
+    if writing and not any(map(key_names.writes, writing[0].usual[id_].split(","))):
+        for key in keys.split(","):
+            if key != UNBOUND and key_names.writes(key):
+                return say("{name}: {key} is a key that one writes with.", name=name, key=key_name(key))
+    if other := _taken(id_, keys, keymap, there):
+        return say("{name}: {other} has that key already.", name=name, other=other)
+    return ""
+
+
+def _seldom(name: str, keys: str) -> Iterator[str]:
+    """A word on keys of which no terminal without the kitty protocol sends one."""
+    wanted = [key for key in keys.split(",") if key != UNBOUND]
+    if not wanted or any(map(key_names.is_everywhere, wanted)):
+        return
+    key, shown_key = wanted[0], key_name(wanted[0])
+    if other := key_names.other_key(key):
+        yield say("{name}: most terminals send {other} for {key}.", name=name, key=shown_key, other=key_name(other))
+    else:
+        yield say("{name}: few terminals can send {key}.", name=name, key=shown_key)
+
+
+def _taken(id_: str, keys: str, keymap: Mapping[str, str], there: Iterable[_Keys]) -> str:
     """The action that has one of these keys in a place where this one counts; empty for none."""
     mine = set(keys.split(",")) - {UNBOUND}
-    for place in places:
-        there = {str(binding.id): keymap.get(str(binding.id), default) for default, binding in place.bindings()}
-        for other, others in there.items():
-            if id_ in there and other != id_ and mine & set(others.split(",")):
-                return other
+    for place in there:
+        if id_ in place.usual:
+            for other, usual in place.usual.items():
+                if other != id_ and mine & set(keymap.get(other, usual).split(",")):
+                    return other
     return ""
 
 
