@@ -27,7 +27,7 @@ _FLAGS = ("gbeng", "gbsct", "gbwls")
 _IN_PLACE = "|".join(
     (
         r"(?<=[\p{Emoji}--\x00-\x7F])[\uFE0E\uFE0F]|(?<=[0-9#*])\uFE0F(?=\u20E3)",
-        r"(?<=[\p{Extended_Pictographic}\p{Emoji_Modifier}\uFE0F])\u200D",
+        r"(?<=[\p{Extended_Pictographic}\p{Emoji_Modifier}]\uFE0F?)\u200D",
         # What joins, and what keeps apart, letters of scripts that join them.
         r"(?<=[[\p{L}\p{M}]&&[\p{Joining_Type=D}\p{Joining_Type=R}\p{Arabic}\P{InSC=Other}]--\p{Default_Ignorable_Code_Point}])"
         r"[\u200C\u200D]",

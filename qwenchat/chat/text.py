@@ -65,7 +65,7 @@ class SafeStream:
     def __init__(self) -> None:
         self._held = ""
         self._before = ""
-        """The last character, which decides whether a joiner belongs where it comes."""
+        """The last two characters, which decide whether a joiner belongs where it comes."""
 
     def feed(self, chunk: str) -> str:
         """Take in a chunk and return what is certain to be text."""
@@ -82,7 +82,7 @@ class SafeStream:
 
     def _marked(self, text: str) -> str:
         text, before = _printable(text), self._before
-        self._before = text[-1:] or before
+        self._before = (before + text)[-2:]
         return marked(text, before)
 
 

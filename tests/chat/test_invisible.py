@@ -46,6 +46,7 @@ HIDES = {
     "a joiner in Latin": ("a\u200db\u200cc", "a⟨ZWJ⟩b⟨ZWNJ⟩c"),
     "joiners in a row": ("م\u200c\u200c", "م\u200c⟨ZWNJ⟩"),
     "selectors that carry bytes": ("😀\U000e0100\U000e0101", "😀⟨U+E0100⟩⟨U+E0101⟩"),
+    "a joiner behind a selector that is out of place": ("a\ufe0f\u200d", "a⟨U+FE0F⟩⟨ZWJ⟩"),
     "two selectors": ("❤\ufe0f\ufe0f", "❤\ufe0f⟨U+FE0F⟩"),
     "a selector behind a digit": ("1\ufe0f2", "1⟨U+FE0F⟩2"),
     "a selector in Latin": ("a\ufe0f", "a⟨U+FE0F⟩"),

@@ -139,7 +139,7 @@ class Entrances:
         masked = Redaction(KEY).masked
         error = typed(openai.APIError(text, request=None, body=None), "h", "m", masked)  # type: ignore[arg-type]
         offers, _ = listed_in(Redaction(KEY).values(well_formed_values({"data": [{"id": text, "owned_by": text}]})))
-        model = ModelInfo(offers[0].title, text[:30], text[:9], "cpu", server=text[:40], reason=text)
+        model = ModelInfo(offers[0].title, "", "", "cpu", server=offers[0].name)
         return [_reply((TextPart("x"),), note=str(error)), _reply((TextPart(ready_in_words(model)),))]
 
     def by_tool(self, text: str) -> list[Message]:
@@ -209,7 +209,7 @@ class Entrances:
 
 
 class Exits:
-    """What leaves there: it is `seen`, a `notice`, or `approved`, in which nothing at all may hide, or it is JSON."""
+    """What leaves there: it is `seen`, `approved` or `asked`, in which nothing at all may hide, or it is JSON."""
 
     def __init__(self, folder: Path) -> None:
         self._log = folder / "log"
@@ -266,7 +266,7 @@ class Exits:
             tell(raw)
         yield "notice", "a notice", error.getvalue() + out.getvalue()
         yield "log", "log", self._logged(raw)
-        yield "approved", "permission", in_words(ToolCallPart("1", raw[:99].replace(KEY, ""), ""))
+        yield "asked", "permission", in_words(ToolCallPart("1", raw[:99], raw))
 
     def _logged(self, raw: str) -> str:
         from qwenchat.system.log import keep_log

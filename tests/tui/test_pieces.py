@@ -111,3 +111,11 @@ def test_a_block_stays_in_one_piece_however_long_it_is(block: str) -> None:
 def test_link_definitions_are_noticed() -> None:
     assert refers_elsewhere("See [this][1].\n\n[1]: http://example.org")
     assert not refers_elsewhere("See [this](http://example.org): it is [good].")
+
+
+def test_a_word_before_a_bracket_is_no_scheme_of_an_address_in_it() -> None:
+    tokens = parser().parse("sk-Sentinel-5d1f0c77[//a.bc1 x\ny https://a.org/b")
+    (inline,) = [token for token in tokens if token.type == "inline"]
+    hrefs = [token.attrs.get("href") for token in inline.children or () if token.type == "link_open"]
+    assert hrefs == ["https://a.org/b"]
+    parser().parse("abcdefghijklmnopqrstuvw[//a.bc1ab{ab\nhttps://")

@@ -6,7 +6,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markdown_it.utils import EnvType
 
-from qwenchat.tui.markdown.rules import CLOSING, formulas, line_breaks, tasks
+from qwenchat.tui.markdown.rules import CLOSING, addresses, formulas, line_breaks, tasks
 
 SHORTEST = 200
 """Characters that a piece has at least, if another follows it."""
@@ -34,7 +34,13 @@ class _Parser(MarkdownIt):
 
 def parser() -> MarkdownIt:
     """Markdown as GitHub has it, with formulas and line breaks, and with HTML shown as the text it is."""
-    return _Parser("gfm-like", {"html": False, "maxNesting": DEEPEST}).use(formulas).use(tasks).use(line_breaks)
+    return (
+        _Parser("gfm-like", {"html": False, "maxNesting": DEEPEST})
+        .use(formulas)
+        .use(addresses)
+        .use(tasks)
+        .use(line_breaks)
+    )
 
 
 def refers_elsewhere(text: str) -> bool:

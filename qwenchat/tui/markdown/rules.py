@@ -8,6 +8,7 @@ from markdown_it.common.utils import escapeHtml
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
+from markdown_it.rules_inline.linkify import linkify
 from markdown_it.token import Token
 
 CLOSING = {"$$": "$$", "\\[": "\\]"}
@@ -18,6 +19,7 @@ _TEXT_MACRO = re.compile(r"\\[a-z]+\{[^{}]*\}|\\[A-Za-z]+")
 _AMOUNT = re.compile(r"[-+]?\d")
 _IN_AMOUNT = re.compile(r"[^\W\d_]{3,}|(?<!\w)[^\W\d_]{2,}|, ")
 _TASK = re.compile(r"\[([ xX])\] ")
+_LONGEST_SCHEME = 40
 _BREAK = re.compile(r"\s*<br\s*/?>\s*", re.IGNORECASE)
 
 
@@ -27,6 +29,13 @@ def formulas(md: MarkdownIt) -> None:
     md.block.ruler.before("fence", "formula", _block, {"alt": interrupts})
     md.inline.ruler.before("escape", "formula", _inline)
     md.add_render_rule("formula", lambda self, tokens, at, options, env: f"<pre>{escapeHtml(tokens[at].content)}</pre>")
+
+
+def addresses(md: MarkdownIt) -> None:
+    """Addresses in plain text, also in brackets: there the parser's own rule takes what stands before the bracket for
+    the scheme of an address behind it, and fails.
+    """
+    md.inline.ruler.at("linkify", _address)
 
 
 def tasks(md: MarkdownIt) -> None:
@@ -93,6 +102,16 @@ def _inline(state: StateInline, silent: bool) -> bool:
     else:
         _say(state, stop + 2, state.src[state.pos + 2 : stop], silent, display=opening in CLOSING)
     return True
+
+
+def _address(state: StateInline, silent: bool) -> bool:
+    before = state.pending
+    if silent:  # what was passed over was not put there
+        state.pending = state.src[max(0, state.pos - _LONGEST_SCHEME) : state.pos]
+    found = linkify(state, silent)
+    if silent:
+        state.pending = before
+    return found
 
 
 def _dollar(state: StateInline, silent: bool) -> bool:
