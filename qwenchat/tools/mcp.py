@@ -37,6 +37,8 @@ END_S = 0.5
 """How long servers have to end when the program ends; after that the leash ends them."""
 RELIST_S = 1.0
 """How long to wait after a server said that it has other tools, so that it may say so often."""
+ANSWER_S = 2.0
+"""How long a server has to show that it can be called after a call was stopped; then another one is started."""
 LIST_AGAIN_S = 5.0
 """How long what a call gave may wait for the tools that came with it."""
 
@@ -102,6 +104,8 @@ class _Connection:
         self._relisting = asyncio.Lock()
         self._stale = False
         """Whether the server said that it has other tools than those listed."""
+        self._doubtful = False
+        """Whether the last call got no answer, as when it was stopped, so that the server may still be at it."""
         self._held: asyncio.Task[None] | None = None
         self._leave = asyncio.Event()
         self._client: Client | None = None
@@ -114,9 +118,14 @@ class _Connection:
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> str:
         client = await self._started()
+        if self._doubtful and not await self._answers(client):
+            await self._give_up()
+            client = await self._started()
+        self._doubtful = True
         try:
             async with asyncio.timeout(self._server.call_s):
                 given = await client.call_tool(tool, arguments)
+            self._doubtful = False
         except TimeoutError as error:
             await self._give_up()
             said = say("{server} did not answer within {seconds:g} s.", server=self._name, seconds=self._server.call_s)
@@ -139,6 +148,15 @@ class _Connection:
                 task.cancel()
             if held is not None:
                 await asyncio.gather(held, return_exceptions=True)
+
+    async def _answers(self, client: Client) -> bool:
+        """Whether a server whose call was stopped is there for another."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await client.list_tools(cache_mode="bypass")
+        except Exception:  # noqa: BLE001  (whatever it is, another one is started)
+            return False
+        return True
 
     @property
     def _name(self) -> str:
@@ -189,7 +207,7 @@ class _Connection:
                 async with AsyncExitStack() as stack:
                     async with asyncio.timeout(self._server.start_s):
                         client = await stack.enter_async_context(connected(self._server, complaints, self._heed))
-                        self._stale = False
+                        self._stale = self._doubtful = False
                         self.latest = await _listed(client, self._server)
                     started.set_result(client)
                     await leave.wait()

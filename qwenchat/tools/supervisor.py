@@ -21,7 +21,8 @@ from pathlib import Path
 LONGEST_LINE = 4_000_000
 """Bytes."""
 BYTES_PER_S = 8_000_000
-LINES_PER_S = 2_000
+LINES_PER_S = 300
+"""Of those that are handed on; reading one takes this program up to a millisecond."""
 DEEPEST = 100
 """Brackets in each other that are handed on; parsers give up somewhere above that."""
 LAST_WORDS = 2_000
@@ -31,6 +32,8 @@ NOT_FOUND = 127
 _SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER of Linux: whose parent dies becomes a child of this process."""
 _MOST_ROUNDS = 50
+_LOG = re.compile(rb'(?<!\\)"method"\s*:\s*"notifications/(?:message|progress)"')
+_ID = re.compile(rb'(?<!\\)"id"\s*:')
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]')
 _ESCAPES = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\."
@@ -140,8 +143,9 @@ def _forward(server: "subprocess.Popen[bytes]") -> None:
         if b"\n" in piece:
             *whole, last = bytes(rest).split(b"\n")
             rest = bytearray(last)
-            lines += len(whole)
-            sound = b"".join(_sound(line) + b"\n" for line in whole if line.lstrip().startswith(b"{"))
+            told = [_sound(line) + b"\n" for line in whole if _matters(line)]
+            lines += len(told)
+            sound = b"".join(told)
         else:
             sound = b""
         if len(rest) > LONGEST_LINE:
@@ -158,6 +162,11 @@ def _forward(server: "subprocess.Popen[bytes]") -> None:
             second, said, lines = now, 0, 0
         elif said > BYTES_PER_S or lines > LINES_PER_S:
             time.sleep(1 - (now - second))
+
+
+def _matters(line: bytes) -> bool:
+    """Whether a line is a message that anyone reads: not noise, not a log, not how far something is."""
+    return line.lstrip().startswith(b"{") and (_LOG.search(line) is None or _ID.search(line) is not None)
 
 
 def _sound(line: bytes) -> bytes:

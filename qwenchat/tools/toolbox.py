@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -223,6 +223,8 @@ class Toolbox:
                 run.give(text)
             else:
                 raise ToolUnavailable(say("There is no tool {name}.", name=call.name))
+        except CancelledError:
+            return
         except ToolError as error:
             run.end(error)
         except Exception as error:

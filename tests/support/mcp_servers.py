@@ -57,6 +57,9 @@ def act(request: dict[str, Any]) -> None:
         case "chatter":
             while True:
                 print('{"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": 1}}')
+        case "flutter":
+            while True:
+                print('{"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}')
         case "garble":
             print("this is no JSON \x1b[2J", flush=True)
             print('{"jsonrpc": "2.0"}', flush=True)
@@ -116,9 +119,9 @@ def act(request: dict[str, Any]) -> None:
             text(request, f"{name} was called with {json.dumps(request['params'].get('arguments'))}")
 
 
-ODD = [*map(tool, ("hang", "die", "flood", "endless", "chatter", "garble", "lie", "fail", "environment", "pid",
-                   "picture", "echo", "report", "structured", "twice", "only", "half", "offspring", "where", "unlock",
-                   "lock", "noise"))]  # fmt: skip
+ODD = [*map(tool, ("hang", "die", "flood", "endless", "chatter", "flutter", "garble", "lie", "fail", "environment",
+                   "pid", "picture", "echo", "report", "structured", "twice", "only", "half", "offspring", "where",
+                   "unlock", "lock", "noise"))]  # fmt: skip
 
 
 def stubborn() -> None:
