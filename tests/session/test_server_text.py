@@ -190,7 +190,7 @@ def test_no_error_of_a_server_holds_the_key(words: str, status: int, key_file: P
 def test_without_a_key_the_word_none_is_shown() -> None:
     words = "none of the 2 workers is healthy; tool_choice must be one of none, auto, required; nonexistent adapter"
     body = json.dumps({"error": {"message": words}}).encode()
-    with chatting(Answer(body, 400, "application/json")) as (session, _):
+    with chatting(*[Answer(body, 400, "application/json")] * 9) as (session, _):
         assert words in ask(session).note
 
 

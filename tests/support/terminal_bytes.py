@@ -26,7 +26,7 @@ from qwenchat.console.editor import edited
 from qwenchat.console.permission import in_words, result_in_words
 from qwenchat.console.turn_printer import ready_in_words, tell
 from qwenchat.engine.remote.failure import typed
-from qwenchat.engine.remote.probe import listed_in
+from qwenchat.engine.remote.listing import listed_in
 from qwenchat.engine.remote.redaction import Redaction
 from qwenchat.engine.remote.reply import Reply
 from qwenchat.engine.text_gate import gated
@@ -137,8 +137,9 @@ class Entrances:
     def by_error(self, text: str) -> list[Message]:
         """The words of a server, about a mistake and about its models."""
         masked = Redaction(KEY).masked
-        error = typed(openai.APIError(text, request=None, body=None), "h", "m", masked)  # type: ignore[arg-type]
-        offers, _ = listed_in(Redaction(KEY).values(well_formed_values({"data": [{"id": text, "owned_by": text}]})))
+        error = typed(openai.APIError(text, request=None, body=None), "h", "m", "http://h", masked)  # type: ignore[arg-type]
+        said = {"data": [{"id": text, "owned_by": text}]}
+        offers = listed_in(Redaction(KEY).values(well_formed_values(said))).offers
         model = ModelInfo(offers[0].title, "", "", "cpu", server=offers[0].name)
         return [_reply((TextPart("x"),), note=str(error)), _reply((TextPart(ready_in_words(model)),))]
 
