@@ -53,10 +53,14 @@ async def connected(
 
 
 class _Bounded(httpx2.AsyncHTTPTransport):
-    """Breaks off an answer that is too large."""
+    """Breaks off an answer that is too large, and repairs what parsers do not take, as the supervisor does."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        request.headers["Accept-Encoding"] = "identity"
         response = await super().handle_async_request(request)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            await response.aclose()  # its size would be known too late
+            raise httpx2.ReadError(say("the answer is compressed, which was not asked for"))
         response.stream = _BoundedStream(response.stream)
         return response
 
@@ -66,12 +70,15 @@ class _BoundedStream(httpx2.AsyncByteStream):
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        said = 0
+        said, rest = 0, b""
         async for piece in self._stream:
             said += len(piece)
             if said > LARGEST_ANSWER:
                 raise httpx2.ReadError(say("the answer is too large"))
-            yield piece
+            *lines, rest = (rest + piece).split(b"\n") if b"\n" in piece else [rest + piece]
+            if lines:
+                yield b"".join(supervisor.sound(line) + b"\n" for line in lines)
+        yield supervisor.sound(rest)
 
     async def aclose(self) -> None:
         await self._stream.aclose()

@@ -143,17 +143,17 @@ def _forward(server: "subprocess.Popen[bytes]") -> None:
         if b"\n" in piece:
             *whole, last = bytes(rest).split(b"\n")
             rest = bytearray(last)
-            told = [_sound(line) + b"\n" for line in whole if _matters(line)]
+            told = [sound(line) + b"\n" for line in whole if _matters(line)]
             lines += len(told)
-            sound = b"".join(told)
+            ready = b"".join(told)
         else:
-            sound = b""
+            ready = b""
         if len(rest) > LONGEST_LINE:
             server.kill()
             return
         try:
-            while sound:
-                sound = sound[os.write(1, sound) :]
+            while ready:
+                ready = ready[os.write(1, ready) :]
         except OSError:
             server.kill()
             return
@@ -169,7 +169,7 @@ def _matters(line: bytes) -> bool:
     return line.lstrip().startswith(b"{") and (_LOG.search(line) is None or _ID.search(line) is not None)
 
 
-def _sound(line: bytes) -> bytes:
+def sound(line: bytes) -> bytes:
     """A line of JSON without half characters, which no parser takes, and not nested deeper than one can read."""
     if b"\\u" in line:
         line = _ESCAPES.sub(lambda found: b"\\ufffd" if found[1] else found[0], line)

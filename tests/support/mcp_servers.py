@@ -1,11 +1,13 @@
 """Servers of tools that speak MCP, some of them badly: a program of its own, `mcp_servers.py KIND [PORT]`."""
 
+import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,50 @@ def stubborn() -> None:
         time.sleep(1)
 
 
+class ByHand(BaseHTTPRequestHandler):
+    """A server over HTTP made by hand, whose answers no parser takes as they are."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.answer(405, b"")
+
+    def do_DELETE(self) -> None:
+        self.answer(200, b"")
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        id_, headers = json.dumps(asked.get("id")).encode(), {}
+        if "id" not in asked:
+            self.answer(202, b"")
+            return
+        match asked["method"]:
+            case "initialize":
+                said = b'{"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, ' \
+                       b'"serverInfo": {"name": "hand", "version": "1"}}'  # fmt: skip
+            case "tools/list":
+                deep = b'{"type": "object", "properties": {"x": ' + b'{"x": ' * 300 + b"1" + b"}" * 300 + b"}}"
+                said = b'{"tools": [{"name": "deep", "inputSchema": %s}, {"name": "half", "inputSchema": {}},' % deep
+                said += b' {"name": "bomb", "inputSchema": {}}]}'
+            case "tools/call" if asked["params"]["name"] == "bomb":
+                said, headers = b"{}", {"content-encoding": "gzip"}
+            case "tools/call":
+                said = b'{"content": [{"type": "text", "text": "a\\ud83d \\ud83d\\ude00"}]}'
+            case _:
+                self.answer(200, b'{"jsonrpc": "2.0", "id": %s, "error": {"code": -32601, "message": "no"}}' % id_)
+                return
+        body = b'{"jsonrpc": "2.0", "id": %s, "result": %s}' % (id_, said)
+        self.answer(200, gzip.compress(body * 1_000) if headers else body, headers)
+
+    def answer(self, status: int, body: bytes, headers: dict[str, str] = {}) -> None:  # noqa: B006
+        self.send_response(status)
+        for name, value in {"content-type": "application/json", "content-length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
 def over_http(port: int) -> None:
     """A server written with the class of the package itself."""
     from mcp.server.mcpserver import MCPServer
@@ -201,6 +247,8 @@ def main(kind: str, *rest: str) -> None:
             answering([tool(f"t{at}") for at in range(150)], act)
         case "shapeless":
             answering([tool("fine"), {"name": "array", "inputSchema": {"type": "array"}}], act)
+        case "hand":
+            ThreadingHTTPServer(("127.0.0.1", int(rest[0])), ByHand).serve_forever()
         case "http":
             over_http(int(rest[0]))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenchat.tools import foreign
-from qwenchat.tools.supervisor import DEEPEST, _sound
+from qwenchat.tools.supervisor import DEEPEST, sound
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 KEYS = ["type", "text", "uri", "resource", "data", "blob", "mimeType", "name", "title", "$ref", "$defs", "properties",
@@ -42,14 +42,14 @@ def test_whatever_a_call_gives_is_text_or_no_result(result: dict[str, Any]) -> N
 @given(odd)
 def test_sound_lines_stay_as_they_are(value: Any) -> None:
     line = json.dumps({"x": value}).encode()
-    assert _sound(line) == line
+    assert sound(line) == line
 
 
 @given(st.integers(1, 3 * DEEPEST), st.sampled_from(["[", '{"[{":']), st.integers(0, 3))
 def test_lines_are_cut_where_they_are_too_deep(depth: int, opens: str, beside: int) -> None:
     closes = ("]" if opens == "[" else "}") * depth
     line = '{"a": ' + opens * depth + "1" + closes + ', "b": "]}", "c": [' + ", ".join(["[2]"] * beside) + "]}"
-    read = json.loads(_sound(line.encode()))
+    read = json.loads(sound(line.encode()))
     assert (read["b"], read["c"]) == ("]}", [[2]] * beside)
     deep = 1
     inner = read["a"]
@@ -62,6 +62,6 @@ def test_lines_are_cut_where_they_are_too_deep(depth: int, opens: str, beside: i
 
 def test_half_characters_are_replaced_and_whole_ones_stay() -> None:
     line = rb'{"a": "\ud83d", "b": "\ud83d\ude00", "c": "\\ud83d", "d": "\ude00x", "\uDBFF": "\n\u0041"}'
-    assert json.loads(_sound(line)) == {
+    assert json.loads(sound(line)) == {
         "a": "\ufffd", "b": "😀", "c": "\\ud83d", "d": "\ufffdx", "\ufffd": "\nA"
     }  # fmt: skip

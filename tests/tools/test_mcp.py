@@ -317,13 +317,13 @@ def test_servers_end_when_the_program_is_killed() -> None:
 
 
 @contextmanager
-def serving() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def serving(kind: str = "http") -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A server over HTTP, and its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     program = subprocess.Popen(
-        [sys.executable, SERVERS, "http", str(port)],
+        [sys.executable, SERVERS, kind, str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -368,6 +368,18 @@ def test_a_server_over_http_that_is_killed_costs_that_call_alone(using: Callable
         assert found[0].result.failed
         assert used.call("adder__add", '{"a": 2, "b": 3}').failed
         assert used.call("other__add", '{"a": 2, "b": 3}').text == "5"
+
+
+def test_what_no_parser_takes_is_repaired_over_http_too(using: Callable[..., Used]) -> None:
+    with serving("hand") as (_, url):
+        used = using(McpServer("hand", url=url, call_s=5))
+        listed = used.listed("hand")
+        assert [tool.name for tool in listed.tools] == ["hand__half", "hand__bomb"]
+        assert "deep cannot be used" in listed.problems[0]
+        assert used.call("hand__half").text == "a\ufffd 😀"
+        bomb = used.call("hand__bomb")
+        assert bomb.failed
+        assert used.call("hand__half").text == "a\ufffd 😀"
 
 
 def test_no_server_is_started_before_it_is_needed() -> None:
