@@ -1,7 +1,8 @@
 """Calls of tools: how a model writes them, and what a history of them must look like."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -70,41 +71,68 @@ def identified(messages: Iterable[Message]) -> Iterator[Message]:
     each time; of results with such an id, the first belongs to the first call of the reply that is without one.
     """
     taken: set[str] = set()
-    unanswered: dict[str, tuple[_Renamed, ...]] = {}
+    unanswered: dict[str, _Unanswered] = {}
     for message in messages:
         parts: list[Part] = []
-        calls = unanswered.get(message.parent or "", ()) if message.role is Role.TOOL else ()
+        calls = unanswered.get(message.parent or "", _NONE) if message.role is Role.TOOL else _NONE
+        asked: list[_Renamed] = []
         for number, part in enumerate(message.parts):
             if isinstance(part, ToolCallPart):
                 id_ = part.id if _usable(part.id) and part.id not in taken else _derived(message.id, number)
                 taken.add(id_)
-                calls = (*calls, _Renamed(part.id, id_, part.name))
-                part = replace(part, id=id_)
-            elif isinstance(part, ToolResultPart) and (call := _called_by(part, calls)) is not None:
-                calls = tuple(other for other in calls if other is not call)
-                part = replace(part, call_id=call.id)
-            parts.append(part)
-        unanswered[message.id] = calls
+                asked.append(_Renamed(part.id, id_, part.name))
+                parts.append(replace(part, id=id_))
+            elif isinstance(part, ToolResultPart):
+                calls, call = calls.answered_by(part)
+                parts.append(part if call is None else replace(part, call_id=call.id))
+            else:
+                parts.append(part)
+        unanswered[message.id] = _Unanswered(tuple(asked)) if asked else calls
         yield message if tuple(parts) == message.parts else replace(message, parts=tuple(parts))
 
 
 @dataclass(frozen=True, slots=True)
 class _Renamed:
-    """A call that has no result yet: the id that was written down for it, and the one that it has."""
+    """A call: the id that was written down for it, and the one that it has."""
 
     written: str
     id: str
     name: str
 
 
-def _called_by(result: ToolResultPart, calls: Sequence[_Renamed]) -> _Renamed | None:
-    """The call that a result belongs to; one that names none belongs to the first of its tool."""
-    same = [call for call in calls if call.id == result.call_id] or [
-        call for call in calls if call.written == result.call_id
-    ]
-    if not same and not result.call_id:
-        same = [call for call in calls if not result.name or call.name == result.name]
-    return same[0] if same else None
+@dataclass(frozen=True, slots=True)
+class _Unanswered:
+    """The calls of a reply of which no result was seen yet, on the way to some message below it."""
+
+    calls: tuple[_Renamed, ...] = ()
+    start: int = 0
+    """The first of them."""
+    answered: frozenset[int] = frozenset()
+    """Those after it that have a result."""
+
+    def answered_by(self, result: ToolResultPart) -> "tuple[_Unanswered, _Renamed | None]":
+        """What is left after a result, and the call that it belongs to; one that names none belongs to its tool's."""
+
+        def first(fits: Callable[[_Renamed], bool]) -> int | None:
+            places = range(self.start, min(len(self.calls), self.start + _FARTHEST))
+            return next((at for at in places if at not in self.answered and fits(self.calls[at])), None)
+
+        place = first(lambda call: call.id == result.call_id)
+        if place is None:
+            place = first(lambda call: call.written == result.call_id)
+        if place is None and not result.call_id:
+            place = first(lambda call: not result.name or call.name == result.name)
+        if place is None:
+            return self, None
+        start, answered = self.start, self.answered | {place}
+        while start in answered:
+            answered, start = answered - {start}, start + 1
+        return _Unanswered(self.calls, start, answered), self.calls[place]
+
+
+_NONE = _Unanswered()
+_FARTHEST = 100
+"""Calls among which that of a result is looked for; nobody makes so many, but a file may say so."""
 
 
 def _usable(id_: str) -> bool:
@@ -122,11 +150,15 @@ def calls_in(message: Message) -> tuple[ToolCallPart, ...]:
 
 def open_calls(path: Sequence[Message]) -> tuple[ToolCallPart, ...]:
     """The calls at the end of a path that have no result yet."""
-    answered: set[str] = set()
+    answered = Counter[str]()
     for message in reversed(path):
         if message.role is not Role.TOOL:
-            return tuple(call for call in calls_in(message) if call.id not in answered)
-        answered |= {result.call_id for result in _results(message)}
+            left = []
+            for call in calls_in(message):
+                answered[call.id] -= 1
+                left += [call] if answered[call.id] < 0 else []
+            return tuple(left)
+        answered.update(result.call_id for result in _results(message))
     return ()
 
 
@@ -157,15 +189,17 @@ def _balanced(messages: Sequence[Message]) -> Iterator[Message]:
 
 
 def _answers(calls: Iterable[ToolCallPart], below: Sequence[Message]) -> Iterator[Message]:
-    there = {result.call_id: (message, result) for message in below for result in _results(message)}
+    there: dict[str, deque[tuple[Message, ToolResultPart]]] = {}
+    for message in below:
+        for result in _results(message):
+            there.setdefault(result.call_id, deque()).append((message, result))
     for call in calls:
-        if (found := there.get(call.id)) is None:
+        if not (found := there.get(call.id)):
             missing = ToolResultPart(call.id, call.name, say("The call was not made."), failed=True)
             yield Message(Role.TOOL, (missing,))
-        elif len(found[0].parts) == 1:
-            yield found[0]
-        else:
-            yield Message(Role.TOOL, (found[1],))
+            continue
+        message, result = found.popleft()
+        yield message if len(message.parts) == 1 else Message(Role.TOOL, (result,))
 
 
 def _results(message: Message) -> Iterator[ToolResultPart]:

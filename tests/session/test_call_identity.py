@@ -231,5 +231,16 @@ def test_a_result_that_is_written_after_such_a_conversation_was_read_stays_at_it
     assert list(identified([*before, later]))[-1].parts == (result(second.id, "Sun."),)
 
 
+def test_a_reply_with_very_many_calls_is_read_in_a_moment() -> None:
+    number = 20_000
+    asked = Message(Role.ASSISTANT, tuple(call("c", str(at)) for at in range(number)), None, "a")
+    given = Message(Role.TOOL, tuple(result("c", str(at)) for at in range(number)), "a", "r")
+    read = list(identified([asked, given]))
+    ids = [part.id for part in read[0].parts if isinstance(part, ToolCallPart)]
+    assert [part.call_id for part in read[1].parts if isinstance(part, ToolResultPart)] == ids
+    backwards = Message(Role.TOOL, tuple(result(str(at), "") for at in reversed(range(number))), "a", "r")
+    assert len(list(identified([asked, backwards]))) == 2
+
+
 def test_half_a_character_in_arguments_reaches_no_tool() -> None:
     assert arguments_of(call("c", r'{"a": "\ud83d", "b": "\ud83d\ude00"}')) == {"a": "\ufffd", "b": "😀"}

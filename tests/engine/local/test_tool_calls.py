@@ -106,8 +106,9 @@ def test_a_call_that_reaches_the_limit_is_none(caller: LocalEngine) -> None:
         ('{"name": "clock", "arguments": {"a": NaN}}', "", '{"name": "clock", "arguments": {"a": NaN}}'),
         ("[" * 100_000, "", "[" * 100_000),
         ("", "", ""),
+        (r'{"name": " clock ", "arguments": "{\"zone\": \"UTC\"}"}', "clock", '{"zone": "UTC"}'),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_calls_as_models_write_them(said: str, name: str, arguments: str) -> None:
     call = call_of(said)
@@ -131,6 +132,13 @@ def test_each_call_in_a_history_has_one_result_in_its_place() -> None:
     assert said == ["The call was not made.", "2", "The call was not made.", "The call was not made."]
     roles = ["user", "assistant", "tool", "tool", "user", "assistant", "tool", "tool"]
     assert [str(message.role) for message in told] == roles
+
+
+def test_results_of_calls_with_one_id_stay_in_their_order() -> None:
+    asked = Message(Role.ASSISTANT, (ToolCallPart("c", "f", "1"), ToolCallPart("c", "f", "2")))
+    first, second = (Message(Role.TOOL, (ToolResultPart("c", "f", text),)) for text in "12")
+    assert balanced((asked, first, second)) == (asked, first, second)
+    assert open_calls((asked, first)) == (asked.parts[1],)
 
 
 @pytest.mark.parametrize("thinking", [True, False])
