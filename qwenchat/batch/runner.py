@@ -21,7 +21,7 @@ from qwenchat.chat.errors import (
     ServerSilent,
     ServerUnreachable,
 )
-from qwenchat.chat.events import TurnEnded, TurnFailed, TurnFinished, TurnProgressed, TurnStopped
+from qwenchat.chat.events import Noticed, TurnEnded, TurnFailed, TurnFinished, TurnProgressed, TurnStopped
 from qwenchat.chat.messages import Message, ReasoningPart, TextPart
 from qwenchat.chat.provenance import FinishReason, ModelInfo, Usage
 from qwenchat.chat.reply import GrowingReply
@@ -111,10 +111,15 @@ class Batch:
         asking: Asking,
         concurrency: int,
         accept: Callable[[ModelInfo], None] = lambda model: None,
+        notice: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """`accept` is given each model that is loaded, before that is asked anything; what it raises ends the batch."""
+        """`accept` is given each model that is loaded, before that is asked anything; what it raises ends the batch.
+
+        `notice` is given what the user should know of a server, once, from any thread.
+        """
         self._make, self._load, self._asking, self._concurrency = make_engine, load, asking, concurrency
-        self._accept = accept
+        self._accept, self._notice = accept, notice
+        self._noticed: set[str] = set()
         self._stop = StopSignal()
         self._lock = threading.Lock()
         self._signals: set[TurnSignals] = set()
@@ -221,6 +226,8 @@ class Batch:
             for event in engine.generate(self._asking.command(prompt, model), signals):
                 if isinstance(event, TurnEnded):
                     end = event
+                elif isinstance(event, Noticed):
+                    self._notice_once(event.text)
                 elif isinstance(event, TurnProgressed):
                     growing.add(event)
                 if self._stop.is_set():
@@ -235,6 +242,13 @@ class Batch:
             case TurnStopped() if self._stop.is_set():
                 raise Stopped
         raise EngineFailed(say("The engine ended without an answer."), say("Try again."))
+
+    def _notice_once(self, text: str) -> None:
+        with self._lock:
+            new = text not in self._noticed
+            self._noticed.add(text)
+        if new:
+            self._notice(text)
 
     def _wait(self, seconds: float) -> None:
         """Let some time pass; raises Stopped."""

@@ -69,8 +69,9 @@ def run(
     journal = Journal(output or file.with_suffix(".answers.jsonl"), prompts, {**_place(load), **asking.key()})
     left = tuple(unasked_first(prompts, journal))
     progress = Progress(len(prompts), len(prompts) - len(left))
+    threads = concurrency if load.server else 1
     batch = Batch(
-        make_engine, load, asking, concurrency if load.server else 1, lambda model: journal.accept(identity(model))
+        make_engine, load, asking, threads, lambda model: journal.accept(identity(model)), notice=process.tell
     )
     report = _Report(progress)
     try:
@@ -109,6 +110,7 @@ def _place(load: "LoadModel") -> dict[str, Any]:
     return {
         "server": server.address.rstrip("/") if server else None,
         "dialect": server.dialect.value if server else None,
+        "thinking": server.thinking.value if server and server.thinking else None,
         "model name": load.name or (server.model if server else None),
         "model files": _files(load.name) if server is None and load.name else None,
         "quantization": load.quantization,

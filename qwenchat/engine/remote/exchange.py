@@ -108,7 +108,9 @@ class Exchange:
             while (chunk := waiting.until_done(self._next(chunks), unwanted)) is not None:
                 if first:
                     first = False
-                    yield from self._accepted(body, sent, adaptation, report(sent))
+                    accepted = report(sent)
+                    reply.budget = accepted.thinking_budget
+                    yield from self._accepted(body, sent, adaptation, accepted)
                 yield from reply.take(chunk)
         except Stopped:
             if signals.is_set():
@@ -189,7 +191,7 @@ def _news(server: str, left_out: frozenset[str]) -> Iterator[str]:
     if "response_format" in left_out:
         yield say("{server} keeps to no schema.", server=server)
     if others := sorted(left_out - {"tools", "response_format"}):
-        yield say("{server} does not take {names}; they are left out.", server=server, names=", ".join(others))
+        yield say("Left out, since {server} does not take it: {names}.", server=server, names=", ".join(others))
 
 
 def _refusal(error: Exception) -> Refusal | None:

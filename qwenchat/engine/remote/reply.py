@@ -47,6 +47,8 @@ class Reply:
         """Whether such an answer came."""
         self._usage: Usage | None = None
         self._rate = 0.0
+        self.budget: int | None = None
+        """The tokens of thought after which the server ends it; None where it does not."""
         self.reason: FinishReason | None = None
         self.said_reason = ""
         """How the reply ended, in the server's own word."""
@@ -84,7 +86,7 @@ class Reply:
             if self._calls.take(delta):
                 self._called = True
                 self.tally.count()
-                yield from self.tally.events(self._close() if self._in_field else [])
+                yield from self.tally.events(self._close() if self._in_field else [], self._cut)
             if isinstance(reason := getattr(choice, "finish_reason", None), str) and reason:
                 self.said_reason = reason.lower()
                 self.reason = _REASONS.get(self.said_reason, FinishReason.STOP)
@@ -134,7 +136,13 @@ class Reply:
             yield from self.tally.events([*self._splitter.finish(), Mark.RECLASSIFIED])
             self._splitter, self._closed, self._misfiled = TagSplitter(expected=False), True, False
         closed = self._close() if self._in_field else []
-        yield from self.tally.events([*closed, *self._splitter.feed(text)])
+        yield from self.tally.events([*closed, *self._splitter.feed(text)], self._cut)
+
+    @property
+    def _cut(self) -> ThoughtCut | None:
+        """What ended a thought that ends now, if it was not the model."""
+        spent = self.budget is not None and self.tally.tokens[Channel.THOUGHT] >= self.budget
+        return ThoughtCut.BUDGET if spent else None
 
     def _close(self) -> list[Split]:
         self._in_field, self._closed = False, True

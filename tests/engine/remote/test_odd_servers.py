@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from qwenchat.chat.errors import ModelNotFound, PromptTooLong, QwenchatError, ServerFaulty, ServerUnreachable
-from qwenchat.chat.events import Channel, ModelLearned, Noticed, RequestAccepted, TurnEvent, TurnFinished
+from qwenchat.chat.events import Channel, ModelLearned, Noticed, RequestAccepted, ThoughtEnded, TurnEvent, TurnFinished
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status
-from qwenchat.chat.provenance import FinishReason, ThinkingSupport
+from qwenchat.chat.provenance import FinishReason, ThinkingSupport, ThoughtCut
 from qwenchat.chat.sampling import Sampling
 from qwenchat.engine.base import TurnSignals
 from qwenchat.engine.remote import exchange
@@ -482,6 +482,16 @@ class TestAbilities:
         load(engine, server)
         assert "no thinking budget" in notices(ask(engine, thinking_budget=50))[0]
         assert notices(ask(engine, thinking_budget=50)) == []
+
+    def test_a_thought_that_the_servers_budget_ended_is_said_to_be_cut(
+        self, engine: RemoteEngine, server: ChatServer
+    ) -> None:
+        server.models = [{"id": "qwen3-8b", "owned_by": "vllm"}]
+        server.answers = [Answer(delta(reasoning="a") + delta(reasoning="b") + delta(content="Yes.") + delta("stop"))]
+        load(engine, server)
+        for budget, cut in ((2, ThoughtCut.BUDGET), (3, None), (None, None)):
+            events = ask(engine, thinking_budget=budget)
+            assert [happened.cut for happened in events if isinstance(happened, ThoughtEnded)] == [cut]
 
 
 class TestSchemas:
