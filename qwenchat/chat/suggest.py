@@ -10,6 +10,8 @@ LONGEST = 80
 """Characters of a typed name that is compared; a longer one is no slip of the finger."""
 MOST_COMPARED = 2_000
 """Names that are compared at most."""
+_GAP = 0.1
+"""How much less alike than the most similar one the others are at most."""
 _CUTOFF = 0.6
 """How alike two names are at least, from 0 to 1."""
 
@@ -26,7 +28,8 @@ def similar(typed: str, known: Iterable[str], most: int = 1) -> list[str]:
         return []
     wanted = _plain(typed)
     ratios = {name: _ratio(wanted, name) for name in islice(known, MOST_COMPARED)}
-    found = [name for name, ratio in ratios.items() if ratio >= _CUTOFF]
+    least = max(_CUTOFF, max(ratios.values(), default=0.0) - _GAP)
+    found = [name for name, ratio in ratios.items() if ratio >= least]
     return sorted(found, key=lambda name: -ratios[name])[:most]
 
 

@@ -166,7 +166,9 @@ def read_schema(file: Path | None) -> str | None:
         if len(data) > LONGEST_SCHEMA:
             raise click.UsageError(f"{file} has more than {LONGEST_SCHEMA:,} bytes.")
         schema = json.loads(data.decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise click.UsageError(f"{file} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{file} cannot be read as JSON: {error}.") from error
     if not isinstance(schema, dict):
         raise click.UsageError(f"{file} is no JSON schema: that is an object.")

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from qwenchat.chat.errors import ConfigInvalid, QwenchatError
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import later, say, sentences
 from qwenchat.system.type_ahead import type_ahead
 
 
@@ -33,8 +33,8 @@ class Group(click.Group):
             from qwenchat.chat.suggest import did_you_mean
             from qwenchat.chat.text import safe_line
 
-            meant = did_you_mean(args[0], self.list_commands(ctx)) or self.hint
-            ctx.fail(f"There is no command {safe_line(args[0], 80)!r}. {meant}".rstrip())
+            meant = did_you_mean(args[0], self.list_commands(ctx)) or say(self.hint)
+            ctx.fail(sentences(say("There is no command {word}.", word=safe_line(args[0], 80)), meant))
         return super().resolve_command(ctx, args)
 
     hint = ""
@@ -44,7 +44,7 @@ class Group(click.Group):
 class Program(Group):
     """A group of commands whose output may be cut off."""
 
-    hint = 'Write `qwenchat ask "..."` to ask something.'
+    hint = later('Write `qwenchat ask "..."` to ask something.')
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; when whoever reads its output leaves, that is a good end."""

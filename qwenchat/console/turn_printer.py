@@ -35,7 +35,7 @@ from qwenchat.chat.sentences import Sentences
 from qwenchat.chat.text import SafeStream, safe_line
 from qwenchat.console.permission import ask_by_line, in_words, result_in_words
 from qwenchat.console.word_wrap import WordWrap, print_wrapped, width_of, wrapped
-from qwenchat.i18n.texts import count, say
+from qwenchat.i18n.texts import count, say, sentences
 from qwenchat.session.session import Session
 from qwenchat.session.tool_calls import Permission
 
@@ -231,7 +231,7 @@ class Printer:
                     way_out = say("/retry asks again with presence penalty 1.5.")
                 else:
                     way_out = say("Try --presence-penalty 1.5.")
-                tell(f"{ended} {way_out}")
+                tell(sentences(ended, way_out))
             case TurnFinished() if self._announced and not _goes_on(event):
                 tell(_figures(event))
 

@@ -113,7 +113,8 @@ def whole(connection: sqlite3.Connection, conversation: str, draft: str) -> Conv
 def not_found(conversation: str) -> ConversationNotFound:
     """The error for a conversation that is not there."""
     return ConversationNotFound(
-        say("There is no conversation {conversation}.", conversation=conversation), say("`qwenchat list` shows them.")
+        say("There is no conversation {conversation}.", conversation=conversation or '""'),
+        say("`qwenchat list` shows them."),
     )
 
 

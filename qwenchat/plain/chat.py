@@ -8,6 +8,7 @@ from contextlib import suppress
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import LibraryError, QwenchatError
 from qwenchat.chat.suggest import did_you_mean
+from qwenchat.console.command_names import ALIASES
 from qwenchat.console.editor import edited
 from qwenchat.console.turn_printer import tell
 from qwenchat.console.word_wrap import print_wrapped
@@ -143,7 +144,7 @@ class PlainChat:
 
     def _command(self, name: str, word: str) -> Command:
         """The command of that name; raises QwenchatError."""
-        if command := self._commands.get(name):
+        if command := self._commands.get(ALIASES.get(name, name)):
             return command
         meant = did_you_mean(name, self._commands, mark="/") or say("/help lists the commands.")
         raise QwenchatError(say("There is no command {word}.", word=word), meant)

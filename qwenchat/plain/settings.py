@@ -138,7 +138,7 @@ class Settings:
             for preset in self._steering.presets:
                 name, about = safe_line(preset.name), safe_line(preset.description)
                 on = say(", on") if preset is self._steering.preset else ""
-                print_wrapped(f"{name}{on}: {about}")
+                print_wrapped(say("{written}: {meaning}", written=f"{name}{on}", meaning=about))
             if not self._steering.presets:
                 tell(say("There is no preset."))
             return
@@ -156,6 +156,7 @@ class Settings:
         on = self._session.tools_on
         there = tuple(dict.fromkeys((*self._session.tools_there, *on)))
         for name in there:
-            print_wrapped(f"{safe_line(name)}: {say('on') if name in on else say('off')}")
+            state = say("on") if name in on else say("off")
+            print_wrapped(say("{written}: {meaning}", written=safe_line(name), meaning=state))
         if not there:
             tell(say("There is no tool."))

@@ -16,8 +16,17 @@ _DEEP = re.compile(rf"(?m)(?:^|[\[{{,])[ \t]*+(?:(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n
 
 
 def read_toml(file: Path) -> tuple[str, dict[str, Any]]:
-    """The text of `file` and the table in it. Raises OSError, ValueError and RecursionError."""
-    text = read_regular(file, LARGEST).decode("utf-8-sig")
-    if _DEEP.search(text):
-        raise ValueError(say("a key has more than {most} parts", most=DEEPEST))
-    return text, tomllib.loads(text)
+    """The text of `file` and the table in it. Raises FileNotFoundError, and ValueError that says what is wrong."""
+    try:
+        text = read_regular(file, LARGEST).decode("utf-8-sig")
+        if _DEEP.search(text):
+            raise ValueError(say("a key has more than {most} parts", most=DEEPEST))
+        return text, tomllib.loads(text)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise ValueError(say("it is not UTF-8")) from error
+    except RecursionError as error:
+        raise ValueError(say("it is nested too deep")) from error

@@ -185,3 +185,41 @@ def test_a_pipe_that_stays_open_is_named_and_then_read(home: Path) -> None:
         assert b"Waiting for the end of standard input" in program.stderr.readline()
         out, _ = program.communicate(b"more", timeout=60)
         assert (out, program.returncode) == (b"Paris is the capital of France.\n", 0)
+
+
+def test_what_is_named_is_said_where_it_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no JSON")
+    for arguments, said in (
+        (["show", ""], 'There is no conversation "".'),
+        (["tools", "forbid", "calculater"], "Did you mean calculator?"),
+        (["export", "--all", "-o", ""], "The name after -o is empty."),
+        (["ask", "hi", "--schema", str(tmp_path / "none")], "none cannot be read: No such file or directory."),
+        (["ask", "hi", "--schema", str(tmp_path / "text")], "text cannot be read as JSON"),
+        (["models", "show", "qwen3-06b"], "Did you mean qwen3-0.6b?"),
+    ):
+        result = invoke(*arguments)
+        assert result.exit_code != 0, arguments
+        assert said in result.output + str(result.exception), arguments
+
+
+def test_an_export_below_a_file_fails_in_words(tmp_path: Path) -> None:
+    invoke("ask", "Hi")
+    (tmp_path / "file").touch()
+    result = invoke("export", "--all", "-o", str(tmp_path / "file" / "x.md"))
+    assert "x.md cannot be written: Not a directory." in str(result.exception)
+
+
+@pytest.mark.parametrize("word", ["/bye", "/exit", "/quit", "/q", "/EXIT"])
+def test_the_plain_chat_is_left_by_the_words_of_other_chats(word: str) -> None:
+    engine = FakeEngine([Script("Hi.")])
+    result = invoke("--plain", engine=engine, stdin=f"Hello\n{word}\nnever sent\n")
+    assert (result.exit_code, len(engine.turns)) == (0, 1)
+
+
+def test_the_plain_chat_knows_clear_and_blocks_and_the_end_of_input() -> None:
+    engine = FakeEngine([Script("Hi.")])
+    result = invoke("--plain", engine=engine, stdin='One\n/clear\n"""two\nlines"""\n/rename Mine\n/pin\n/archive\n')
+    assert [len(turn.messages) for turn in engine.turns] == [1, 1]
+    assert engine.turns[1].messages[-1].text == "two\nlines"
+    for said in ("A new conversation.", "It is called “Mine”.", "It is pinned above", "It is archived"):
+        assert said in result.stderr

@@ -1,6 +1,7 @@
 """Every text of the program is in the catalogue with its translation, and nothing else is."""
 
 import ast
+import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,3 +96,13 @@ def test_columns_keep_their_place_where_characters_are_wide() -> None:
 )
 def test_the_environment_tells_the_language(environment: dict[str, str], language: str) -> None:
     assert texts.language_of(environment) == language
+
+
+_HAN = "[\u4e00-\u9fff]"
+_LATIN_STOPS = re.compile(rf"{_HAN} ?[,;!?(]|{_HAN}[.:](?:\\s|$)|[,;!?)] ?{_HAN}")
+
+
+def test_chinese_texts_have_chinese_punctuation() -> None:
+    for english, translated in texts.catalogue().items():
+        prose = re.sub(r"`[^`]*`|\{[^}]*\}", "x", translated)  # what is typed, and what others say, is as it is
+        assert not _LATIN_STOPS.search(prose), english

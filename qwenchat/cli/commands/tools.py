@@ -47,7 +47,11 @@ def allow(names: tuple[str, ...], always: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete)
 def forbid(names: tuple[str, ...]) -> None:
     """Take tools away again."""
+    from qwenchat.chat.tools import granted_name
+
     settings = _settings()
+    kept = {*settings.tools.on, *map(granted_name, settings.tools.always)}
+    _check(settings, [name for name in names if name not in kept])
     _write(_without(settings.tools.on, names), _without(settings.tools.always, names))
     click.echo(_state(_settings(), names))
 

@@ -56,6 +56,8 @@ def export_command(
 
     if everything == bool(conversations):
         raise click.UsageError("Give the ids of conversations, or --all.")
+    if output == "":
+        raise click.UsageError("The name after -o is empty.")
     output = None if output == "-" else output
     chosen = Format(format_ or _format_of(output))
     if chosen is Format.JSON and thoughts is False:

@@ -88,7 +88,8 @@ def write(path: Path, pieces: Iterable[str], *, replacing: bool = False) -> None
             say("{path} cannot be written: {error}.", path=path, error=error.strerror or error)
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # its folder may be none
+            partial.unlink()
 
 
 def _put_where_nothing_is(partial: Path, path: Path) -> None:

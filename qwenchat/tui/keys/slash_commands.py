@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.suggest import did_you_mean
+from qwenchat.console.command_names import ALIASES
 from qwenchat.i18n.texts import later, say, sentences
 from qwenchat.session.answer_settings import NAMES
 from qwenchat.system.paths import Paths
@@ -102,9 +103,6 @@ COMMANDS = {
     "quit": Command("app.quit", later("Quit; everything is saved")),
 }
 """The commands by their names; completion, help and documentation go by this table."""
-
-ALIASES = {"bye": "quit", "exit": "quit", "q": "quit", "clear": "new"}
-"""What other chats call a command."""
 
 SOFT_SWITCHES = {
     "think": later("Let the model think from this message on"),
