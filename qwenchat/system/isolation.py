@@ -31,6 +31,8 @@ LOOK_EVERY_S = 0.02
 """How often a waiting caller looks whether it was stopped, and at the clock."""
 LONGEST_START_S = 60.0
 """Until the process is there and has imported what it needs; a busy machine may need seconds."""
+_OWN_BYTES = 200_000_000
+"""What the process may have in memory besides what a call may take, where only this program looks."""
 _KEPT = ("TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What of the environment the process gets: what the time is here, and what some Pythons need to start."""
 
@@ -105,7 +107,8 @@ class IsolatedModule:
         """
         request = json.dumps([function, arguments, output]).encode()
         try:
-            if self._running is None:
+            if self._running is None or self._running.is_gone():
+                self.close()
                 self._running = _Running(self._module, self.limits, stopped)
             return self._running.answer(request, output, stopped)
         except CallFailed:
@@ -155,6 +158,10 @@ class _Running:
                 raise NotIsolated(str(error)) from error
             raise
 
+    def is_gone(self) -> bool:
+        """Whether something ended the process while it had nothing to do."""
+        return self._process.poll() is not None
+
     def answer(self, request: bytes, output: int, stopped: Callable[[], bool]) -> str:
         """Send a call and wait for what comes of it."""
         self._stopped, self._ends = stopped, time.monotonic() + self._limits.seconds
@@ -194,11 +201,11 @@ class _Running:
         while True:
             if self._stopped():
                 raise CallStopped
-            if time.monotonic() > self._ends:
-                raise LimitReached(Limit.TIME)
             try:
                 return step()
             except TimeoutError:
+                if time.monotonic() > self._ends:
+                    raise LimitReached(Limit.TIME) from None
                 if _resident(self._process.pid) > self._limits.memory + _OWN_BYTES:
                     raise LimitReached(Limit.MEMORY) from None
             except OSError:
@@ -210,10 +217,6 @@ class _Running:
         return {-signal.SIGPROF: Limit.PROCESSOR, -signal.SIGALRM: Limit.TIME, -signal.SIGKILL: Limit.MEMORY}.get(
             code, Limit.CRASH
         )
-
-
-_OWN_BYTES = 200_000_000
-"""What the process itself may have in memory; where the kernel does not bound a process, this is added."""
 
 
 def _resident(pid: int) -> int:

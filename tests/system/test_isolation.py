@@ -104,6 +104,14 @@ def test_a_limit_ends_the_call_and_the_next_one_has_a_new_process(isolated: Make
     assert call(module, "pid") != first
 
 
+def test_a_process_that_was_killed_while_it_had_nothing_to_do_is_replaced(isolated: Make) -> None:
+    module = isolated()
+    first = int(call(module, "pid"))
+    os.kill(first, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(first)], timeout=3)
+    assert call(module, "echo", "a") == "a"
+
+
 def test_the_clock_and_the_length_of_the_answer_are_limits_too(isolated: Make) -> None:
     module = isolated(Limits(seconds=0.1, processor_s=5, memory=80_000_000))
     with pytest.raises(LimitReached, match="time"):

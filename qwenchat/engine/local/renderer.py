@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from qwenchat.chat.errors import ModelUnsupported
+from qwenchat.chat.text import safe_line
 from qwenchat.engine.base import Stopped
 from qwenchat.engine.local import sandbox
 from qwenchat.i18n.texts import say
@@ -65,7 +66,7 @@ class _Here:
         try:
             return sandbox.render(self._source, variables)
         except Exception as error:
-            raise TemplateFailed(str(error)) from error
+            raise TemplateFailed(safe_line(str(error))) from error
 
     def close(self) -> None:
         pass
@@ -90,7 +91,7 @@ class _Isolated:
         try:
             return self._module.call(*call, stopped=stopped, output=output)
         except CallFailed as error:
-            raise TemplateFailed(error.text or error.kind) from error
+            raise TemplateFailed(safe_line(error.text or error.kind)) from error
         except CallStopped as error:
             raise Stopped from error
         except (LimitReached, NotIsolated) as error:

@@ -449,6 +449,12 @@ def test_a_hostile_template_is_stopped_in_bounded_time_and_memory(
     assert caught.value.remedy == "Use another file of this model, or another model."
 
 
+def test_what_a_template_says_when_it_refuses_is_safe_text(tokenizer: ChatTokenizer) -> None:
+    with pytest.raises(ModelUnsupported) as caught:
+        with_template(tokenizer, "{{ raise_exception('no\x1b]0;x\x07\nway') }}").render([user("Hi")], True)
+    assert "\x1b" not in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_a_template_of_megabytes_is_not_even_tried(tokenizer: ChatTokenizer) -> None:
     with pytest.raises(ModelUnsupported, match="it is too long"):
         with_template(tokenizer, "x" * 1_000_001)
