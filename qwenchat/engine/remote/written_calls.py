@@ -78,6 +78,8 @@ class _Reader:
         self._held = ""
         self._inside = False
         """Whether what is held begins a call."""
+        self._indent = ""
+        """The spaces before it, which count if it is none."""
         self._line = ""
         """The line so far, as much of it as tells whether it opens or closes code."""
         self._fence = ""
@@ -85,6 +87,8 @@ class _Reader:
         """Blank text that counts once something follows it."""
         self._began = False
         """Whether anything was said."""
+        self._leads = False
+        """Whether a call came before that."""
 
     def feed(self, text: str) -> str:
         """What is certain to be text."""
@@ -100,6 +104,8 @@ class _Reader:
         if self._inside and (call := self._call(held.removeprefix(OPEN))) is not None:
             self.calls.append((call, held))
             held = ""
+        elif self._inside:
+            held = self._indent + held
         return self._without_blank(held) + ("" if self.calls else self._blank)
 
     def as_text(self) -> str:
@@ -117,8 +123,9 @@ class _Reader:
         written, self._held, self._inside = self._held[:end], self._held[end:], False
         if (call := self._call(written.removeprefix(OPEN).removesuffix(CLOSE))) is not None:
             self.calls.append((call, written))
+            self._leads = self._leads or not (self._began or "".join(said).strip())
         else:
-            said.append(written)
+            said.append(self._indent + written)
             self._line = "<"
         return True
 
@@ -128,7 +135,7 @@ class _Reader:
             body = self._held.lstrip(" ")
             indented = len(self._held) - len(body) > 3
             if body.startswith(OPEN) and not indented:
-                self._held, self._inside = body, True
+                self._indent, self._held, self._inside = self._held[: -len(body)], body, True
                 return True
             if OPEN.startswith(body) and not indented:
                 return False
@@ -146,7 +153,7 @@ class _Reader:
 
     def _without_blank(self, text: str) -> str:
         text = self._blank + text
-        if self.calls and not self._began:
+        if self._leads and not self._began:
             text = text.lstrip()
         kept = text.rstrip()
         self._blank = text[len(kept) :]

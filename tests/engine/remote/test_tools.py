@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from gguf import GGMLQuantizationType
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qwenchat.chat.calls import arguments_of, balanced
@@ -240,6 +240,8 @@ pieces_of_text = st.sampled_from(
 )
 
 
+@example(" <tool_call>", [])
+@example(f"\n</tool_call>\n{CALL}", [3])
 @given(st.lists(pieces_of_text, max_size=12).map("".join), st.lists(st.integers(0, 200), max_size=8))
 def test_how_the_text_is_cut_makes_no_difference_and_no_word_is_lost(written: str, cuts: list[int]) -> None:
     def events(parts: list[str]) -> list[TurnEvent]:
