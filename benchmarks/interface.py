@@ -215,7 +215,7 @@ def run_app(engine: Callable[[], Engine], drive: Callable[[Any], Coroutine[Any, 
     app = QwenChat(session, load, theme_folders=(shipped_themes(),), resume=resume)
 
     async def play(pilot: Any) -> None:
-        await until(lambda: session.model is not None or session.load_error is not None)
+        await until(lambda: session.model.info is not None or session.model.error is not None)
         await drive(app)
         app.exit()
 
@@ -321,13 +321,13 @@ def decoding(model: str, *, inside: bool) -> dict[str, Any]:
     rates: list[float] = []
 
     def rate(session: Session) -> float:
-        made = session.path[-1].provenance
+        made = session.conversation.path[-1].provenance
         return made.timing.tokens_per_s if made else 0.0
 
     question = "Tell a long story about a fox and a crow."
     if not inside:
         session = Session(Worker(make), Library.in_memory(), **options)
-        session.load(LoadModel(model))
+        session.model.load(LoadModel(model))
         for _ in range(3):
             session.new()
             session.send(question)

@@ -142,7 +142,7 @@ class Tour:
         try:
             async with app.run_test(size=size, notifications=True) as pilot:
                 it = Tourist(app, pilot, None)  # type: ignore[arg-type]
-                await it.until(lambda: session.model is not None, "the model")
+                await it.until(lambda: session.model.info is not None, "the model")
                 yield it
         finally:
             app.save_and_close()
@@ -202,8 +202,8 @@ async def _first_answer(it: Tourist) -> None:
     await it.sees("documentation")
     it.draw("tour/thinking")
     await it.idle()
-    if it.session.path[-1].text not in material.SORTING_ANSWERS:
-        raise SystemExit(f"The model has not learned its lesson:\n{it.session.path[-1].text}")
+    if it.session.conversation.path[-1].text not in material.SORTING_ANSWERS:
+        raise SystemExit(f"The model has not learned its lesson:\n{it.session.conversation.path[-1].text}")
     await it.picture("tour/answer")
     await it.pilot.resize_terminal(*HERO)
     await _shown_whole(it, "picture")
@@ -246,12 +246,12 @@ async def _places(it: Tourist) -> None:
 
 async def _second_answer(it: Tourist) -> None:
     """Ask again until the answer is another one, and look at it closely."""
-    first = it.session.path[-1].text
+    first = it.session.conversation.path[-1].text
     for seed in range(3, RETRIES):
         await it.send(f"/retry seed={seed}")
         await it.until(lambda: it.session.busy, "the next turn")
         await it.idle()
-        if it.session.path[-1].text != first:
+        if it.session.conversation.path[-1].text != first:
             break
     await it.press("ctrl+end", "ctrl+up")
     await it.picture("tour/versions")
@@ -259,7 +259,7 @@ async def _second_answer(it: Tourist) -> None:
     await it.picture("tour/menu")
     await it.press("escape")
     await it.opens("l", "Token lens")
-    await it.until(lambda: it.session.scoring.complete, "the whole reply read")
+    await it.until(lambda: it.session.scores.complete, "the whole reply read")
     await it.pilot.pause(0.3)
     await it.press("n")
     await it.picture("tour/lens")
@@ -282,8 +282,8 @@ async def _tool(it: Tourist) -> None:
 
 
 def _expect(it: Tourist, answer: str) -> None:
-    if it.session.path[-1].text != answer:
-        raise SystemExit(f"The model has not learned its lesson:\n{it.session.path[-1].text}")
+    if it.session.conversation.path[-1].text != answer:
+        raise SystemExit(f"The model has not learned its lesson:\n{it.session.conversation.path[-1].text}")
 
 
 def main() -> None:

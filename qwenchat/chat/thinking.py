@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.errors import ConfigInvalid, NoThought
 from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart
-from qwenchat.chat.provenance import ThinkingSupport
+from qwenchat.chat.provenance import ModelInfo, ThinkingSupport
 from qwenchat.i18n.texts import count, say
 
 CLOSING = (
@@ -73,11 +73,26 @@ def budget_kept(messages: Sequence[Message]) -> int | None:
     return next((account.thinking_budget for account in made if account.thinking), None)
 
 
+def support_of(model: ModelInfo | None) -> ThinkingSupport:
+    """Which thinking switches a model has; those of Qwen3 for one that is not loaded yet."""
+    return model.thinking if model else ThinkingSupport.SWITCHED
+
+
 def thinks(support: ThinkingSupport, hard: bool, messages: Iterable[Message]) -> bool:
     """Whether the model will think about the last of `messages`; with the hard switch off, soft ones do nothing."""
     if support is not ThinkingSupport.SWITCHED:
         return support is ThinkingSupport.ALWAYS
     return hard and soft_switch_in_force(messages) is not False
+
+
+def require_thinking(support: ThinkingSupport, asked: bool | None, path: Sequence[Message]) -> None:
+    """Refuse what the model, or a switch in the messages, does not allow. Raises NoThought."""
+    if asked is True and support is ThinkingSupport.NONE:
+        raise NoThought(say("This model does not think before it answers."))
+    if asked is False and support is ThinkingSupport.ALWAYS:
+        raise NoThought(say("This model always thinks."))
+    if asked is True and soft_switch_in_force(path) is False:
+        raise NoThought(say("The message, or one before it, says /no_think."), say("Edit it to take that out."))
 
 
 class ThinkingSwitch:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from qwenchat.chat.errors import MessageNotFound
-from qwenchat.chat.messages import Message
+from qwenchat.chat.calls import calls_in
+from qwenchat.chat.errors import MessageNotFound, PromptEmpty
+from qwenchat.chat.messages import Message, Role
 from qwenchat.i18n.texts import say
 
 
@@ -53,6 +54,13 @@ class MessageTree:
         """Append `message` below its parent and make it the leaf; raises MessageNotFound without that parent."""
         self._put(message)
         self._read_to(message.id)
+
+    def put(self, message: Message) -> None:
+        """Add `message`, or replace its earlier version."""
+        if message.id in self:
+            self.replace(message)
+        else:
+            self.add(message)
 
     def replace(self, message: Message) -> None:
         """Put a newer version of a message that is already here in its place, such as a reply that has grown."""
@@ -152,3 +160,24 @@ class MessageTree:
             else:
                 found.append(at)
         return sorted(found, key=self._places.__getitem__)
+
+
+def question_before(tree: MessageTree, message_id: str | None) -> str:
+    """The id of the message of the user's that this one answers, or is. Raises PromptEmpty."""
+    at = message_id
+    if at is not None and tree[at].role is Role.ASSISTANT:
+        at = tree[at].parent
+    while at is not None and _belongs_to_a_reply(tree[at]):
+        at = tree[at].parent
+    if at is None or tree[at].role is not Role.USER:
+        raise PromptEmpty(say("There is no message to answer."), say("Write one first."))
+    if at in tree.hidden:
+        raise PromptEmpty(
+            say("The message that this answers was deleted."), say("/undo brings back what was deleted last.")
+        )
+    return at
+
+
+def _belongs_to_a_reply(message: Message) -> bool:
+    """Whether a message is a step on the way to a reply: a call of a tool, or what that gave."""
+    return message.role is Role.TOOL or bool(calls_in(message))

@@ -86,11 +86,11 @@ def _session(given: dict[str, Any], library: "Library", *, private: bool, chat: 
         yield session
     finally:
         session.close()
-        for text in session.lost if chat else ():
+        for text in session.conversation.lost if chat and not private else ():
             process.tell(text)
-        if session.unsaved and not chat:
+        if session.conversation.unsaved and not chat:
             process.tell(say("The last reply could not be saved."))
-    if chat and session.lost:
+    if chat and not private and session.conversation.lost:
         sys.exit(1)
 
 

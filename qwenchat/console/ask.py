@@ -23,7 +23,7 @@ def ask(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved:
     printer = Printer(quiet=as_json)
     code = 0
     try:
-        session.load(load)
+        session.model.load(load)
         session.send(prompt)
         ended = printer.run(session)
         code = 1 if isinstance(ended, TurnFailed) else 0
@@ -32,21 +32,24 @@ def ask(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved:
         ended = printer.run(session)
         code = INTERRUPTED
     reached = _was_reached(session, ended)
-    if session.broken_off and code == 0:
+    if session.replies.interrupted_in_thought and code == 0:
         tell(
             say("The reply ended inside its thought, so there is no answer. --thinking-budget keeps thoughts shorter.")
         )
     if as_json:
-        print(safe_json(_report(session, session.path[-1], saved and reached)))
+        print(safe_json(_report(session, session.conversation.path[-1], saved and reached)))
     if not reached:
-        session.forget()
+        asked = session.conversation.id
+        session.new()
+        if asked is not None:
+            session.library.delete(asked)
     return code
 
 
 def _was_reached(session: Session, ended: TurnEnded) -> bool:
     """Whether the model had the question at all: it was loaded, and its server answered."""
     failed = isinstance(ended, TurnFailed) and type(ended.error) is ServerUnreachable  # not one that broke off
-    return session.model is not None and not (failed and not session.path[-1].parts)
+    return session.model.info is not None and not (failed and not session.conversation.path[-1].parts)
 
 
 def failure(error: QwenchatError) -> dict[str, Any]:
@@ -78,10 +81,10 @@ def _report(session: Session, reply: Message, saved: bool) -> dict[str, Any]:
             "thinking_budget": made.thinking_budget,
             "thought_cut": made.thought_cut,
         }
-    if calls := list(_calls(session.path)):
+    if calls := list(_calls(session.conversation.path)):
         report["tool_calls"] = calls
-    lasting = saved and not session.unsaved and not session.library.in_memory_only
-    report["conversation"] = session.conversation if lasting else None
+    lasting = saved and not session.conversation.unsaved and not session.library.in_memory_only
+    report["conversation"] = session.conversation.id if lasting else None
     if reply.status is Status.FAILED:
         report["error"] = reply.note
     return report

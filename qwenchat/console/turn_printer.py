@@ -146,7 +146,7 @@ class Printer:
                     self._notice(problem)
             case PermissionAsked():
                 self._end()
-                session.permit(event.call.id, self._permit(event.call))
+                session.tools.permit(event.call.id, self._permit(event.call))
             case PermissionNotSaved():
                 self._notice(event.in_words)
             case CallStarted():
@@ -203,7 +203,7 @@ class Printer:
         if event.channel is not self._open:
             self._end()
             if event.channel is Channel.ANSWER:
-                name = safe_line(session.model.name.rpartition("/")[2]) if session.model else say("model")
+                name = safe_line(session.model.info.name.rpartition("/")[2]) if session.model.info else say("model")
                 self._announce(say("{name} answers:", name=name))
             self._open = event.channel
         if event.channel is Channel.THOUGHT:

@@ -29,7 +29,7 @@ class Answering:
 
     def begin(self, command: LoadModel) -> None:
         """Let the model of the chat load, and say so; what a server says is waited for, since it comes at once."""
-        self._session.load(command)
+        self._session.model.load(command)
         if not self._asking:
             return
         name = command.name or (command.server.name or command.server.address if command.server else "")
@@ -39,7 +39,7 @@ class Answering:
             tell(say("The model is being loaded; write meanwhile."))
         if command.server is not None:
             until = time.monotonic() + PATIENCE_S
-            while self._session.loading is not None and time.monotonic() < until:
+            while self._session.model.progress is not None and time.monotonic() < until:
                 self._hear(0.1)
 
     def catch_up(self) -> None:
@@ -49,15 +49,15 @@ class Answering:
     def load(self, command: LoadModel) -> bool:
         """Load another model and wait until it is there; says whether it is. Ctrl+C ends the waiting alone."""
         self._told.clear()
-        self._session.load(command)
+        self._session.model.load(command)
         try:
-            while self._session.loading is not None:
+            while self._session.model.progress is not None:
                 self._hear(0.5)
         except KeyboardInterrupt:
             print(flush=True)
             tell(say("Loading goes on; write meanwhile."))
             return True
-        return self._session.load_error is None
+        return self._session.model.error is None
 
     def reply(self) -> None:
         """Print the reply that was begun."""
@@ -75,16 +75,16 @@ class Answering:
 
     def _tell_of_ways_on(self) -> None:
         """Say by which command a reply that is not complete goes on."""
-        model = self._session.model
-        if self._session.broken_off and model is not None and model.server:
+        model = self._session.model.info
+        if self._session.replies.interrupted_in_thought and model is not None and model.server:
             tell(say("The reply ended inside its thought, from which no server can go on. /retry asks again."))
-        elif self._session.broken_off:
+        elif self._session.replies.interrupted_in_thought:
             tell(say("The reply ended inside its thought. /answer makes the model answer from there."))
-        elif self._session.unanswered:
+        elif self._session.replies.lacks_results:
             tell(say("The tools were stopped. /continue lets the model go on from them."))
-        elif self._session.begun == NOTHING:
+        elif self._session.replies.interrupted == NOTHING:
             tell(say("/retry asks again."))
-        elif self._session.begun is not None:
+        elif self._session.replies.interrupted is not None:
             tell(say("The reply broke off. /continue lets it go on from there."))
 
     def _hear(self, timeout_s: float) -> None:
@@ -95,7 +95,7 @@ class Answering:
         match event:
             case LoadProgressed() if self._asking:
                 self._report.show(event)
-            case ModelLoaded() if self._session.load_error is not None:
+            case ModelLoaded() if self._session.model.error is not None:
                 tell(say("{name} goes on.", name=event.model.name))
             case ModelLoaded():
                 self._once(ready_in_words(event.model))

@@ -44,7 +44,7 @@ class Conversations:
 
     def greet(self) -> None:
         """Say which conversation is gone on with, and read the end of it."""
-        path, id_ = self._session.path, self._session.conversation
+        path, id_ = self._session.conversation.path, self._session.conversation.id
         if id_ is None:
             return
         stored = self._library.read(id_)
@@ -130,9 +130,9 @@ class Conversations:
 
     def _open(self) -> str:
         """The id of the open conversation; raises ConversationNotFound where nothing was said yet."""
-        if self._session.conversation is None:
+        if self._session.conversation.id is None:
             raise ConversationNotFound(say("Nothing was said in this conversation yet."), say("Write a message first."))
-        return self._session.conversation
+        return self._session.conversation.id
 
 
 def _is_off(typed: str) -> bool:

@@ -72,14 +72,14 @@ class Messages:
         if not number.isdecimal():
             number, settings = "", rest
         again = again_of(settings)
-        reply = self._numbered(number) if number else self._session.latest
+        reply = self._numbered(number) if number else self._session.conversation.latest
         if again.model is not None and not self._load(again.model):
             return
         self._ask_again(reply, again)
 
     def _ask_again(self, reply: Message | None, again: Again) -> None:
-        self._session.retry(reply.id if reply else None, again.overrides, again.thinking)
-        siblings = self._session.tree.siblings(self._session.reply_id or "")
+        self._session.replies.retry(reply.id if reply else None, again.overrides, again.thinking)
+        siblings = self._session.conversation.tree.siblings(self._session.model.turn.reply_id or "")
         if len(siblings) > 1:
             tell(say("Version {number} of {number}; those before it are kept.", number=len(siblings)))
         self._answering.reply()
@@ -88,7 +88,7 @@ class Messages:
         number, colon, text = rest.partition(":")
         if not (colon and number.isdecimal()):
             number, text = "", rest
-        mine = [message for message in self._session.path if message.role is Role.USER]
+        mine = [message for message in self._session.conversation.path if message.role is Role.USER]
         if not mine:
             raise MessageNotFound(say("There is no message of yours yet."), say("Write one first."))
         if not text.strip():
@@ -101,35 +101,35 @@ class Messages:
         self._answering.reply()
 
     def _continue(self, rest: str) -> None:
-        before = self._session.latest
-        self._session.continue_reply()
+        before = self._session.conversation.latest
+        self._session.replies.go_on()
         if before is not None and before.text.strip():
             line = safe_line(before.text.strip().splitlines()[-1][-QUOTED:])
             tell(say("Going on after “…{line}”.", line=line))
         self._answering.reply()
 
     def _answer(self, rest: str) -> None:
-        self._session.answer_now()
+        self._session.replies.answer_now()
         self._answering.reply()
 
     def _read(self, rest: str) -> None:
-        messages = (self._numbered(rest),) if rest else self._session.path
+        messages = (self._numbered(rest),) if rest else self._session.conversation.path
         if not messages:
             raise MessageNotFound(say("There is no message yet."), say("Write one first."))
         print_wrapped(as_text(messages))
 
     def _versions(self, rest: str) -> None:
         if not rest:
-            if not self._session.path:
+            if not self._session.conversation.path:
                 raise MessageNotFound(say("There is no message yet."), say("Write one first."))
             lines = [
                 f"{at}. {who(message)}{self._version(message)}: {safe_line(message.text, 80) or say('empty')}"
-                for at, message in enumerate(self._session.path, 1)
+                for at, message in enumerate(self._session.conversation.path, 1)
             ]
             print_wrapped("\n".join(lines))
             return
         number, _, version = rest.partition(" ")
-        siblings = self._session.tree.siblings(self._numbered(number).id)
+        siblings = self._session.conversation.tree.siblings(self._numbered(number).id)
         if not version.strip().isdecimal() or not 1 <= int(version) <= len(siblings):
             raise MessageNotFound(
                 count(
@@ -140,12 +140,12 @@ class Messages:
                 ),
                 say("/versions 4 2 reads the second."),
             )
-        self._session.select(siblings[int(version) - 1])
-        print_wrapped(as_text(self._session.path[int(number) - 1 :]))
+        self._session.conversation.select(siblings[int(version) - 1])
+        print_wrapped(as_text(self._session.conversation.path[int(number) - 1 :]))
 
     def _account(self, rest: str) -> None:
-        message = self._numbered(rest or str(len(self._session.path)))
-        siblings = self._session.tree.siblings(message.id)
+        message = self._numbered(rest or str(len(self._session.conversation.path)))
+        siblings = self._session.conversation.tree.siblings(message.id)
         account = account_of(
             message, siblings.index(message.id) + 1, len(siblings), self._session.library.timeline(message.id)
         )
@@ -153,9 +153,9 @@ class Messages:
 
     def _delete(self, rest: str) -> None:
         number, _, on = rest.partition(" ")
-        number = number or str(len(self._session.path))
+        number = number or str(len(self._session.conversation.path))
         message = self._numbered(number)
-        delete = self._session.delete_branch if on.strip() == "on" else self._session.delete_message
+        delete = self._session.conversation.delete_branch if on.strip() == "on" else self._session.conversation.delete
         delete(message.id)
         whose = say("yours") if message.role is Role.USER else who(message)
         quoted = safe_line(message.text, QUOTED)
@@ -164,11 +164,15 @@ class Messages:
                      text=quoted))  # fmt: skip
         else:
             tell(say("Deleted message {number}, {who}: “{text}”.", number=number, who=whose, text=quoted))
-        left = count("{number} message is left.", "{number} messages are left.", len(self._session.path))
+        left = count("{number} message is left.", "{number} messages are left.", len(self._session.conversation.path))
         tell(say("{left} /undo brings back what was deleted.", left=left))
 
     def _copy(self, rest: str) -> None:
-        replies = [message for message in self._session.path if message.role is Role.ASSISTANT and message.text.strip()]
+        replies = [
+            message
+            for message in self._session.conversation.path
+            if message.role is Role.ASSISTANT and message.text.strip()
+        ]
         if not replies and not rest:
             raise MessageNotFound(say("There is no reply to copy yet."))
         text = safe((self._numbered(rest) if rest else replies[-1]).text)
@@ -182,18 +186,18 @@ class Messages:
             tell(say("There is nothing here that copies. /read reads the message."))
 
     def _undo(self, rest: str) -> None:
-        self._session.undo_delete()
+        self._session.conversation.undo_delete()
         tell(
             count(
                 "Brought back. There is {number} message.",
                 "Brought back. There are {number} messages.",
-                len(self._session.path),
+                len(self._session.conversation.path),
             )
         )
 
     def _numbered(self, number: str) -> Message:
         """The message with the number that `/versions` gives it."""
-        path = self._session.path
+        path = self._session.conversation.path
         if not path:
             raise MessageNotFound(say("There is no message yet."), say("Write one first."))
         if not number.isdecimal() or not 1 <= int(number) <= len(path):
@@ -204,6 +208,6 @@ class Messages:
         return path[int(number) - 1]
 
     def _version(self, message: Message) -> str:
-        siblings = self._session.tree.siblings(message.id)
+        siblings = self._session.conversation.tree.siblings(message.id)
         number, versions = siblings.index(message.id) + 1, len(siblings)
         return say(", version {number} of {versions}", number=number, versions=versions) if versions > 1 else ""

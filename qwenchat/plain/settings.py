@@ -55,7 +55,7 @@ class Settings:
 
     def load_named(self, typed: str) -> bool:
         """Load the model that is meant, wait for it, and say whether it is there."""
-        command = self._session.load_command or self._load
+        command = self._session.model.command or self._load
         return self._answering.load(meant(typed, command, self._steering.servers))
 
     def _model(self, rest: str) -> None:
@@ -64,7 +64,7 @@ class Settings:
             return
         from qwenchat.engine.local.catalog import models_here  # the worker's thread has loaded it
 
-        model = self._session.model
+        model = self._session.model.info
         if model is not None:
             tell(say("{name} answers ({place}).", name=model.name, place=model.place))
         else:
@@ -81,7 +81,7 @@ class Settings:
         print(table(Paths.of_user()), flush=True)
 
     def _think(self, on: bool) -> None:
-        if self._session.support is not ThinkingSupport.SWITCHED:
+        if self._session.model.support is not ThinkingSupport.SWITCHED:
             tell(say("This model always thinks.") if self._session.thinks else say("This model cannot think."))
             return
         if self._session.thinks is not on:
@@ -153,8 +153,8 @@ class Settings:
             self._session.switch_tools(names)
             tell(say("The model may call: {names}.", names=", ".join(names) or say("nothing")))
             return
-        on = self._session.tools_on
-        there = tuple(dict.fromkeys((*self._session.tools_there, *on)))
+        on = self._session.tools.on
+        there = tuple(dict.fromkeys((*self._session.tools.available, *on)))
         for name in there:
             state = say("on") if name in on else say("off")
             print_wrapped(say("{written}: {meaning}", written=safe_line(name), meaning=state))

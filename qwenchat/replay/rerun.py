@@ -19,9 +19,9 @@ from qwenchat.chat.events import (
     TurnStopped,
 )
 from qwenchat.chat.messages import Message, Role, Status
-from qwenchat.chat.provenance import ModelInfo, ThinkingSupport, ThoughtCut
+from qwenchat.chat.provenance import ModelInfo, ThoughtCut
 from qwenchat.chat.sampling import SamplingOverrides
-from qwenchat.chat.thinking import CLOSING, soft_switch_in_force, thinks
+from qwenchat.chat.thinking import CLOSING, soft_switch_in_force
 from qwenchat.chat.timeline import Tick, common_length
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
@@ -161,13 +161,11 @@ class Rerun:
     def _command(self, turn: Turn, question: Question) -> StartTurn:
         made, history = question.reply.provenance, question.history
         hard = soft_switch_in_force(history) is not False if made is None else made.thinking
-        support = self._model.thinking if self._model else ThinkingSupport.SWITCHED
         return turn.ask(
             history,
             self._model,
             SamplingOverrides() if made is None else SamplingOverrides(**asdict(made.sampling)),
-            hard=hard,
-            will_think=thinks(support, hard, history),
+            hard,
             budget=None if made is None else made.thinking_budget,
             tools=() if made is None else made.tools,
         )

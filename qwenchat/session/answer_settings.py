@@ -78,9 +78,9 @@ class Steering:
         """What counts for the next message; None leaves it to the model, or sets no limit."""
         match name:
             case "system":
-                return self._session.system_in_force
+                return self._session.system.in_force
             case "think":
-                switched = self._session.support is ThinkingSupport.SWITCHED
+                switched = self._session.model.support is ThinkingSupport.SWITCHED
                 return self._session.thinks if switched else self.usual(name)
             case "thinking_budget":
                 return self._session.thinking_budget
@@ -111,9 +111,9 @@ class Steering:
         """Change a setting, and say what the user should know about that; raises ConfigInvalid and NoThought."""
         match name:
             case "system":
-                if not self._session.change_system(value):
+                if not self._session.system.change(value):
                     return say("It counts from the next conversation on.")
-                if self._session.path:
+                if self._session.conversation.path:
                     return say("It counts from the next message on.")
             case "think":
                 self._think(value)
@@ -149,14 +149,14 @@ class Steering:
     def heed_system(self, typed: str) -> str:
         """Change the system prompt to what was typed, "off" for none, and say it with what there is to say."""
         note = self.set("system", "" if typed == "off" else typed) if typed else ""
-        prompt = safe_line(self._session.system_in_force if not note else self._session.system, 1000)
+        prompt = safe_line(self._session.system.in_force if not note else self._session.system.text, 1000)
         said = say("The system prompt is “{prompt}”.", prompt=prompt) if prompt else say("There is no system prompt.")
         return "\n".join(filter(None, (said, note)))
 
     def tools_of(self, typed: str) -> list[str]:
         """The names of tools that were typed, with commas between, none for "off"; raises ConfigInvalid."""
         names = [] if typed == "off" else [name.strip() for name in typed.split(",") if name.strip()]
-        there = self._session.tools_there
+        there = self._session.tools.available
         for name in names:
             if name not in (*there, ALL) and name.partition("__")[0] not in there:  # one of a server's
                 raise ConfigInvalid(
@@ -191,7 +191,7 @@ class Steering:
         """What the model itself would do."""
         if name not in SAMPLING:
             return self.unset(name)
-        recommended = self._session.model.sampling if self._session.model else SamplingOverrides()
+        recommended = self._session.model.info.sampling if self._session.model.info else SamplingOverrides()
         return getattr(recommended.applied(self._session.thinks), name)
 
     def in_words(self, name: str) -> str:
@@ -200,9 +200,9 @@ class Steering:
 
     def now(self, name: str) -> str:
         """What counts for the next message, for people."""
-        if name == "think" and self._session.support is ThinkingSupport.NONE:
+        if name == "think" and self._session.model.support is ThinkingSupport.NONE:
             return say("never, with this model")
-        if name == "think" and self._session.support is ThinkingSupport.ALWAYS:
+        if name == "think" and self._session.model.support is ThinkingSupport.ALWAYS:
             return say("always, with this model")
         return self.shown(name, self.value(name))
 
@@ -254,7 +254,7 @@ class Steering:
         changes = self.would_change(preset)
         self.preset = preset
         self._session.usual_budget = self.usual("thinking_budget")
-        switched = self._session.support is ThinkingSupport.SWITCHED
+        switched = self._session.model.support is ThinkingSupport.SWITCHED
         wanted = (change for change in changes if change.name != "think" or switched)
         said = [self.set(change.name, change.after) for change in wanted]
         return " ".join(filter(None, dict.fromkeys(said)))
@@ -300,9 +300,9 @@ class Steering:
         return value, Source.MODEL if value == self.unset(name) else Source.CONFIG
 
     def _think(self, on: bool) -> None:
-        if self._session.support is ThinkingSupport.ALWAYS:
+        if self._session.model.support is ThinkingSupport.ALWAYS:
             raise NoThought(say("This model always thinks; it has no switch."))
-        if self._session.support is ThinkingSupport.NONE:
+        if self._session.model.support is ThinkingSupport.NONE:
             raise NoThought(say("This model does not think before it answers."))
         if self._session.thinks is not on:
             self._session.toggle_thinking()

@@ -1,17 +1,21 @@
 """Several models answer the same message, side by side; each reply is a version of its own."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from qwenchat.chat.commands import AnswerNow, Close, LoadModel, StartTurn
 from qwenchat.chat.errors import QwenchatError
-from qwenchat.chat.events import Event, LoadEvent, LoadFailed, TurnEnded, TurnEvent, TurnFailed
-from qwenchat.chat.messages import Message
+from qwenchat.chat.events import Event, LoadEvent, LoadFailed, ModelLoaded, TurnEnded, TurnEvent
+from qwenchat.chat.messages import Message, TextPart
 from qwenchat.chat.provenance import ModelInfo
-from qwenchat.engine.worker import Worker
-from qwenchat.session.model_slot import Loading
-from qwenchat.session.open_conversation import Record
+from qwenchat.chat.timeline import Tick
+from qwenchat.chat.tree import question_before
+from qwenchat.session.model_slot import ModelSlot
+from qwenchat.session.open_conversation import OpenConversation
 from qwenchat.session.turn import Phase, Turn
-from qwenchat.session.turn_runner import Running
+
+if TYPE_CHECKING:
+    from qwenchat.session.session import Session
 
 
 class Contender:
@@ -20,34 +24,29 @@ class Contender:
     def __init__(
         self,
         command: LoadModel,
-        worker: Worker,
-        loading: Loading,
+        slot: ModelSlot,
         turn: Turn,
-        record: Record,
-        ask: Callable[[Turn, ModelInfo | None], StartTurn],
-        clock: Callable[[], float],
-        pass_on: Callable[[Event], None],
+        conversation: OpenConversation,
         *,
-        lent: bool = False,
+        borrowed: bool = False,
         given: Message | None = None,
     ) -> None:
-        """`pass_on` is told what concerns neither load nor turn.
-
-        The worker may be `lent` by the chat; `given` is a reply that is there already.
-        """
+        """The slot may be `borrowed` from the chat; `given` is a reply that is there already."""
         self.command = command
         """How the model was asked for."""
-        self.worker = worker
-        self.loading = loading
+        self.slot = slot
         self.turn = turn
         self.begun = self.ended = given is not None
         """Whether it was asked, and whether no more comes from it."""
-        self._lent = lent
+        self._conversation = conversation
+        self._borrowed = borrowed
         self._given = given
-        self._record = record
-        self._pass_on = pass_on
         self._events: list[Event] = []
-        self._running = Running(worker, record, lambda turn: ask(turn, loading.model), self._events.append, clock)
+
+    def serve(self, command: Callable[[Turn, ModelInfo | None], StartTurn], pass_on: Callable[[Event], None]) -> None:
+        """Take over the slot; `pass_on` takes the events that concern neither load nor turn."""
+        self._pass_on = pass_on
+        self.slot.serve(command, self._events.append)
 
     @property
     def local(self) -> bool:
@@ -67,23 +66,23 @@ class Contender:
     @property
     def failure(self) -> QwenchatError | None:
         """Why there is no model that could go on with the conversation."""
-        return self.loading.error if self.loading.model is None and self.loading.progress is None else None
+        return self.slot.error if self.slot.info is None and self.slot.progress is None else None
 
     def begin(self) -> None:
         """Ask the model, once it is loaded."""
         if self.begun:
             return
         self.begun = True
-        self._record.tree.add(self.turn.reply)
-        if self.loading.model is None and self.loading.progress is None:
-            self.loading.begin(self.command)
-        self._running.begin(self.turn, ready=self.loading.progress is None)
+        self._conversation.tree.add(self.turn.reply)
+        if self.slot.info is None and self.slot.progress is None:
+            self.slot.load(self.command)
+        self.slot.turn.begin(self.turn, ready=self.slot.progress is None)
 
     def poll(self) -> list[Event]:
         """Record what the worker reported and return what concerns the screen, oldest first."""
-        for event in self.worker.events.drain():
+        for event in self.slot.worker.events.drain():
             self._take(event)
-        self._running.checkpoint_if_due()
+        self.slot.turn.checkpoint_if_due()
         events = self._events[:]
         self._events.clear()
         self.ended |= any(isinstance(event, TurnEnded) for event in events)
@@ -92,46 +91,32 @@ class Contender:
     def stop(self) -> None:
         """End the turn, keeping what has come; one that was not asked yet is not asked any more."""
         if self.begun:
-            self._running.stop()
+            self.slot.turn.stop()
         else:
             self.ended = True
 
     def answer_now(self) -> None:
         """Let the model answer from what it has thought; does nothing while it does not think."""
         if self.phase is Phase.THINKING:
-            self.worker.send(AnswerNow(self.turn.number))
-
-    def release(self) -> Turn | None:
-        """The turn that still runs; from here on somebody else takes the worker's events."""
-        turn, self._running.turn = self._running.turn, None
-        return turn
+            self.slot.worker.send(AnswerNow(self.turn.number))
 
     def leave(self) -> None:
-        """End the turn at once, saved as far as it came, and the thread, unless that was there before."""
+        """End the turn at once, saved as far as it came, and the thread, unless that is the chat's."""
         if self.begun:
             self.poll()
-        self._running.abandon()
+        self.slot.turn.abandon()
         self.ended = True
-        if not self._lent:
-            self.worker.send(Close())
+        if not self._borrowed:
+            self.slot.worker.send(Close())
 
     def _take(self, event: Event) -> None:
         if isinstance(event, LoadEvent):
-            if self.loading.take(event):
-                self._go_on_after_load(event)
+            if self.slot.take_load(event):
+                self.slot.go_on_after_load(event)
         elif isinstance(event, TurnEvent):
-            self._running.take(event)
-            self.loading.learn(event)
+            self.slot.take_turn(event)
         else:
             self._pass_on(event)
-
-    def _go_on_after_load(self, event: LoadEvent) -> None:
-        if not self._running.waiting:
-            return
-        if isinstance(event, LoadFailed):
-            self._running.end(TurnFailed(self.turn.number, event.error))
-        elif self.loading.progress is None:
-            self._running.ask()
 
 
 class Comparison:
@@ -184,3 +169,61 @@ class Comparison:
         local = [contender for contender in self.contenders if contender.local and not contender.ended]
         if local:
             local[0].begin()
+
+
+def compare(
+    session: "Session",
+    commands: Sequence[LoadModel],
+    said: Sequence[TextPart] | None = None,
+    typed: Sequence[Tick] = (),
+) -> Comparison:
+    """Save the user's message, then let several models answer it side by side, until `conclude`.
+
+    Without a message they answer the last one, and its reply counts if one of them made it. They call no tools.
+    Raises as `Session.send` does.
+    """
+    session.require_idle()
+    tree, before = session.conversation.tree, session.conversation.tree.leaf
+    asked = question_before(tree, before) if said is None else session.save_message(said, before, typed).id
+    contenders = [_contender(session, command, asked) for command in dict.fromkeys(commands)]
+    session.comparison = Comparison(contenders, before if said is None else None, session.model.info)
+    return session.comparison
+
+
+def conclude(session: "Session", chosen: Contender | None) -> None:
+    """End the comparison. The chosen model goes on with the conversation from its reply, also in mid-reply.
+
+    Without one, all replies stay as versions, and the model is that of before; so it is, loaded again, when the
+    chosen one was not loaded yet and cannot be.
+    """
+    comparison, session.comparison = session.comparison, None
+    if comparison is None:
+        return
+    if chosen is not None:
+        chosen.begin()
+    comparison.close(chosen)
+    former = session.model
+    if chosen is not None and chosen.slot is not former:
+        for event in former.worker.events.drain():
+            session.take(event)
+        former.worker.send(Close())
+        chosen.slot.fall_back_on(former)
+    slot = former if chosen is None else chosen.slot
+    session.answer_with(slot)
+    if (leaf := chosen.reply.id if chosen is not None else comparison.read) is not None:
+        session.conversation.read_to(leaf)
+    if slot.info is not None and slot.info != comparison.model:
+        session.report_model(ModelLoaded(slot.info))
+    elif slot.info is None and slot.progress is None and slot.error is not None:
+        session.report_model(LoadFailed(slot.error))
+
+
+def _contender(session: "Session", command: LoadModel, asked: str) -> Contender:
+    """A model that answers that message; the one that is loaded is not loaded again."""
+    own = command == session.model.command
+    slot = session.model if own else session.model.another()
+    turn = session.new_turn(asked)
+    given = session.conversation.whole_reply_to(asked, session.model.info) if own else None
+    contender = Contender(command, slot, turn, session.conversation, borrowed=own, given=given)
+    contender.serve(session.command, session.take)
+    return contender

@@ -1,11 +1,14 @@
-"""Which model is loaded, and how far the next one is. Where a load fails, the model before it comes back."""
+"""A worker, the model that is loaded in it or will be, and the turn that it runs."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.commands import LoadModel, StartTurn
 from qwenchat.chat.errors import DeviceFailed, QwenchatError
 from qwenchat.chat.events import (
+    Event,
     LoadEvent,
+    LoadFailed,
     LoadProgressed,
     ModelLearned,
     ModelLoaded,
@@ -14,83 +17,118 @@ from qwenchat.chat.events import (
     TurnFailed,
 )
 from qwenchat.chat.provenance import ModelInfo, ThinkingSupport
+from qwenchat.chat.thinking import support_of
 from qwenchat.engine.worker import Worker
 from qwenchat.i18n.texts import say
+from qwenchat.session.open_conversation import OpenConversation
+from qwenchat.session.turn import Turn
+from qwenchat.session.turn_runner import TurnRunner
 
 
-class Loading:
-    """The loads that were asked for; only the latest one counts."""
+class ModelSlot:
+    """Of the loads that were asked for only the latest counts; where one fails, the model before it comes back."""
 
-    def __init__(self, worker: Worker) -> None:
-        self.model: ModelInfo | None = None
-        """The model that answers."""
+    def __init__(self, worker: Worker, conversation: OpenConversation, clock: Callable[[], float]) -> None:
+        self.worker = worker
+        self._conversation, self._clock = conversation, clock
+        self.turn = TurnRunner(worker, conversation, clock)
+        """The turn that runs here, or waits for the model."""
+        self.info: ModelInfo | None = None
+        """The model that answers; None while there is none."""
         self.progress: LoadProgressed | None = None
-        """The latest word about the model being loaded; None when none is."""
+        """How far the model is that is being loaded; None when none is."""
         self.error: QwenchatError | None = None
-        """Why the latest load that was asked for failed; None once another is asked for."""
+        """Why the latest load that was asked for failed, also when the model before it is back."""
         self.command: LoadModel | None = None
-        """What is loaded or being loaded."""
+        """What is loaded or being loaded; None until a model was asked for."""
         self._former: LoadModel | None = None
         """What was loaded before, and can be again."""
-        self._worker = worker
-        self._waiting = 0
+        self._unfinished = 0
         """How many loads have not ended."""
 
-    def begin(self, command: LoadModel) -> None:
-        """Ask for a model."""
+    @property
+    def support(self) -> ThinkingSupport:
+        """Which thinking switches the model has; before one is loaded, those of Qwen3."""
+        return support_of(self.info)
+
+    @property
+    def reads_later_system(self) -> bool:
+        """Whether the model reads system prompts in mid-conversation; before one is loaded, as Qwen3 does."""
+        return self.info is None or self.info.system_changes
+
+    def serve(self, command: Callable[[Turn, ModelInfo | None], StartTurn], report: Callable[[Event], None]) -> None:
+        """From here on `command` makes the commands for turns, and `report` takes the events for the screen."""
+        self.turn.serve(lambda turn: command(turn, self.info), report)
+
+    def another(self) -> "ModelSlot":
+        """An empty slot beside this one, with a worker of its own."""
+        return ModelSlot(self.worker.another(), self._conversation, self._clock)
+
+    def load(self, command: LoadModel) -> None:
+        """Make a model ready; messages may be sent meanwhile and are answered when it is."""
         self.error = None
         self._send(command)
 
-    def learn(self, event: TurnEvent) -> None:
-        """Take what a turn shows of the model: its device is lost, it takes no tools, or it thinks after all."""
-        match event:
-            case TurnFailed(error=DeviceFailed()):
-                self._begin_on_cpu()
-            case ModelLearned() if self.model is not None:
-                self.model = event.model
-            case ThoughtStarted() if self.model is not None and self._is_said_not_to_think(self.model):
-                self.model = replace(self.model, thinking=ThinkingSupport.ALWAYS)
-
-    def fall_back_on(self, other: "Loading") -> None:
+    def fall_back_on(self, other: "ModelSlot") -> None:
         """Load what answered there, should the load that is under way here fail."""
-        if self.model is None and other.model is not None:
+        if self.info is None and other.info is not None:
             self._former = other.command
 
-    def take(self, event: LoadEvent) -> bool:
-        """Take in what happened, and say whether it concerns anyone: the end of a load that was replaced does not."""
+    def take_load(self, event: LoadEvent) -> bool:
+        """Take in how a load goes, and return whether that matters: the end of a load that was replaced does not."""
         if isinstance(event, LoadProgressed):
             self.progress = event
             return True
-        self._waiting -= 1
-        if self._waiting:
+        self._unfinished -= 1
+        if self._unfinished:
             return False
         self.progress = None
         if isinstance(event, ModelLoaded):
-            self.model, self._former = event.model, self.command
+            self.info, self._former = event.model, self.command
         else:
             self._failed(event.error)
         return True
 
-    def _begin_on_cpu(self) -> None:
+    def go_on_after_load(self, event: LoadEvent, *, ready: bool = True) -> None:
+        """Let the turn that waits for the model begin, if the tools are `ready` too, or fail with the load."""
+        if self.turn.current is None or not self.turn.waiting:
+            return
+        if isinstance(event, LoadFailed):
+            self.turn.end(TurnFailed(self.turn.current.number, event.error))
+        elif self.progress is None and ready:
+            self.turn.ask()
+
+    def take_turn(self, event: TurnEvent) -> None:
+        """Record what happened in the turn, and what it shows of the model: its device is lost, or it thinks after all.
+
+        That a server's model is none to think is what the server says; one that runs here thinks as its template says,
+        whatever it may write.
+        """
+        self.turn.take(event)
+        match event:
+            case TurnFailed(error=DeviceFailed()):
+                self._load_on_cpu()
+            case ModelLearned() if self.info is not None:
+                self.info = event.model
+            case ThoughtStarted() if self.info is not None and self.info.server:
+                if self.info.thinking is ThinkingSupport.NONE:
+                    self.info = replace(self.info, thinking=ThinkingSupport.ALWAYS)
+
+    def _load_on_cpu(self) -> None:
         """Ask for the same model on the CPU; does nothing while another is loaded anyway."""
         if self.command is not None and self.progress is None:
             self._former = None
-            self.begin(replace(self.command, device="cpu"))
-
-    @staticmethod
-    def _is_said_not_to_think(model: ModelInfo) -> bool:
-        """By a server; what runs here thinks as its template says, whatever it may write."""
-        return bool(model.server) and model.thinking is ThinkingSupport.NONE
+            self.load(replace(self.command, device="cpu"))
 
     def _failed(self, error: QwenchatError) -> None:
         """Go back, once, to the model that was there before."""
         former, self._former = self._former, None
-        self.model, self.error = None, error
+        self.info, self.error = None, error
         if former is not None:
             self._send(former, back=True)
 
     def _send(self, command: LoadModel, *, back: bool = False) -> None:
         self.command = command
         self.progress = LoadProgressed(say("starting"))
-        self._waiting += 1
-        self._worker.send(replace(command, back=back))
+        self._unfinished += 1
+        self.worker.send(replace(command, back=back))

@@ -1,267 +1,189 @@
-"""One chat as a state machine: a turn begins, streams, is saved, ends. No interface and no model code."""
+"""One chat as a state machine: a message is sent, a turn begins, streams, is saved, ends. No interface, no model code.
 
-from collections.abc import Sequence
+The way of a turn, from top to bottom: `send` saves the message and begins a turn; once the model is there, the turn's
+command goes to the worker; `poll` takes the events that come back, which are recorded, and hands on those that a
+screen shows.
+"""
 
-from qwenchat.chat.branch_point import Beginning
-from qwenchat.chat.commands import AnswerNow, Close, LoadModel
-from qwenchat.chat.errors import NoThought, PromptEmpty, QwenchatError
-from qwenchat.chat.messages import Message, Role, Status, TextPart
-from qwenchat.chat.sampling import PENALTY_ON_REPETITION, SamplingOverrides
-from qwenchat.chat.thinking import budget_kept, soft_switch
+import time
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from qwenchat.chat.calls import balanced
+from qwenchat.chat.commands import StartTurn
+from qwenchat.chat.continuation import Begun
+from qwenchat.chat.errors import PromptEmpty, TurnInProgress
+from qwenchat.chat.events import (
+    CallEvent,
+    CallReturned,
+    DraftWeighed,
+    Event,
+    LoadEvent,
+    ModelLoaded,
+    SaveFailed,
+    ScoringEnded,
+    ScoringEvent,
+    ToolsListed,
+    TurnEvent,
+    TurnFailed,
+    TurnFinished,
+    TurnStopped,
+)
+from qwenchat.chat.messages import Message, Role, TextPart
+from qwenchat.chat.provenance import FinishReason, ModelInfo
+from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.thinking import ThinkingSwitch, budget_kept, soft_switch
 from qwenchat.chat.timeline import Tick
+from qwenchat.chat.tools import ToolSpec
+from qwenchat.engine.worker import Worker
 from qwenchat.i18n.texts import say
-from qwenchat.session.comparison import Comparison, Contender
-from qwenchat.session.course import Course
-from qwenchat.session.question import question_before, require_thinking
-from qwenchat.session.standing import repeats
-from qwenchat.session.token_scores import scoring_of
-from qwenchat.session.tool_calls import Permission
-from qwenchat.session.turn import Phase
+from qwenchat.library.library import Library
+from qwenchat.session.comparison import Comparison
+from qwenchat.session.model_slot import ModelSlot
+from qwenchat.session.open_conversation import OpenConversation
+from qwenchat.session.read_ahead import ReadAhead
+from qwenchat.session.replies import Replies
+from qwenchat.session.system_prompt import SystemPrompt
+from qwenchat.session.token_scores import TokenScores
+from qwenchat.session.tool_calls import ToolCalls
+from qwenchat.session.turn import Phase, Turn
+from qwenchat.tools.base import ToolRunner
 
 
-class ReplyComplete(QwenchatError):
-    """There is no reply that could be gone on with."""
-
-
-class Session(Course):
+class Session:
     """The chat behind the screen, the plain mode and `ask`; used from one thread.
 
     Call `poll` often: it takes the worker's events, records them, and returns those that still matter. What it
     returns as ended is already on disk, unless a `SaveFailed` comes with it.
     """
 
-    def load(self, command: LoadModel) -> None:
-        """Make a model ready; messages may be sent meanwhile and are answered when it is."""
-        self._loading.begin(command)
+    def __init__(
+        self,
+        worker: Worker,
+        library: Library,
+        *,
+        system: str = "",
+        thinking: bool = True,
+        thinking_budget: int | None = None,
+        overrides: SamplingOverrides = SamplingOverrides(),
+        private: bool = False,
+        tools: ToolRunner | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.library = library
+        self.private = private
+        """Whether the library is in memory alone, as the user wants it."""
+        self.overrides = overrides
+        self.thinking_budget = thinking_budget
+        """Most tokens of thought in this conversation from the next turn on; None for no limit."""
+        self.usual_budget = thinking_budget
+        """What the budget is at the start of a conversation."""
+        self.schema: str | None = None
+        """A JSON schema, as text, that answers must be JSON of."""
+        self._events: list[Event] = []
+        """What `poll` will return."""
+        self._clock = clock
+        self.conversation = OpenConversation(library, self._events.append, clock, self.require_idle)
+        self.system = SystemPrompt(system, self.conversation, lambda: self.model.reads_later_system)
+        self.tools = ToolCalls(
+            tools, self.conversation.keep, self._events.append, lambda event: self.model.worker.events.put(event)
+        )
+        self.read_ahead = ReadAhead()
+        self.comparison: Comparison | None = None
+        """The models that answer side by side; None while only one does."""
+        self.replies = Replies(self)
+        self.answer_with(ModelSlot(worker, self.conversation, clock))
+        self._switch = ThinkingSwitch(thinking)
+        self._turns = 0
+        self._closed = False
+
+    def answer_with(self, slot: ModelSlot) -> None:
+        """Let the model of that slot answer from here on, with the turn that runs there."""
+        self.model = slot
+        slot.serve(lambda turn, model: self.command(turn, model, self.tools.callable_by(model)), self._events.append)
+        self.scores = TokenScores(slot.worker)
+
+    # The state of the chat
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn is running, or several, or a tool, or the user is asked about one."""
+        return self.model.turn.current is not None or self.tools.active or self.comparison is not None
+
+    @property
+    def phase(self) -> Phase:
+        """What is going on."""
+        if self.model.turn.current is not None:
+            return self.model.turn.current.phase
+        return Phase.CALLING if self.tools.active else Phase.IDLE
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model will think about the next message, unless that message switches it."""
+        return self._switch.thinks(self.model.support, self.conversation.path or self.system.before(None))
+
+    # What the user does
 
     def send(self, said: str | Sequence[TextPart], typed: Sequence[Tick] = ()) -> Message:
         """Save the user's message, with how it was typed, then ask the model.
 
         Raises PromptEmpty, TurnInProgress, or LibraryError when it could not be saved: then nothing was sent.
         """
-        return self._say(said, self.tree.leaf, typed)
+        return self._ask(said, self.conversation.tree.leaf, typed)
 
     def edit(self, message_id: str, said: str | Sequence[TextPart], typed: Sequence[Tick] = ()) -> Message:
         """Say something else in place of a message of the user's; the old branch stays. Raises as `send`."""
-        if self.tree[message_id].role is not Role.USER:
+        edited = self.conversation.tree[message_id]
+        if edited.role is not Role.USER:
             raise PromptEmpty(say("Only your own messages can be changed."), say("A reply can be asked for again."))
-        return self._say(said, self.tree[message_id].parent, typed)
-
-    def retry(
-        self,
-        message_id: str | None = None,
-        overrides: SamplingOverrides = SamplingOverrides(),
-        thinking: bool | None = None,
-    ) -> None:
-        """Ask again for a reply, by default the latest; the old one stays as a branch.
-
-        For this one time `overrides` go before the usual settings, and `thinking` before the switch. A reply that
-        repeated itself is asked for with presence_penalty 1.5, unless a stronger one is set. Raises TurnInProgress,
-        PromptEmpty when there is nothing to answer, NoThought when thinking cannot be as it is wanted, and LibraryError
-        as `send` does.
-        """
-        self._require_idle()
-        asked = question_before(self.tree, message_id or self.tree.leaf)
-        require_thinking(self.support, thinking, self.tree.path(asked))
-        at = message_id or self.tree.leaf
-        if at is not None and repeats(self.tree[at]):
-            penalty = max(PENALTY_ON_REPETITION, self.overrides.presence_penalty or 0)
-            overrides = overrides.over(SamplingOverrides(presence_penalty=penalty))
-        self._calling.begin_question()
-        self._begin_turn(asked, overrides, thinking)
-
-    def compare(
-        self, commands: Sequence[LoadModel], said: Sequence[TextPart] | None = None, typed: Sequence[Tick] = ()
-    ) -> Comparison:
-        """Save the user's message, then let several models answer it side by side, until `conclude`.
-
-        Without a message they answer the last one, and its reply counts if one of them made it. They call no tools.
-        Raises as `send` does.
-        """
-        self._require_idle()
-        before, model = self.tree.leaf, self.model
-        asked = question_before(self.tree, before) if said is None else self._save_said(said, before, typed).id
-        contenders = [self._contender(command, asked) for command in dict.fromkeys(commands)]
-        self.comparison = Comparison(contenders, before if said is None else None, model)
-        return self.comparison
-
-    def conclude(self, chosen: Contender | None) -> None:
-        """End the comparison. The chosen model goes on with the conversation from its reply, also in mid-reply.
-
-        Without one, all replies stay as versions, and the model is that of before; so it is, loaded anew, when the
-        chosen one was not loaded yet and cannot be.
-        """
-        comparison, self.comparison = self.comparison, None
-        if comparison is None:
-            return
-        if chosen is not None:
-            chosen.begin()
-        comparison.close(chosen)
-        if chosen is not None and chosen.worker is not self._worker:
-            for event in self._worker.events.drain():
-                self._take(event)
-            self._worker.send(Close())
-            chosen.loading.fall_back_on(self._loading)
-        if chosen is not None:
-            self._answer_by(chosen.worker, chosen.loading, chosen.release())
-        if (leaf := chosen.reply.id if chosen is not None else comparison.read) is not None:
-            self._record.select(leaf)
-        self._ahead_due = True
-        self._tell_of_model(comparison.model)
-
-    def drafted(self, draft: str, pieces: tuple[str, ...] = ()) -> None:
-        """Let the model read the next message as far as it is written, so that the reply to it begins sooner.
-
-        What it weighs, and what each of the `pieces` does, is then in `weighed`.
-        """
-        if draft != self._draft:
-            self._draft, self._pieces, self._ahead_due = draft, pieces, True
-
-    def continue_reply(self) -> None:
-        """Let the model go on with the latest reply from where it broke off, or from the tools that it called.
-
-        Raises TurnInProgress, ReplyComplete.
-        """
-        self._require_idle()
-        if self.unanswered:
-            self._asked_for = None
-            self._calling.begin_question()
-            self._calling.begin(self.path)
-            return
-        if self.begun is None:
-            raise ReplyComplete(say("The latest message is no reply that broke off."), say("/retry asks again for it."))
-        self._go_on(answer_now=False)
-
-    def answer_now(self) -> None:
-        """Let the model answer from what it has thought: now, or where the latest reply broke off in its thought.
-
-        Raises NoThought when there is nothing to answer from.
-        """
-        if self._turn is None:
-            if not self.broken_off:
-                raise NoThought(say("No reply broke off inside its thought."), say("/retry asks again for it."))
-            self._go_on(answer_now=True)
-        elif self._turn.phase is Phase.THINKING:
-            self._worker.send(AnswerNow(self._turn.number))
-        else:
-            raise NoThought(say("The model is not thinking."), say("It answers as soon as it can."))
-
-    def score(self, message_id: str) -> None:
-        """Let the model tell in `scoring` how sure it is of each token of a reply. Raises NoTokens, MessageNotFound."""
-        self.scoring.begin(scoring_of(self.tree, message_id))
-
-    def branch(self, message_id: str, other: Beginning) -> None:
-        """Let the model go on from another beginning of a reply, as a version of it. Raises TurnInProgress."""
-        self._require_idle()
-        parent = self.tree[message_id].parent
-        self._asked_for = None
-        self._calling.begin_question()
-        self._go_on_with(Message(Role.ASSISTANT, other.parts, parent=parent, status=Status.STOPPED), other.ticks)
+        return self._ask(said, edited.parent, typed)
 
     def stop(self) -> None:
         """End the running turn, and the tools it called, keeping what has come; does nothing when none is running."""
-        self._running.stop()
-        if self._calling.active:
-            self._stop_calls()
+        self.model.turn.stop()
+        if self.tools.stop():
+            self._events.append(TurnStopped(self._turns))
 
     def switch_tools(self, names: Sequence[str]) -> None:
         """Let the model call these tools, and those of the servers of these names, from its next turn on.
 
         They are made ready at once; `ToolsListed` says when they are, and a turn waits for that.
         """
-        self._calling.switch(names)
-        self._say_if_unable()
-        self._ahead_due = True
-
-    def permit(self, call_id: str, permission: Permission) -> None:
-        """Say whether one of `pending_calls` may run."""
-        self._calling.permit(call_id, permission)
+        self.tools.switch(names)
+        self.tools.report_unusable(self.model.info)
 
     def toggle_thinking(self) -> bool:
-        """Turn thinking on or off for the next message and say which it now is.
+        """Turn thinking on or off for the next message and return which it now is.
 
         Turning it on against an earlier /no_think adds a visible /think to the next message.
         """
-        self._switch.toggle(self.support, self.path or self._system_message())
+        self._switch.toggle(self.model.support, self.conversation.path or self.system.before(None))
         return self.thinks
 
-    def heed_switch(self, typed: str) -> None:
+    def apply_soft_switch(self, typed: str) -> None:
         """Turn thinking on where the next message asks for it by /think, which the hard switch would overrule."""
         if soft_switch(typed):
             self._switch.on = True
 
-    def change_system(self, text: str) -> bool:
-        """Give the model another system prompt, and say whether it counts from the next message on.
-
-        Else it counts from the next conversation on: nothing can be put in place of a system prompt that was said, and
-        some models read none in mid-conversation.
-        """
-        self._system_due = False
-        unchanged = text == self.system_in_force
-        self.system = text
-        if not self.path or unchanged:
-            return True
-        self._system_due = bool(text) and (self.model is None or self.model.system_changes)
-        self._ahead_due = True
-        return self._system_due
+    # The conversation
 
     def new(self) -> None:
         """Leave this conversation, saved as it is, and begin an empty one."""
         self._abandon()
-        self._draft, self._weighed = "", None
-        self._record.begin()
-        self._system_due = False
-        self.thinking_budget = self.usual_budget
-        self._switch.forget()
+        self.conversation.begin()
+        self._opened(self.usual_budget)
 
     def resume(self, conversation: str, message: str | None = None) -> None:
         """Go on with a saved conversation, on the branch through `message` or the one that was read last.
 
         Raises ConversationNotFound, leaving this one as it is. A message that is not there is passed over.
         """
-        if conversation == self.conversation:
+        if conversation == self.conversation.id:
             self._abandon()
         stored = self.library.read(conversation)
         self._abandon()
-        self._draft, self._weighed = "", None
-        self._record.open(stored)
-        self._system_due = False
-        if message is not None and message in self.tree and message not in self.tree.hidden:
-            self._record.select(message)
-        self.thinking_budget = budget_kept(self.path) if self.usual_budget is None else self.usual_budget
-        self._switch.forget()
-        self._ahead_due = True
-
-    def select(self, message_id: str) -> None:
-        """Read the branch through `message_id`. Raises TurnInProgress, MessageNotFound."""
-        self._require_idle()
-        self._record.select(message_id)
-        self._ahead_due = True
-
-    def delete_message(self, message_id: str) -> None:
-        """Take one message away; what comes after it stays. Raises TurnInProgress, MessageNotFound, LibraryError."""
-        self._require_idle()
-        self._record.delete([self.tree[message_id].id])
-        self._ahead_due = True
-
-    def delete_branch(self, message_id: str) -> None:
-        """Take a message and all that comes after it away. Raises as `delete_message`."""
-        self._require_idle()
-        self._record.delete(self.tree.below(message_id))
-        self._ahead_due = True
-
-    def undo_delete(self) -> None:
-        """Bring back what was deleted last in this conversation. Raises TurnInProgress, NothingDeleted."""
-        self._require_idle()
-        self._record.undo_delete()
-        self._ahead_due = True
-
-    def forget(self) -> None:
-        """Leave this conversation and delete it, for good when the library is closed. Raises LibraryError."""
-        conversation = self.conversation
-        self.new()
-        if conversation is not None:
-            self.library.delete(conversation)
+        self.conversation.open(stored, message)
+        self._opened(budget_kept(self.conversation.path) if self.usual_budget is None else self.usual_budget)
 
     def close(self) -> None:
         """End the turn, save what came, end the worker and close the library, once; takes at most two seconds."""
@@ -269,26 +191,160 @@ class Session(Course):
             return
         self._closed = True
         self._abandon()
-        self._record.write(self._clock())
-        if self._tools is not None:
-            self._tools.close()
-        self._worker.close()
+        self.conversation.write()
+        self.tools.close()
+        self.model.worker.close()
         self.library.close()
 
-    def _say(self, said: str | Sequence[TextPart], parent: str | None, typed: Sequence[Tick]) -> Message:
-        user = self._save_said(said, parent, typed)
-        self._calling.begin_question()
-        self._begin_turn(user.id)
+    # What follows by itself
+
+    def poll(self) -> list[Event]:
+        """Record what the worker reported and return the events that concern the screen, oldest first."""
+        if self.comparison is None:  # else its contenders take them
+            for event in self.model.worker.events.drain():
+                self.take(event)
+        self._go_on_after_calls()
+        self.model.turn.checkpoint_if_due()
+        self._read_ahead()
+        events = self._events[:]
+        self._events.clear()
+        return events
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        """Like `poll`, but blocks up to `timeout_s` until there is something."""
+        if not self._events and not self.tools.done:
+            self.model.worker.events.wait(timeout_s)
+        return self.poll()
+
+    def take(self, event: Event) -> None:
+        """Record an event, and report it if it concerns the screen."""
+        if isinstance(event, LoadEvent):
+            if self.model.take_load(event):
+                self.report_model(event)
+        elif isinstance(event, TurnEvent):
+            if isinstance(event, TurnFinished) and event.reason is FinishReason.TOOL_CALLS:
+                if (turn := self.model.turn.take_calls(event)) is not None:
+                    self.tools.begin(self.conversation.path, turn)
+            else:
+                self.model.take_turn(event)
+        elif isinstance(event, DraftWeighed):
+            self.read_ahead.take(event)
+        elif isinstance(event, ScoringEvent):
+            self.scores.take(event)
+            if isinstance(event, ScoringEnded):
+                self.read_ahead.renew()
+        elif isinstance(event, ToolsListed):
+            self.tools.listed(event)
+            if self.model.turn.waiting and self._ready:
+                self.model.turn.ask()
+        elif isinstance(event, CallReturned):
+            self.tools.returned(event)
+        elif isinstance(event, SaveFailed | CallEvent):
+            self._events.append(event)
+        else:
+            assert_never(event)
+
+    def _ask(self, said: str | Sequence[TextPart], parent: str | None, typed: Sequence[Tick]) -> Message:
+        user = self.save_message(said, parent, typed)
+        self.tools.begin_question()
+        self.begin_turn(user.id)
         return user
 
-    def _save_said(self, said: str | Sequence[TextPart], parent: str | None, typed: Sequence[Tick]) -> Message:
+    def save_message(self, said: str | Sequence[TextPart], parent: str | None, typed: Sequence[Tick]) -> Message:
+        """Save a message of the user's below `parent`, after a system prompt if one is due. Raises as `send`."""
         parts = (TextPart(said),) if isinstance(said, str) else tuple(said)
         if not any(part.text.strip() for part in parts):
             raise PromptEmpty(say("There is nothing to send."), say("Write a message first."))
-        self._require_idle()
-        before = self._system_before(parent)
+        self.require_idle()
+        before = self.system.before(parent)
         user = Message(Role.USER, self._switch.said_in(parts), parent=before[0].id if before else parent)
-        self._record.say((*before, user), self._clock(), typed)
-        self._system_due = False
+        self.conversation.say((*before, user), typed)
+        self.system.sent()
         self._switch.forget()
         return user
+
+    def begin_turn(
+        self, parent: str, extra: SamplingOverrides = SamplingOverrides(), thinking: bool | None = None
+    ) -> None:
+        """Begin a turn that answers `parent`; for it alone `extra` and `thinking` go before what the user set."""
+        self.read_ahead.clear()
+        turn = self.new_turn(parent, extra, thinking)
+        self.conversation.tree.add(turn.reply)
+        self.model.turn.begin(turn, ready=self._ready)
+
+    def continue_turn(self, reply: Message, begun: Begun, ticks: Sequence[Tick], *, answer_now: bool) -> None:
+        """Begin a turn that goes on with a reply of which `begun` is there; with `answer_now` its thought ends."""
+        self._turns += 1
+        turn = Turn.going_on(self._turns, reply, begun, ticks, self._clock(), answer_now)
+        self.conversation.tree.put(turn.reply)
+        self.model.turn.begin(turn, ready=self._ready)
+
+    def new_turn(
+        self, parent: str, extra: SamplingOverrides = SamplingOverrides(), thinking: bool | None = None
+    ) -> Turn:
+        """A turn that is to answer `parent`, with a number of its own."""
+        self._turns += 1
+        return Turn(self._turns, parent, self._clock(), extra, thinking)
+
+    def command(self, turn: Turn, model: ModelInfo | None, tools: tuple[ToolSpec, ...] = ()) -> StartTurn:
+        """The command that asks `model` for the reply of a turn."""
+        history = balanced(self.conversation.tree.path(turn.reply.parent))
+        hard = self._switch.on if turn.thinking is None else turn.thinking
+        return turn.ask(history, model, self.overrides, hard, self.thinking_budget, self.schema, tools)
+
+    @property
+    def _ready(self) -> bool:
+        """Whether the model, and the tools, can be used."""
+        return self.model.progress is None and self.tools.ready
+
+    def report_model(self, event: LoadEvent) -> None:
+        """Report what became of the model that answers; a turn that waits for it goes on."""
+        self._events.append(event)
+        if isinstance(event, ModelLoaded):
+            self.tools.report_unusable(event.model)
+            self.tools.window = event.model.context_window
+        self.model.go_on_after_load(event, ready=self.tools.ready)
+
+    def _go_on_after_calls(self) -> None:
+        """Once all calls have their results, let the model go on from them, as it was set for their turn."""
+        if not self.tools.done:
+            return
+        failed, turn, parent = self.tools.failed, self.tools.turn, self.tools.leave()
+        if failed is not None:
+            self._events.append(TurnFailed(self._turns, failed))
+        elif parent is not None:
+            self.begin_turn(parent, turn.extra if turn else SamplingOverrides(), turn.thinking if turn else None)
+
+    def _read_ahead(self) -> None:
+        """Let the model read the conversation while nobody waits for it, so that the next reply begins sooner.
+
+        A thought that the model could go on with stays in its cache.
+        """
+        if self.model.info is None or self.busy or self.replies.interrupted_in_thought:
+            return
+        system = self.system.before(self.conversation.tree.leaf)
+        tools = self.tools.callable_by(self.model.info)
+        self.read_ahead.send(self.model.worker, self.model.info, self.conversation.path, system, self._switch.on, tools)
+
+    def _opened(self, thinking_budget: int | None) -> None:
+        """Another conversation is open, under its own settings."""
+        self.read_ahead.clear()
+        self.system.sent()
+        self.thinking_budget = thinking_budget
+        self._switch.forget()
+
+    def _abandon(self) -> None:
+        """End what runs at once, as when leaving the chat; late events of it are dropped."""
+        self.model.turn.abandon()
+        if self.comparison is not None:
+            self.comparison.close(None)
+            self.comparison = None
+        self.scores.stop()
+        if self.tools.stop():
+            self._events.append(TurnStopped(self._turns))
+        self.tools.forget_grants()
+
+    def require_idle(self) -> None:
+        """Raise TurnInProgress while anything runs."""
+        if self.busy:
+            raise TurnInProgress(say("The model is still answering."), say("Wait for it or stop it first."))

@@ -15,7 +15,7 @@ from qwenchat.engine.worker import Worker
 from qwenchat.i18n.texts import say
 
 
-class Scoring:
+class TokenScores:
     """Holds one reply at a time; what comes of earlier ones is dropped."""
 
     def __init__(self, worker: Worker) -> None:

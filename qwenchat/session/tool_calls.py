@@ -9,8 +9,10 @@ from qwenchat.chat.commands import RunTool
 from qwenchat.chat.errors import CallMalformed, ConfigInvalid, ToolError, ToolUnavailable
 from qwenchat.chat.events import CallReturned, CallStarted, Event, PermissionAsked, PermissionNotSaved, ToolsListed
 from qwenchat.chat.messages import Message, Role, Status, ToolCallPart, ToolResultPart
+from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.tools import ToolSpec
 from qwenchat.i18n.texts import say
+from qwenchat.session.turn import Turn
 from qwenchat.tools.base import ToolRunner
 
 STEPS = 8
@@ -38,7 +40,7 @@ class _Pending:
     permission: Permission | None = None
 
 
-class Calling:
+class ToolCalls:
     """Holds the calls of one reply at a time, from its end until the model is to go on."""
 
     def __init__(
@@ -46,10 +48,10 @@ class Calling:
         runner: ToolRunner | None,
         keep: Callable[[Message], None],
         report: Callable[[Event], None],
-        hear: Callable[[Event], None],
+        receive: Callable[[Event], None],
         steps: int = STEPS,
     ) -> None:
-        """`keep` saves a result, `report` tells the screen, `hear` takes what the runner says, on any thread."""
+        """`keep` saves a result, `report` takes events for the screen, `receive` those of the runner, on any thread."""
         self.offered: tuple[ToolSpec, ...] = ()
         """What the model may call, as far as it is ready."""
         self.on: tuple[str, ...] = ()
@@ -60,7 +62,9 @@ class Calling:
         """Tokens of the model's context; 0 when it is not known."""
         self.failed: CallMalformed | None = None
         """Why the model is not to go on: it wrote a call that cannot be read, twice in a row."""
-        self._runner, self._keep, self._report, self._hear = runner, keep, report, hear
+        self.turn: Turn | None = None
+        """The turn whose calls run: what was set for it is set for the steps after it."""
+        self._runner, self._keep, self._report, self._receive = runner, keep, report, receive
         self._most_steps = steps
         self._steps = 0
         self._malformed = False
@@ -76,6 +80,11 @@ class Calling:
         """How often the runner was asked for something; its answer to anything but the latest is late."""
         self._prepared = 0
         self._running = False
+
+    @property
+    def available(self) -> tuple[str, ...]:
+        """The names of all tools, and of all servers of tools, that could be switched on."""
+        return self._runner.names if self._runner is not None else ()
 
     @property
     def active(self) -> bool:
@@ -102,7 +111,7 @@ class Calling:
         self._prepared += 1
         self.ready = not self.on or self._runner is None
         if self._runner is not None and self.on:
-            self._runner.prepare(self._prepared, self.on, self._hear)
+            self._runner.prepare(self._prepared, self.on, self._receive)
 
     def listed(self, event: ToolsListed) -> None:
         """The tools are ready."""
@@ -110,6 +119,17 @@ class Calling:
             self.offered, self.ready = event.tools, True
             self._report(event)
             self._advance()
+
+    def callable_by(self, model: ModelInfo | None) -> tuple[ToolSpec, ...]:
+        """What that model may call in its next turn."""
+        able = model is not None and model.tools and not self.exhausted
+        return self.offered if able else ()
+
+    def report_unusable(self, model: ModelInfo | None) -> None:
+        """Report it if tools are switched on for a model that cannot call any."""
+        if self.on and model is not None and not model.tools:
+            unable = say("{model} cannot call tools; it answers without them.", model=model.name)
+            self._report(ToolsListed(0, (), (unable,)))
 
     def begin_question(self) -> None:
         """The user said something: the model has all its steps before it."""
@@ -119,8 +139,9 @@ class Calling:
         """Another chat is opened, in which nothing was granted yet."""
         self._granted.clear()
 
-    def begin(self, path: Sequence[Message]) -> None:
-        """Take up the calls without a result at the end of a path."""
+    def begin(self, path: Sequence[Message], turn: Turn | None = None) -> None:
+        """Take up the calls without a result at the end of a path, which `turn` ended with."""
+        self.turn = turn
         self._queue, self._parent = [_Pending(call) for call in open_calls(path)], path[-1].id
         self._steps += 1
         self._malformed = False
@@ -148,8 +169,9 @@ class Calling:
             self._finish(event.result)
             self._advance()
 
-    def stop(self) -> None:
-        """End the call that runs and forget the others."""
+    def stop(self) -> bool:
+        """End the call that runs and forget the others; whether anything was going on."""
+        active = self.active
         if self._running and self._runner is not None:
             self._runner.stop()
             call = self._queue[0].call
@@ -157,6 +179,7 @@ class Calling:
             self._finish(stopped, Status.STOPPED)
         self._queue.clear()
         self.leave()
+        return active
 
     def leave(self) -> str | None:
         """Nothing is left to be done; the id of the message that the model goes on from."""
@@ -167,6 +190,11 @@ class Calling:
     def done(self) -> bool:
         """Whether every call has its result, so that the model is to go on."""
         return self.active and not self._queue
+
+    def close(self) -> None:
+        """End the servers of tools."""
+        if self._runner is not None:
+            self._runner.close()
 
     def _advance(self) -> None:
         """Run the first call, or ask about it, until one of them takes time."""
@@ -216,7 +244,7 @@ class Calling:
         self._running = True
         self._report(CallStarted(call))
         limit = min(LONGEST_RESULT, self.window // 2) if self.window else LONGEST_RESULT
-        self._runner.run(RunTool(self._number, call, limit), self._hear)
+        self._runner.run(RunTool(self._number, call, limit), self._receive)
 
     def _finish(self, result: ToolResultPart, status: Status = Status.COMPLETE) -> None:
         self._running = False

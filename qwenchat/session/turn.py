@@ -24,6 +24,7 @@ from qwenchat.chat.messages import Message, ReasoningPart, Role, Status
 from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, Timing
 from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.thinking import soft_switch_in_force, support_of, thinks
 from qwenchat.chat.timeline import Tick
 from qwenchat.chat.tools import ToolSpec
 
@@ -95,16 +96,20 @@ class Turn:
         history: tuple[Message, ...],
         model: ModelInfo | None,
         overrides: SamplingOverrides,
-        *,
         hard: bool,
-        will_think: bool,
-        budget: int | None,
+        budget: int | None = None,
         schema: str | None = None,
         tools: tuple[ToolSpec, ...] = (),
     ) -> StartTurn:
-        """The command that asks `model`, with everything about it written down in the reply."""
+        """The command that asks `model`, with everything about it written down in the reply.
+
+        `hard` is the hard switch. An earlier /no_think turns it off too, so that it holds also when the message it
+        stands in does not fit the context any more, and for models without a soft switch.
+        """
         if self._begun == NOTHING:  # what came before, the loading of the model, is a pause in the conversation
             self.reply = replace(self.reply, created=time.time())
+            hard = hard and soft_switch_in_force(history) is not False
+            will_think = thinks(support_of(model), hard, history)
         else:
             hard = bool(self._begun.thought)
             will_think = self.reply.provenance.thinking if self.reply.provenance else hard

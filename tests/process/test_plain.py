@@ -160,7 +160,7 @@ def test_how_a_reply_that_broke_off_goes_on_is_said(start: Callable[..., Termina
     terminal.keys("b\r")
     terminal.shows("/answer makes the model answer from there.")
     terminal.keys("c\r")
-    terminal.shows("/retry asks again with presence pen")
+    terminal.shows("/retry asks again with presence")
     leave(terminal)
 
 

@@ -37,9 +37,14 @@ def recorded(engine: FakeEngine, talk: Callable[[Session], None]) -> list[Moment
     """All moments of the replay of a talk that was really had."""
     session = Session(Worker(lambda: engine), Library.in_memory())
     try:
-        session.load(LoadModel())
+        session.model.load(LoadModel())
         talk(session)
-        return Replay(session.path, timelines_of(session.library, session.path), idle_limit_s=1e6, speed=INSTANT).due()
+        return Replay(
+            session.conversation.path,
+            timelines_of(session.library, session.conversation.path),
+            idle_limit_s=1e6,
+            speed=INSTANT,
+        ).due()
     finally:
         engine.release()
         session.close()
@@ -81,7 +86,7 @@ def test_the_wait_for_a_model_is_a_pause_before_the_reply() -> None:
 def test_a_reply_that_was_stopped_ends_where_it_was_stopped() -> None:
     def talk(session: Session) -> None:
         session.send("Count", TYPED)
-        until(session, lambda events: session.growing and session.growing.answer_tokens == 2)
+        until(session, lambda events: session.model.turn.growing and session.model.turn.growing.answer_tokens == 2)
         session.stop()
         until(session, ended)
 

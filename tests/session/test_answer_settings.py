@@ -61,7 +61,7 @@ def test_what_is_typed_counts_and_is_said(steering: Steering, session: Session) 
     said = steering.heed("think=off thinking_budget=1,024 max-tokens=2,000")
     assert said == "think off (this chat)\nthinking_budget 1,024 (this chat)\nmax_tokens 2,000 (this chat)"
     steering.heed("system Speak French.")
-    assert session.system == "Speak French."
+    assert session.system.text == "Speak French."
     assert steering.heed("temperature default") == "temperature 0.9 (config.toml)"
     assert steering.heed("min_p") == "min_p 0 (model's own)"
 
@@ -140,8 +140,8 @@ def test_a_model_without_a_switch_is_not_told_to_use_one() -> None:
     engine = FakeEngine(model=replace(MODEL, thinking=ThinkingSupport.NONE))
     session = Session(Worker(lambda: engine), Library.in_memory())
     try:
-        session.load(LoadModel())
-        while session.model is None:
+        session.model.load(LoadModel())
+        while session.model.info is None:
             session.wait(0.05)
         steering = Steering(session, presets=(WARM,))
         assert steering.now("think") == "never, with this model"
@@ -159,7 +159,9 @@ def test_a_preset_leaves_no_trace_once_another_is_on(session: Session, first: Pr
     for second in presets:
         kept = []
         for chosen in ((second.name,), (first.name, second.name)):
-            other = Session(session._worker, Library.in_memory(), system="s", overrides=SamplingOverrides(top_p=0.5))
+            other = Session(
+                session.model.worker, Library.in_memory(), system="s", overrides=SamplingOverrides(top_p=0.5)
+            )
             settings = Settings(system="s", sampling=SamplingOverrides(top_p=0.5))
             steering = Steering(other, settings=settings, presets=presets)
             for name in chosen:

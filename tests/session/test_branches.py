@@ -14,7 +14,8 @@ from qwenchat.chat.provenance import FinishReason, ThinkingSupport
 from qwenchat.chat.sampling import NON_THINKING, THINKING, SamplingOverrides
 from qwenchat.library.library import Library
 from qwenchat.session.open_conversation import NothingDeleted
-from qwenchat.session.session import ReplyComplete, Session
+from qwenchat.session.replies import ReplyComplete
+from qwenchat.session.session import Session
 from tests.session.test_session import chatting, ended, loaded, texts, until
 from tests.support.fake_engine import MODEL, FakeEngine, Script
 
@@ -24,22 +25,22 @@ HALF = Script("one two three four", hold_at=2)
 def ask(session: Session, text: str = "Go") -> Message:
     session.send(text)
     until(session, ended)
-    return session.path[-1]
+    return session.conversation.path[-1]
 
 
 def stop_after(session: Session, pieces: int) -> Message:
     until(session, texts(pieces))
     session.stop()
     assert isinstance(until(session, ended)[-1], TurnStopped)
-    return session.path[-1]
+    return session.conversation.path[-1]
 
 
 def said(session: Session) -> list[str]:
-    return [message.text for message in session.path]
+    return [message.text for message in session.conversation.path]
 
 
 def on_disk(session: Session) -> Message:
-    return session.library.read(str(session.conversation)).messages[-1]
+    return session.library.read(str(session.conversation.id)).messages[-1]
 
 
 class TestRetry:
@@ -47,24 +48,24 @@ class TestRetry:
         engine = FakeEngine([Script("a", thought="Hm. "), Script("b"), Script("c", thought="Hm. ")])
         with chatting(engine, overrides=SamplingOverrides(top_k=7, seed=1)) as session:
             ask(session)
-            session.retry(overrides=SamplingOverrides(temperature=0.2, seed=9), thinking=False)
+            session.replies.retry(overrides=SamplingOverrides(temperature=0.2, seed=9), thinking=False)
             until(session, ended)
             assert engine.turns[1].thinking is False
             assert engine.turns[1].sampling == replace(NON_THINKING, top_k=7, temperature=0.2, seed=9)
             assert on_disk(session).provenance.thinking is False  # type: ignore[union-attr]
-            session.retry()
+            session.replies.retry()
             until(session, ended)
             assert engine.turns[2].thinking is True
             assert engine.turns[2].sampling == replace(THINKING, top_k=7, seed=1)
-            assert len(session.tree.siblings(session.path[-1].id)) == 3
+            assert len(session.conversation.tree.siblings(session.conversation.path[-1].id)) == 3
 
     def test_thinking_may_be_turned_on_for_one_reply(self) -> None:
         engine = FakeEngine([Script("a"), Script("b", thought="Hm. ")])
         with chatting(engine, thinking=False) as session:
             ask(session)
-            session.retry(thinking=True)
+            session.replies.retry(thinking=True)
             until(session, ended)
-            assert session.path[-1].reasoning == "Hm. "
+            assert session.conversation.path[-1].reasoning == "Hm. "
             assert not session.thinks
 
     @pytest.mark.parametrize(
@@ -77,56 +78,59 @@ class TestRetry:
         with chatting(FakeEngine(model=replace(MODEL, thinking=support))) as session:
             ask(session)
             with pytest.raises(NoThought, match=why):
-                session.retry(thinking=wanted)
-            assert len(session.tree) == 2
+                session.replies.retry(thinking=wanted)
+            assert len(session.conversation.tree) == 2
 
     def test_thinking_is_not_turned_on_against_the_switch_in_the_message(self) -> None:
         with chatting(FakeEngine()) as session:
             ask(session, "Go /no_think")
             with pytest.raises(NoThought, match="/no_think"):
-                session.retry(thinking=True)
+                session.replies.retry(thinking=True)
 
     def test_an_earlier_reply_is_asked_for_again_with_what_came_before_it_alone(self) -> None:
         engine = FakeEngine([Script("first"), Script("second"), Script("first again")])
         with chatting(engine) as session:
             first = ask(session, "one")
             ask(session, "two")
-            session.retry(first.id)
+            session.replies.retry(first.id)
             until(session, ended)
             assert said(session) == ["one", "first again"]
             assert [message.text for message in engine.turns[-1].messages] == ["one"]
-            session.select(first.id)
+            session.conversation.select(first.id)
             assert said(session) == ["one", "first", "two", "second"]
 
     def test_with_another_model_it_waits_for_that_one(self) -> None:
         engine = FakeEngine([Script("a"), Script("b")])
         with chatting(engine) as session:
             ask(session)
-            session.load(LoadModel("other"))
-            session.retry()
+            session.model.load(LoadModel("other"))
+            session.replies.retry()
             until(session, ended)
-            made = [session.tree[at].provenance for at in session.tree.siblings(session.path[-1].id)]
+            made = [
+                session.conversation.tree[at].provenance
+                for at in session.conversation.tree.siblings(session.conversation.path[-1].id)
+            ]
             assert [account.model.name for account in made if account] == [MODEL.name, "other"]
 
     def test_a_reply_whose_question_was_deleted_is_not_asked_for_again(self) -> None:
         with chatting(FakeEngine()) as session:
             ask(session, "one")
             ask(session, "two")
-            session.delete_message(session.path[2].id)
+            session.conversation.delete(session.conversation.path[2].id)
             with pytest.raises(PromptEmpty, match="deleted"):
-                session.retry()
+                session.replies.retry()
 
     def test_nor_when_the_question_is_gone_for_good(self, tmp_path: Path) -> None:
         file = tmp_path / "conversations.db"
         with chatting(FakeEngine(), Library.open(file)) as session:
             ask(session, "one")
             ask(session, "two")
-            session.delete_message(session.path[2].id)
-            name = str(session.conversation)
+            session.conversation.delete(session.conversation.path[2].id)
+            name = str(session.conversation.id)
         with chatting(FakeEngine(), Library.open(file)) as session:
             session.resume(name)
             with pytest.raises(PromptEmpty, match="no message to answer"):
-                session.retry()
+                session.replies.retry()
 
     def test_only_a_message_of_the_users_is_changed(self) -> None:
         with chatting(FakeEngine()) as session:
@@ -143,14 +147,14 @@ class TestContinue:
             stopped = stop_after(session, 2)
             before = stopped.provenance
             assert before is not None
-            session.continue_reply()
-            assert session.path[-1].status is Status.STREAMING
+            session.replies.go_on()
+            assert session.conversation.path[-1].status is Status.STREAMING
             until(session, ended)
             reply = on_disk(session)
             assert (reply.id, reply.status, reply.note) == (stopped.id, Status.COMPLETE, "")
             assert reply.text == "one two three four"
             assert engine.turns[-1].begun == Begun(answer="one two ")
-            assert engine.turns[-1].messages == session.path[:-1]
+            assert engine.turns[-1].messages == session.conversation.path[:-1]
             assert reply.provenance is not None
             assert reply.provenance.usage == replace(before.usage, answer_tokens=before.usage.answer_tokens + 2)
             assert reply.provenance.finish_reason is FinishReason.STOP
@@ -164,7 +168,7 @@ class TestContinue:
             session.send("Go")
             thought = stop_after(session, 4).parts[0]
             assert isinstance(thought, ReasoningPart)
-            session.continue_reply()
+            session.replies.go_on()
             until(session, ended)
             assert on_disk(session).parts == (thought, TextPart("one two three"))
             assert engine.turns[-1].begun == Begun("Hm, so. ", "one two ")
@@ -175,7 +179,7 @@ class TestContinue:
         with chatting(engine) as session:
             session.send("Go")
             stop_after(session, 2)
-            session.continue_reply()
+            session.replies.go_on()
             until(session, ended)
             reply = on_disk(session)
             assert (reply.reasoning, reply.text) == ("Hm, let me see. ", "Paris.")
@@ -192,7 +196,7 @@ class TestContinue:
             session.send("Go")
             stop_after(session, 2)
             session.toggle_thinking()
-            session.continue_reply()
+            session.replies.go_on()
             until(session, ended)
             assert engine.turns[-1].thinking is False
             assert engine.turns[-1].sampling.temperature == NON_THINKING.temperature
@@ -202,19 +206,19 @@ class TestContinue:
         with chatting(FakeEngine([cut, replace(cut, answer="two "), Script("three")])) as session:
             ask(session)
             for text in ("one two ", "one two three"):
-                session.continue_reply()
+                session.replies.go_on()
                 until(session, ended)
-                assert session.path[-1].text == text
+                assert session.conversation.path[-1].text == text
             with pytest.raises(ReplyComplete):
-                session.continue_reply()
+                session.replies.go_on()
 
     def test_a_reply_that_failed_goes_on(self) -> None:
         failing = Script("one two", error=EngineFailed("It broke.", "Again."), error_at=1)
         with chatting(FakeEngine([failing, Script("two")])) as session:
             ask(session)
-            session.continue_reply()
+            session.replies.go_on()
             until(session, ended)
-            assert (session.path[-1].text, session.path[-1].note) == ("one two", "")
+            assert (session.conversation.path[-1].text, session.conversation.path[-1].note) == ("one two", "")
 
     def test_a_reply_that_was_stopped_before_its_first_word_begins(self) -> None:
         engine = FakeEngine([Script("x", prefill_holds=0.5), Script("Paris.")])
@@ -224,8 +228,8 @@ class TestContinue:
             until(session, lambda seen: bool(engine.turns))
             session.stop()
             until(session, ended)
-            assert session.path[-1].parts == ()
-            session.continue_reply()
+            assert session.conversation.path[-1].parts == ()
+            session.replies.go_on()
             until(session, ended)
             assert said(session) == ["Go", "Paris."]
 
@@ -234,18 +238,18 @@ class TestContinue:
         with chatting(FakeEngine([Script("one two three", hold_at=2)]), Library.open(file)) as session:
             session.send("Go")
             until(session, texts(2))
-            session._running._save(session._turn)  # type: ignore[arg-type]
-            copy = Library.open(file).read(str(session.conversation))
+            session.model.turn._save(session.model.turn.current)  # type: ignore[arg-type]
+            copy = Library.open(file).read(str(session.conversation.id))
         name, reply = copy.id, replace(copy.messages[-1], status=Status.INTERRUPTED)
         library = Library.open(file)
         library.save(name, reply, library.timeline(reply.id))
         with chatting(FakeEngine([Script("three")]), library) as session:
             session.resume(name)
             until(session, loaded)
-            session.continue_reply()
+            session.replies.go_on()
             until(session, ended)
-            made = session.path[-1].provenance
-            assert session.path[-1].text == "one two three"
+            made = session.conversation.path[-1].provenance
+            assert session.conversation.path[-1].text == "one two three"
             assert made is not None
             assert made.usage.answer_tokens == 3
             ticks = session.library.timeline(reply.id)
@@ -258,10 +262,10 @@ class TestContinue:
             session.send("Go")
             stop_after(session, 2)
             engine.model = replace(MODEL, thinking=ThinkingSupport.NONE)
-            session.load(LoadModel())
+            session.model.load(LoadModel())
             until(session, loaded)
             with pytest.raises(ReplyComplete):
-                session.continue_reply()
+                session.replies.go_on()
 
 
 class TestDelete:
@@ -270,39 +274,39 @@ class TestDelete:
         with chatting(engine) as session:
             ask(session, "one")
             ask(session, "two")
-            session.delete_message(session.path[1].id)
+            session.conversation.delete(session.conversation.path[1].id)
             assert said(session) == ["one", "two", "second"]
             ask(session, "three")
             assert [message.text for message in engine.turns[-1].messages] == ["one", "two", "second", "three"]
-            session.undo_delete()
+            session.conversation.undo_delete()
             assert said(session) == ["one", "first", "two", "second", "three", "third"]
             with pytest.raises(NothingDeleted):
-                session.undo_delete()
+                session.conversation.undo_delete()
 
     def test_a_deleted_branch_gives_way_to_another_version_and_comes_back(self) -> None:
         with chatting(FakeEngine([Script("first"), Script("second")])) as session:
             ask(session, "one")
-            session.retry()
+            session.replies.retry()
             until(session, ended)
-            session.delete_branch(session.path[-1].id)
+            session.conversation.delete_branch(session.conversation.path[-1].id)
             assert said(session) == ["one", "first"]
-            assert len(session.tree.siblings(session.path[-1].id)) == 1
-            session.delete_branch(session.path[0].id)
+            assert len(session.conversation.tree.siblings(session.conversation.path[-1].id)) == 1
+            session.conversation.delete_branch(session.conversation.path[0].id)
             assert said(session) == []
-            session.undo_delete()
+            session.conversation.undo_delete()
             assert said(session) == ["one", "first"]
-            session.undo_delete()
+            session.conversation.undo_delete()
             assert said(session) == ["one", "second"]
 
     def test_bringing_a_branch_back_leaves_deleted_what_was_deleted_in_it_before(self) -> None:
         with chatting(FakeEngine([Script("first"), Script("second")])) as session:
             ask(session, "one")
             ask(session, "two")
-            session.delete_message(session.path[1].id)
-            session.delete_branch(session.path[0].id)
-            session.undo_delete()
+            session.conversation.delete(session.conversation.path[1].id)
+            session.conversation.delete_branch(session.conversation.path[0].id)
+            session.conversation.undo_delete()
             assert said(session) == ["one", "two", "second"]
-            session.undo_delete()
+            session.conversation.undo_delete()
             assert said(session) == ["one", "first", "two", "second"]
 
     def test_what_was_deleted_is_gone_for_good_when_the_program_has_ended(self, tmp_path: Path) -> None:
@@ -310,31 +314,31 @@ class TestDelete:
         with chatting(FakeEngine([Script("first"), Script("second")]), Library.open(file)) as session:
             ask(session, "one")
             ask(session, "two")
-            session.delete_message(session.path[1].id)
-            name = str(session.conversation)
+            session.conversation.delete(session.conversation.path[1].id)
+            name = str(session.conversation.id)
         with chatting(FakeEngine(), Library.open(file)) as session:
             session.resume(name)
             assert said(session) == ["one", "two", "second"]
-            assert len(session.tree) == 3
+            assert len(session.conversation.tree) == 3
 
     def test_it_can_be_brought_back_after_another_conversation_was_looked_at(self) -> None:
         with chatting(FakeEngine([Script("first")])) as session:
             ask(session, "one")
-            name = str(session.conversation)
-            session.delete_message(session.path[1].id)
+            name = str(session.conversation.id)
+            session.conversation.delete(session.conversation.path[1].id)
             session.new()
             with pytest.raises(NothingDeleted):
-                session.undo_delete()
+                session.conversation.undo_delete()
             session.resume(name)
             assert said(session) == ["one"]
-            session.undo_delete()
+            session.conversation.undo_delete()
             assert said(session) == ["one", "first"]
 
     def test_the_first_message_can_be_deleted_and_said_anew_below_the_same_system_prompt(self) -> None:
         engine = FakeEngine()
         with chatting(engine, system="Be brief.") as session:
             ask(session, "one")
-            session.delete_branch(session.path[1].id)
+            session.conversation.delete_branch(session.conversation.path[1].id)
             ask(session, "two")
             assert [message.role for message in engine.turns[-1].messages] == [Role.SYSTEM, Role.USER]
 
@@ -344,11 +348,11 @@ class TestDelete:
         with chatting(FakeEngine([HALF])) as session:
             session.send("Go")
             until(session, texts(1))
-            for forbidden in (session.delete_message, session.delete_branch):
+            for forbidden in (session.conversation.delete, session.conversation.delete_branch):
                 with pytest.raises(TurnInProgress):
-                    forbidden(session.path[0].id)
+                    forbidden(session.conversation.path[0].id)
             with pytest.raises(TurnInProgress):
-                session.undo_delete()
+                session.conversation.undo_delete()
             stop_after(session, 0)
 
             def full(ids: object) -> None:
@@ -356,8 +360,8 @@ class TestDelete:
 
             monkeypatch.setattr(session.library, "hide", full)
             with pytest.raises(LibraryUnwritable):
-                session.delete_message(session.path[0].id)
-            assert len(session.path) == 2
+                session.conversation.delete(session.conversation.path[0].id)
+            assert len(session.conversation.path) == 2
 
 
 class TestOpening:
@@ -365,9 +369,9 @@ class TestOpening:
         file = tmp_path / "conversations.db"
         with chatting(FakeEngine([Script("first"), Script("second")]), Library.open(file)) as session:
             old = ask(session, "one")
-            session.retry()
+            session.replies.retry()
             until(session, ended)
-            name = str(session.conversation)
+            name = str(session.conversation.id)
             session.resume(name, old.id)
             assert said(session) == ["one", "first"]
         with chatting(FakeEngine(), Library.open(file)) as session:
@@ -380,7 +384,7 @@ class TestOpening:
         with chatting(FakeEngine([HALF])) as session:
             session.send("Go")
             until(session, texts(2))
-            session.resume(str(session.conversation))
+            session.resume(str(session.conversation.id))
             assert not session.busy
-            assert session.path[-1].status is Status.STOPPED
-            assert session.path[-1].text == "one two "
+            assert session.conversation.path[-1].status is Status.STOPPED
+            assert session.conversation.path[-1].text == "one two "

@@ -144,8 +144,8 @@ class Branching(RuleBasedStateMachine):
         self.engine = Stepping([Script("")])
         self.library = Library.open(self.file)
         self.session = Session(Worker(lambda: self.engine), self.library, system=self.system, thinking=False)
-        self.session.load(LoadModel())
-        self.until(lambda: self.session.model is not None)
+        self.session.model.load(LoadModel())
+        self.until(lambda: self.session.model.info is not None)
 
     def until(self, condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + 20
@@ -155,7 +155,7 @@ class Branching(RuleBasedStateMachine):
 
     @property
     def now(self) -> Plain:
-        return self.said.get(str(self.session.conversation), Plain())
+        return self.said.get(str(self.session.conversation.id), Plain())
 
     def chosen(self, number: int, role: Role | None = None) -> str | None:
         """One of the messages that are read."""
@@ -169,16 +169,16 @@ class Branching(RuleBasedStateMachine):
         self.engine._queue.clear()
         self.engine._queue.append(Script(words, hold_at=2))
         begin()
-        plain = self.said.setdefault(str(self.session.conversation), Plain())
-        for message in self.session.path:
+        plain = self.said.setdefault(str(self.session.conversation.id), Plain())
+        for message in self.session.conversation.path:
             if message.id not in plain.nodes and message.role is not Role.ASSISTANT:
                 plain.add(message.id, Node(message.role, message.text, message.parent))
-        reply = str(self.session.reply_id)
+        reply = str(self.session.model.turn.reply_id)
         if not said:
             plain.add(reply, Node(Role.ASSISTANT, "", parent or plain.leaf))
         half = said + words[: words.rindex(" ") + 1]
-        self.until(lambda: self.session.growing and self.session.growing.parts()
-                   and self.session.growing.parts()[-1].text == half)  # type: ignore[union-attr]  # fmt: skip
+        self.until(lambda: self.session.model.turn.growing and self.session.model.turn.growing.parts()
+                   and self.session.model.turn.growing.parts()[-1].text == half)  # type: ignore[union-attr]  # fmt: skip
         plain.nodes[reply].text = half
         self.growing = reply, said + words
 
@@ -207,12 +207,12 @@ class Branching(RuleBasedStateMachine):
         reply = self.chosen(number, Role.ASSISTANT)
         asked = self.now.nodes[reply].parent if reply else None
         if reply and asked and asked not in self.now.hidden and self.now.nodes[asked].role is Role.USER:
-            self.turn(lambda: self.session.retry(reply), asked)
+            self.turn(lambda: self.session.replies.retry(reply), asked)
 
     @rule()
-    @precondition(lambda self: self.growing is None and self.session.begun is not None)
+    @precondition(lambda self: self.growing is None and self.session.replies.interrupted is not None)
     def go_on(self) -> None:
-        self.turn(self.session.continue_reply, None, self.now.nodes[str(self.now.leaf)].text)
+        self.turn(self.session.replies.go_on, None, self.now.nodes[str(self.now.leaf)].text)
 
     @rule()
     @precondition(lambda self: self.growing is not None)
@@ -233,29 +233,29 @@ class Branching(RuleBasedStateMachine):
     def walk(self, number: int, version: int) -> None:
         if at := self.chosen(number):
             versions = self.now.after(self.now.before(at))
-            assert list(self.session.tree.siblings(at)) == versions
+            assert list(self.session.conversation.tree.siblings(at)) == versions
             other = versions[version % len(versions)]
-            self.session.select(other)
+            self.session.conversation.select(other)
             self.now.read(other)
 
     @rule(number=NUMBERS)
     @reading
     def delete_message(self, number: int) -> None:
         if at := self.chosen(number):
-            self.session.delete_message(at)
+            self.session.conversation.delete(at)
             self.now.delete({at})
 
     @rule(number=NUMBERS)
     @reading
     def delete_branch(self, number: int) -> None:
         if at := self.chosen(number):
-            self.session.delete_branch(at)
+            self.session.conversation.delete_branch(at)
             self.now.delete(self.now.below(at) - self.now.hidden)
 
     @rule()
     @precondition(lambda self: self.growing is None and self.now.deleted)
     def undo(self) -> None:
-        self.session.undo_delete()
+        self.session.conversation.undo_delete()
         self.now.undo()
 
     @rule()
@@ -301,9 +301,11 @@ class Branching(RuleBasedStateMachine):
     def everything_is_there(self) -> None:
         if not hasattr(self, "session"):
             return
-        assert [message.id for message in self.session.path] == self.now.path
+        assert [message.id for message in self.session.conversation.path] == self.now.path
         if self.growing is None:
-            assert [message.text for message in self.session.path] == [self.now.nodes[at].text for at in self.now.path]
+            assert [message.text for message in self.session.conversation.path] == [
+                self.now.nodes[at].text for at in self.now.path
+            ]
         for name, plain in self.said.items():
             stored = self.library.read(name)
             assert stored.hidden == plain.hidden

@@ -42,7 +42,7 @@ def chatting(*answers: Answer, library: Library | None = None) -> Iterator[tuple
     with ChatServer([*answers, Answer(said("It rains."))]).running() as server:
         tools = FakeTools()
         session = Session(Worker(RemoteEngine), library or Library.in_memory(), tools=tools)
-        session.load(LoadModel(server=Server(server.url)))
+        session.model.load(LoadModel(server=Server(server.url)))
         session.switch_tools(("weather", "clock"))
         try:
             yield session, tools, server
@@ -58,8 +58,8 @@ def until(session: Session, condition: Callable[[], object]) -> None:
 
 
 def asked(session: Session) -> tuple[ToolCallPart, ...]:
-    until(session, lambda: session.pending_calls or not session.busy)
-    return session.pending_calls
+    until(session, lambda: session.tools.waiting or not session.busy)
+    return session.tools.waiting
 
 
 def paired(request: dict[str, Any]) -> list[tuple[str, str]]:
@@ -87,12 +87,12 @@ def test_an_approval_never_reaches_another_call(id_: Any, number: int) -> None:
         session.send("Weather?")
         first, second = asked(session)
         assert first.id != second.id
-        session.permit(first.id, Permission.ONCE)
-        until(session, lambda: session.pending_calls == (second,))
+        session.tools.permit(first.id, Permission.ONCE)
+        until(session, lambda: session.tools.waiting == (second,))
         assert [(run.name, run.arguments) for run in tools.runs] == [("weather", PARIS)]
-        session.permit(first.id, Permission.ONCE)
-        assert session.pending_calls == (second,), "an answer counts once"
-        session.permit(second.id, Permission.REFUSE)
+        session.tools.permit(first.id, Permission.ONCE)
+        assert session.tools.waiting == (second,), "an answer counts once"
+        session.tools.permit(second.id, Permission.REFUSE)
         until(session, lambda: not session.busy)
         assert len(tools.runs) == 1
         assert paired(server.asked[-1]) == [(PARIS, "Rain."), ("{}", "The user did not allow this call.")]
@@ -102,13 +102,13 @@ def test_a_later_reply_with_the_id_of_a_call_that_was_allowed_is_asked_about() -
     with chatting(stream(piece("call_0")), stream(piece("call_0", ROME))) as (session, tools, server):
         session.send("Weather?")
         (first,) = asked(session)
-        session.permit(first.id, Permission.ONCE)
-        until(session, lambda: session.pending_calls)
-        (second,) = session.pending_calls
+        session.tools.permit(first.id, Permission.ONCE)
+        until(session, lambda: session.tools.waiting)
+        (second,) = session.tools.waiting
         assert second.id != first.id
-        session.permit(first.id, Permission.ONCE)
+        session.tools.permit(first.id, Permission.ONCE)
         assert len(tools.runs) == 1
-        session.permit(second.id, Permission.REFUSE)
+        session.tools.permit(second.id, Permission.REFUSE)
         until(session, lambda: not session.busy)
         assert paired(server.asked[-1]) == [(PARIS, "Rain."), (ROME, "The user did not allow this call.")]
 
@@ -119,11 +119,11 @@ def test_the_servers_own_id_is_said_to_that_server_alone() -> None:
         ChatServer([Answer(said("Ok."))]).running() as two,
     ):
         session.send("Weather?")
-        session.permit(asked(session)[0].id, Permission.ONCE)
+        session.tools.permit(asked(session)[0].id, Permission.ONCE)
         until(session, lambda: not session.busy)
         (call,) = next(message["tool_calls"] for message in server.asked[-1]["messages"] if "tool_calls" in message)
         assert call["id"] == "call_abc"
-        session.load(LoadModel(server=Server(two.url, name="another")))
+        session.model.load(LoadModel(server=Server(two.url, name="another")))
         session.send("And now?")
         until(session, lambda: not session.busy)
         ids = {message.get("tool_call_id") for message in two.asked[-1]["messages"]} - {None}

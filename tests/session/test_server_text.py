@@ -30,7 +30,7 @@ KEY = "sk-Sentinel-5d1f0c77"
 def chatting(*answers: Answer, key_file: Path | None = None, **served: Any) -> Iterator[tuple[Session, ChatServer]]:
     with ChatServer([*answers, Answer(said("Good."))], **served).running() as server:
         session = Session(Worker(RemoteEngine), Library.in_memory(), tools=FakeTools())
-        session.load(LoadModel(server=Server(server.url, key_file=str(key_file) if key_file else None)))
+        session.model.load(LoadModel(server=Server(server.url, key_file=str(key_file) if key_file else None)))
         try:
             yield session, server
         finally:
@@ -54,12 +54,12 @@ def until(session: Session, condition: Callable[[], object]) -> None:
 
 def ask(session: Session, text: str = "Hello") -> Message:
     session.send(text)
-    until(session, lambda: session.pending_calls or not session.busy)
-    return session.path[-1]
+    until(session, lambda: session.tools.waiting or not session.busy)
+    return session.conversation.path[-1]
 
 
 def exported(session: Session) -> str:
-    whole = [read_whole(session.library, str(session.conversation))]
+    whole = [read_whole(session.library, str(session.conversation.id))]
     return "".join("".join(written(whole, format)) for format in Format)
 
 
@@ -95,7 +95,7 @@ def test_half_an_emoji_costs_no_conversation(pieces: list[str], whole: str, fiel
         assert (reply.text if field == "content" else reply.reasoning) == whole
         assert ask(session, "And?").text == "Good."
         assert json.dumps(server.asked[-1], ensure_ascii=False).encode()
-        assert session.library.read(str(session.conversation)).messages[1] == reply
+        assert session.library.read(str(session.conversation.id)).messages[1] == reply
         assert whole in exported(session)
 
 
@@ -116,13 +116,13 @@ def test_half_a_character_in_a_call_fails_no_later_turn(
     with chatting(stream(*a_call(name, id_, *arguments), finish="tool_calls")) as (session, server):
         session.switch_tools(("weather",))
         ask(session)
-        for call in session.pending_calls:
-            session.permit(call.id, Permission.ONCE)
+        for call in session.tools.waiting:
+            session.tools.permit(call.id, Permission.ONCE)
         until(session, lambda: not session.busy)
-        assert session.path[-1].text == "Good."
-        (call,) = [call for message in session.path for call in calls_in(message)]
+        assert session.conversation.path[-1].text == "Good."
+        (call,) = [call for message in session.conversation.path for call in calls_in(message)]
         if read is not None:
-            (run,) = session._tools.runs  # type: ignore[union-attr]
+            (run,) = session.tools._runner.runs  # type: ignore[union-attr]
             assert arguments_of(run) == read
         assert ask(session, "And?").text == "Good."
         json.dumps(server.asked, ensure_ascii=False).encode()
@@ -165,7 +165,7 @@ def test_a_call_that_holds_the_key_runs_and_is_saved_without_it(key_file: Path) 
     with chatting(stream(*call, finish="tool_calls"), key_file=key_file) as (session, _):
         session.switch_tools(("weather",))
         ask(session)
-        (asked,) = session.pending_calls
+        (asked,) = session.tools.waiting
         assert json.loads(asked.arguments) == {"city": "***", "b": "***"}
 
 
@@ -197,7 +197,7 @@ def test_without_a_key_the_word_none_is_shown() -> None:
 def test_names_of_models_are_whole_and_hold_no_key(key_file: Path) -> None:
     models = [{"id": f"qwen3-\ud83d-{KEY}", "owned_by": KEY}]
     with chatting(key_file=key_file, models=models) as (session, _):
-        until(session, lambda: session.model is not None)
-        assert session.model is not None
-        assert session.model.name == "qwen3-\ufffd-***"
+        until(session, lambda: session.model.info is not None)
+        assert session.model.info is not None
+        assert session.model.info.name == "qwen3-\ufffd-***"
         assert ask(session).text == "Good."

@@ -59,7 +59,7 @@ def chatting(
 ) -> Iterator[Session]:
     session = Session(Worker(lambda: engine), library or Library.in_memory(), **options)  # type: ignore[arg-type]
     if load:
-        session.load(LoadModel())
+        session.model.load(LoadModel())
     try:
         yield session
     finally:
@@ -90,8 +90,8 @@ def loaded(events: list[Event]) -> bool:
 
 
 def stored(session: Session) -> tuple[tuple[Role, str, Status], ...]:
-    assert session.conversation is not None
-    messages = session.library.read(session.conversation).messages
+    assert session.conversation.id is not None
+    messages = session.library.read(session.conversation.id).messages
     return tuple((message.role, message.text, message.status) for message in messages)
 
 
@@ -105,7 +105,7 @@ def test_a_turn_is_saved_before_it_is_called_finished() -> None:
             (Role.USER, "Capital?", Status.COMPLETE),
             (Role.ASSISTANT, "Paris.", Status.COMPLETE),
         )
-        reply = session.library.read(str(session.conversation)).messages[-1]
+        reply = session.library.read(str(session.conversation.id)).messages[-1]
         assert reply.reasoning == "Hm, France."
         assert reply.provenance is not None
         assert reply.provenance.model == MODEL
@@ -124,7 +124,7 @@ def test_the_prompt_is_on_disk_before_the_model_is_asked() -> None:
         assert session.phase is Phase.WAITING
         engine.release()
         until(session, ended)
-        assert session.path[-1].text == "Paris is the capital of France."
+        assert session.conversation.path[-1].text == "Paris is the capital of France."
 
 
 @pytest.mark.parametrize("error_at", [0, 1, 3])
@@ -142,14 +142,14 @@ def test_a_failed_turn_keeps_what_came_and_the_next_one_works(error_at: int) -> 
             "one two three "[: len("one two three ") if error_at == 3 else 4 * error_at],
             Status.FAILED,
         )
-        assert "It broke. Again." in session.path[-1].note
-        session.retry()
+        assert "It broke. Again." in session.conversation.path[-1].note
+        session.replies.retry()
         until(session, ended)
-        assert session.path[-1].text == "fine"
+        assert session.conversation.path[-1].text == "fine"
 
 
 def said(session: Session) -> list[tuple[str, str]]:
-    return [(message.role.value, message.text) for message in session.path]
+    return [(message.role.value, message.text) for message in session.conversation.path]
 
 
 def test_a_system_prompt_that_is_changed_in_mid_conversation_goes_before_the_next_message_and_is_saved() -> None:
@@ -157,8 +157,8 @@ def test_a_system_prompt_that_is_changed_in_mid_conversation_goes_before_the_nex
     with chatting(engine, system="Be brief.") as session:
         session.send("a")
         until(session, ended)
-        assert session.change_system("Speak French.")
-        assert session.system_in_force == "Speak French."
+        assert session.system.change("Speak French.")
+        assert session.system.in_force == "Speak French."
         session.send("b")
         until(session, ended)
         session.send("c")
@@ -167,7 +167,7 @@ def test_a_system_prompt_that_is_changed_in_mid_conversation_goes_before_the_nex
         then = [("system", "Speak French."), ("user", "b"), ("assistant", "A."), ("user", "c"), ("assistant", "A.")]
         assert said(session) == [*start, *then]
         assert [message.text for message in engine.turns[1].messages] == ["Be brief.", "a", "A.", "Speak French.", "b"]
-        kept = session.library.read(str(session.conversation))
+        kept = session.library.read(str(session.conversation.id))
         assert [(message.role.value, message.text) for message in kept.messages] == said(session)
         session.new()
         session.send("d")
@@ -179,11 +179,11 @@ def test_a_message_that_is_changed_after_its_system_prompt_is_a_version_below_th
     with chatting(engine, system="Be brief.") as session:
         asked = session.send("a")
         until(session, ended)
-        session.change_system("Speak French.")
+        session.system.change("Speak French.")
         session.edit(asked.id, "b")
         until(session, ended)
         assert said(session) == [("system", "Speak French."), ("user", "b"), ("assistant", "A.")]
-        assert len(session.tree.siblings(session.path[0].id)) == 2
+        assert len(session.conversation.tree.siblings(session.conversation.path[0].id)) == 2
 
 
 def test_a_system_prompt_that_cannot_be_changed_now_counts_from_the_next_conversation_on() -> None:
@@ -191,14 +191,14 @@ def test_a_system_prompt_that_cannot_be_changed_now_counts_from_the_next_convers
     with chatting(engine, system="Be brief.") as session:
         session.send("a")
         until(session, ended)
-        assert not session.change_system("Speak French.")
-        assert session.system_in_force == "Be brief."
+        assert not session.system.change("Speak French.")
+        assert session.system.in_force == "Be brief."
         session.send("b")
         until(session, ended)
         assert [role for role, _ in said(session)].count("system") == 1
         session.new()
-        assert session.system_in_force == "Speak French."
-        assert session.change_system("")
+        assert session.system.in_force == "Speak French."
+        assert session.system.change("")
         session.send("c")
         assert said(session)[0] == ("user", "c")
 
@@ -209,24 +209,24 @@ def test_a_load_that_fails_fails_the_waiting_turn_and_later_ones_and_another_mod
         session.send("a")
         events = until(session, ended)
         assert [type(event) for event in events if not isinstance(event, TextProduced)][-2:] == [LoadFailed, TurnFailed]
-        assert session.load_error is not None
-        session.retry()
+        assert session.model.error is not None
+        session.replies.retry()
         assert isinstance(until(session, ended)[-1], TurnFailed)
         engine.load_error = None
-        session.load(LoadModel("y"))
-        session.retry()
+        session.model.load(LoadModel("y"))
+        session.replies.retry()
         assert isinstance(until(session, ended)[-1], TurnFinished)
-        assert session.load_error is None
+        assert session.model.error is None
 
 
 def test_the_model_before_one_that_cannot_be_loaded_goes_on() -> None:
     engine = FakeEngine(missing=("nix",))
     with chatting(engine) as session:
         until(session, lambda seen: any(isinstance(event, ModelLoaded) for event in seen))
-        session.load(LoadModel("nix"))
+        session.model.load(LoadModel("nix"))
         until(session, lambda seen: any(isinstance(event, ModelLoaded) for event in seen))
-        assert session.model is not None and session.model.name == MODEL.name
-        assert "no model nix" in str(session.load_error)
+        assert session.model.info is not None and session.model.info.name == MODEL.name
+        assert "no model nix" in str(session.model.error)
         session.send("a")
         assert isinstance(until(session, ended)[-1], TurnFinished)
 
@@ -235,10 +235,10 @@ def test_a_turn_that_waits_for_a_model_that_fails_is_not_answered_by_the_one_bef
     engine = FakeEngine(missing=("nix",))
     with chatting(engine) as session:
         until(session, lambda seen: any(isinstance(event, ModelLoaded) for event in seen))
-        session.load(LoadModel("nix"))
+        session.model.load(LoadModel("nix"))
         session.send("a")
         assert isinstance(until(session, ended)[-1], TurnFailed)
-        session.retry()
+        session.replies.retry()
         assert isinstance(until(session, ended)[-1], TurnFinished)
 
 
@@ -247,23 +247,23 @@ def test_where_the_model_before_fails_too_none_is_left() -> None:
     with chatting(engine) as session:
         until(session, lambda seen: any(isinstance(event, ModelLoaded) for event in seen))
         engine.load_error = OutOfMemory("There is no room.", "Close other programs.")
-        session.load(LoadModel("nix"))
+        session.model.load(LoadModel("nix"))
         until(session, lambda seen: sum(isinstance(event, LoadFailed) for event in seen) == 2)
-        assert session.model is None
-        assert session.loading is None
+        assert session.model.info is None
+        assert session.model.progress is None
 
 
 def test_a_load_that_is_replaced_by_another_fails_nothing() -> None:
     engine = FakeEngine(loading_holds=True)
     with chatting(engine) as session:
         session.send("a")
-        session.load(LoadModel("other"))
+        session.model.load(LoadModel("other"))
         engine.release()
         events = until(session, ended)
         assert not any(isinstance(event, LoadFailed) for event in events)
         assert isinstance(events[-1], TurnFinished)
-        assert session.model is not None
-        assert session.model.name == "other"
+        assert session.model.info is not None
+        assert session.model.info.name == "other"
 
 
 def test_stop_in_mid_reply_keeps_what_came() -> None:
@@ -298,13 +298,13 @@ def test_late_events_of_a_conversation_that_was_left_are_dropped() -> None:
     with chatting(engine) as session:
         session.send("a")
         until(session, texts(1))
-        left = session.conversation
+        left = session.conversation.id
         session.new()
         session.poll()
         session.send("b")
         events = until(session, ended)
         assert all(event.text == "new" for event in events if isinstance(event, TextProduced))
-        assert [message.text for message in session.path] == ["b", "new"]
+        assert [message.text for message in session.conversation.path] == ["b", "new"]
         assert left is not None
         assert session.library.read(left).messages[-1].text == "old "
         assert session.library.read(left).messages[-1].status is Status.STOPPED
@@ -339,14 +339,14 @@ def test_a_full_disk_is_said_once_and_the_reply_is_written_when_there_is_room(tm
         clock.now += CHECKPOINT_S
         events += session.poll()
         assert sum(isinstance(event, SaveFailed) for event in events) == 1
-        assert session.unsaved == 1
-        assert session.path[-1].text == "word " * 40_000
+        assert session.conversation.unsaved == 1
+        assert session.conversation.path[-1].text == "word " * 40_000
         with pytest.raises(LibraryUnwritable):
             session.send("b" * 100_000)
         library._connection.execute("pragma max_page_count=1000000")
         clock.now += CHECKPOINT_S
         session.poll()
-        assert session.unsaved == 0
+        assert session.conversation.unsaved == 0
         assert stored(session)[-1] == (Role.ASSISTANT, "word " * 40_000, Status.COMPLETE)
 
 
@@ -358,8 +358,8 @@ def test_a_prompt_that_cannot_be_saved_is_not_sent(tmp_path: Path) -> None:
         with pytest.raises(LibraryUnwritable):
             session.send("x" * 100_000)
         assert not session.busy
-        assert not session.path
-        assert session.conversation is None
+        assert not session.conversation.path
+        assert session.conversation.id is None
         assert library.conversations() == []
 
 
@@ -372,19 +372,19 @@ def test_retry_and_edit_make_branches_and_keep_the_old_ones() -> None:
     with chatting(engine) as session:
         asked = session.send("a")
         until(session, ended)
-        session.retry()
+        session.replies.retry()
         until(session, ended)
-        assert [message.text for message in session.path] == ["a", "second"]
-        assert len(session.tree.siblings(session.path[-1].id)) == 2
+        assert [message.text for message in session.conversation.path] == ["a", "second"]
+        assert len(session.conversation.tree.siblings(session.conversation.path[-1].id)) == 2
         session.edit(asked.id, "b")
         until(session, ended)
-        assert [message.text for message in session.path] == ["b", "third"]
+        assert [message.text for message in session.conversation.path] == ["b", "third"]
         assert [message.text for message in engine.turns[-1].messages] == ["b"]
-        session.select(asked.id)
-        assert [message.text for message in session.path] == ["a", "second"]
-        kept = session.library.read(str(session.conversation))
+        session.conversation.select(asked.id)
+        assert [message.text for message in session.conversation.path] == ["a", "second"]
+        kept = session.library.read(str(session.conversation.id))
         assert {message.text for message in kept.messages} == {"a", "first", "second", "b", "third"}
-        assert kept.leaf == session.tree.leaf
+        assert kept.leaf == session.conversation.tree.leaf
 
 
 def test_what_makes_no_sense_is_refused_and_changes_nothing() -> None:
@@ -393,22 +393,22 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing() -> None:
         with pytest.raises(PromptEmpty):
             session.send(" \n")
         with pytest.raises(PromptEmpty):
-            session.retry()
+            session.replies.retry()
         with pytest.raises(ConversationNotFound):
             session.resume("nix")
         asked = session.send("a")
         until(session, texts(1))
         for forbidden in (
             lambda: session.send("b"),
-            session.retry,
+            session.replies.retry,
             lambda: session.edit(asked.id, "c"),
-            lambda: session.select(asked.id),
+            lambda: session.conversation.select(asked.id),
         ):
             with pytest.raises(TurnInProgress):
                 forbidden()
         session.stop()
         until(session, ended)
-        assert len(session.tree) == 2
+        assert len(session.conversation.tree) == 2
 
 
 def test_a_system_prompt_comes_first_and_is_part_of_the_conversation() -> None:
@@ -419,7 +419,7 @@ def test_a_system_prompt_comes_first_and_is_part_of_the_conversation() -> None:
         session.send("b")
         until(session, ended)
         assert [message.role for message in engine.turns[-1].messages][:2] == [Role.SYSTEM, Role.USER]
-        assert sum(message.role is Role.SYSTEM for message in session.path) == 1
+        assert sum(message.role is Role.SYSTEM for message in session.conversation.path) == 1
 
 
 def test_the_preset_follows_the_mode_and_the_users_values_go_before_it() -> None:
@@ -471,14 +471,14 @@ def test_a_long_conversation_is_not_read_again_at_every_look(monkeypatch: pytest
         session.send("a /no_think")
         until(session, ended)
         assert not session.thinks
-        path = session.path
+        path = session.conversation.path
 
         def read(*args: object) -> None:
             raise AssertionError("the conversation was read again")
 
         monkeypatch.setattr(thinking, "soft_switch", read)
         assert not session.thinks
-        assert session.path is path
+        assert session.conversation.path is path
 
 
 def test_a_model_that_cannot_think_does_not_pretend() -> None:
@@ -497,14 +497,14 @@ def test_leaving_in_mid_reply_saves_it_and_it_can_be_gone_on_with(tmp_path: Path
     with chatting(FakeEngine([Script("one two three", hold_at=2)]), Library.open(path)) as session:
         session.send("a")
         until(session, texts(2))
-        name = session.conversation
+        name = session.conversation.id
     assert name is not None
     with chatting(FakeEngine([Script("on")]), Library.open(path)) as session:
         session.resume(name)
-        assert [message.text for message in session.path] == ["a", "one two "]
+        assert [message.text for message in session.conversation.path] == ["a", "one two "]
         session.send("go on")
         until(session, ended)
-        assert [message.text for message in session.path] == ["a", "one two ", "go on", "on"]
+        assert [message.text for message in session.conversation.path] == ["a", "one two ", "go on", "on"]
 
 
 def test_the_model_reads_the_conversation_ahead_once_a_reply_has_ended() -> None:
@@ -519,14 +519,14 @@ def test_the_model_reads_the_conversation_ahead_once_a_reply_has_ended() -> None
 def test_the_model_reads_the_next_message_while_it_is_written() -> None:
     engine = FakeEngine()
     with chatting(engine, system="Be brief.") as session:
-        session.drafted("Hel")
+        session.read_ahead.write("Hel")
         until(session, lambda events: bool(engine.ahead))
         assert [message.role for message in engine.ahead[-1].messages] == [Role.SYSTEM]
         assert engine.ahead[-1].draft == "Hel"
         session.send("Hello")
         until(session, ended)
         until(session, lambda events: engine.ahead[-1].draft == "")
-        session.drafted("Go")
+        session.read_ahead.write("Go")
         until(session, lambda events: engine.ahead[-1].draft == "Go")
         assert [message.role for message in engine.ahead[-1].messages] == [Role.SYSTEM, Role.USER, Role.ASSISTANT]
 
@@ -543,7 +543,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.engine = FakeEngine([whole, replace(whole, breaks_off=True)] * 20, loading_holds=loading_holds)
         self.library = Library.in_memory()
         self.session = Session(Worker(lambda: self.engine), self.library)
-        self.session.load(LoadModel())
+        self.session.model.load(LoadModel())
         self.said: dict[str, set[str]] = {}
         self.begun = self.finished = self.number = 0
 
@@ -560,22 +560,22 @@ class AnyOrder(RuleBasedStateMachine):
             return
         self.session.send(text)
         self.begun += 1
-        self.said.setdefault(str(self.session.conversation), set()).add(text)
+        self.said.setdefault(str(self.session.conversation.id), set()).add(text)
 
     @rule()
     def retry(self) -> None:
-        if not self.session.busy and self.session.path:
-            self.session.retry()
+        if not self.session.busy and self.session.conversation.path:
+            self.session.replies.retry()
             self.begun += 1
 
     @rule()
     def edit(self) -> None:
-        if self.session.busy or not self.session.path:
+        if self.session.busy or not self.session.conversation.path:
             return
         self.number += 1
-        self.session.edit(self.session.path[0].id, f"message {self.number}")
+        self.session.edit(self.session.conversation.path[0].id, f"message {self.number}")
         self.begun += 1
-        self.said[str(self.session.conversation)].add(f"message {self.number}")
+        self.said[str(self.session.conversation.id)].add(f"message {self.number}")
 
     @rule()
     def stop(self) -> None:
@@ -583,9 +583,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def answer_now(self) -> None:
-        self.begun += self.session.broken_off
+        self.begun += self.session.replies.interrupted_in_thought
         with suppress(NoThought):
-            self.session.answer_now()
+            self.session.replies.answer_now()
 
     @rule()
     def new(self) -> None:
@@ -602,7 +602,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def load_another(self) -> None:
-        self.session.load(LoadModel())
+        self.session.model.load(LoadModel())
 
     @rule()
     def something_comes(self) -> None:
@@ -611,7 +611,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def a_thought_begins(self) -> None:
-        self.wait_while(lambda: self.session.busy and not self.session.loading and self.session.phase is Phase.WAITING)
+        self.wait_while(
+            lambda: self.session.busy and not self.session.model.progress and self.session.phase is Phase.WAITING
+        )
 
     @rule()
     def the_turn_ends(self) -> None:

@@ -26,8 +26,8 @@ BROKEN = Script(thought=THOUGHT, answer="", breaks_off=True, finish=FinishReason
 
 def made(session: Session) -> Provenance:
     """How the latest reply was made, as it is on disk."""
-    assert session.conversation is not None
-    reply = session.library.read(session.conversation).messages[-1]
+    assert session.conversation.id is not None
+    reply = session.library.read(session.conversation.id).messages[-1]
     assert reply.provenance is not None
     return reply.provenance
 
@@ -35,7 +35,7 @@ def made(session: Session) -> Provenance:
 def ask(session: Session, text: str = "Capital?") -> Message:
     session.send(text)
     until(session, ended)
-    return session.path[-1]
+    return session.conversation.path[-1]
 
 
 def test_the_budget_reaches_the_model_and_is_recorded_with_what_it_did() -> None:
@@ -67,7 +67,7 @@ def test_each_conversation_keeps_its_budget_and_a_new_one_has_the_usual() -> Non
     with chatting(FakeEngine([Script(thought=THOUGHT)])) as session:
         session.thinking_budget = 2
         ask(session)
-        first = str(session.conversation)
+        first = str(session.conversation.id)
         session.new()
         assert session.thinking_budget is None
         ask(session)
@@ -79,7 +79,7 @@ def test_a_budget_that_was_asked_for_goes_before_that_of_the_conversation(tmp_pa
     file = tmp_path / "conversations.db"
     with chatting(FakeEngine([Script(thought=THOUGHT)]), Library.open(file), thinking_budget=2) as session:
         ask(session)
-        conversation = str(session.conversation)
+        conversation = str(session.conversation.id)
     with chatting(FakeEngine(), Library.open(file), thinking_budget=7) as session:
         session.resume(conversation)
         assert session.thinking_budget == 7
@@ -90,9 +90,9 @@ def test_answer_now_ends_the_thought_and_is_recorded() -> None:
     with chatting(engine) as session:
         session.send("Capital?")
         until(session, texts(2))
-        session.answer_now()
+        session.replies.answer_now()
         assert isinstance(until(session, ended)[-1], TurnFinished)
-        reply = session.path[-1]
+        reply = session.conversation.path[-1]
         assert reply.reasoning == f"Well, let me {CLOSING}"
         assert reply.text == "Paris."
         assert made(session).thought_cut is ThoughtCut.USER
@@ -102,16 +102,16 @@ def test_answer_now_ends_the_thought_and_is_recorded() -> None:
 def test_answer_now_has_nothing_to_do_without_a_thought() -> None:
     with chatting(FakeEngine([Script("one two three", hold_at=1)])) as session:
         with pytest.raises(NoThought):
-            session.answer_now()
+            session.replies.answer_now()
         session.send("Capital?")
         until(session, texts(1))
         with pytest.raises(NoThought, match="not thinking"):
-            session.answer_now()
+            session.replies.answer_now()
         session.stop()
         until(session, ended)
-        assert not session.broken_off
+        assert not session.replies.interrupted_in_thought
         with pytest.raises(NoThought, match="/retry"):
-            session.answer_now()
+            session.replies.answer_now()
 
 
 def test_a_reply_that_broke_off_in_its_thought_goes_on_with_its_answer() -> None:
@@ -119,15 +119,15 @@ def test_a_reply_that_broke_off_in_its_thought_goes_on_with_its_answer() -> None
     with chatting(engine) as session:
         broken = ask(session)
         before = made(session)
-        assert session.broken_off
-        assert session.growing is None
+        assert session.replies.interrupted_in_thought
+        assert session.model.turn.growing is None
         assert engine.ahead == []
-        session.answer_now()
+        session.replies.answer_now()
         assert session.busy
-        assert not session.broken_off
-        assert session.path[-1].status is Status.STREAMING
+        assert not session.replies.interrupted_in_thought
+        assert session.conversation.path[-1].status is Status.STREAMING
         until(session, ended)
-        reply = session.path[-1]
+        reply = session.conversation.path[-1]
         assert (reply.id, reply.status, reply.note) == (broken.id, Status.COMPLETE, "")
         assert reply.parts == (
             ReasoningPart(f"{THOUGHT}{CLOSING}", 5, reply.parts[0].seconds, closed=True),  # type: ignore[union-attr]
@@ -135,7 +135,7 @@ def test_a_reply_that_broke_off_in_its_thought_goes_on_with_its_answer() -> None
         )
         command = engine.turns[-1]
         assert (command.begun, command.answer_now, command.thinking) == (Begun(THOUGHT, thinking=True), True, True)
-        assert command.messages == session.path[:-1]
+        assert command.messages == session.conversation.path[:-1]
         after = made(session)
         assert after.thought_cut is ThoughtCut.USER
         assert after.finish_reason is FinishReason.STOP
@@ -147,7 +147,7 @@ def test_a_reply_that_broke_off_in_its_thought_goes_on_with_its_answer() -> None
             len("Paris it is."),
         ]
         assert [tick.at_ms for tick in ticks] == sorted(tick.at_ms for tick in ticks)
-        assert not session.broken_off
+        assert not session.replies.interrupted_in_thought
 
 
 def test_a_reply_that_was_stopped_or_interrupted_in_its_thought_can_be_made_to_answer(tmp_path: Path) -> None:
@@ -157,16 +157,16 @@ def test_a_reply_that_was_stopped_or_interrupted_in_its_thought_can_be_made_to_a
         until(session, texts(2))
         session.stop()
         assert isinstance(until(session, ended)[-1], TurnStopped)
-        assert session.broken_off
-        conversation = str(session.conversation)
+        assert session.replies.interrupted_in_thought
+        conversation = str(session.conversation.id)
     with chatting(FakeEngine([Script("Paris.")]), Library.open(file), load=False) as session:
         session.resume(conversation)
-        assert session.broken_off
-        session.load(LoadModel())
-        session.answer_now()
+        assert session.replies.interrupted_in_thought
+        session.model.load(LoadModel())
+        session.replies.answer_now()
         until(session, ended)
-        assert (session.path[-1].text, session.path[-1].status) == ("Paris.", Status.COMPLETE)
-        assert session.path[-1].reasoning.startswith("Well, let ")
+        assert (session.conversation.path[-1].text, session.conversation.path[-1].status) == ("Paris.", Status.COMPLETE)
+        assert session.conversation.path[-1].reasoning.startswith("Well, let ")
 
 
 @pytest.mark.parametrize("how", ["stopped", "failed"])
@@ -177,36 +177,36 @@ def test_going_on_that_ends_early_keeps_the_thought(how: str) -> None:
     with chatting(engine) as session:
         ask(session)
         before = made(session)
-        session.answer_now()
+        session.replies.answer_now()
         if how == "stopped":
             until(session, lambda seen: any(isinstance(event, PrefillProgressed) for event in seen))
             session.stop()
         assert isinstance(until(session, ended)[-1], TurnFailed if how == "failed" else TurnStopped)
-        assert session.path[-1].reasoning == THOUGHT
-        assert session.broken_off
+        assert session.conversation.path[-1].reasoning == THOUGHT
+        assert session.replies.interrupted_in_thought
         assert made(session).usage.thinking_tokens >= before.usage.thinking_tokens
         assert made(session).timing.first_token_s == before.timing.first_token_s
-        session.answer_now()
+        session.replies.answer_now()
         engine.release()
         until(session, ended)
-        assert (session.path[-1].text, session.path[-1].status) == ("Paris.", Status.COMPLETE)
+        assert (session.conversation.path[-1].text, session.conversation.path[-1].status) == ("Paris.", Status.COMPLETE)
 
 
 def test_only_the_latest_reply_of_a_model_that_thinks_can_be_made_to_answer() -> None:
     engine = FakeEngine([BROKEN, Script("fine")])
     with chatting(engine) as session:
         ask(session)
-        assert session.broken_off
+        assert session.replies.interrupted_in_thought
         engine.model = replace(MODEL, thinking=ThinkingSupport.NONE)
-        session.load(LoadModel())
+        session.model.load(LoadModel())
         until(session, loaded)
-        assert not session.broken_off
+        assert not session.replies.interrupted_in_thought
         engine.model = MODEL
-        session.load(LoadModel())
+        session.model.load(LoadModel())
         until(session, loaded)
-        assert session.broken_off
+        assert session.replies.interrupted_in_thought
         ask(session, "And?")
-        assert not session.broken_off
+        assert not session.replies.interrupted_in_thought
 
 
 def test_a_reply_that_repeated_itself_is_asked_for_again_with_a_penalty_and_only_that_one() -> None:
@@ -214,16 +214,16 @@ def test_a_reply_that_repeated_itself_is_asked_for_again_with_a_penalty_and_only
     engine = FakeEngine([looping, looping, Script("fine")])
     with chatting(engine) as session:
         ask(session)
-        assert session.repeats
+        assert session.conversation.repeats
         assert made(session).finish_reason is FinishReason.REPETITION
         assert made(session).sampling.presence_penalty == 0
         for _ in range(2):
-            session.retry()
+            session.replies.retry()
             until(session, ended)
             assert engine.turns[-1].sampling.presence_penalty == 1.5
             assert made(session).sampling.presence_penalty == 1.5
-        assert not session.repeats
-        session.retry()
+        assert not session.conversation.repeats
+        session.replies.retry()
         until(session, ended)
         assert engine.turns[-1].sampling.presence_penalty == 0
 
@@ -232,6 +232,6 @@ def test_a_stronger_penalty_of_the_users_own_stays() -> None:
     engine = FakeEngine([Script("again ", finish=FinishReason.REPETITION), Script("fine")])
     with chatting(engine, overrides=SamplingOverrides(presence_penalty=2.0)) as session:
         ask(session)
-        session.retry()
+        session.replies.retry()
         until(session, ended)
         assert engine.turns[-1].sampling.presence_penalty == 2.0

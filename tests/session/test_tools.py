@@ -46,7 +46,7 @@ def chatting(
 ) -> Iterator[tuple[Session, FakeEngine, FakeTools]]:
     engine, runner = FakeEngine(list(scripts), model=model), tools or FakeTools()
     session = Session(Worker(lambda: engine), library or Library.in_memory(), tools=runner)
-    session.load(LoadModel())
+    session.model.load(LoadModel())
     if on:
         session.switch_tools(on)
     try:
@@ -71,30 +71,37 @@ def idle(session: Session) -> list[Event]:
 
 
 def asked(session: Session) -> list[Event]:
-    return until(session, lambda seen: session.pending_calls)
+    return until(session, lambda seen: session.tools.waiting)
 
 
 def results(session: Session) -> list[str]:
-    return [part.text for message in session.path for part in message.parts if isinstance(part, ToolResultPart)]
+    return [
+        part.text for message in session.conversation.path for part in message.parts if isinstance(part, ToolResultPart)
+    ]
 
 
 def test_a_call_is_permitted_run_saved_and_answered_from() -> None:
     with chatting(Script("I look.", calls=(call(),)), RAIN) as (session, engine, tools):
         session.send("Weather?")
         seen = asked(session)
-        assert session.pending_calls == (call(),)
+        assert session.tools.waiting == (call(),)
         assert (session.busy, session.phase) == (True, Phase.CALLING)
         assert not tools.runs, "nothing runs before it is permitted"
         assert any(isinstance(event, PermissionAsked) for event in seen)
-        session.permit("c1", Permission.ONCE)
+        session.tools.permit("c1", Permission.ONCE)
         seen = idle(session)
         assert [type(event) for event in seen if not isinstance(event, TurnFinished)][:2] == [CallStarted, CallReturned]
-        assert [str(message.role) for message in session.path] == ["user", "assistant", "tool", "assistant"]
+        assert [str(message.role) for message in session.conversation.path] == [
+            "user",
+            "assistant",
+            "tool",
+            "assistant",
+        ]
         assert results(session) == ["Rain."]
-        assert session.path[-1].text == "It rains in Paris."
+        assert session.conversation.path[-1].text == "It rains in Paris."
         assert engine.turns[1].messages[-1].role is Role.TOOL
         assert [tool.name for tool in engine.turns[0].tools] == ["weather", "clock"]
-        made = session.path[-1].provenance
+        made = session.conversation.path[-1].provenance
         assert made is not None
         assert [tool.name for tool in made.tools] == ["weather", "clock"]
 
@@ -115,11 +122,11 @@ def test_everything_is_on_disk_when_it_is_told(tmp_path: Path) -> None:
         session.send("Weather?")
         asked(session)
         other = Library.open(tmp_path / "a.sqlite3")
-        saved = other.read(session.conversation or "")
+        saved = other.read(session.conversation.id or "")
         assert saved.messages[-1].parts[-1] == call()
-        session.permit("c1", Permission.ONCE)
+        session.tools.permit("c1", Permission.ONCE)
         until(session, lambda seen: any(isinstance(event, CallReturned) for event in seen))
-        saved = other.read(session.conversation or "")
+        saved = other.read(session.conversation.id or "")
         assert any(message.role is Role.TOOL for message in saved.messages)
         other.close()
 
@@ -128,10 +135,10 @@ def test_a_refused_call_is_told_to_the_model() -> None:
     with chatting(Script(calls=(call(),)), Script("Then not.")) as (session, _engine, tools):
         session.send("Weather?")
         asked(session)
-        session.permit("c1", Permission.REFUSE)
+        session.tools.permit("c1", Permission.REFUSE)
         idle(session)
         assert results(session) == ["The user did not allow this call."]
-        assert (tools.runs, session.path[-1].text) == ([], "Then not.")
+        assert (tools.runs, session.conversation.path[-1].text) == ([], "Then not.")
 
 
 @pytest.mark.parametrize("permission", [Permission.CHAT, Permission.ALWAYS])
@@ -140,7 +147,7 @@ def test_what_is_granted_for_longer_is_not_asked_again(permission: Permission) -
     with chatting(*steps) as (session, _, tools):
         session.send("Weather?")
         asked(session)
-        session.permit("c1", permission)
+        session.tools.permit("c1", permission)
         idle(session)
         session.send("And now?")
         assert not any(isinstance(event, PermissionAsked) for event in idle(session))
@@ -152,7 +159,7 @@ def test_a_grant_for_this_chat_ends_with_it() -> None:
     with chatting(Script(calls=(call(),)), RAIN, Script(calls=(call(),))) as (session, _, _):
         session.send("Weather?")
         asked(session)
-        session.permit("c1", Permission.CHAT)
+        session.tools.permit("c1", Permission.CHAT)
         idle(session)
         session.new()
         session.send("Weather?")
@@ -164,11 +171,11 @@ def test_several_calls_run_in_their_order_whatever_the_order_of_permission() -> 
     with chatting(Script(calls=both), RAIN) as (session, engine, tools):
         session.send("Weather and time?")
         asked(session)
-        assert session.pending_calls == both
-        session.permit("c2", Permission.ONCE)
+        assert session.tools.waiting == both
+        session.tools.permit("c2", Permission.ONCE)
         assert not tools.runs
-        assert session.pending_calls == both[:1]
-        session.permit("c1", Permission.ONCE)
+        assert session.tools.waiting == both[:1]
+        session.tools.permit("c1", Permission.ONCE)
         idle(session)
         assert results(session) == ["Rain.", "12:00"]
         assert [message.role for message in engine.turns[1].messages[-2:]] == [Role.TOOL, Role.TOOL]
@@ -195,7 +202,7 @@ def test_a_malformed_call_is_told_to_the_model_once() -> None:
         session.send("Weather?")
         idle(session)
         assert results(session)[0].startswith("That is no call of a tool. A call is one JSON object")
-        assert (session.path[-1].text, tools.runs) == ("It rains in Paris.", [])
+        assert (session.conversation.path[-1].text, tools.runs) == ("It rains in Paris.", [])
 
 
 def test_a_second_malformed_call_is_told_to_the_user() -> None:
@@ -234,7 +241,7 @@ def test_stop_ends_a_call_that_runs() -> None:
         assert not session.busy, "at once"
         assert any(isinstance(event, TurnStopped) for event in session.poll())
         assert (tools.stops, results(session)) == (1, ["The user stopped it."])
-        assert session.path[-1].status is Status.STOPPED
+        assert session.conversation.path[-1].status is Status.STOPPED
         tools.release()
         time.sleep(0.05)
         session.poll()
@@ -251,8 +258,8 @@ def test_stop_ends_a_question_about_a_call() -> None:
         asked(session)
         session.stop()
         assert any(isinstance(event, TurnStopped) for event in session.poll())
-        assert (session.busy, session.pending_calls, tools.runs) == (False, (), [])
-        session.permit("c1", Permission.ONCE)
+        assert (session.busy, session.tools.waiting, tools.runs) == (False, (), [])
+        session.tools.permit("c1", Permission.ONCE)
         assert not tools.runs
 
 
@@ -273,31 +280,31 @@ def test_nothing_else_begins_while_a_tool_is_asked_about() -> None:
         with pytest.raises(TurnInProgress):
             session.send("And?")
         with pytest.raises(TurnInProgress):
-            session.delete_message(session.path[0].id)
+            session.conversation.delete(session.conversation.path[0].id)
 
 
 def test_calls_that_a_crash_left_open_go_on(tmp_path: Path) -> None:
     with chatting(Script(calls=(call(),)), library=Library.open(tmp_path / "a.sqlite3")) as (session, _, _):
         session.send("Weather?")
         asked(session)
-        conversation = session.conversation or ""
+        conversation = session.conversation.id or ""
         session.library.close()  # as good as a crash: nothing is written any more
     with chatting(RAIN, library=Library.open(tmp_path / "a.sqlite3")) as (session, _, tools):
         session.resume(conversation)
-        assert session.unanswered
-        session.continue_reply()
+        assert session.replies.lacks_results
+        session.replies.go_on()
         asked(session)
-        session.permit("c1", Permission.ONCE)
+        session.tools.permit("c1", Permission.ONCE)
         idle(session)
-        assert (len(tools.runs), session.path[-1].text) == (1, "It rains in Paris.")
-        assert not session.unanswered
+        assert (len(tools.runs), session.conversation.path[-1].text) == (1, "It rains in Paris.")
+        assert not session.replies.lacks_results
 
 
 def test_a_turn_waits_for_tools_that_get_ready() -> None:
     tools = FakeTools(listing_holds=True, problems=("There is no server nix.",))
     with chatting(RAIN, tools=tools) as (session, engine, _):
         session.send("Hi")
-        until(session, lambda seen: session.loading is None)
+        until(session, lambda seen: session.model.progress is None)
         session.poll()
         assert not engine.turns
         tools.release()
@@ -319,7 +326,7 @@ def test_what_was_set_for_one_answer_is_set_for_its_steps() -> None:
     with chatting(RAIN, Script(calls=(call(),)), RAIN, tools=tools) as (session, engine, _):
         session.send("Weather?")
         idle(session)
-        session.retry(overrides=SamplingOverrides(temperature=0.25), thinking=False)
+        session.replies.retry(overrides=SamplingOverrides(temperature=0.25), thinking=False)
         idle(session)
         assert [(turn.sampling.temperature, turn.thinking) for turn in engine.turns[1:]] == [(0.25, False)] * 2
 
@@ -329,9 +336,9 @@ def test_a_retry_asks_the_question_again_not_the_tool() -> None:
     with chatting(Script(calls=(call(),)), RAIN, Script("Sun."), tools=tools) as (session, _engine, _):
         session.send("Weather?")
         idle(session)
-        session.retry()
+        session.replies.retry()
         idle(session)
-        assert [message.text for message in session.path] == ["Weather?", "Sun."]
+        assert [message.text for message in session.conversation.path] == ["Weather?", "Sun."]
 
 
 def test_always_that_cannot_be_written_down_counts_for_this_chat() -> None:
@@ -342,7 +349,7 @@ def test_always_that_cannot_be_written_down_counts_for_this_chat() -> None:
     with chatting(Script(calls=(call(),)), RAIN, tools=Readonly()) as (session, _, tools):
         session.send("Weather?")
         asked(session)
-        session.permit("c1", Permission.ALWAYS)
+        session.tools.permit("c1", Permission.ALWAYS)
         (failed,) = [event for event in idle(session) if isinstance(event, PermissionNotSaved)]
         assert failed.in_words == ("config.toml cannot be written. The tool runs without asking until qwenchat ends.")
         assert len(tools.runs) == 1
@@ -369,8 +376,8 @@ def test_a_message_that_was_deleted_leaves_no_call_without_a_result() -> None:
     with chatting(Script(calls=(call(),)), RAIN, RAIN, tools=tools) as (session, engine, _):
         session.send("Weather?")
         idle(session)
-        tool: Message = session.path[2]
-        session.delete_message(tool.id)
+        tool: Message = session.conversation.path[2]
+        session.conversation.delete(tool.id)
         session.send("And?")
         idle(session)
         told = [p.text for m in engine.turns[-1].messages for p in m.parts if isinstance(p, ToolResultPart)]

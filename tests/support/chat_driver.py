@@ -103,9 +103,9 @@ class Chat:
 
     async def ask(self, text: str) -> Reply:
         """Send a message and wait for the end of the reply."""
-        before = self.session.tree.leaf
+        before = self.session.conversation.tree.leaf
         await self.send(text)
-        await self.until(lambda: self.session.tree.leaf != before, "the turn")
+        await self.until(lambda: self.session.conversation.tree.leaf != before, "the turn")
         await self.idle()
         return self.replies[-1]
 
@@ -172,7 +172,7 @@ async def chat(
         async with app.run_test(size=size, notifications=True) as pilot:
             it = Chat(app, pilot, engine)
             if ready:
-                await it.until(lambda: session.model is not None, "the model")
+                await it.until(lambda: session.model.info is not None, "the model")
             yield it
     finally:
         engine.release()

@@ -61,7 +61,7 @@ class TestModels:
             await it.sees("● qwen3-1.7b")
             assert (it.engine.loads[-1].name, it.engine.loads[-1].quantization) == ("qwen3-1.7b", "int4")
             await it.ask("Again")
-            assert [message.text for message in it.session.path][::2] == ["Hello", "Again"]
+            assert [message.text for message in it.session.conversation.path][::2] == ["Hello", "Again"]
 
     async def test_the_field_finds_a_model_by_a_part_of_its_name_or_on_the_hub(self):
         async with chat() as it:
@@ -136,7 +136,7 @@ class TestCommands:
             await it.send("/system Speak [red]French[/red] \x1b[31mnow.")
             await it.sees("It counts from the next message on.", "Speak [red]French[/red] now.")
             await it.ask("Again")
-            assert [message.role.value for message in it.session.path] == [
+            assert [message.role.value for message in it.session.conversation.path] == [
                 "user", "assistant", "system", "user", "assistant",
             ]  # fmt: skip
             await it.until(
@@ -145,7 +145,7 @@ class TestCommands:
             )
             await it.send("/new")
             await it.ask("Hi")
-            assert it.session.path[0].text.startswith("Speak")
+            assert it.session.conversation.path[0].text.startswith("Speak")
 
 
 MINE = Preset("Warm [b]", "says \x1b[31mmuch", "other", "Be warm.", False, 64, SamplingOverrides(temperature=1.5))
@@ -252,7 +252,7 @@ class TestSettings:
             await highlight(it, "system")
             await it.press("enter", *"Be s", "ctrl+j", *"[b]", "enter")
             await it.sees("Be s [b]", "this chat")
-            assert it.session.system == "Be s\n[b]"
+            assert it.session.system.text == "Be s\n[b]"
 
     async def test_saving_writes_what_was_changed_and_keeps_comments(self, home: Path):
         file = home / "config" / "config.toml"
@@ -338,7 +338,7 @@ class TestSettings:
     @pytest.mark.parametrize("size", [(1, 1), (40, 12), (80, 24)])
     async def test_it_is_there_at_any_size_and_shows_hostile_text_as_text(self, size):
         async with chat(size=size, presets=(MINE,)) as it:
-            it.session.change_system("[red]\x1b[31mx\x9b 世界 👩‍👩‍👧")
+            it.session.system.change("[red]\x1b[31mx\x9b 世界 👩‍👩‍👧")
             await it.press("f2")
             if size[0] > 1:
                 await it.sees("think")

@@ -18,7 +18,7 @@ KEY = "ctrl+up"
 def chosen(it: Chat) -> str:
     """The text of the chosen message."""
     focused = it.app._chat.focused
-    return it.session.tree[focused.message_id].text if isinstance(focused, Said) else ""
+    return it.session.conversation.tree[focused.message_id].text if isinstance(focused, Said) else ""
 
 
 async def choose(it: Chat, text: str) -> None:
@@ -74,7 +74,7 @@ class TestChoosing:
                 it.app.post_message(Key(character, character))
             await it.until(lambda: it.draft.startswith("Two"), "the message to be changed")
             await it.pilot.pause()
-            assert len(it.session.path) == 4
+            assert len(it.session.conversation.path) == 4
 
     async def test_a_click_chooses_and_a_selection_with_the_mouse_does_not(self):
         async with chat(Script("First answer.")) as it:
@@ -129,11 +129,11 @@ class TestChoosing:
     async def test_a_conversation_opens_at_a_message_of_another_branch(self):
         async with chat(Script("First."), Script("Second.")) as it:
             await it.ask("Go")
-            first = it.session.path[-1].id
+            first = it.session.conversation.path[-1].id
             await it.press("ctrl+r")
             await it.sees("Second.")
             await it.idle()
-            conversation = it.session.conversation
+            conversation = it.session.conversation.id
             await it.press("ctrl+n")
             it.app._chat.opening.open(conversation, first)
             await it.sees("First.", "‹ 1/2 ›")
@@ -212,12 +212,12 @@ class TestEditing:
             await it.press("e", "x", "escape")
             assert it.draft == "a draft"
             assert "changing your message" not in it.screen
-            assert len(it.session.tree) == 2
+            assert len(it.session.conversation.tree) == 2
 
     async def test_what_was_changed_is_kept_and_comes_back(self, tmp_path):
         async with chat(library=Library.open(tmp_path / "db")) as it:
             await it.ask("Go")
-            conversation = it.session.conversation
+            conversation = it.session.conversation.id
             await it.paste("a draft")
             await choose(it, "Go")
             await it.press("e", *" on")
@@ -231,7 +231,7 @@ class TestEditing:
     async def test_turning_to_another_conversation_leaves_the_change_and_keeps_both_drafts(self):
         async with chat() as it:
             await it.ask("Go")
-            conversation = it.session.conversation
+            conversation = it.session.conversation.id
             await it.paste("a draft")
             await choose(it, "Go")
             await it.press("e", *" on", "ctrl+n")
@@ -248,7 +248,7 @@ class TestEditing:
             await choose(it, "Go")
             await it.press("e", "ctrl+u", *"/new york", "enter")
             await it.idle()
-            assert it.session.path[0].text == "/new york"
+            assert it.session.conversation.path[0].text == "/new york"
 
     async def test_a_reply_is_not_changed(self):
         async with chat() as it:
@@ -315,7 +315,7 @@ class TestGoingOn:
             await it.sees("one two three four")
             await it.idle()
             assert len(it.replies) == 1
-            assert it.session.path[-1].status is Status.COMPLETE
+            assert it.session.conversation.path[-1].status is Status.COMPLETE
             assert "stopped" not in it.screen
             assert "/continue" not in it.screen
 
@@ -327,7 +327,9 @@ class TestGoingOn:
             await it.until(lambda: it.engine.turns, "the turn")
             it.engine.release()
             await it.idle()
-            it.session.library.save(str(it.session.conversation), replace(it.session.path[-1], status=Status.STOPPED))
+            it.session.library.save(
+                str(it.session.conversation.id), replace(it.session.conversation.path[-1], status=Status.STOPPED)
+            )
             it.app._chat.opening.new()
             it.app._chat.opening.open(it.session.library.latest())
             await it.sees("11. item 11")
@@ -335,7 +337,7 @@ class TestGoingOn:
             await it.sees("The end.")
             await it.idle()
             streamed = it.screen
-            conversation = it.session.conversation
+            conversation = it.session.conversation.id
             await it.press("ctrl+n")
             it.app._chat.opening.open(conversation)
             await it.sees("The end.")
@@ -423,7 +425,7 @@ class TestDeleting:
             await it.ask("Go")
             await it.send("/delete")
             await it.no_longer_sees("Paris is")
-            assert [m.text for m in it.session.path] == ["Go"]
+            assert [m.text for m in it.session.conversation.path] == ["Go"]
 
     async def test_nothing_is_deleted_while_the_model_answers(self):
         async with chat(Script(WORDS, hold_at=3)) as it:
@@ -432,7 +434,7 @@ class TestDeleting:
             await choose(it, "Go")
             await it.press("d")
             await it.sees("still answering")
-            assert len(it.session.path) == 2
+            assert len(it.session.conversation.path) == 2
 
     async def test_a_message_that_is_being_changed_may_be_deleted(self):
         async with chat(Script("First."), Script("Second.")) as it:
@@ -458,7 +460,7 @@ class TestElsewhere:
             await it.press(*"broke off go on")
             await it.sees("Let a reply that broke off go on")
             await it.press("down", "enter")
-            await it.until(lambda: it.session.path[-1].text == "one two", "the rest")
+            await it.until(lambda: it.session.conversation.path[-1].text == "one two", "the rest")
 
     async def test_the_palette_acts_on_the_chosen_message(self):
         async with chat(Script("First."), Script("Second.")) as it:

@@ -18,6 +18,7 @@ from qwenchat.engine.remote import discovery
 from qwenchat.engine.remote.listing import Offer
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
+from qwenchat.session.comparison import compare
 from qwenchat.session.session import Session
 from qwenchat.session.turn import CHECKPOINT_S
 from qwenchat.settings.config import Settings
@@ -50,8 +51,11 @@ async def all_ended(it: Chat) -> None:
 
 def versions_of(it: Chat) -> list[Message]:
     """The latest reply and its other versions."""
-    assert it.session.tree.leaf is not None
-    return [it.session.tree[at] for at in it.session.tree.siblings(it.session.tree.leaf)]
+    assert it.session.conversation.tree.leaf is not None
+    return [
+        it.session.conversation.tree[at]
+        for at in it.session.conversation.tree.siblings(it.session.conversation.tree.leaf)
+    ]
 
 
 class TestSideBySide:
@@ -233,7 +237,7 @@ class TestChoosing:
             await it.sees("Alpha says")
             it.app._chat.action_new()
             await it.sees("Write a message")
-            assert not it.session.path
+            assert not it.session.conversation.path
             assert not it.session.busy
 
 
@@ -357,7 +361,7 @@ def begun(tmp_path: Path) -> Iterator[tuple[Session, Path]]:
     """A session over a library on disk, in which two servers have said two words each."""
     cast = Cast(alpha=Script("Alpha says one two.", hold_at=2), beta=Script("Beta says three.", hold_at=2))
     session = Session(Worker(cast.make), Library.open(tmp_path / "chats.db"))
-    comparison = session.compare([LoadModel(server=server) for server in SERVERS.values()], (TextPart("Go"),))
+    comparison = compare(session, [LoadModel(server=server) for server in SERVERS.values()], (TextPart("Go"),))
     deadline = time.monotonic() + PATIENCE_S
     while not all(each.turn.growing.answer_tokens == 2 for each in comparison.contenders):
         comparison.poll()
@@ -371,7 +375,7 @@ def begun(tmp_path: Path) -> Iterator[tuple[Session, Path]]:
 def replies_in(path: Path, session: Session) -> list[tuple[Status, str]]:
     """What another program finds in the library: the replies, all to the user's message."""
     library = Library.open(path)
-    said, *replies = library.read(session.conversation or "").messages
+    said, *replies = library.read(session.conversation.id or "").messages
     library.close()
     assert said.role is Role.USER
     assert {reply.parent for reply in replies} == {said.id}
@@ -383,7 +387,7 @@ def test_killed_in_the_middle_what_came_until_a_second_ago_is_there(begun: tuple
     session._clock, now = (lambda: now), time.monotonic() + CHECKPOINT_S
     assert session.comparison is not None
     for contender in session.comparison.contenders:
-        contender._running._clock = session._clock
+        contender.slot.turn._clock = session._clock
     session.comparison.poll()
     assert replies_in(path, session) == [(Status.STREAMING, "Alpha says"), (Status.STREAMING, "Beta says")]
 
@@ -397,6 +401,6 @@ def test_quitting_in_the_middle_saves_all_that_came(begun: tuple[Session, Path])
 def test_without_a_message_nothing_is_compared() -> None:
     session = Session(Worker(Cast().make), Library.in_memory())
     with pytest.raises(PromptEmpty):
-        session.compare([LoadModel(server=server) for server in SERVERS.values()])
+        compare(session, [LoadModel(server=server) for server in SERVERS.values()])
     assert not session.busy
     session.close()

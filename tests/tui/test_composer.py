@@ -40,7 +40,7 @@ class TestOrder:
     async def test_what_is_written_before_and_after_a_new_conversation_belongs_to_each(self):
         async with chat(Script("Paris.")) as it:
             await it.ask("Go")
-            first = it.session.conversation
+            first = it.session.conversation.id
             burst(it, "o", "l", "d", "ctrl+n", "n", "e", "w")
             await it.until(lambda: it.draft == "new", "the new draft")
             assert it.session.library.draft(first).whole == "old"

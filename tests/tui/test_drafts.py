@@ -94,7 +94,7 @@ def test_a_kill_leaves_the_draft_and_the_change_of_a_message(terminals: Callable
 async def test_a_change_that_was_sent_or_taken_back_leaves_no_draft() -> None:
     async with chat() as it:
         await it.ask("Go")
-        message = it.session.path[0].id
+        message = it.session.conversation.path[0].id
         await it.press("ctrl+up", "ctrl+up", "e", "x", "backspace", "escape")
         assert it.session.library.draft(message).whole == ""
         await it.press("ctrl+up", "ctrl+up", "e", "x")
@@ -107,12 +107,12 @@ async def test_a_change_that_was_sent_or_taken_back_leaves_no_draft() -> None:
 async def test_what_was_written_in_a_deleted_message_goes_with_it(tmp_path) -> None:
     async with chat(library=Library.open(tmp_path / "db")) as it:
         await it.ask("Go")
-        message, name = it.session.path[0].id, it.session.conversation
+        message, name = it.session.conversation.path[0].id, it.session.conversation.id
         await it.press("ctrl+up", "ctrl+up", "e", "x", "escape")
         assert it.session.library.draft(message).whole == "Gox"
         await it.ask("More")
         await it.press("ctrl+up", "ctrl+up", "ctrl+up", "ctrl+up", "d")
-        await it.until(lambda: len(it.session.path) == 3, "the deletion")
+        await it.until(lambda: len(it.session.conversation.path) == 3, "the deletion")
     library = Library.open(tmp_path / "db")
     assert library.draft(message).whole == ""
     library.save_draft(library.read(name).messages[-1].id, "changed")

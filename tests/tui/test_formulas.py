@@ -136,7 +136,7 @@ def test_code_is_never_touched() -> None:
         ("open \\(a_1 + *b*", "<p>open \\(a_1 + *b*</p>"),
         ("\\[ \\foo{x} _a_ \\]", "<pre>\\[ \\foo{x} _a_ \\]</pre>"),
         ("\\(\\foo{_a_}\\)", "<p>\\(\\foo{_a_}\\)</p>"),
-        ("$$\nx\n\ny$$", "<p>$$\nx</p>\n<p>y$$</p>"),
+        ("$$\nx\n\ny$$", "<p>$$<br />\nx</p>\n<p>y$$</p>"),
     ],
 )
 def test_formulas_in_markdown(text: str, expected: str) -> None:
@@ -150,5 +150,5 @@ async def test_a_reply_shows_its_formulas_and_keeps_their_source() -> None:
     async with chat(Script(answer=text)) as it:
         reply = await it.ask("Solve it")
         await it.sees("The roots are x = ±√2:", "    │ x² = 2 │", "It costs $5 or $6.")
-        assert it.session.path[-1].text == text
+        assert it.session.conversation.path[-1].text == text
         assert reply.answer.text == text

@@ -43,9 +43,9 @@ async def test_a_chosen_message_of_the_user_tells_how_long_it_was_typed(monkeypa
         await it.press("enter")
         await it.idle()
         await it.press("ctrl+up", "up", "i")
-        await it.sees("Your message", "typed for", it.session.path[0].id)
+        await it.sees("Your message", "typed for", it.session.conversation.path[0].id)
         await it.press("y")
-        assert it.session.path[0].id in copied[0]
+        assert it.session.conversation.path[0].id in copied[0]
         await it.press("escape")
         await it.no_longer_sees("typed for")
 

@@ -19,7 +19,7 @@ class TestBurst:
                 burst(it, *typed)
                 await it.until(lambda typed=typed: it.draft == typed, typed)
                 it.composer.write("")
-            assert len(it.session.path) == 2
+            assert len(it.session.conversation.path) == 2
 
     async def test_a_letter_behind_the_choice_acts_on_the_chosen_message(self):
         async with chat(Script("Paris.")) as it:

@@ -84,12 +84,12 @@ async def test_a_soft_switch_alone_is_no_message() -> None:
     async with chat() as it:
         await it.send("/no_think")
         await it.sees("thinking off")
-        assert it.session.path == ()
+        assert it.session.conversation.path == ()
     async with chat(engine=FakeEngine(model=replace(MODEL, thinking=ThinkingSupport.NONE))) as it:
         await it.send("/think")
         await it.sees("This model does not think before it answers.")
         assert it.draft == ""
-        assert it.session.path == ()
+        assert it.session.conversation.path == ()
 
 
 async def test_a_path_that_names_no_file_is_said(tmp_path: Path) -> None:

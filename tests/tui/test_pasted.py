@@ -93,7 +93,7 @@ class TestInTheDraft:
             await it.press("b", "enter")
             await it.idle()
             assert it.engine.turns[-1].messages[-1].text == f"{BOOK}ab"
-            assert [part.origin for part in it.session.path[0].parts] == ["pasted", ""]
+            assert [part.origin for part in it.session.conversation.path[0].parts] == ["pasted", ""]
 
 
 class TestHistory:

@@ -24,7 +24,7 @@ async def answering(it: Chat) -> None:
 
 
 def said(it: Chat) -> list[str]:
-    return [message.text for message in it.session.path if message.role == "user"]
+    return [message.text for message in it.session.conversation.path if message.role == "user"]
 
 
 class TestWaiting:
@@ -40,7 +40,7 @@ class TestWaiting:
             await it.idle()
             assert said(it) == ["Go", "And then?"]
             await it.no_longer_sees("Sent when")
-            assert it.session.library.draft(it.session.conversation).whole == ""
+            assert it.session.library.draft(it.session.conversation.id).whole == ""
 
     async def test_several_are_sent_in_their_order(self):
         scripts = [HELD, *(Script(f"Answer {n}.", hold_at=0) for n in (1, 2))]
@@ -82,7 +82,7 @@ class TestWaiting:
             it.engine.release()
             await it.sees("The second answer.")
             await it.idle()
-            message = next(message for message in it.session.path if message.text == "And?")
+            message = next(message for message in it.session.conversation.path if message.text == "And?")
             assert sum(tick.characters for tick in it.session.library.timeline(message.id)) == 4
 
     async def test_a_file_is_attached_as_it_was_when_the_message_was_written(self, tmp_path, monkeypatch):
@@ -141,7 +141,7 @@ class TestGivenBack:
         async with chat(HELD, Script("Elsewhere.")) as it:
             await answering(it)
             await it.send("Two")
-            conversation = it.session.conversation
+            conversation = it.session.conversation.id
             await it.press(*"three", "ctrl+n")
             await it.until(lambda: it.draft == "", "the empty draft")
             await it.no_longer_sees("Sent when")

@@ -24,7 +24,7 @@ class TestRecording:
             await it.press(*"Hix", "backspace", *" you")
             await it.press("enter")
             await it.idle()
-            question = it.session.path[0]
+            question = it.session.conversation.path[0]
             assert question.text == "Hi you"
             assert recorded(it, question) == [1, 1, 1, 1, 1, 1, 0]
             times = [tick.at_ms for tick in it.session.library.timeline(question.id)]
@@ -35,7 +35,7 @@ class TestRecording:
         async with chat() as it:
             await it.ask("A whole pasted page")
             await it.ask("More")
-            said = [recorded(it, message) for message in it.session.path[::2]]
+            said = [recorded(it, message) for message in it.session.conversation.path[::2]]
             assert said == [[len("A whole pasted page"), 0], [4, 0]]
 
 

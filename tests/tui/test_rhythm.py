@@ -47,6 +47,6 @@ async def test_it_stands_in_the_status_line_while_a_reply_streams_and_not_where_
 
 async def test_nothing_is_said_of_thinking_before_the_model_is_known() -> None:
     async with chat(engine=None, ready=False) as it:
-        if it.session.model is None:
+        if it.session.model.info is None:
             assert "thinking" not in it.status
         await it.sees("thinking on")

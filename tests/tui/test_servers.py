@@ -95,7 +95,7 @@ class TestTheList:
             await it.until(lambda: it.engine.loads[-1].server == Server(box.url, name="box"), "the server")
             assert it.engine.loads[-1].name == "Qwen/Qwen3-8B"
             await it.ask("Again")
-            assert [message.text for message in it.session.path][::2] == ["Hello", "Again"]
+            assert [message.text for message in it.session.conversation.path][::2] == ["Hello", "Again"]
             assert box.asked == []
 
     async def test_what_cannot_be_asked_says_why_and_holds_nobody_up(self, box: ChatServer, monkeypatch):
@@ -209,8 +209,11 @@ async def test_a_conversation_that_no_server_has_counted_takes_about_as_much_of_
         engine=FakeEngine([Script("many words " * 200, hold_at=300)], model=replace(BOX, context_window=2000))
     ) as it:
         await it.send("word " * 400)
-        await it.until(lambda: it.session.growing and it.session.growing.answer_tokens == 300, "most of the reply")
+        await it.until(
+            lambda: it.session.model.turn.growing and it.session.model.turn.growing.answer_tokens == 300,
+            "most of the reply",
+        )
         await it.press("escape")
         await it.sees("stopped", "context")
         assert "context 0 %" not in it.screen
-        assert 400 < it.session.context_tokens < 1200
+        assert 400 < it.session.conversation.context_tokens < 1200

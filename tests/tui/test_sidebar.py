@@ -89,7 +89,7 @@ class TestTheList:
             await it.press("ctrl+b")
             await it.click_text("March 2023")
             await it.pilot.pause()
-            assert it.session.conversation is None
+            assert it.session.conversation.id is None
             await it.click_text("Plums")
             await it.sees("About plums.")
 
@@ -265,7 +265,7 @@ class TestDeleting:
             await it.paste("half a thought")
             await it.press("ctrl+b", "d")
             await it.no_longer_sees("About sorting.")
-            assert it.session.conversation is None
+            assert it.session.conversation.id is None
             assert it.draft == ""
             await it.press("u")
             await it.sees("About sorting.", "● Sorting")

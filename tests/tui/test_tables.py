@@ -83,6 +83,6 @@ async def test_rows_of_any_length_and_hostile_cells_in_any_size(size: tuple[int,
     async with chat(Script(text), size=size) as it:
         await it.ask("Go")
         await it.press("ctrl+up", "alt+z", "shift+right", "escape")
-        assert it.session.path[-1].text == text
+        assert it.session.conversation.path[-1].text == text
         if size[0] >= 40:
             await it.sees("Over.")

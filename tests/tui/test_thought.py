@@ -21,7 +21,7 @@ class TestAnswerNow:
             await it.idle()
             await it.sees("Paris it is.", "thought ended by you")
             assert "Ctrl+S" not in it.screen
-            reply = it.session.path[-1]
+            reply = it.session.conversation.path[-1]
             assert reply.provenance is not None
             assert reply.provenance.thought_cut is ThoughtCut.USER
             await it.press("ctrl+o")
@@ -58,7 +58,7 @@ class TestForcingTheAnswer:
             assert "broken off" not in it.screen
             assert len(it.replies) == 1
             assert it.replies[0].reasoning.text.startswith(f"{THOUGHT}\n\n{SENTENCE}")
-            assert it.session.path[-1].status is Status.COMPLETE
+            assert it.session.conversation.path[-1].status is Status.COMPLETE
 
     async def test_the_thought_grows_on_the_screen_while_it_goes_on(self):
         async with chat(BROKEN, Script("one two three", hold_at=1)) as it:
@@ -85,7 +85,7 @@ class TestForcingTheAnswer:
         file = tmp_path / "conversations.db"
         async with chat(BROKEN, library=Library.open(file)) as it:
             await it.ask("Go")
-            conversation = it.session.conversation
+            conversation = it.session.conversation.id
         async with chat(
             Script("Berlin."), Script("Paris it is."), library=Library.open(file), resume=conversation
         ) as it:

@@ -65,8 +65,8 @@ async def test_going_on_inside_the_thought():
         await it.until(lambda: len(engine.turns) == 2, "the turn")
         await it.idle()
         assert engine.turns[-1].begun.thought == "They beg "
-        assert it.session.path[-1].reasoning == "They beg more."
-        assert it.session.path[-1].text == ANSWER
+        assert it.session.conversation.path[-1].reasoning == "They beg more."
+        assert it.session.conversation.path[-1].text == ANSWER
 
 
 async def test_a_reply_is_shown_as_far_as_it_is_read_and_leaving_ends_that():
@@ -134,7 +134,7 @@ async def test_it_works_at_any_size():
     async with chat(engine=engine, size=(1, 1)) as it:
         await it.ask("Where?")
         await look(it)
-        await it.until(lambda: it.session.scoring.complete, "all tokens")
+        await it.until(lambda: it.session.scores.complete, "all tokens")
         for size in ((1, 1), (12, 4), (40, 12), (100, 40)):
             await it.pilot.resize_terminal(*size)
             await it.press("n", "down", "pagedown", "up", "end", "home", "n", "enter", "up", "escape")
@@ -162,8 +162,8 @@ async def test_it_says_when_another_model_wrote_the_reply():
     engine = FakeEngine([Script(ANSWER)], doubts={"capital": "heart "})
     async with chat(engine=engine) as it:
         await it.ask("Where?")
-        it.session.load(LoadModel("Qwen/Qwen3-4B"))
-        await it.until(lambda: it.session.loading is None, "the other model")
+        it.session.model.load(LoadModel("Qwen/Qwen3-4B"))
+        await it.until(lambda: it.session.model.progress is None, "the other model")
         await look(it)
         await it.sees("12 tokens, read by Qwen/Qwen3-4B bf16, written by Qwen/Qwen3-0.6B bf16", "▃")
 

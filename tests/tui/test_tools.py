@@ -47,7 +47,7 @@ async def test_a_call_is_asked_about_with_its_arguments_run_and_folded() -> None
         await it.press("y")
         await it.idle()
         await it.sees("▸ weather(Paris) → Rain.", "It rains in Paris.")
-        assert it.session.path[-1].text == "It rains in Paris."
+        assert it.session.conversation.path[-1].text == "It rains in Paris."
         await it.click_text("▸ weather(Paris)")
         await it.sees("▾ weather(Paris)", "city: Paris")
         await it.click_text("▾ weather(Paris)")
@@ -140,7 +140,7 @@ async def test_a_second_malformed_call_is_said() -> None:
     bad = [Script("", calls=(call("", "weather?", f"b{at}"),)) for at in range(2)]
     async with chatting(*bad, size=(120, 30)) as (it, _):
         await it.send("Weather?")
-        await it.until(lambda: it.session.tree.leaf and not it.session.busy)
+        await it.until(lambda: it.session.conversation.tree.leaf and not it.session.busy)
         await it.sees("▸ something that is no call(weather?) failed: That is no call of a tool.")
         await it.sees("A call is one JSON object")
 
@@ -168,15 +168,15 @@ async def test_tools_are_switched_in_a_list() -> None:
         await it.press("f10")
         await it.sees("● weather", "● clock", "asks each time")
         await it.press("space")
-        await it.until(lambda: it.session.tools_on == ("clock",))
+        await it.until(lambda: it.session.tools.on == ("clock",))
         await it.no_longer_sees("● weather")
         await it.press("enter")
-        await it.until(lambda: set(it.session.tools_on) == {"clock", "weather"})
+        await it.until(lambda: set(it.session.tools.on) == {"clock", "weather"})
         await it.press("escape")
         await it.send("/tools off")
         await it.sees("The model may call: nothing.")
         await it.send("/tools weather")
-        await it.until(lambda: it.session.tools_on == ("weather",))
+        await it.until(lambda: it.session.tools.on == ("weather",))
         await it.send("/tools")
         await it.sees("● weather")
 

@@ -52,7 +52,7 @@ class TestWriting:
         async with chat(engine=FakeEngine(loading_holds=True), ready=False) as it:
             await it.press("h", "i")
             assert it.draft == "hi"
-            assert it.session.model is None
+            assert it.session.model.info is None
 
     async def test_a_message_sent_while_loading_is_answered_when_the_model_is_there(self):
         async with chat(engine=FakeEngine(loading_holds=True), ready=False) as it:
@@ -137,7 +137,7 @@ class TestWriting:
     async def test_an_empty_message_is_not_sent(self):
         async with chat() as it:
             await it.press("space", "enter", "ctrl+j", "enter")
-            assert it.session.path == ()
+            assert it.session.conversation.path == ()
 
     async def test_up_brings_the_last_message_back_into_an_empty_composer(self):
         async with chat() as it:
@@ -207,7 +207,7 @@ class TestReading:
         async with chat(Script(text), size=(80, 300)) as it:
             await it.ask("Go")
             streamed = it.screen
-            conversation = it.session.conversation
+            conversation = it.session.conversation.id
             await it.press("ctrl+n")
             it.app._chat.opening.open(conversation)
             await it.sees("The end")
@@ -262,7 +262,7 @@ class TestReading:
                 it.session.send(f"Question {n}")
                 while it.session.busy:
                     it.session.wait(1)
-            conversation = it.session.conversation
+            conversation = it.session.conversation.id
             await it.press("ctrl+n")
             it.app._chat.opening.open(conversation)
             await it.sees("Question 69")
@@ -376,7 +376,7 @@ class TestReading:
         library = long_library(60, reply="many words " * 60)
         async with chat(library=library, resume="long") as it:
             await it.sees("Question 59")
-            await it.transcript.go_to(it.session.path[80].id)
+            await it.transcript.go_to(it.session.conversation.path[80].id)
             await it.sees("Question 40")
             for size in ((60, 30), (140, 50), (100, 40)):
                 await it.pilot.resize_terminal(*size)
@@ -526,7 +526,7 @@ class TestStopping:
             await it.press("escape")
             await it.idle()
             await it.sees("word4", "stopped")
-            assert it.session.path[-1].status is Status.STOPPED
+            assert it.session.conversation.path[-1].status is Status.STOPPED
 
     async def test_a_stopped_thought_in_a_message_that_waits_for_the_model_ends_at_once(self):
         async with chat(engine=FakeEngine(loading_holds=True), ready=False) as it:
@@ -580,7 +580,7 @@ class TestStopping:
             await it.send("Go")
             await it.sees("word4")
             await it.press("ctrl+q")
-            conversation = it.session.conversation
+            conversation = it.session.conversation.id
         stored = Library.open(tmp_path / "db").read(conversation)
         assert [m.text.strip() for m in stored.messages] == ["Go", "word0 word1 word2 word3 word4"]
         assert stored.messages[-1].status is Status.STOPPED
@@ -595,7 +595,7 @@ class TestConversations:
             await it.sees("Second answer.")
             await it.idle()
             assert "First answer." not in it.screen
-            replies = [m.text for m in it.session.library.read(it.session.conversation).messages]
+            replies = [m.text for m in it.session.library.read(it.session.conversation.id).messages]
             assert replies == ["Go", "First answer.", "Second answer."]
 
     async def test_retry_with_nothing_to_answer_says_so(self):
@@ -614,7 +614,7 @@ class TestConversations:
         async with chat(Script(WORDS, hold_at=5), Script("Fresh.")) as it:
             await it.send("Old question")
             await it.sees("word4")
-            old = it.session.conversation
+            old = it.session.conversation.id
             await it.press("ctrl+n")
             await it.no_longer_sees("word4")
             assert "word4" in it.session.library.read(old).messages[-1].text
@@ -648,7 +648,7 @@ class TestConversations:
             await it.press("ctrl+n")
             await it.send("Second question")
             await it.sees("word4")
-            second = it.session.conversation
+            second = it.session.conversation.id
             await it.press("ctrl+b", "down", "enter")
             await it.sees("First answer.")
             assert "word4" in it.session.library.read(second).messages[-1].text
@@ -657,7 +657,7 @@ class TestConversations:
         library = Library.in_memory()
         async with chat(Script("The **answer**.", thought="Let me see"), library=library) as it:
             await it.ask("The question")
-            conversation = it.session.conversation
+            conversation = it.session.conversation.id
             await it.press("ctrl+n")
             await it.no_longer_sees("The question")
             it.app._chat.opening.open(conversation)
@@ -666,7 +666,7 @@ class TestConversations:
     async def test_a_conversation_named_at_the_start_is_resumed(self, tmp_path):
         async with chat(library=Library.open(tmp_path / "db")) as it:
             await it.ask("The question")
-            conversation = it.session.conversation
+            conversation = it.session.conversation.id
         async with chat(library=Library.open(tmp_path / "db"), resume=conversation) as it:
             await it.sees("The question", "Paris is the capital of France.")
 
@@ -709,7 +709,7 @@ class TestConversations:
     async def test_a_conversation_that_vanished_keeps_the_draft(self):
         async with chat() as it:
             await it.ask("First question")
-            first = it.session.conversation
+            first = it.session.conversation.id
             await it.press("ctrl+n")
             await it.paste("precious")
             await it.press("ctrl+b")
@@ -909,7 +909,7 @@ class TestTrouble:
         async with chat(script) as it:
             await it.send("Go")
             await it.sees("word0 word1 word2 word3 word4", "failed: The device was lost. Try again.")
-            assert it.session.path[-1].status is Status.FAILED
+            assert it.session.conversation.path[-1].status is Status.FAILED
 
     async def test_an_engine_that_raises_anything_is_a_failed_reply(self):
         async with chat(Script(WORDS, error=ZeroDivisionError("boom"), error_at=0), Script("Fine now.")) as it:
@@ -1004,7 +1004,7 @@ class TestTrouble:
 async def test_the_roles_of_the_saved_messages_are_right():
     async with chat() as it:
         await it.ask("Go")
-        assert [m.role for m in it.session.path] == [Role.USER, Role.ASSISTANT]
+        assert [m.role for m in it.session.conversation.path] == [Role.USER, Role.ASSISTANT]
         assert isinstance(it.markdown_of(it.replies[0]), Markdown)
         await it.press("ctrl+b")
         await it.sees("Conversations", "2 messages")

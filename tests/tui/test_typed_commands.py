@@ -57,13 +57,13 @@ async def test_a_command_and_a_key_do_what_they_say_or_say_why_not(home: Path, m
 
         await it.press(*'"""a', "enter", "b", "enter")
         await it.sees('""" ends the message')
-        assert it.session.path == ()
+        assert it.session.conversation.path == ()
         await it.press(*'c"""', "enter")
-        await it.until(lambda: it.session.path, "the message")
+        await it.until(lambda: it.session.conversation.path, "the message")
         await it.idle()
-        assert it.session.path[0].text == "a\nb\nc"
+        assert it.session.conversation.path[0].text == "a\nb\nc"
 
-        library, id_ = it.session.library, it.session.conversation
+        library, id_ = it.session.library, it.session.conversation.id
         assert id_ is not None
         await it.send("/rename Letters")
         await it.sees("It is called “Letters”.")

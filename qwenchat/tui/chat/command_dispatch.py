@@ -58,7 +58,7 @@ class Commands:
 
     def _change_saved(self, name: str, typed: str) -> str:
         """Change what is kept of the open conversation beside its messages, and say how it is now."""
-        library, id_ = self._session.library, self._session.conversation
+        library, id_ = self._session.library, self._session.conversation.id
         if id_ is None:
             raise ConversationNotFound(say("Nothing was said in this conversation yet."), say("Write a message first."))
         if name == "rename":
@@ -77,14 +77,14 @@ class Commands:
         # Half of what the first frame takes to import, and seldom wanted.
         from qwenchat.library.exchange.export import Format, export_to_folder
 
-        if self._session.conversation is None:
+        if self._session.conversation.id is None:
             self._tell(say("There is nothing to export yet."))
         elif typed and typed not in list(Format):
             self._tell(say("Formats are {formats}.", formats=", ".join(Format)))
         else:
             form = Format(typed or Format.MARKDOWN)
             try:
-                path = export_to_folder(self._session.library, self._session.conversation, form, Path.cwd())
+                path = export_to_folder(self._session.library, self._session.conversation.id, form, Path.cwd())
             except OSError as error:  # the folder is gone
                 raise ExportFailed(say("The conversation could not be written. {error}", error=error)) from error
             self._tell(say("Written to {path}", path=path))

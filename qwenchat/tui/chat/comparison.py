@@ -9,10 +9,10 @@ from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid, ModelNotFound, PromptEmpty
 from qwenchat.chat.messages import TextPart
 from qwenchat.chat.timeline import Tick
+from qwenchat.chat.tree import question_before
 from qwenchat.i18n.texts import say
 from qwenchat.session.answer_settings import Steering
-from qwenchat.session.comparison import Contender
-from qwenchat.session.question import question_before
+from qwenchat.session.comparison import Contender, compare, conclude
 from qwenchat.session.session import Session
 from qwenchat.system.paths import Paths
 from qwenchat.tui.chat.composing import Writing
@@ -76,7 +76,7 @@ class Comparing:
         if self._branches.editing is not None:
             self._tell(say("A message is being changed: send it, or leave it with Esc, first."))
         elif not self._composer.text.strip():
-            if self._branches.attempt(lambda: self._session.compare(commands)):
+            if self._branches.attempt(lambda: compare(self._session, commands)):
                 self._show()
         elif await self._writing.deliver(lambda parts, typed: self._ask(commands, parts, typed)):
             self._show()
@@ -86,12 +86,12 @@ class Comparing:
         if command_of(self._composer.text) is not None:
             raise PromptEmpty(say("What is written is a command."), say("Write a message for the models first."))
         if not self._composer.text.strip():
-            question_before(self._session.tree, self._session.tree.leaf)
+            question_before(self._session.conversation.tree, self._session.conversation.tree.leaf)
 
     def _ask(self, commands: Sequence[LoadModel], parts: tuple[TextPart, ...], typed: Sequence[Tick]) -> None:
-        self._session.compare(commands, parts, typed)
+        compare(self._session, commands, parts, typed)
         self._drafts.drop()
-        self._drafts.enter(self._session.conversation)
+        self._drafts.enter(self._session.conversation.id)
 
     def _show(self) -> None:
         from qwenchat.tui.models.compare_screen import CompareScreen
@@ -104,4 +104,4 @@ class Comparing:
 
     def _conclude(self, contenders: Sequence[Contender], chosen: Contender | None) -> None:
         self._chosen = tuple(each.command for each in contenders if each.failure is None)
-        self._branches.begin_turn(lambda: self._session.conclude(chosen))
+        self._branches.begin_turn(lambda: conclude(self._session, chosen))

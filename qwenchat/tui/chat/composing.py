@@ -67,7 +67,7 @@ class Writing:
         """Save the draft when it is due, and let the model read it when the writing has paused."""
         self._drafts.keep_if_due()
         self.queue.draw()
-        self._composer.soft_switches = self._session.support is ThinkingSupport.SWITCHED
+        self._composer.soft_switches = self._session.model.support is ThinkingSupport.SWITCHED
         if self._drafts.comes_to_rest():
             self._weigh()
         if self._attachments.attached:
@@ -118,7 +118,7 @@ class Writing:
         if not parts or not await self._fits(parts):
             return False
         typed = "".join(part.text for part in parts if not part.origin)
-        self._session.heed_switch(typed)
+        self._session.apply_soft_switch(typed)
         if not self._branches.attempt(lambda: take(parts, self._typed(parts))):
             return False
         self._say_of_switch(typed)
@@ -126,7 +126,7 @@ class Writing:
 
     def _say_of_switch(self, typed: str) -> None:
         """Say that a soft switch does nothing, where the model has none."""
-        asked, support = soft_switch(typed), self._session.support
+        asked, support = soft_switch(typed), self._session.model.support
         if asked and support is ThinkingSupport.NONE:
             self._tell(say("This model does not think before it answers."))
         elif asked is False and support is ThinkingSupport.ALWAYS:
@@ -201,9 +201,9 @@ class Writing:
         """Whether a message fits the context; one that may not is counted first, if it can be."""
         text = "".join(part.text for part in parts)
         if self._weight.is_doubtful(text) and not self._weight.too_long(text):
-            self._session.drafted(text)
+            self._session.read_ahead.write(text)
             until = time.monotonic() + COUNTS_WITHIN_S
-            while self._session.weighed(text) is None and time.monotonic() < until:
+            while self._session.read_ahead.size_of(text) is None and time.monotonic() < until:
                 await asyncio.sleep(0.02)
         if why := self._weight.too_long(text):
             self._tell(why)
@@ -215,13 +215,13 @@ class Writing:
         else:
             self._branches.begin_turn(lambda: self._session.send(parts, typed))
             self._drafts.drop()
-            self._drafts.enter(self._session.conversation)
+            self._drafts.enter(self._session.conversation.id)
 
     def _earlier(self) -> Mapping[str, TextPart]:
         """The files that the message which is being changed had."""
         if self._branches.editing is None:
             return {}
-        parts = self._session.tree[self._branches.editing].parts
+        parts = self._session.conversation.tree[self._branches.editing].parts
         return {part.origin: part for part in parts if isinstance(part, TextPart) and part.origin.startswith("@")}
 
     async def _look(self) -> None:
@@ -243,7 +243,7 @@ class Writing:
         """Let the model read the message, and count it."""
         if self._branches.editing is None:
             pieces = tuple(one.part().text for one in self._attachments.attached)
-            self._session.drafted("" if self._is_command() else self._text, pieces)
+            self._session.read_ahead.write("" if self._is_command() else self._text, pieces)
 
     def _is_command(self) -> bool:
         """Whether what is written may be or become a command."""
@@ -251,7 +251,7 @@ class Writing:
 
     def _costs(self) -> list[tuple[str, str]]:
         """The attached files, each with what it costs."""
-        weighed, attached = self._session.weighed(self._text), self._attachments.attached
+        weighed, attached = self._session.read_ahead.size_of(self._text), self._attachments.attached
         exact = weighed.pieces if weighed is not None and len(weighed.pieces) == len(attached) else None
         costs = exact or [self._weight.tokens(one.text) for one in attached]
         return [

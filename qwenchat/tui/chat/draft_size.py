@@ -28,18 +28,20 @@ class Weight:
         """About how many tokens a text has."""
         ascii_ = len(text) if text.isascii() else len(text.encode("ascii", "ignore"))
         guess = ascii_ / _ASCII_PER_TOKEN + (len(text) - ascii_) / _OTHER_PER_TOKEN
-        if (last := self._session.last_weighed) is not None and last[1].tokens > 20:
+        if (last := self._session.read_ahead.latest_size) is not None and last[1].tokens > 20:
             return round(len(text) * last[1].tokens / len(last[0]))
         return max(1, round(guess))
 
     def is_doubtful(self, text: str) -> bool:
         """Whether a text may not fit, as far as can be told, so that it is to be counted first."""
         window = self._window
-        return bool(window) and self._session.weighed(text) is None and self.tokens(text) > _DOUBTFUL * window
+        return (
+            bool(window) and self._session.read_ahead.size_of(text) is None and self.tokens(text) > _DOUBTFUL * window
+        )
 
     def too_long(self, text: str) -> str:
         """Why a text cannot be sent; empty when it can, as far as is known."""
-        weighed, window = self._session.weighed(text), self._window
+        weighed, window = self._session.read_ahead.size_of(text), self._window
         if weighed is None and window and self.tokens(text) > _HOPELESS * window:
             return say(
                 "This message has about {tokens} tokens; the context has {window}. It was not sent; the draft is kept.",
@@ -54,7 +56,7 @@ class Weight:
 
     def words(self, text: str) -> str:
         """How many tokens a text has and what it leaves of the context; empty for an empty one. Often asked for."""
-        of = text, self._session.last_weighed, self._session.model, self._session.tree.leaf
+        of = text, self._session.read_ahead.latest_size, self._session.model.info, self._session.conversation.tree.leaf
         if of != self._said[0]:
             self._said = of, self._in_words(text)
         return self._said[1]
@@ -62,7 +64,7 @@ class Weight:
     def _in_words(self, text: str) -> str:
         if not text.strip():
             return ""
-        weighed, window = self._session.weighed(text), self._window
+        weighed, window = self._session.read_ahead.size_of(text), self._window
         if weighed is None:
             tokens = self.tokens(text)
             words = count("about {number:,} token", "about {number:,} tokens", tokens)
@@ -85,9 +87,9 @@ class Weight:
     @property
     def _window(self) -> int:
         """The context in tokens; 0 while it is not known."""
-        return self._session.model.context_window if self._session.model else 0
+        return self._session.model.info.context_window if self._session.model.info else 0
 
     def _before(self) -> int:
         """How many tokens stand before the draft."""
-        last = self._session.last_weighed
-        return last[1].prompt_tokens - last[1].tokens if last is not None else self._session.context_tokens
+        last = self._session.read_ahead.latest_size
+        return last[1].prompt_tokens - last[1].tokens if last is not None else self._session.conversation.context_tokens

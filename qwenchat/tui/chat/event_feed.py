@@ -92,13 +92,13 @@ class Feed:
         """Show what has happened since the last time."""
         for event in self._session.poll():
             self._take(event)
-        if self._session.reply_id not in (None, self._shown):
+        if self._session.model.turn.reply_id not in (None, self._shown):
             self.show_path()  # the model goes on from what its tools gave
-        if not self._session.unsaved:
+        if not self._session.conversation.unsaved:
             self._notices.say("save", "")
         if self.live is not None:
             self.live.wait(self._why_waiting())
-            model = self._session.model
+            model = self._session.model.info
             beside = model is not None and model.device == "cpu"
             if self._pace.allows(SHARE_BESIDE_MODEL if beside else SHARE):
                 self.live.flush()
@@ -123,11 +123,11 @@ class Feed:
 
     def show_path(self) -> None:
         """Bring the transcript in line with the conversation, and follow its running turn."""
-        before = self._transcript.reply(self._session.reply_id)
-        self._transcript.show(self._session.path, self._session.tree.siblings)
-        self._shown = self._session.reply_id
-        self.live = self._transcript.reply(self._session.reply_id)
-        growing = self._session.growing
+        before = self._transcript.reply(self._session.model.turn.reply_id)
+        self._transcript.show(self._session.conversation.path, self._session.conversation.tree.siblings)
+        self._shown = self._session.model.turn.reply_id
+        self.live = self._transcript.reply(self._session.model.turn.reply_id)
+        growing = self._session.model.turn.growing
         if self.live is not None and growing is not None and growing.parts():
             if self.live is before:
                 self.live.go_on()
@@ -139,14 +139,14 @@ class Feed:
         live = self.live
         match event:
             case ModelLoaded():
-                if self._session.load_error is None:
+                if self._session.model.error is None:
                     self._notices.say("load", "")
                 self._notices.say("model", event.model.reason)
                 self._notices.say("server", "")
             case Noticed():
                 self._notices.say("server", event.text)
             case LoadFailed():
-                if self._session.loading is not None:
+                if self._session.model.progress is not None:
                     way_out = say("The model before it goes on.")
                 else:
                     way_out = say("/model tries again, /model NAME loads another; Ctrl+R then asks again.")
@@ -182,7 +182,7 @@ class Feed:
                 return
             case _ if isinstance(event, TurnEnded):
                 self._notices.say("model", "")
-                live.finish(self._session.tree[live.message_id])
+                live.finish(self._session.conversation.tree[live.message_id])
                 self.live = None
             case _:
                 live.take(event, fold=self._transcript.following)
@@ -202,7 +202,7 @@ class Feed:
             case CallReturned():
                 if (block := self._transcript.call(event.result.call_id)) is not None:
                     block.settle(event.result)
-                self._transcript.show(self._session.path)
+                self._transcript.show(self._session.conversation.path)
 
     def _say_of_call(self, call_id: str, state: str) -> None:
         if (block := self._transcript.call(call_id)) is not None:
@@ -210,8 +210,8 @@ class Feed:
 
     def _make_offer(self) -> None:
         """Say below the latest reply what can be done about it, and below no other."""
-        unanswered = self._session.unanswered
-        latest = self._transcript.reply(self._session.tree.leaf)
+        unanswered = self._session.replies.lacks_results
+        latest = self._transcript.reply(self._session.conversation.tree.leaf)
         if latest is None and unanswered and self._transcript.replies:
             latest = self._transcript.replies[-1]
         if self._offering is not None and self._offering is not latest:
@@ -219,18 +219,18 @@ class Feed:
         self._offering = latest
         if latest is not None and latest is not self.live:
             offers = []
-            if self._session.broken_off:
+            if self._session.replies.interrupted_in_thought:
                 offers.append(say("{key} makes it answer", key=self._key("chat.answer", "ctrl+s")))
-            if self._session.repeats:
+            if self._session.conversation.repeats:
                 key = self._key("chat.retry", "ctrl+r")
                 offers.append(
                     say("{key} asks again with presence penalty {penalty}", key=key, penalty=PENALTY_ON_REPETITION)
                 )
             if unanswered:
                 offers.append(say("/continue lets the model go on from its tools"))
-            if self._session.begun == NOTHING:
+            if self._session.replies.interrupted == NOTHING:
                 offers.append(say("{key} asks again", key=self._key("chat.retry", "ctrl+r")))
-            elif self._session.begun is not None:
+            elif self._session.replies.interrupted is not None:
                 offers.append(say("/continue goes on with it"))
             latest.offer(" · ".join(offers))
 
@@ -238,9 +238,9 @@ class Feed:
         """What to say in place of a reply of which nothing has come; empty once something has."""
         if self._session.phase is not Phase.WAITING:
             return ""
-        if self._session.loading is not None:
+        if self._session.model.progress is not None:
             return say("waiting for the model to load")
-        if not self._session.tools_ready:
+        if not self._session.tools.ready:
             return say("waiting for the tools")
         read = self._prefill
         if read is None or read.done >= read.total:

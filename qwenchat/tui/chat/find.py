@@ -24,16 +24,16 @@ class Finding:
 
     def search(self, words: str) -> None:
         """Search in every word of every conversation, at first for `words`."""
-        self._push(SearchScreen(self._session.library, words, self._session.conversation), self._open)
+        self._push(SearchScreen(self._session.library, words, self._session.conversation.id), self._open)
 
     async def find(self, words: str) -> None:
         """Search in the open conversation; without words, while hits are marked in it, come to the next."""
         if self._marks.on and not words:
             await self.walk(1)
-        elif self._session.conversation is None:
+        elif self._session.conversation.id is None:
             self._tell(say("There is nothing in this conversation yet."))
         else:
-            here = self._session.conversation
+            here = self._session.conversation.id
             self._push(SearchScreen(self._session.library, words, here, here_only=True), self._open)
 
     async def walk(self, by: int) -> None:

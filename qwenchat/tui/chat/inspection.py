@@ -27,7 +27,7 @@ class Looking:
         """Show everything that made a message."""
         from qwenchat.tui.screens.inspect import InspectScreen
 
-        versions = self._session.tree.siblings(message.id)
+        versions = self._session.conversation.tree.siblings(message.id)
         number = versions.index(message.id) + 1 if message.id in versions else 1
         typed = self._session.library.timeline(message.id)
         self._push(InspectScreen(account_of(message, number, len(versions), typed)), None)
@@ -36,15 +36,18 @@ class Looking:
         """Show the tokens of a reply; `go_on` is given its id and another beginning. Raises NoTokens."""
         from qwenchat.tui.screens.lens import LensScreen
 
-        scoring_of(self._session.tree, message.id)
-        reader = _name_of(self._session.model)
+        scoring_of(self._session.conversation.tree, message.id)
+        reader = _name_of(self._session.model.info)
         writer = _name_of(message.provenance.model if message.provenance is not None else None)
+
+        def score() -> None:
+            self._session.scores.begin(scoring_of(self._session.conversation.tree, message.id))
 
         def then(other: Beginning | None) -> None:
             if other is not None:
                 go_on(message.id, other)
 
-        self._push(LensScreen(self._session.scoring, lambda: self._session.score(message.id), reader, writer), then)
+        self._push(LensScreen(self._session.scores, score, reader, writer), then)
 
 
 def _name_of(model: ModelInfo | None) -> str:

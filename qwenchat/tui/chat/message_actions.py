@@ -53,8 +53,8 @@ class Branches:
             "menu": lambda at: self._copying.menu(self.act, self._message(at, Role.ASSISTANT)),
             "inspect": lambda at: self._looking.inspect(self._message(at, Role.ASSISTANT)),
             "lens": lambda at: self._looking.lens(self._message(at, Role.ASSISTANT), self._go_on_from),
-            "delete": lambda at: self._delete(at, self._session.delete_message),
-            "delete_branch": lambda at: self._delete(at, self._session.delete_branch),
+            "delete": lambda at: self._delete(at, self._session.conversation.delete),
+            "delete_branch": lambda at: self._delete(at, self._session.conversation.delete_branch),
             "undo": lambda at: self._undo(),
         }
         self.attempt(lambda: acts[name](message_id))
@@ -81,27 +81,34 @@ class Branches:
         again = again_of(typed)
         if again.model is not None:
             self._load(again.model)
-        self.begin_turn(lambda: self._session.retry(message_id, again.overrides, again.thinking))
+        self.begin_turn(lambda: self._session.replies.retry(message_id, again.overrides, again.thinking))
 
     def turn(self, said: Said, by: int) -> None:
         """Read the version of a message before or after this one."""
         at = said.variants.index(said.message_id) + by
         if len(said.variants) == 1:
             self._tell(say("There is one version of this message."))
-        elif 0 <= at < len(said.variants) and self.attempt(lambda: self._session.select(said.variants[at])):
+        elif 0 <= at < len(said.variants) and self.attempt(
+            lambda: self._session.conversation.select(said.variants[at])
+        ):
             self._show_and_choose(said.variants[at])
 
     def answer(self) -> None:
         """End the thought that is running and answer, or go on with a reply that broke off inside its thought."""
-        answer = self._session.answer_now
+        answer = self._session.replies.answer_now
         self.attempt(answer if self._session.busy else lambda: self.begin_turn(answer))
 
     def copy_reply(self) -> None:
         """Copy the last reply that has words, as the model wrote it."""
-        said = [message for message in self._session.path if message.role is Role.ASSISTANT and message.text]
+        said = [
+            message for message in self._session.conversation.path if message.role is Role.ASSISTANT and message.text
+        ]
         if said:
             self._copying.written(said[-1])
-            if said[-1].id != self._session.tree.leaf and self._session.path[-1].role is Role.ASSISTANT:
+            if (
+                said[-1].id != self._session.conversation.tree.leaf
+                and self._session.conversation.path[-1].role is Role.ASSISTANT
+            ):
                 self._tell(say("The last reply has no words; the one before it was copied."))
         else:
             self._tell(say("There is no reply to copy yet."))
@@ -116,16 +123,16 @@ class Branches:
         self.begin_turn(lambda: self._session.edit(changed, parts, typed))
         self._drafts.drop()
         self.forget_edit()
-        self._drafts.enter(self._session.conversation)
+        self._drafts.enter(self._session.conversation.id)
 
     def leave_edit(self) -> None:
         """Leave the message as it is. What was changed in it is kept, and comes back when it is changed again."""
         if self.editing is None:
             return
-        if self._composer.draft == draft_of(self._session.tree[self.editing]):
+        if self._composer.draft == draft_of(self._session.conversation.tree[self.editing]):
             self._drafts.drop()
         self.forget_edit()
-        self._drafts.enter(self._session.conversation)
+        self._drafts.enter(self._session.conversation.id)
 
     def forget_edit(self) -> None:
         """Turn away from the message that is being changed, as when another conversation is opened."""
@@ -153,20 +160,20 @@ class Branches:
             said.wrap()
 
     def _go_on(self, message_id: str | None) -> None:
-        if message_id not in (None, self._session.tree.leaf):
+        if message_id not in (None, self._session.conversation.tree.leaf):
             raise PromptEmpty(say("Only the latest reply can go on."), say("R asks again for this one."))
-        self.begin_turn(self._session.continue_reply)
+        self.begin_turn(self._session.replies.go_on)
 
     def _go_on_from(self, message_id: str, other: Beginning) -> None:
-        self.attempt(lambda: self.begin_turn(lambda: self._session.branch(message_id, other)))
+        self.attempt(lambda: self.begin_turn(lambda: self._session.replies.branch(message_id, other)))
 
     def _delete(self, message_id: str | None, delete: Callable[[str], None]) -> None:
         message = self._message(message_id, None)
-        if self.editing is not None and self.editing in self._session.tree.below(message.id):
+        if self.editing is not None and self.editing in self._session.conversation.tree.below(message.id):
             self.leave_edit()
-        before = [shown.id for shown in self._session.path]
+        before = [shown.id for shown in self._session.conversation.path]
         delete(message.id)
-        left = [shown.id for shown in self._session.path]
+        left = [shown.id for shown in self._session.conversation.path]
         choosing = self._transcript.chosen is not None and bool(left)
         if choosing:
             self._show_and_choose(left[min(before.index(message.id), len(left) - 1)])
@@ -181,10 +188,10 @@ class Branches:
         )
 
     def _undo(self) -> None:
-        before = {message.id for message in self._session.path}
-        self._session.undo_delete()
+        before = {message.id for message in self._session.conversation.path}
+        self._session.conversation.undo_delete()
         self._composer.app.clear_notifications()
-        back = next((message.id for message in self._session.path if message.id not in before), None)
+        back = next((message.id for message in self._session.conversation.path if message.id not in before), None)
         if self._transcript.chosen is not None and back is not None:
             self._show_and_choose(back)
         else:
@@ -193,8 +200,8 @@ class Branches:
     def _message(self, message_id: str | None, role: Role | None) -> Message:
         """The message with that id; without one, the latest of that role."""
         if message_id is not None:
-            return self._session.tree[message_id]
-        found = next((said for said in reversed(self._session.path) if role in (None, said.role)), None)
+            return self._session.conversation.tree[message_id]
+        found = next((said for said in reversed(self._session.conversation.path) if role in (None, said.role)), None)
         if found is None:
             raise MessageNotFound(say("There is no message yet."), say("Write one first."))
         return found

@@ -40,23 +40,25 @@ class Controls:
 
     def load(self, name: str | None = None) -> None:
         """Load another model, here or on a server, or the last one again; the conversation goes on with it."""
-        command = self._session.load_command or self._load
+        command = self._session.model.command or self._load
         self._begin_load(meant(name, command, self.steering.servers) if name else command)
 
     def _begin_load(self, command: LoadModel) -> None:
         self._notices.say("load", "")
-        self._session.load(command)
+        self._session.model.load(command)
 
     def switch_thinking(self) -> None:
         """Turn thinking on or off for the next message, where that can be."""
-        match self._session.support:
+        match self._session.model.support:
             case ThinkingSupport.NONE:
                 self._tell(say("This model does not think before it answers."))
             case ThinkingSupport.ALWAYS:
                 self._tell(say("This model always thinks; it has no switch."))
             case _:
                 on = self._session.toggle_thinking()
-                if self._session.model is None or self._session.loading is not None:  # the foot says nothing of it
+                if (
+                    self._session.model.info is None or self._session.model.progress is not None
+                ):  # the foot says nothing of it
                     self._tell(
                         say("The next message is thought about, if the model can think.")
                         if on
@@ -67,25 +69,25 @@ class Controls:
 
     def step_budget(self) -> None:
         """Let thoughts be longer, in steps, then again without a limit."""
-        if self._session.support is ThinkingSupport.NONE:
+        if self._session.model.support is ThinkingSupport.NONE:
             self.switch_thinking()
         else:
             self._session.thinking_budget = next_budget(self._session.thinking_budget)
-            if not self._session.thinks or self._session.model is None or self._session.loading is not None:
+            if not self._session.thinks or self._session.model.info is None or self._session.model.progress is not None:
                 self._tell(budget_in_words(self._session.thinking_budget))
 
     def stop(self) -> None:
         """Stop the reply, or say why there is nothing to stop."""
         if self._session.busy:
             self._session.stop()
-        elif self._session.loading is not None:
+        elif self._session.model.progress is not None:
             self._tell(say("A model is being loaded, and no reply is written. /model NAME loads another in its place."))
         else:
             self._tell(say("No reply is being written."))
 
     def model(self, typed: str) -> None:
         """Load the model that was typed; without a name, one that failed again, or let one be chosen."""
-        if typed or (self._session.model is None and self._session.loading is None):
+        if typed or (self._session.model.info is None and self._session.model.progress is None):
             self.load(typed)
         else:
             self.choose_model()
@@ -95,7 +97,7 @@ class Controls:
         from qwenchat.tui.models.rows import Wanted
         from qwenchat.tui.models.screen import ModelsScreen
 
-        command = self._session.load_command or self._load
+        command = self._session.model.command or self._load
 
         def load(wanted: Wanted | None) -> None:
             if wanted is not None:
@@ -117,7 +119,7 @@ class Controls:
         from qwenchat.tui.settings.screen_settings import Looks
         from qwenchat.tui.settings.typed_settings import TypedSettings
 
-        load = self._session.load_command or self._load
+        load = self._session.model.command or self._load
         looks = Looks(self._notices.app, self.steering)
         settings = TypedSettings(self.steering, load, self._paths.config_file, looks)
         self._tell(settings.heed(typed))
@@ -141,7 +143,7 @@ class Controls:
         """Show the settings, and load the model anew if that is asked for."""
         from qwenchat.tui.settings.screen import SettingsScreen
 
-        load = self._session.load_command or self._load
+        load = self._session.model.command or self._load
         screen = SettingsScreen(self.steering, load, self._paths.config_file)
         self._push(screen, lambda command: self._begin_load(command) if command else None)
 
@@ -170,9 +172,9 @@ class Controls:
         """Let the user say whether a call may run."""
         from qwenchat.tui.screens.permission import PermissionScreen
 
-        self._push(PermissionScreen(call), lambda said: self._session.permit(call.id, said or Permission.REFUSE))
+        self._push(PermissionScreen(call), lambda said: self._session.tools.permit(call.id, said or Permission.REFUSE))
 
     def _answers(self, name: str) -> bool:
         """Whether that model is loaded or on its way."""
-        command = self._session.load_command
+        command = self._session.model.command
         return command is not None and command.name == name

@@ -46,7 +46,7 @@ class Opening:
 
     def turn_to(self, conversation: str, message: str | None = None) -> bool:
         """A saved conversation, on the branch through `message`; says whether it is there."""
-        there = conversation == self._session.conversation
+        there = conversation == self._session.conversation.id
         # What is being written or answered goes on, as long as the message can be shown without turning to it.
         if not there or (message is not None and not self._session.busy):
             self._drafts.keep()
@@ -65,12 +65,12 @@ class Opening:
 
     def leave_deleted(self, conversation: str) -> None:
         """Leave the conversation that is open when it was deleted."""
-        if conversation == self._session.conversation:
+        if conversation == self._session.conversation.id:
             self.new()
 
     def back_to_restored(self, conversation: str, was_open: bool) -> None:
         """Back to a conversation that is no longer deleted, if it was open and nothing else was begun."""
-        if was_open and self._session.conversation is None:
+        if was_open and self._session.conversation.id is None:
             self.open(conversation)
 
     def _enter(self, *, keep_written: bool = False) -> None:
@@ -79,5 +79,5 @@ class Opening:
         self._notices.say("trimmed", "")
         self._feed.show_path()
         self._transcript.follow()
-        self._drafts.enter(self._session.conversation, keep_written=keep_written)
-        self._sidebar.mark(self._session.conversation)
+        self._drafts.enter(self._session.conversation.id, keep_written=keep_written)
+        self._sidebar.mark(self._session.conversation.id)

@@ -184,7 +184,7 @@ class ChatScreen(Screen[None]):
         self._begin()
         if await self._writing.send():
             self._marks.clear()
-            self._sidebar.mark(self.session.conversation)
+            self._sidebar.mark(self.session.conversation.id)
         action, self._due = self._due, ""
         if action:
             await self.run_action(action)
@@ -367,7 +367,7 @@ class ChatScreen(Screen[None]):
         if self._sidebar.display:
             self._close_sidebar()
         else:
-            self._sidebar.open(self.session.conversation)
+            self._sidebar.open(self.session.conversation.id)
 
     @on(Sidebar.Left)
     def _close_sidebar(self) -> None:
@@ -389,7 +389,7 @@ class ChatScreen(Screen[None]):
 
     def action_replay(self) -> None:
         """Play back what has been said and answered so far."""
-        path = [message for message in self.session.path if message.status is not Status.STREAMING]
+        path = [message for message in self.session.conversation.path if message.status is not Status.STREAMING]
         if path:
             self.app.push_screen(ReplayScreen(Replay(path, timelines_of(self.session.library, path))))
         else:

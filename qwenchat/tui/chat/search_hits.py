@@ -43,8 +43,8 @@ class Hits:
     @property
     def messages(self) -> Sequence[str]:
         """The ids of the messages that have it all, from first to last."""
-        if self._path is not self._session.path:
-            self._path = self._session.path
+        if self._path is not self._session.conversation.path:
+            self._path = self._session.conversation.path
             having = (speaker for speaker, message in self._speakers() if self._sought.is_in(self._read(message)))
             self._messages = list(dict.fromkeys(having))
         return self._messages
@@ -105,7 +105,7 @@ class Hits:
 
     def _speakers(self) -> Iterator[tuple[str, Message]]:
         speaker = ""
-        for message in self._session.path:
+        for message in self._session.conversation.path:
             if message.role is not Role.TOOL or not speaker:
                 speaker = message.id
             yield speaker, message

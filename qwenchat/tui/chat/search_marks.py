@@ -112,7 +112,7 @@ class Marks:
         return fitting((*keys, chosen.hints[0], out), room)
 
     def _state(self) -> tuple[str | None, str]:
-        return self._session.conversation, self._composer.text
+        return self._session.conversation.id, self._composer.text
 
     async def _begin_to_come(self, hits: Hits, message_id: str, *, last: bool) -> None:
         """Choose a message at once, and come to the first hit in it, or the last, when it is drawn."""

@@ -66,9 +66,9 @@ class Queue:
 
     def _was_answered(self) -> bool:
         """Whether the latest reply ended as the model meant it to."""
-        latest = self._session.latest
+        latest = self._session.conversation.latest
         whole = latest is not None and latest.role is Role.ASSISTANT and latest.status is Status.COMPLETE
-        return whole and self._session.begun is None and not self._session.unanswered
+        return whole and self._session.replies.interrupted is None and not self._session.replies.lacks_results
 
     async def _send(self, message: Queued) -> None:
         fits = await self._fits(message.parts)
@@ -82,7 +82,7 @@ class Queue:
             self._give_back()
 
     def _begin(self, message: Queued) -> None:
-        self._session.heed_switch("".join(part.text for part in message.parts if not part.origin))
+        self._session.apply_soft_switch("".join(part.text for part in message.parts if not part.origin))
         self._branches.begin_turn(lambda: self._session.send(message.parts, message.typed), follow=False)
 
     def _give_back(self) -> None:

@@ -64,7 +64,7 @@ class CompareScreen(Screen[Contender | None]):
     def on_mount(self) -> None:
         """Show what comes from here on."""
         asked = self._comparison.contenders[0].reply.parent
-        said = self._session.tree[asked].text if asked is not None else ""
+        said = self._session.conversation.tree[asked].text if asked is not None else ""
         self.query_one("#asked", Static).update(Content(safe_line(said)))
         self.set_interval(1 / DRAWS_PER_S, self._draw)
         self._draw()
@@ -169,7 +169,7 @@ class CompareScreen(Screen[Contender | None]):
         return Content("  ").join(tabs)
 
     def _hint(self) -> Content:
-        if self._session.unsaved:
+        if self._session.conversation.unsaved:
             return Content.styled(say("The replies are not saved yet, only kept on the screen."), "$warning")
         choose, leave = shown(self, "compare.choose", "enter"), shown(self, "compare.leave", "escape")
         way_out = say("{key} stops", key=leave) if self._comparison.running else say("{key} leaves", key=leave)

@@ -80,7 +80,7 @@ class ContenderColumn(Vertical):
             return say("was not asked") if contender.ended else say("waits for the others on this machine")
         if contender.ended:
             return " · ".join(self._ending)
-        if (load := contender.loading.progress) is not None:
+        if (load := contender.slot.progress) is not None:
             return " ".join(filter(None, (safe_line(load.step), self._pace.words(load))))
         match contender.phase:
             case Phase.THINKING:
@@ -139,7 +139,7 @@ class ContenderColumn(Vertical):
 
     @property
     def _model(self) -> ModelInfo | None:
-        return self.contender.loading.model
+        return self.contender.slot.info
 
     @property
     def _timing(self) -> Timing:

@@ -35,7 +35,7 @@ class Rivals:
         from qwenchat.engine.local.locate import require_name
 
         found = tuple(dict.fromkeys(map(self.command, words_of(typed))))
-        current = self._session.load_command
+        current = self._session.model.command
         for command in found:
             if command.server is None and command.name is not None and command != current:
                 require_name(command.name)
@@ -64,15 +64,15 @@ class Rivals:
 
     @property
     def _asked(self) -> LoadModel:
-        return self._session.load_command or self._usual
+        return self._session.model.command or self._usual
 
     def _known(self, command: LoadModel) -> LoadModel:
         """The command that loaded the model, if it is that."""
-        loaded = self._session.load_command
+        loaded = self._session.model.command
         return loaded if loaded is not None and self._is_loaded(command, loaded) else command
 
     def _is_loaded(self, command: LoadModel, loaded: LoadModel) -> bool:
-        model = self._session.model
+        model = self._session.model.info
         if command.server != loaded.server:
             return False
         return command.name == loaded.name or (model is not None and model.name in (command.name, _full(command.name)))

@@ -72,7 +72,7 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
         self._paths = paths
         self._list = LongList()
         self._list.can_focus = False
-        current = (session.load_command,) if session.load_command is not None else ()
+        current = (session.model.command,) if session.model.command is not None else ()
         self._ticked = list(dict.fromkeys(ticked or current))
         self._here = current
         self._rows: tuple[LoadModel, ...] = ()
@@ -149,7 +149,7 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
         ]
 
     def _row(self, number: int, command: LoadModel, note: str) -> _RivalRow:
-        info = self._session.model if command == self._session.load_command else None
+        info = self._session.model.info if command == self._session.model.command else None
         place = " · ".join(filter(None, (place_of(command, info), note)))
         return _RivalRow(number, title_of(command, info), place, command in self._ticked)
 

@@ -102,7 +102,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
     async def _look(self) -> None:
         from qwenchat.engine.local import offers
 
-        self._known = await asyncio.to_thread(offers.known, self._paths, self._session.model)
+        self._known = await asyncio.to_thread(offers.known, self._paths, self._session.model.info)
         self._show()
 
     @on(Input.Changed)
@@ -127,7 +127,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
 
     def _format_of(self, offer: "Offer") -> int:
         """Which of its formats is chosen: at first the one that the model before was asked for in."""
-        asked = self._session.load_command.quantization if self._session.load_command else "auto"
+        asked = self._session.model.command.quantization if self._session.model.command else "auto"
         at_first = next((at for at, way in enumerate(offer.ways) if way.quantization == asked), 0)
         return self._formats.get(offer.name, at_first)
 
@@ -153,7 +153,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         known = [offer for offer in self._known or () if typed in f"{offer.name} {offer.answers_as}".lower()]
         names = {offer.answers_as for offer in known}
         offers = [*known, *(offer for offer in self._found if offer.answers_as not in names or offer.here)]
-        model = self._session.model
+        model = self._session.model.info
         answering = model.name if model and not model.server else None
         rows = [OfferRow(offer, offer.ways[self._format_of(offer)], offer.answers_as == answering) for offer in offers]
         here = [row for row in rows if row.offer.here or row.loaded]
@@ -166,7 +166,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
     def _rows_elsewhere(self, typed: str) -> list[Row]:
         rows: list[Row] = []
         for listing in self._servers.listings:
-            rows += rows_of(listing, typed.lower(), self._session.model)
+            rows += rows_of(listing, typed.lower(), self._session.model.info)
         return [*rows, *typed_address(typed)]
 
     def _describe(self) -> None:
@@ -177,7 +177,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
 
     def _hint(self) -> None:
         """The keys, or how far a model is that is being loaded."""
-        load = self._session.loading
+        load = self._session.model.progress
         about = self.query_one("#about", Static)
         if load is None:
             memory = say("memory is with 4,096 tokens of context")

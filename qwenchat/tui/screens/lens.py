@@ -16,7 +16,7 @@ from qwenchat.chat.branch_point import Beginning, beginning
 from qwenchat.chat.events import Alternative, ScoredToken
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.i18n.texts import count, say
-from qwenchat.session.token_scores import Scoring
+from qwenchat.session.token_scores import TokenScores
 from qwenchat.tui.keys.bindings import shown
 from qwenchat.tui.transcript.long_list import LongList
 from qwenchat.tui.widgets.overview import Overview
@@ -92,7 +92,7 @@ class LensScreen(ModalScreen[Beginning | None]):
         Binding("escape,q", "leave", "Back to the tokens, then to the chat", show=False, id="lens.leave"),
     ]
 
-    def __init__(self, scoring: Scoring, read: Callable[[], object], reader: str, writer: str) -> None:
+    def __init__(self, scoring: TokenScores, read: Callable[[], object], reader: str, writer: str) -> None:
         """`read` lets `reader`, the model there is, look at the reply that `writer` wrote; empty when not known."""
         super().__init__()
         self._scoring, self._read = scoring, read

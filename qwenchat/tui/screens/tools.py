@@ -82,7 +82,7 @@ class ToolsScreen(ModalScreen[None]):
 
     @on(LongList.Selected)
     def _switch(self, event: LongList.Selected) -> None:
-        on = self._session.tools_on
+        on = self._session.tools.on
         if event.key in on:
             self._session.switch_tools([name for name in on if name != event.key])
         else:
@@ -90,29 +90,29 @@ class ToolsScreen(ModalScreen[None]):
         self._show()
 
     def _show(self) -> None:
-        on = self._session.tools_on
-        names = dict.fromkeys((*self._session.tools_there, *on))
+        on = self._session.tools.on
+        names = dict.fromkeys((*self._session.tools.available, *on))
         rows = [_ToolRow(name, name in on, self._about(name)) for name in names]
         if rows != self._list.rows:
             self._list.show(rows, self._list.highlighted or 0, say("There are no tools."))
         self.query_one("#about", Static).update(Content.styled(self._advice(), "$quiet"))
 
     def _about(self, name: str) -> str:
-        if name not in self._session.tools_on:
+        if name not in self._session.tools.on:
             return ""
-        if not self._session.tools_ready:
+        if not self._session.tools.ready:
             return say("getting ready")
-        offered = {tool.name: tool for tool in self._session.tools_offered}
+        offered = {tool.name: tool for tool in self._session.tools.offered}
         if name in offered:
             return self._asks(name)
         below = [each for each in offered if each.startswith(f"{name}__")]
         return ", ".join(each.removeprefix(f"{name}__") for each in below) or say("not available")
 
     def _asks(self, name: str) -> str:
-        return say("runs without asking") if self._session.runs_unasked(name) else say("asks each time")
+        return say("runs without asking") if self._session.tools.may_run(name) else say("asks each time")
 
     def _advice(self) -> str:
-        model = self._session.model
+        model = self._session.model.info
         if model is not None and not model.tools:
             return say("{model} cannot call tools; it answers without them.", model=safe_line(model.name))
         return say("Enter switches a tool for this chat · `qwenchat tools allow NAME` for every chat · Esc leaves")

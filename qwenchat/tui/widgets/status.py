@@ -121,7 +121,7 @@ class StatusLine(Widget):
         return Content.assemble(left, " " * space, right).truncate(max(1, width), ellipsis=True)
 
     def _model(self, session: Session) -> list[Piece]:
-        model, load = session.model, session.loading
+        model, load = session.model.info, session.model.progress
         if load is not None:
             pieces = [Piece(Content.assemble(("◌ ", "$primary"), safe_line(load.step)), 0)]
             if load.total:
@@ -138,9 +138,9 @@ class StatusLine(Widget):
         ]
 
     def _thinking(self, session: Session) -> list[Piece]:
-        if session.model is None:
+        if session.model.info is None:
             return []
-        match session.support:
+        match session.model.support:
             case ThinkingSupport.NONE:
                 return [Piece(_dim(say("thinking not supported")), 5)]
             case ThinkingSupport.ALWAYS:
@@ -157,11 +157,11 @@ class StatusLine(Widget):
         return [Piece(_dim(safe_line(preset)), 3)] if preset else []
 
     def _speed(self, session: Session) -> list[Piece]:
-        growing = session.growing
+        growing = session.model.turn.growing
         if growing is not None:
             rate, first = self._steady(growing.tokens_per_s), growing.first_token_s
         else:
-            made = next((m.provenance for m in reversed(session.path) if m.provenance), None)
+            made = next((m.provenance for m in reversed(session.conversation.path) if m.provenance), None)
             rate, first = (made.timing.tokens_per_s, made.timing.first_token_s) if made else (0.0, None)
         stopping = session.phase is Phase.STOPPING
         pieces = [Piece(Content.styled(say("stopping"), "$warning"), 4, True)] if stopping else []
@@ -182,9 +182,9 @@ class StatusLine(Widget):
         return self._rate
 
     def _context_gauge(self, session: Session, prompt_tokens: int) -> list[Piece]:
-        window = session.model.context_window if session.model else 0
-        growing = session.growing
-        used = session.context_tokens
+        window = session.model.info.context_window if session.model.info else 0
+        growing = session.model.turn.growing
+        used = session.conversation.context_tokens
         if growing is not None and prompt_tokens:
             used = prompt_tokens + growing.thinking_tokens + growing.answer_tokens
         if not window:

@@ -170,7 +170,7 @@ def test_memory_that_torch_keeps_for_later_can_be_had(monkeypatch: pytest.Monkey
 def session(gpu: Gpu, tiny_qwen3: Path, paths: Paths) -> Iterator[Session]:
     worker = Worker(lambda: LocalEngine(paths))
     session = Session(worker, Library.in_memory(), overrides=SamplingOverrides(temperature=0.0, max_tokens=100))
-    session.load(LoadModel(str(tiny_qwen3)))
+    session.model.load(LoadModel(str(tiny_qwen3)))
     yield session
     session.close()
 
@@ -178,7 +178,7 @@ def session(gpu: Gpu, tiny_qwen3: Path, paths: Paths) -> Iterator[Session]:
 def finish(session: Session) -> list[Any]:
     """Everything the session says until nothing is going on any more."""
     events: list[Any] = []
-    while session.busy or session.loading is not None:
+    while session.busy or session.model.progress is not None:
         events += session.wait(10)
     return events
 
@@ -187,23 +187,26 @@ def finish(session: Session) -> list[Any]:
 def test_the_chat_goes_on_on_the_cpu_and_nothing_is_lost(session: Session, gpu: Gpu, name: str) -> None:
     session.send(FRANCE.question)
     finish(session)
-    assert session.model is not None
-    assert session.model.device == "cuda"
+    assert session.model.info is not None
+    assert session.model.info.device == "cuda"
     gpu.fail(FAILURES[name], after=5)
     session.send(COUNT.question)
     events = finish(session)
     failed = [event for event in events if isinstance(event, TurnFailed)]
     assert [type(event.error) for event in failed] == [DeviceFailed]
-    broken = session.path[-1]
+    broken = session.conversation.path[-1]
     assert broken.status is Status.FAILED
     assert broken.reasoning
     assert COUNT.thought.startswith(broken.reasoning)
     assert [event.model.device for event in events if isinstance(event, ModelLoaded)] == ["cpu"]
-    assert session.model.device == "cpu"
-    session.retry()
+    assert session.model.info.device == "cpu"
+    session.replies.retry()
     finish(session)
-    assert (session.path[-1].reasoning, session.path[-1].text) == (COUNT.thought, COUNT.answer)
-    assert [message.text for message in session.path[:2]] == [FRANCE.question, FRANCE.answer]
+    assert (session.conversation.path[-1].reasoning, session.conversation.path[-1].text) == (
+        COUNT.thought,
+        COUNT.answer,
+    )
+    assert [message.text for message in session.conversation.path[:2]] == [FRANCE.question, FRANCE.answer]
 
 
 def test_what_is_said_while_the_cpu_takes_over_is_answered_by_it(session: Session, gpu: Gpu) -> None:
@@ -215,7 +218,7 @@ def test_what_is_said_while_the_cpu_takes_over_is_answered_by_it(session: Sessio
         session.wait(10)
     session.send(SKY.question)
     finish(session)
-    said = session.path[-1]
+    said = session.conversation.path[-1]
     assert said.status is Status.COMPLETE
     assert said.provenance is not None
     assert said.provenance.model.device == "cpu"

@@ -41,7 +41,7 @@ from tests.support.tiny_qwen3 import COUNT, FRANCE, HELLO, LESSONS, SKY, SYSTEM,
 def session(tiny_qwen3: Path, paths: Paths) -> Iterator[Session]:
     worker = Worker(lambda: LocalEngine(paths))
     session = Session(worker, Library.in_memory(), overrides=SamplingOverrides(temperature=0.0, max_tokens=100))
-    session.load(LoadModel(str(tiny_qwen3), device="cpu", quantization="float32"))
+    session.model.load(LoadModel(str(tiny_qwen3), device="cpu", quantization="float32"))
     yield session
     session.close()
 
@@ -345,7 +345,7 @@ def test_model_that_produces_nan_fails_the_turn(engine: LocalEngine, monkeypatch
 def test_session_keeps_thought_and_answer_of_a_real_turn(session: Session) -> None:
     session.send(FRANCE.question)
     assert any(isinstance(event, ModelLoaded) for event in finish(session))
-    said = session.path[-1]
+    said = session.conversation.path[-1]
     assert (said.status, said.reasoning, said.text) == (Status.COMPLETE, FRANCE.thought, FRANCE.answer)
     assert said.provenance is not None
     assert said.provenance.finish_reason is FinishReason.STOP
@@ -357,16 +357,19 @@ def test_session_keeps_thought_and_answer_of_a_real_turn(session: Session) -> No
 def test_session_turns_thinking_off_by_key_and_by_message(session: Session) -> None:
     session.send(f"{SKY.question} /no_think")
     finish(session)
-    assert (session.path[-1].reasoning, session.path[-1].text) == ("", SKY.answer)
+    assert (session.conversation.path[-1].reasoning, session.conversation.path[-1].text) == ("", SKY.answer)
     session.new()
     session.toggle_thinking()
     session.send(HELLO.question)
     finish(session)
-    assert (session.path[-1].reasoning, session.path[-1].text) == ("", HELLO.answer)
+    assert (session.conversation.path[-1].reasoning, session.conversation.path[-1].text) == ("", HELLO.answer)
     session.toggle_thinking()
     session.send(FRANCE.question)
     finish(session)
-    assert (session.path[-1].reasoning, session.path[-1].text) == (FRANCE.thought, FRANCE.answer)
+    assert (session.conversation.path[-1].reasoning, session.conversation.path[-1].text) == (
+        FRANCE.thought,
+        FRANCE.answer,
+    )
 
 
 def test_session_stops_a_real_turn_and_goes_on(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,22 +387,25 @@ def test_session_stops_a_real_turn_and_goes_on(session: Session, monkeypatch: py
     session.stop()
     stopped.set()
     finish(session)
-    said = session.path[-1]
+    said = session.conversation.path[-1]
     assert said.status is Status.STOPPED
     assert COUNT.thought.startswith(said.reasoning)
     session.new()
     session.send(SKY.question)
     finish(session)
-    assert session.path[-1].text == SKY.answer
+    assert session.conversation.path[-1].text == SKY.answer
 
 
 def test_conversation_of_two_turns_matches_a_fresh_engine(session: Session, fresh: LocalEngine) -> None:
     for question in (FRANCE.question, SKY.question):
         session.send(question)
         finish(session)
-    heard = ask(fresh, *session.path[:-1])
-    assert (session.path[-1].reasoning, session.path[-1].text) == (heard.thought, heard.answer)
-    usage = session.path[-1].provenance.usage if session.path[-1].provenance else None
+    heard = ask(fresh, *session.conversation.path[:-1])
+    assert (session.conversation.path[-1].reasoning, session.conversation.path[-1].text) == (
+        heard.thought,
+        heard.answer,
+    )
+    usage = session.conversation.path[-1].provenance.usage if session.conversation.path[-1].provenance else None
     assert usage is not None
     assert 0 < usage.cached_tokens < usage.prompt_tokens == heard.end.usage.prompt_tokens
 

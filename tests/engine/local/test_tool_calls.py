@@ -149,7 +149,7 @@ def test_a_whole_conversation_with_a_tool(tiny_caller: Path, paths: Paths, think
     session = Session(
         Worker(lambda: LocalEngine(paths)), Library.in_memory(), overrides=overrides, thinking=thinking, tools=box
     )
-    session.load(LoadModel(str(tiny_caller), device="cpu", quantization="float32"))
+    session.model.load(LoadModel(str(tiny_caller), device="cpu", quantization="float32"))
     session.switch_tools(("calculator",))
     try:
         for question, answer in ((TWELVE, "It is 144."), (SEVERAL, "They are 2 and 4."), (BROKEN, "It is 144.")):
@@ -157,9 +157,14 @@ def test_a_whole_conversation_with_a_tool(tiny_caller: Path, paths: Paths, think
             session.send(question)
             while session.busy:
                 session.wait(10)
-            assert session.path[-1].text == answer
-            assert session.path[-1].reasoning if thinking else not session.path[-1].reasoning
-        given = [part.text for message in session.path for part in message.parts if isinstance(part, ToolResultPart)]
+            assert session.conversation.path[-1].text == answer
+            assert session.conversation.path[-1].reasoning if thinking else not session.conversation.path[-1].reasoning
+        given = [
+            part.text
+            for message in session.conversation.path
+            for part in message.parts
+            if isinstance(part, ToolResultPart)
+        ]
         assert given == [COMPLAINT, "144"]
     finally:
         session.close()

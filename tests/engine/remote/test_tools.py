@@ -315,11 +315,16 @@ def test_a_whole_conversation_by_the_server_of_llama_cpp(tiny_caller: Path, tmp_
             thinking=False,
             tools=Toolbox(ToolSettings(always=("calculator",))),
         )
-        session.load(LoadModel(server=Server(url)))
+        session.model.load(LoadModel(server=Server(url)))
         session.switch_tools(("calculator",))
         session.send(TWELVE)
         while session.busy:
             session.wait(10)
-        given = [part.text for message in session.path for part in message.parts if isinstance(part, ToolResultPart)]
-        assert (given, session.path[-1].text) == (["144"], "It is 144.")
+        given = [
+            part.text
+            for message in session.conversation.path
+            for part in message.parts
+            if isinstance(part, ToolResultPart)
+        ]
+        assert (given, session.conversation.path[-1].text) == (["144"], "It is 144.")
         session.close()
