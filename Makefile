@@ -23,7 +23,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/pytest -q -n 3 --dist loadfile
 
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m 'slow or hypothesis' --hypothesis-profile=full
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,16 +1,20 @@
 """What several test files share; heavy things are made once a run, whichever worker comes first."""
 
+import gc
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from qwenchat.system.paths import Paths
+from tests.support.examples import EVERYDAY, register_profiles
 
 if TYPE_CHECKING:
     from qwenchat.engine.local.engine import LocalEngine
@@ -21,10 +25,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Kernels of a GPU run on the CPU, if Triton learns of that before it is imported.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
+# `make test-slow` says --hypothesis-profile=full.
+register_profiles()
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", EVERYDAY))
+
+# Programs that the tests start compile the package once, not each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Who starts the tests in the background may have them ignore these, and the programs that they start would do so too.
 for _kind, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_kind) is signal.SIG_IGN:
         signal.signal(_kind, _usual)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of Python's searches for garbage: each takes a third of a second with torch."""
+    gc.collect()
+    gc.freeze()
 
 
 def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:

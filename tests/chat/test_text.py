@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwenchat.chat.text import SafeStream, decode_input, is_web_link, safe, safe_line
+from tests.support.examples import examples
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def test_the_words_around_a_sequence_stay() -> None:
     assert safe("[red]x[/] [@click=app.quit]y[/]") == "[red]x[/] [@click=app.quit]y[/]"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(
     st.text(alphabet=st.one_of(st.characters(max_codepoint=0xA0), st.sampled_from("\x1b[]P\\m;0\x07\x9c")), max_size=60)
 )
@@ -64,7 +65,6 @@ def test_random_text_changes_nothing_but_characters(text: str) -> None:
     assert all(not (c.bold or c.reverse or c.fg != "default") for row in screen.buffer.values() for c in row.values())
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([*HOSTILE, "plain ", "\x1b", "[", "3", "1m", "]0;", "\x07", "\r", "\n", "é"])))
 def test_a_stream_cut_anywhere_lets_no_control_character_through(chunks: list[str]) -> None:
     stream = SafeStream()

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenchat.chat.errors import ConversationNotFound, LibraryNewer, LibraryUnwritable
@@ -56,14 +56,12 @@ def test_everything_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 ticks = st.builds(Tick, st.integers(0, 10**7), st.sampled_from(Channel), st.integers(0, 10**5))
 
 
-@settings(deadline=None)
 @given(st.lists(ticks))
 def test_timeline_survives_packing(drawn: list[Tick]) -> None:
     ordered = sorted(drawn, key=lambda tick: tick.at_ms)
     assert list(unpack(pack(ordered))) == ordered
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_can_be_saved(text: str) -> None:
     library = Library.in_memory()

@@ -211,6 +211,4 @@ def matches(text: str, typed: str) -> bool:
 
 
 TestLibraryModel = LibraryModel.TestCase
-TestLibraryModel.settings = settings(
-    deadline=None, max_examples=25, stateful_step_count=30, suppress_health_check=list(HealthCheck)
-)
+TestLibraryModel.settings = settings(max_examples=25, stateful_step_count=30, suppress_health_check=list(HealthCheck))

@@ -13,6 +13,7 @@ from qwenchat.library.index import index_of
 from qwenchat.library.library import Hit, Library
 from qwenchat.library.query import Sought
 from qwenchat.library.words import fold, tokens
+from tests.support.examples import examples
 
 
 def message(*parts: Part | str, role: Role = Role.USER, id_: str = "", status: Status = Status.COMPLETE) -> Message:
@@ -96,7 +97,7 @@ def test_a_letter_that_is_only_begun_takes_no_hit_away_and_lifts_its_own() -> No
     assert found(library, 'vitamin "d"') == ["b"]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.text() | st.text("\"*()-+:^{}AND OR NOT NEAR,\0\\' ab"))
 def test_whatever_is_typed_is_only_searched_for(typed: str) -> None:
     library = LIBRARY
@@ -108,13 +109,13 @@ def test_whatever_is_typed_is_only_searched_for(typed: str) -> None:
 LIBRARY = library_of(**SAID)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.text(max_size=30))
 def test_folding_keeps_every_place(text: str) -> None:
     assert len(fold(text)) == len(text)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.text(st.characters(codec="utf-8", max_codepoint=0xFFFF), max_size=30))
 def test_whatever_was_said_is_found_by_its_own_words(text: str) -> None:
     library = library_of(a=text)

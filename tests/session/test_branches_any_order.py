@@ -17,6 +17,7 @@ from qwenchat.engine.base import StopSignal
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.session.session import Session
+from tests.support.examples import examples
 from tests.support.fake_engine import FakeEngine, Script
 
 NUMBERS = st.integers(0, 1000)
@@ -328,5 +329,5 @@ class Branching(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-Branching.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Branching.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=40)
 test_branches_in_any_order = pytest.mark.filterwarnings("ignore")(Branching.TestCase)

@@ -40,6 +40,7 @@ from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.session.session import Session
 from qwenchat.session.turn import CHECKPOINT_S, Phase
+from tests.support.examples import examples
 from tests.support.fake_engine import MODEL, FakeEngine, Script
 
 
@@ -650,5 +651,5 @@ class AnyOrder(RuleBasedStateMachine):
         self.session.close()
 
 
-AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=40)
 test_any_order = pytest.mark.filterwarnings("ignore")(AnyOrder.TestCase)

@@ -15,6 +15,7 @@ from qwenchat.cli.main import cli
 from qwenchat.settings import config
 from qwenchat.settings.config import Settings, read
 from qwenchat.settings.config_file import write
+from tests.support.examples import examples
 
 
 def written(folder: Path, text: str | bytes) -> Path:
@@ -93,7 +94,7 @@ def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:
     assert str(tmp_path) in problem
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=examples(200))
 @given(
     st.one_of(st.binary(max_size=80), st.text(alphabet='[]{}"=.#\n -01nafieptrusmodlkc', max_size=80).map(str.encode))
 )
@@ -103,7 +104,7 @@ def test_no_file_whatever_keeps_the_program_from_starting(tmp_path: Path, data: 
     assert all(str(tmp_path) in problem for problem in problems)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=examples(200))
 @given(
     st.dictionaries(
         st.sampled_from(["model", "device", "context", "think", "theme", "sampling", "system", "temperature", "x-y"]),

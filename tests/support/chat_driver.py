@@ -3,8 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partialmethod
 from pathlib import Path
 
+from textual._styles_cache import StylesCache
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 from textual.geometry import Offset
 from textual.pilot import Pilot
 from textual.widgets import Markdown
@@ -26,6 +30,21 @@ from tests.support.fake_engine import FakeEngine, Script
 
 PATIENCE_S = 20.0
 """Long enough for a loaded machine; nothing waits this long unless it fails."""
+
+_parsed: dict[object, list[RuleSet]] = {}
+
+
+def _parse_once(
+    stylesheet: Stylesheet, *args: object, parse: Callable[..., list[RuleSet]], **options: object
+) -> list[RuleSet]:
+    """The rules of a style sheet, which are the same for each app that starts in this process."""
+    key = args, *options.items(), *stylesheet._variables.items()
+    if key not in _parsed:
+        _parsed[key] = parse(stylesheet, *args, **options)
+    return _parsed[key]
+
+
+Stylesheet._parse_rules = partialmethod(_parse_once, parse=Stylesheet._parse_rules)  # type: ignore[method-assign,assignment]
 
 
 async def wait_until(pilot: Pilot[None], condition: Callable[[], object], what: str = "") -> None:
@@ -177,3 +196,4 @@ async def chat(
     finally:
         engine.release()
         app.save_and_close()
+        StylesCache.get_inner_outer.cache_clear()  # keeps all that was drawn of a thousand widgets

@@ -23,6 +23,7 @@ from qwenchat.tools.arithmetic import NotArithmetic, Unknown, work_out
 from qwenchat.tools.calculator import calculator
 from qwenchat.tools.numeric import NoNumber, TooLarge, WrongNumbers
 from qwenchat.tools.toolbox import Toolbox
+from tests.support.examples import examples
 
 EXPRESSIONS = (Path(__file__).parents[1] / "data" / "expressions.txt").read_text("utf-8").splitlines()
 
@@ -177,7 +178,7 @@ def value(tree: Tree) -> Fraction:
 
 
 @given(trees, st.sampled_from(["^", "**", " ^ ", " ** "]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_a_tree_written_as_at_school_comes_to_its_own_value(tree: Tree, sign: str) -> None:
     try:
         expected = value(tree)
@@ -194,7 +195,7 @@ def test_a_tree_written_as_at_school_comes_to_its_own_value(tree: Tree, sign: st
 
 
 @given(st.text(st.sampled_from("0123456789.+-*/%^(), epi<=>!sqrtlogfe²³×\"'_[]:;\n#@&|~\\"), max_size=14))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_no_text_does_anything_but_give_a_number_or_a_reason(text: str) -> None:
     try:
         result = work_out(text)

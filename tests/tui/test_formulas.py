@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from qwenchat.tui.markdown.formulas import display, inline
 from qwenchat.tui.markdown.pieces import parser
 from tests.support.chat_driver import chat
+from tests.support.examples import examples
 from tests.support.fake_engine import Script
 
 FORMULAS = r"""
@@ -94,7 +95,7 @@ def test_what_cannot_be_read_is_no_formula(source: str) -> None:
     assert display(source) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.text(st.sampled_from(r"\{}^_&$ ab12+-=()[]%~'" + "\ue100\ue101\ue21b\n"), max_size=40))
 def test_nothing_breaks_it(source: str) -> None:
     for text in (inline(source), display(source)):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from qwenchat.tui.markdown import pieces
 from qwenchat.tui.markdown.pieces import Cutter, parser, refers_elsewhere
+from tests.support.examples import examples
 
 
 def cut(text: str, size: int) -> list[str]:
@@ -71,7 +72,7 @@ $$ x = 1 $$
 """.splitlines()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @example("Some words.\n$$\n- b\n$$", 1)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("\n".join), st.integers(1, 9))
 def test_pieces_mean_what_the_whole_means(text: str, size: int) -> None:

@@ -238,7 +238,7 @@ def test_no_bytes_are_an_error_wherever_they_are_cut(parts: list[str], size: int
 
 
 @pytest.mark.slow
-@settings(max_examples=20_000, deadline=None)
+@settings(max_examples=20_000)
 @given(_FUZZ, st.integers(1, 7))
 def test_no_bytes_are_an_error_among_many(parts: list[str], size: int) -> None:
     _survives(parts, size)

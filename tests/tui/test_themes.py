@@ -15,6 +15,7 @@ from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.system.paths import shipped_themes
 from qwenchat.tui.base.themes import OTHERS, read_theme, read_themes
 from tests.support.chat_driver import Chat, chat
+from tests.support.examples import examples
 from tests.support.fake_engine import Script
 from tests.support.views import VIEWS, looks_of, still
 
@@ -132,7 +133,7 @@ def test_a_broken_theme_is_named_with_file_and_key(tmp_path, text, key):
     assert key in str(raised.value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.binary(max_size=200))
 def test_no_file_breaks_the_reading_of_the_others(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("themes")

@@ -23,6 +23,7 @@ from qwenchat.engine.local.loader import LoadedModel, load
 from qwenchat.system.paths import Paths
 from tests.support.engine_driver import ask
 from tests.support.engine_driver import load as load_engine
+from tests.support.examples import examples
 from tests.support.gguf_writer import write_gguf
 from tests.support.tiny_qwen3 import FRANCE, LESSONS, user
 
@@ -291,9 +292,7 @@ def test_truncated_file_is_refused(small_gguf: Path, tmp_path: Path, share: floa
 
 @both_ways
 @given(st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 255)), min_size=1, max_size=4), st.booleans())
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_mutated_header_loads_or_is_refused(
     small_gguf: Path, tmp_path: Path, plan: Plan, changes: list[tuple[int, int]], early: bool
 ) -> None:

@@ -24,6 +24,7 @@ from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.cpu.packing import PackedMatrix
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.loader import LoadedModel, load
+from tests.support.examples import examples
 
 FLOAT32, BF16 = Plan("cpu", torch.float32), Plan("cpu", torch.bfloat16)
 PLANS = {
@@ -277,7 +278,7 @@ def test_absurd_header_of_the_weights_is_refused(folder: Path, length: int) -> N
 
 @pytest.mark.parametrize("plan", [PLANS["float32"], PLANS["int8"]], ids=["float32", "int8"])
 @given(st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), min_size=1, max_size=4))
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_mutated_weights_load_or_are_refused(
     sound: Path, folder: Path, plan: Plan, changes: list[tuple[int, int]]
 ) -> None:

@@ -17,6 +17,7 @@ from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.prompt import ChatTemplate, Prompt
 from qwenchat.engine.local.tokenizer import ChatTokenizer
+from tests.support.examples import examples
 from tests.support.tiny_qwen3 import reply, system, user
 
 
@@ -239,7 +240,7 @@ def test_forged_end_of_turn_leaves_the_rest_of_the_text_in_its_turn(
 
 
 @given(st.text(st.sampled_from("<|im_endstar/thk>\ue000\ue0010123:x "), max_size=40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 def test_no_text_forges_a_control_token(template: ChatTemplate, tokenizer: ChatTokenizer, text: str) -> None:
     added = set(tokenizer.tokenizer.get_added_tokens_decoder())
     ids = template.render([user(text)], thinking=True).ids
@@ -320,7 +321,7 @@ def test_message_too_long_by_itself_is_refused_with_both_counts(
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=12), st.booleans(), st.integers(20, 300), st.integers(1, 10))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_fitted_prompt_and_reserve_never_exceed_the_window(
     template: ChatTemplate, lengths: list[int], thinking: bool, window: int, share: int
 ) -> None:

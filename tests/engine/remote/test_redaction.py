@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from qwenchat.chat.text import safe
 from qwenchat.engine.remote.redaction import MASK, Redaction, is_secret
+from tests.support.examples import examples
 
 KEY = "sk-Sentinel/5d1f+0c77"
 SPELLINGS = {
@@ -82,7 +83,7 @@ def test_no_more_is_held_back_than_may_begin_a_key() -> None:
     assert stream.feed("sk-" + "\u200b" * 9_000) == "sk-" + "\u200b" * 9_000
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.text(alphabet=st.sampled_from("sk-Ab1%\\u07&#;=\x1b[m\u200b "), max_size=80), st.data())
 def test_cutting_a_text_changes_nothing(text: str, data: st.DataObject) -> None:
     redaction = Redaction("sk-Ab1")

@@ -25,6 +25,7 @@ from qwenchat.library.exchange.importer import Fate, Intake
 from qwenchat.library.exchange.reading import conversations_in, read_own_json
 from qwenchat.library.library import Library
 from tests.support.conversation_strategy import conversations, ended
+from tests.support.examples import examples
 
 Whole = tuple[Conversation, dict[str, tuple[Tick, ...]]]
 MADE = Provenance(
@@ -62,13 +63,13 @@ def text_of(*whole: Whole) -> str:
 # the program's own JSON
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=examples(150))
 @given(conversations())
 def test_any_conversation_comes_back_exactly(whole: Whole) -> None:
     assert read_own_json(text_of(whole).encode()) == (ended(whole[0]), whole[1])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(conversations(), max_size=3, unique_by=lambda whole: whole[0].id))
 def test_export_import_export_gives_the_same_bytes_also_through_a_fresh_library(wholes: list[Whole]) -> None:
     ids = [message.id for conversation, _ in wholes for message in conversation.messages]
@@ -85,7 +86,7 @@ def test_export_import_export_gives_the_same_bytes_also_through_a_fresh_library(
     library.close()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=examples(50))
 @given(conversations())
 def test_a_file_that_other_programs_indented_or_sorted_still_comes_back(whole: Whole) -> None:
     for options in ({"indent": 2}, {"sort_keys": True}, {"ensure_ascii": True}):
@@ -219,7 +220,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 @example("```py\ncut off")
 @example("- a list\n  ```")
@@ -234,7 +235,7 @@ def test_no_text_swallows_what_comes_after_it(text: str) -> None:
     assert tokens[-4].content.rstrip("\n") == text.rstrip("\n")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=examples(50))
 @given(conversations())
 def test_a_document_is_safe_to_print_and_shows_each_message_of_the_branch_below_its_heading(whole: Whole) -> None:
     text = markdown.written(whole[0], thoughts=True)
@@ -332,7 +333,6 @@ def test_titles_become_names_that_every_system_takes(title: str, name: str) -> N
     assert file_name(title, ".md") == name
 
 
-@settings(deadline=None)
 @given(st.text(), st.text(max_size=3))
 def test_any_title_becomes_the_name_of_a_file_in_the_folder_itself(title: str, more: str) -> None:
     name = file_name(title * 30 + more, ".jsonl", title)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 
 from qwenchat.library.exchange import native
 from tests.support.conversation_strategy import conversations
+from tests.support.examples import examples
 from tests.support.export_schema import FILE, schema, text
 
 
@@ -74,7 +75,7 @@ def misfits(value: Any, by: dict[str, Any], defs: dict[str, Any], at: str = "$")
     return found + [misfit for name, held, entry in inner for misfit in misfits(held, entry, defs, f"{at}.{name}")]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(conversations())
 def test_what_is_exported_is_as_the_schema_says(whole: Any) -> None:
     defined = json.loads(FILE.read_text("utf-8"))

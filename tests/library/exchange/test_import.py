@@ -28,6 +28,7 @@ from qwenchat.library.exchange.markdown import tree_in
 from qwenchat.library.exchange.reading import conversations_in, read_own_json
 from qwenchat.library.exchange.scanner import Scanner, decoded
 from qwenchat.library.library import Library
+from tests.support.examples import examples
 
 CHATGPT = Path(__file__).parents[2] / "data" / "chatgpt" / "conversations.json"
 
@@ -250,7 +251,6 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(values, max_size=4), st.integers(1, 9), st.booleans())
 def test_values_are_found_wherever_the_file_is_cut(drawn: list[Any], size: int, ascii_: bool) -> None:
     texts = [json.dumps(value, ensure_ascii=ascii_) for value in drawn]
@@ -312,7 +312,7 @@ def take_in(data: str) -> None:
     library.close()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(shapes, max_size=3) | shapes)
 def test_arbitrary_json_never_does_more_than_say_what_is_wrong(value: Any) -> None:
     take_in(json.dumps(value))
@@ -324,7 +324,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     return [(value, name) for name, _ in inside] + [place for _, inner in inside for place in places(inner)]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.data())
 def test_a_right_file_in_which_something_is_replaced_does_no_harm(data: st.DataObject) -> None:
     value = json.loads(data.draw(st.sampled_from([CHATGPT.read_text("utf-8"), json.dumps([MESSAGES]), own_json()])))
@@ -360,7 +360,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.binary(max_size=60) | st.lists(st.sampled_from(PIECES), max_size=14).map(b"".join))
 def test_arbitrary_bytes_end_in_words(data: bytes) -> None:
     with suppress(ImportFailed):
