@@ -3,19 +3,19 @@
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import LibraryError, QwenchatError
 from qwenchat.chat.suggest import did_you_mean
-from qwenchat.console.command_names import ALIASES
+from qwenchat.console.commands import ALIASES, GROUPS, PLAIN, SOFT_SWITCHES, Handler
 from qwenchat.console.editor import edited
 from qwenchat.console.turn_printer import tell
 from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library
 from qwenchat.plain.answering import Answering
-from qwenchat.plain.command import Command
 from qwenchat.plain.conversations import Conversations
 from qwenchat.plain.editor import Editor, readline_here
 from qwenchat.plain.lines import Lines
@@ -49,18 +49,14 @@ class PlainChat:
         self._conversations = Conversations(session)
         settings = Settings(session, self._answering, steering or Steering(session), load)
         messages = Messages(session, self._answering, settings.load_named)
-        chat = {
-            "editor": Command(self._write, say("write a message in your own editor ($EDITOR) and send it")),
-            "help": Command(self._help, say("list the commands, or explain one of them"), say("NAME")),
-            "quit": Command(self._quit, say("leave")),
+        self._handlers: Mapping[str, Handler] = {
+            **self._conversations.commands,
+            **settings.commands,
+            **messages.commands,
+            "editor": self._write,
+            "help": self._help,
+            "quit": self._quit,
         }
-        self._groups = {
-            say("Messages"): messages.commands,
-            say("How the model answers"): settings.commands,
-            say("Conversations"): self._conversations.commands,
-            say("The chat"): chat,
-        }
-        self._commands = {name: command for group in self._groups.values() for name, command in group.items()}
         self._lines = Lines(self._editor())
 
     def run(self) -> int:
@@ -90,7 +86,7 @@ class PlainChat:
 
     def _complete(self, before: str, word: str) -> list[str]:
         if word.startswith("/") and before == word:
-            return [f"/{name} " for name in self._commands if name.startswith(word[1:])]
+            return [f"/{name} " for name in self._handlers if name.startswith(word[1:])]
         if word.startswith("@"):
             return [f"@{path}" for path in begun(word)]
         return []
@@ -121,7 +117,7 @@ class PlainChat:
             is_command = not rest or (name == "think" and rest in ("on", "off"))
         try:
             if is_command:
-                self._command(name, word).heed(rest)
+                self._handlers[self._known(name, word)](rest)
             elif word:
                 self._send(text)
         except QwenchatError as error:
@@ -142,22 +138,26 @@ class PlainChat:
         else:
             self._send(text.rstrip("\n"))
 
-    def _command(self, name: str, word: str) -> Command:
-        """The command of that name; raises QwenchatError."""
-        if command := self._commands.get(ALIASES.get(name, name)):
-            return command
-        meant = did_you_mean(name, self._commands, mark="/") or say("/help lists the commands.")
+    def _known(self, name: str, word: str) -> str:
+        """The command that is meant; raises QwenchatError."""
+        name = ALIASES.get(name, name)
+        if name in self._handlers:
+            return name
+        meant = did_you_mean(name, self._handlers, mark="/") or say("/help lists the commands.")
         raise QwenchatError(say("There is no command {word}.", word=word), meant)
 
     def _help(self, rest: str) -> None:
         if rest:
             name = rest.removeprefix("/").lower()
-            print_wrapped(self._command(name, f"/{name}").in_words(name))
+            print_wrapped(_help_line(self._known(name, f"/{name}")))
             return
-        for title, commands in self._groups.items():
-            print_wrapped(say("{title}:", title=title))
-            for name, command in commands.items():
-                print_wrapped(command.in_words(name))
+        for title, commands in GROUPS.items():
+            print_wrapped(say("{title}:", title=say(title)))
+            for command in commands:
+                if command.plain is not None:
+                    print_wrapped(_help_line(command.slash))
+        for name in SOFT_SWITCHES:
+            print_wrapped(_help_line(name))
         print_wrapped(
             say(
                 'A backslash at the end of a line continues the message on the next; """ begins and ends one of '
@@ -167,6 +167,13 @@ class PlainChat:
 
     def _quit(self, rest: str) -> None:
         raise Quit
+
+
+def _help_line(name: str) -> str:
+    """How a command is written and what it does, on one line."""
+    if command := PLAIN.get(name):
+        return say("{written}: {meaning}", written=command.plain_usage, meaning=say(command.title))
+    return say("{written}: {meaning}", written=f"/{name}", meaning=say(SOFT_SWITCHES[name]))
 
 
 def _said_before(library: Library) -> list[str]:

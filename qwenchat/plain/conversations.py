@@ -1,16 +1,17 @@
 """Commands about the saved conversations: listed, found, gone on with, named, put away, written into files."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from qwenchat.chat.dates import local_time
 from qwenchat.chat.errors import ConversationNotFound
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import switch_of
+from qwenchat.console.commands import Handler
 from qwenchat.console.turn_printer import tell
 from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.i18n.texts import count, say
-from qwenchat.plain.command import Command
 from qwenchat.plain.transcript import as_text, last_exchange
 from qwenchat.session.session import Session
 
@@ -25,22 +26,17 @@ class Conversations:
         self._library = session.library
         self._listed: tuple[str, ...] = ()
         """The ids of the conversations that were numbered last."""
-        self.commands = {
-            "new": Command(self._new, say("begin a new conversation")),
-            "list": Command(self._list, say("list the saved conversations")),
-            "search": Command(self._search, say("find messages that have all these words"), say("WORDS")),
-            "resume": Command(
-                self._resume, say("go on with a saved conversation, by its number in the list or its id"),
-                say("NUMBER or ID"),
-            ),
-            "rename": Command(self._rename, say("give this conversation another title"), say("TITLE")),
-            "pin": Command(self._pin, say("keep this conversation above the others, or no more"), say("off")),
-            "archive": Command(self._archive, say("put this conversation away, or bring it back"), say("off")),
-            "export": Command(
-                self._export, say("write this conversation into a file here"), say("md, json or jsonl")
-            ),
-            "stats": Command(self._stats, say("say how much was answered in the last 30 days")),
-        }  # fmt: skip
+        self.commands: Mapping[str, Handler] = {
+            "new": self._new,
+            "list": self._list,
+            "search": self._search,
+            "resume": self._resume,
+            "rename": self._rename,
+            "pin": self._pin,
+            "archive": self._archive,
+            "export": self._export,
+            "stats": self._stats,
+        }
 
     def greet(self) -> None:
         """Say which conversation is gone on with, and read the end of it."""

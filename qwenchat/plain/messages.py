@@ -2,17 +2,17 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from qwenchat.chat.errors import MessageNotFound, PromptEmpty
 from qwenchat.chat.messages import Message, Role
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.chat.typed_settings import Again, again_of
+from qwenchat.console.commands import Handler
 from qwenchat.console.turn_printer import has_cursor, tell
 from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.i18n.texts import count, say
 from qwenchat.plain.answering import Answering
-from qwenchat.plain.command import Command
 from qwenchat.plain.sending import parts_of
 from qwenchat.plain.transcript import as_text, who
 from qwenchat.reports.message_details import account_of
@@ -31,41 +31,18 @@ class Messages:
         self._session = session
         self._answering = answering
         self._load = load
-        self.commands = {
-            "retry": Command(
-                self._retry,
-                say("ask again for the last reply, or for that with this number, or with other settings this one time"),
-                say("NUMBER temperature=0.2 think=off model=NAME"),
-            ),
-            "edit": Command(
-                self._edit,
-                say("say something else in place of your last message, or of that with this number"),
-                say("TEXT or NUMBER: TEXT"),
-            ),
-            "continue": Command(
-                self._continue, say("let the last reply, if it broke off, go on from where it stopped")
-            ),
-            "answer": Command(self._answer, say("answer from a thought that was stopped or broke off")),
-            "read": Command(
-                self._read, say("read the whole conversation, or one message of it"), say("NUMBER")
-            ),
-            "versions": Command(
-                self._versions,
-                say("number the messages and count their versions; /versions 4 2 turns to the second of message 4"),
-                say("NUMBER VERSION"),
-            ),
-            "account": Command(
-                self._account, say("all that is known of how the last message came to be, or one of another number"),
-                say("NUMBER"),
-            ),
-            "delete": Command(
-                self._delete,
-                say("delete the last message, or that with this number, or that and all after it"),
-                say("NUMBER or NUMBER on"),
-            ),
-            "copy": Command(self._copy, say("copy the last reply, or the message with this number"), say("NUMBER")),
-            "undo": Command(self._undo, say("bring back what was deleted last")),
-        }  # fmt: skip
+        self.commands: Mapping[str, Handler] = {
+            "retry": self._retry,
+            "edit": self._edit,
+            "continue": self._continue,
+            "answer": self._answer,
+            "read": self._read,
+            "versions": self._versions,
+            "details": self._details,
+            "delete": self._delete,
+            "copy": self._copy,
+            "undo": self._undo,
+        }
 
     def _retry(self, rest: str) -> None:
         number, _, settings = rest.partition(" ")
@@ -143,7 +120,7 @@ class Messages:
         self._session.conversation.select(siblings[int(version) - 1])
         print_wrapped(as_text(self._session.conversation.path[int(number) - 1 :]))
 
-    def _account(self, rest: str) -> None:
+    def _details(self, rest: str) -> None:
         message = self._numbered(rest or str(len(self._session.conversation.path)))
         siblings = self._session.conversation.tree.siblings(message.id)
         account = account_of(

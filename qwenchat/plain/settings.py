@@ -1,17 +1,19 @@
 """Commands about how the model answers: thinking, sampling, system prompt, presets, tools, and which model it is."""
 
+from collections.abc import Mapping
+
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import budget_in_words, budget_of
 from qwenchat.chat.typed_settings import pairs_of, switch_of
+from qwenchat.console.commands import Handler
 from qwenchat.console.turn_printer import tell
 from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.engine.resolve import meant
 from qwenchat.i18n.texts import say
 from qwenchat.plain.answering import Answering
-from qwenchat.plain.command import Command
 from qwenchat.session.answer_settings import NAMES, SAMPLING, Source, Steering
 from qwenchat.session.session import Session
 from qwenchat.settings.config import read
@@ -26,32 +28,19 @@ class Settings:
         self._answering = answering
         self._steering = steering
         self._load = load
-        self.commands = {
-            "model": Command(
-                self._model, say("load another model; alone, say which one answers and which are here"),
-                say("NAME, SERVER or URL"),
-            ),
-            "models": Command(self._models, say("list the models that can be had, and what fits this machine")),
-            "think": Command(
-                lambda rest: self._think(switch_of(rest or "on")), say("think before each answer, or no more"),
-                say("on or off"),
-            ),
-            "no_think": Command(lambda _: self._think(False), say("answer at once")),
-            "thoughts": Command(self._read_thoughts, say("whether thoughts are read out"), say("on or off")),
-            "budget": Command(self._budget, say("the longest thought in tokens"), say("TOKENS or off")),
-            "set": Command(
-                self._set, say("change how the model answers, as in /set temperature 0.5; alone, list the settings"),
-                say("NAME VALUE"),
-            ),
-            "save": Command(self._save, say("keep the settings that were changed in this chat in config.toml")),
-            "system": Command(
-                self._system, say("change the system prompt; alone, say it"), say("TEXT or off")
-            ),
-            "preset": Command(self._preset, say("turn to a preset; alone, list them"), say("NAME")),
-            "tools": Command(
-                self._tools, say("what the model may call, with commas between; alone, list it"), say("NAMES or off")
-            ),
-        }  # fmt: skip
+        self.commands: Mapping[str, Handler] = {
+            "model": self._model,
+            "models": self._models,
+            "think": lambda rest: self._think(switch_of(rest or "on")),
+            "no_think": lambda _: self._think(False),
+            "thoughts": self._read_thoughts,
+            "budget": self._budget,
+            "set": self._set,
+            "save": self._save,
+            "system": self._system,
+            "preset": self._preset,
+            "tools": self._tools,
+        }
 
     def load_named(self, typed: str) -> bool:
         """Load the model that is meant, wait for it, and say whether it is there."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from textual import on
 from textual.app import SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.command import CommandPalette, Provider
 from textual.events import Event, InputEvent, Key, Paste
 from textual.screen import Screen
@@ -26,7 +26,7 @@ from qwenchat.tui.base.terminal import own_terminal, signals_to_end
 from qwenchat.tui.base.themed_app import ThemedApp
 from qwenchat.tui.chat.screen import ChatScreen
 from qwenchat.tui.gc_pause import Garbage
-from qwenchat.tui.keys.bindings import VIM, Place, keymap_of
+from qwenchat.tui.keys.bindings import VIM, Place, bindings, keymap_of
 from qwenchat.tui.keys.key_order import KeyOrder
 from qwenchat.tui.palette import Commands, Themes
 from qwenchat.tui.palette_entries import commands
@@ -53,12 +53,7 @@ class QwenChat(ThemedApp):
     TITLE = "qwenchat"
     CSS_PATH = "chat/screen.tcss"
     """Here, since Textual does not read the style sheet of a default screen."""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1", "help", "Keys and commands", priority=True, id="app.help"),
-        Binding("ctrl+p", "command_palette", "Command palette", priority=True, id="app.palette"),
-        Binding("ctrl+z", "suspend_process", "Back to the shell; `fg` returns", priority=True, id="app.suspend"),
-        Binding("ctrl+q", "quit", "Quit; everything is saved", priority=True, id="app.quit"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("app")
 
     def __init__(
         self,
@@ -141,7 +136,7 @@ class QwenChat(ThemedApp):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Everything that can be done from the chat."""
-        return commands(self, self._chat)
+        return commands(self._chat)
 
     def action_command_palette(self) -> None:
         """Show everything that can be done, to be found by its words."""
@@ -226,7 +221,7 @@ class QwenChat(ThemedApp):
         groups, elsewhere = cls.places()
         return keymap_of(VIM if vim else {}, wanted, (*groups, *elsewhere))
 
-    def save_picture(self) -> None:
+    def action_picture(self) -> None:
         """Write the screen as SVG into the folder that the program was started in, and say where, or why not."""
         from qwenchat.library.exchange.export import write
         from qwenchat.library.exchange.filename import free_path

@@ -106,8 +106,8 @@ def test_a_conversation_is_named_pinned_found_put_away_and_written_into_a_file(f
 
 
 def test_help_is_in_groups_or_about_one_command() -> None:
-    assert "\nConversations:\n/new: begin" in chat("/help").stdout
-    assert chat("/help /undo").stdout == "/undo: bring back what was deleted last\n"
+    assert "Conversation:\n/new: New conversation\n" in chat("/help").stdout
+    assert chat("/help /undo").stdout == "/undo: Bring back what was deleted last\n"
 
 
 def test_settings_are_kept() -> None:
@@ -118,7 +118,7 @@ def test_settings_are_kept() -> None:
 
 
 def test_how_a_reply_came_to_be_is_told() -> None:
-    assert "  temperature: 0.6" in chat("a", "/account", "/account 9").stdout
+    assert "  temperature: 0.6" in chat("a", "/details", "/details 9").stdout
 
 
 def test_a_message_is_written_in_an_editor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

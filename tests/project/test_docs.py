@@ -12,6 +12,7 @@ from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 
 from qwenchat.chat.provenance import FinishReason
 from qwenchat.cli.main import cli
+from qwenchat.console.commands import WRITTEN
 from qwenchat.engine.local.catalog import KNOWN
 from qwenchat.engine.local.fit import Choice
 from qwenchat.engine.local.footprint import QUANTIZATIONS
@@ -22,7 +23,6 @@ from qwenchat.settings import config
 from qwenchat.tui.app import QwenChat
 from qwenchat.tui.chat.screen import ChatScreen
 from qwenchat.tui.keys.bindings import bindings_of, key_name
-from qwenchat.tui.keys.slash_commands import COMMANDS
 from qwenchat.tui.models.compare_screen import CompareScreen
 from qwenchat.tui.models.contenders_screen import RivalsScreen
 from qwenchat.tui.models.screen import ModelsScreen
@@ -141,13 +141,13 @@ def test_every_alt_key_reaches_the_program_from_a_plain_terminal() -> None:
 
 def test_every_command_in_a_message_is_described() -> None:
     described = {names(row[0])[0] for row in rows(section(page("keys.md"), "Commands in a message"))}
-    assert described == {f"/{name}" for name in COMMANDS}
+    assert described == {f"/{name}" for name in WRITTEN}
 
 
 def test_every_command_line_by_line_is_described() -> None:
     described = rows(section(page("commands.md"), "The chat line by line"))
     session = Session(None, Library.in_memory())  # type: ignore[arg-type]
-    known = PlainChat(session, None)._commands  # type: ignore[arg-type]
+    known = PlainChat(session, None)._handlers  # type: ignore[arg-type]
     assert {name.split()[0] for row in described for name in names(row[0])} == {f"/{name}" for name in known}
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from qwenchat.console.commands import WRITTEN
 from qwenchat.library.exchange.export import Format
-from qwenchat.tui.keys.slash_commands import COMMANDS
 from qwenchat.tui.text.completion import offer
 from tests.support.chat_driver import chat
 from tests.tui.test_composer import burst
@@ -16,8 +16,8 @@ def offered(before: str, first_line: bool = True) -> list[str]:
 
 class TestWhatIsOffered:
     def test_commands_by_their_beginning_and_first_the_one_that_is_complete(self):
-        assert offered("/re") == ["/retry ", "/rename "]
-        assert {f"/{name}" for name in COMMANDS} <= {choice.rstrip() for choice in offered("/")}
+        assert offered("/re") == ["/rename ", "/retry "]
+        assert {f"/{name}" for name in WRITTEN} <= {choice.rstrip() for choice in offered("/")}
         assert offered("/xyz") == offered("/usr/bin") == offered("see /re") == []
         assert offered("/re", first_line=False) == []
 
@@ -40,9 +40,9 @@ class TestTheList:
         async with chat() as it:
             await it.ask("First question")
             await it.press("slash")
-            await it.sees("/new", "Begin a new conversation", "/retry SETTING=VALUE")
+            await it.sees("/new", "New conversation", "/search WORDS")
             await it.press("n", "e")
-            await it.no_longer_sees("/retry")
+            await it.no_longer_sees("/search")
             await it.press("enter")
             assert it.draft == "/new"
             await it.press("enter")
@@ -51,7 +51,7 @@ class TestTheList:
 
     async def test_tab_accepts_the_arrows_choose_and_escape_closes(self):
         async with chat() as it:
-            await it.press("slash", "down", "down", "up", "tab")
+            await it.press("slash", "r", "e", "down", "down", "up", "tab")
             assert it.draft == "/retry "
             await it.sees("temperature=", "top_k=")
             await it.press("escape")
@@ -86,9 +86,9 @@ class TestTheList:
             await it.ask("First question")
             at = it.transcript.region, it.composer.region
             await it.press("slash")
-            await it.sees("/retry")
+            await it.sees("/search")
             assert (it.transcript.region, it.composer.region) == at
             for size in ((1, 1), (40, 12), (3, 4), (100, 40)):
                 await it.pilot.resize_terminal(*size)
                 await it.pilot.pause()
-            await it.sees("/retry")
+            await it.sees("/search")

@@ -19,7 +19,7 @@ LONG = "Copy the selection; else stop, clear the draft, or quit"
 
 async def opened(it: Chat) -> None:
     await it.press("f1")
-    await it.sees("Keys and commands", "Ctrl+T  ")
+    await it.sees("Keys and commands", "Ctrl+N  ")
 
 
 async def typed(it: Chat, text: str) -> None:
@@ -41,10 +41,10 @@ async def test_no_column_of_the_help_touches_the_next_at_any_width():
         for width, columns in (40, 2), (80, 2), (99, 2), (100, 3), (112, 3), (135, 3), (136, 3), (200, 3):
             await it.pilot.resize_terminal(width, 24)
             await it.pilot.pause()
-            line = next(line for line in rows(it) if line.startswith("Ctrl+G"))
+            line = next(line for line in rows(it) if line.startswith("Ctrl+N"))
             cells = re.split(r"\s{2,}", line)
             assert len(cells) == columns
-            assert "Write in your own editor".startswith(cells[1])
+            assert "New conversation".startswith(cells[1])
 
 
 async def test_what_is_too_long_goes_on_below_itself():
@@ -120,7 +120,7 @@ class TestFinding:
             await it.press("f1", *"+g")
             await it.sees("Esc shows all")
             assert [line.split()[0] for line in rows(it) if line[:1].strip()] == ["Chat", "Alt+G", "Ctrl+G"]
-            await typed(it, "longest THOUGHT")
+            await typed(it, "limit THOUGHT")
             await it.no_longer_sees("Thinking on or off")
             await it.sees("chat.budget")
             await typed(it, "sidebar.pin")
@@ -135,12 +135,12 @@ class TestFinding:
     async def test_it_says_that_one_can_type_and_escape_goes_back_step_by_step(self):
         async with chat(size=(40, 12)) as it:
             await it.press("f1")
-            await it.sees("Type a key or a word", "Esc closes", "Ctrl+T")
+            await it.sees("Type a key or a word", "Esc closes", "Ctrl+N")
             await it.press(*"budget")
             await it.sees("Alt+G", "Esc shows all")
-            await it.no_longer_sees("Ctrl+T")
+            await it.no_longer_sees("Ctrl+N")
             await it.press("escape")
-            await it.sees("Type a key or a word", "Esc closes", "Ctrl+T")
+            await it.sees("Type a key or a word", "Esc closes", "Ctrl+N")
             await it.press("escape")
             await it.until(lambda: not isinstance(it.app.screen, HelpScreen), "the help closed")
             assert it.draft == ""
@@ -193,7 +193,7 @@ async def test_the_mouse_selects_lines_to_copy(monkeypatch):
         await it.press("ctrl+c")
         await it.until(lambda: copied, "the copy")
         assert [re.split(r"\s{2,}", line)[:2] for line in copied[0].splitlines()] == [
-            ["Ctrl+R", "Ask again for the last reply"], ["F6", "Play this conversation back"],
+            ["Ctrl+R", "Ask again for the last reply"], ["Ctrl+O", "Open or fold the latest reasoning"],
         ]  # fmt: skip
         await it.press(*"p")
         await it.sees("chat.rep")

@@ -8,7 +8,7 @@ import pytest
 from qwenchat.chat.errors import EngineFailed
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import SamplingOverrides
-from qwenchat.tui.keys.slash_commands import COMMANDS, SOFT_SWITCHES
+from qwenchat.console.commands import SOFT_SWITCHES, WRITTEN
 from tests.support.chat_driver import chat
 from tests.support.fake_engine import MODEL, FakeEngine, Script
 
@@ -118,7 +118,7 @@ async def test_an_empty_last_reply_is_said_to_be_left_out_of_copying() -> None:
 async def test_the_list_of_commands_says_how_many_more_there_are() -> None:
     async with chat() as it:
         await it.press("slash")
-        await it.sees(f"↓ {len(COMMANDS) + len(SOFT_SWITCHES) - 8}")
+        await it.sees(f"↓ {len(WRITTEN) + len(SOFT_SWITCHES) - 8}")
         await it.press("up")
-        await it.sees(f"↑ {len(COMMANDS) + len(SOFT_SWITCHES) - 8}")
+        await it.sees(f"↑ {len(WRITTEN) + len(SOFT_SWITCHES) - 8}")
         assert "↓" not in it.screen

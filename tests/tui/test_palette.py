@@ -2,8 +2,8 @@
 
 import pytest
 
+from qwenchat.console.commands import WRITTEN
 from qwenchat.library.library import Library
-from qwenchat.tui.keys.slash_commands import COMMANDS
 from qwenchat.tui.palette import rank
 from tests.support.chat_driver import chat
 from tests.support.fake_engine import Script
@@ -42,7 +42,7 @@ async def test_without_a_word_the_most_useful_stand_first_with_their_keys_and_co
 async def test_every_command_is_there():
     async with chat() as it:
         listed = [f"{title} {details}" for title, details, *_ in it.app.get_system_commands(it.app.screen)]
-        for name in COMMANDS:
+        for name in WRITTEN:
             assert any(f"/{name}" in line.split() for line in listed), name
 
 

@@ -76,14 +76,14 @@ async def test_a_command_and_a_key_do_what_they_say_or_say_why_not(home: Path, m
         await it.send("/archive off")
         await it.sees("It is archived no more.")
 
-        it.app.save_picture()
+        it.app.action_picture()
         await it.sees("Written to")
         assert (home / "qwenchat.svg").read_text().startswith("<svg")
         gone = home / "gone"
         gone.mkdir()
         monkeypatch.chdir(gone)
         gone.rmdir()
-        it.app.save_picture()
+        it.app.action_picture()
         await it.sees("The picture could not be saved.")
         await it.send("/export")
         await it.sees("The conversation could not be written.")

@@ -6,11 +6,11 @@ from pathlib import Path
 from qwenchat.chat.errors import ConversationNotFound, ExportFailed
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import switch_of
+from qwenchat.console.commands import WRITTEN
 from qwenchat.i18n.texts import say
 from qwenchat.session.session import Session
 from qwenchat.tui.chat.message_actions import Branches
 from qwenchat.tui.chat.model_actions import Controls
-from qwenchat.tui.keys.slash_commands import COMMANDS
 
 
 class Commands:
@@ -54,7 +54,7 @@ class Commands:
             case "stop":
                 self._controls.stop()
             case _:
-                self._run(COMMANDS[name].action)
+                self._run(WRITTEN[name].run)
 
     def _change_saved(self, name: str, typed: str) -> str:
         """Change what is kept of the open conversation beside its messages, and say how it is now."""

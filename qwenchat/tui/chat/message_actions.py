@@ -1,6 +1,6 @@
 """What a reader does to the messages: change one, ask again, go on, delete, bring back, walk between versions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from qwenchat.chat.branch_point import Beginning
 from qwenchat.chat.errors import MessageNotFound, PromptEmpty, QwenchatError
@@ -37,12 +37,7 @@ class Branches:
         self._looking = looking
         self.editing: str | None = None
         """The id of the message that is being changed in the composer."""
-
-    def act(self, name: str) -> None:
-        """One of `ACTS`, on the chosen message, or else the latest that it can be done to."""
-        chosen = self._transcript.chosen
-        message_id = chosen.message_id if chosen else None
-        acts: dict[str, Callable[[str | None], None]] = {
+        self.acts: Mapping[str, Callable[[str | None], None]] = {
             "edit": self._begin_edit,
             "retry": self.retry,
             "continue": self._go_on,
@@ -57,7 +52,13 @@ class Branches:
             "delete_branch": lambda at: self._delete(at, self._session.conversation.delete_branch),
             "undo": lambda at: self._undo(),
         }
-        self.attempt(lambda: acts[name](message_id))
+        """What can be done to a message, given its id or None for the latest that it can be done to."""
+
+    def act(self, name: str) -> None:
+        """One of `acts`, on the chosen message, or else the latest that it can be done to."""
+        chosen = self._transcript.chosen
+        message_id = chosen.message_id if chosen else None
+        self.attempt(lambda: self.acts[name](message_id))
 
     def attempt(self, what: Callable[[], object]) -> bool:
         """Do something, or tell why it cannot be done."""

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import Screen
@@ -30,6 +30,7 @@ from qwenchat.tui.chat.message_actions import Branches
 from qwenchat.tui.chat.model_actions import Controls
 from qwenchat.tui.chat.navigation import Opening
 from qwenchat.tui.chat.search_marks import Marks
+from qwenchat.tui.keys.bindings import bindings
 from qwenchat.tui.keys.double_press import Twice
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.transcript.message_base import Said
@@ -48,36 +49,7 @@ class ChatScreen(Screen[None]):
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]  # noqa: RUF012  (Textual declares them so)
     VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-middle"), (32, "-tall")]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+t", "thinking", "Thinking on or off", priority=True, id="chat.thinking"),
-        Binding(
-            "alt+g", "budget", "Longest thought: no limit, 256, 1,024 or 4,096 tokens", id="chat.budget", priority=True
-        ),
-        Binding("ctrl+o", "reasoning", "Open or fold the latest reasoning", priority=True, id="chat.reasoning"),
-        Binding("ctrl+s", "answer", "Answer now, from what was thought so far", priority=True, id="chat.answer"),
-        Binding("ctrl+g", "editor", "Write in your own editor", priority=True, id="chat.editor"),
-        Binding("escape", "stop", "Stop the reply, or put notices away", id="chat.stop"),
-        Binding("ctrl+r", "retry", "Ask again for the last reply", priority=True, id="chat.retry"),
-        Binding("ctrl+up,alt+up", "choose", "Choose a message, from the last one up", id="chat.choose"),
-        Binding("ctrl+n", "new", "New conversation", priority=True, id="chat.new"),
-        Binding("ctrl+b", "sidebar", "Saved conversations", priority=True, id="chat.sidebar"),
-        Binding("ctrl+f", "search", "Search in all conversations", priority=True, id="chat.search"),
-        Binding("f8", "find", "Find in this conversation; then to the next hit", priority=True, id="chat.find"),
-        Binding("f2", "settings", "Settings", id="chat.settings", priority=True),
-        Binding("f3", "models", "Models", id="chat.models", priority=True),
-        Binding("f4", "inspect", "Everything that made the latest reply", id="chat.inspect", priority=True),
-        Binding("f5", "presets", "Presets", id="chat.presets", priority=True),
-        Binding("f6", "replay", "Play this conversation back", priority=True, id="chat.replay"),
-        Binding("f7", "compare", "Let several models answer side by side", priority=True, id="chat.compare"),
-        Binding("f9", "statistics", "Statistics", priority=True, id="chat.statistics"),
-        Binding("f10", "tools", "What the model may call", priority=True, id="chat.tools"),
-        Binding("ctrl+y", "copy_reply", "Copy the last reply", priority=True, id="chat.copy_reply"),
-        Binding("ctrl+end", "follow", "Go to the end and follow it", priority=True, id="chat.follow"),
-        Binding("ctrl+home", "top", "Go to the beginning", priority=True, id="chat.top"),
-        Binding(
-            "ctrl+c,super+c", "copy_text", "Copy the selection; else stop, clear the draft, or quit", id="chat.copy"
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("chat")
 
     class Begun(Message):
         """The conversation is open and the draft is there: keys have something to go to."""

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
+from qwenchat.console.commands import COMMANDS
 from qwenchat.i18n.texts import say, sentences
 from qwenchat.settings.config import MOST_SAID, few
 from qwenchat.tui.keys import key_names
@@ -73,6 +74,15 @@ class Place:
         yield from bindings_of(self.node).items()
         for node in self.below:
             yield from ((keys, binding) for keys, binding in bindings_of(node).items() if binding.priority)
+
+
+def bindings(place: str) -> list[BindingType]:
+    """The keys of a place in the table of commands: "chat" or "app"."""
+    return [
+        Binding(command.keys, command.action or command.id, command.title, priority=command.priority, id=command.name)
+        for command in COMMANDS
+        if command.place == place and command.keys
+    ]
 
 
 def key_name(keys: str) -> str:

@@ -11,9 +11,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from qwenchat.console.commands import SOFT_SWITCHES, WRITTEN
 from qwenchat.i18n.texts import say
 from qwenchat.tui.keys.bindings import Place, bindings_of, key_name, shown
-from qwenchat.tui.keys.slash_commands import COMMANDS, SOFT_SWITCHES, usage
 from qwenchat.tui.keys.text_area_keys import editing_keys
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.key_table import Entry, Group, KeyTable
@@ -83,7 +83,7 @@ class HelpScreen(ModalScreen[None]):
     def _groups(self, places: tuple[Place, ...], elsewhere: Iterable[Place]) -> Iterator[Group]:
         """What counts while one writes, and then the rest."""
         yield from map(self._group, places)
-        commands = [Entry(usage(name), say(command.description)) for name, command in COMMANDS.items()]
+        commands = [Entry(command.usage, say(command.title)) for command in WRITTEN.values()]
         commands += [Entry(f"/{name}", say(description)) for name, description in SOFT_SWITCHES.items()]
         yield Group(say("Commands, as a message"), commands)
         yield from map(self._group, elsewhere)

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from qwenchat.console.commands import SOFT_SWITCHES, WRITTEN
 from qwenchat.i18n.texts import say
-from qwenchat.tui.keys.slash_commands import COMMANDS, SOFT_SWITCHES, usage
+from qwenchat.tui.keys.slash_commands import ARGUMENTS
 
 _COMMAND_WORD = re.compile(r"/([A-Za-z_-]*)")
 _ARGUMENT = re.compile(r"/([A-Za-z_-]+) +(.* )?(\S*)")
@@ -43,10 +44,10 @@ def offer(before: str, first_line: bool, switches: bool = True) -> Offer | None:
     if first_line:
         if word := _COMMAND_WORD.fullmatch(before):
             return _offer(0, before, [*_commands(), *(_switches() if switches else ())])
-        if (argument := _ARGUMENT.fullmatch(before)) and argument[1] in COMMANDS:
-            command = COMMANDS[argument[1]]
-            only_first = argument[2] is not None and not command.argument.endswith("...")
-            return None if only_first else _offer(argument.start(3), argument[3], map(_argument, command.choices()))
+        if (argument := _ARGUMENT.fullmatch(before)) and argument[1] in WRITTEN:
+            only_first = argument[2] is not None and not WRITTEN[argument[1]].argument.endswith("...")
+            choices = ARGUMENTS.get(argument[1], tuple)()
+            return None if only_first else _offer(argument.start(3), argument[3], map(_argument, choices))
     if switches and (word := _SWITCH_WORD.fullmatch(before)):
         return _offer(word.start(1), word[1], _switches())
     return None
@@ -63,9 +64,9 @@ def _argument(value: str) -> Choice:
 
 
 def _commands() -> Iterable[Choice]:
-    for name, command in COMMANDS.items():
+    for name, command in WRITTEN.items():
         space = " " if command.argument else ""
-        yield Choice(f"/{name}{space}", usage(name), say(command.description))
+        yield Choice(f"/{name}{space}", command.usage, say(command.title))
 
 
 def _switches() -> Iterable[Choice]:

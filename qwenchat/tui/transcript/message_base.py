@@ -10,27 +10,14 @@ from textual.message import Message
 from textual.widgets import Static
 
 from qwenchat.chat.errors import MessageNotFound
-from qwenchat.i18n.texts import later, say
+from qwenchat.console.commands import COMMANDS
+from qwenchat.i18n.texts import say
 from qwenchat.tui.keys.bindings import shown
 from qwenchat.tui.transcript.markdown import CodeBlock
 from qwenchat.tui.transcript.table import Table
 from qwenchat.tui.transcript.viewed import Viewed
 
-ACTS = {
-    "edit": ("e", later("Change your message and send it again, as a new version")),
-    "retry": ("r", later("Ask again for the reply; the old one is kept as a version")),
-    "continue": ("c", later("Let a reply that broke off go on from where it stopped")),
-    "copy": ("y", later("Copy the message as it was written")),
-    "copy_plain": ("Y", later("Copy the message as plain text, without the marks of Markdown")),
-    "code": ("k", later("Copy or save the code in the message")),
-    "wrap": ("alt+z", later("Wrap the long lines of its code, or no more")),
-    "inspect": ("i", later("Everything that made the message")),
-    "lens": ("l", later("Token lens: how sure the model was of each word of the reply")),
-    "delete": ("d,delete", later("Delete the message; what comes after it stays")),
-    "delete_branch": ("D", later("Delete the message and all that comes after it")),
-    "undo": ("u,ctrl+z", later("Bring back what was deleted last")),
-    "menu": ("m", later("Everything that can be done with the message")),
-}
+ACTS = {command.id: (command.keys, command.title) for command in COMMANDS if command.place == "message"}
 """What can be done to a chosen message: keys and description."""
 ASIDE = 8
 """Columns that a key scrolls sideways."""
