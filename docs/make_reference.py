@@ -3,26 +3,19 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
-
-from qwenchat.chat.sampling import NON_THINKING, THINKING
-from qwenchat.cli.main import cli
-from qwenchat.settings.schema import Setting, schema
+from qwenchat.settings.parameters import PARAMETERS, Parameter
 from qwenchat.tui.app import QwenChat
 from qwenchat.tui.keys.bindings import VIM, bindings_of, key_name
 
 DOCS = Path(__file__).parent
-OPTIONS = {str(option.name): option for option in cli.params if isinstance(option, click.Option)}
-VARIABLES = {"language": "QWENCHAT_LANGUAGE"}
-"""Of settings that have no flag."""
 
 
 def settings() -> Iterator[str]:
     """The table of the keys outside of tables."""
     yield "| key | flag | variable | default | what it is |"
     yield "|---|---|---|---|---|"
-    for setting in schema():
-        if "." not in setting.key:
+    for setting in PARAMETERS:
+        if not setting.is_sampling:
             default = setting.unset or f"`{_toml(setting.default)}`"
             yield f"| `{setting.key}` | {_flag(setting)} | {_variable(setting)} | {default} | {_about(setting)} |"
 
@@ -31,11 +24,10 @@ def sampling() -> Iterator[str]:
     """The table of `[sampling]`."""
     yield "| key | flag | variable | thinking | not thinking | what it is |"
     yield "|---|---|---|---|---|---|"
-    for setting in schema():
-        prefix, _, name = setting.key.rpartition(".")
-        if prefix == "sampling":
-            on, off = (_preset(getattr(preset, name)) for preset in (THINKING, NON_THINKING))
-            yield f"| `{name}` | {_flag(setting)} | {_variable(setting)} | {on} | {off} | {_about(setting)} |"
+    for setting in PARAMETERS:
+        if setting.is_sampling:
+            on, off = (_preset(setting.default_when(thinking=thinking)) for thinking in (True, False))
+            yield f"| `{setting.name}` | {_flag(setting)} | {_variable(setting)} | {on} | {off} | {_about(setting)} |"
 
 
 def actions() -> Iterator[str]:
@@ -65,18 +57,15 @@ def written(name: str) -> str:
     return page
 
 
-def _flag(setting: Setting) -> str:
-    option = OPTIONS.get(setting.key.rpartition(".")[2])
-    return f"`{option.opts[0]}`" if option else ""
+def _flag(setting: Parameter) -> str:
+    return f"`{setting.flag.split('/')[0]}`" if setting.flag else ""
 
 
-def _variable(setting: Setting) -> str:
-    name = setting.key.rpartition(".")[2]
-    variable = OPTIONS[name].envvar if name in OPTIONS else VARIABLES.get(name)
-    return f"`{variable}`" if variable else ""
+def _variable(setting: Parameter) -> str:
+    return f"`{setting.variable}`" if setting.variable else ""
 
 
-def _about(setting: Setting) -> str:
+def _about(setting: Parameter) -> str:
     if setting.choices:
         return f"{setting.about}: {', '.join(f'`{choice}`' for choice in setting.choices)}"
     limits = setting.range_in_words

@@ -1,10 +1,16 @@
 """Sampling parameters and Qwen3's presets."""
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.i18n.texts import say
+
+
+def _between(default: Any, least: float, most: float) -> Any:
+    """A field with its default, and the least and the most that it may be."""
+    return field(default=default, metadata={"range": (least, most)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,21 +20,21 @@ class Sampling:
     The meanings are those of vLLM and the OpenAI API: `repetition_penalty` (CTRL, arXiv:1909.05858) divides
     positive and multiplies negative logits of every token in prompt and output; `presence_penalty` subtracts once
     for each distinct token generated in this turn and `frequency_penalty` once per occurrence; then temperature,
-    top-k, top-p, min-p. Thought and answer count as one output.
+    top-k, top-p, min-p. Thought and answer count as one output. Raises ConfigInvalid for a value out of range.
     """
 
-    repetition_penalty: float = 1.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    temperature: float = 0.7
+    repetition_penalty: float = _between(1.0, 0.01, 10)
+    presence_penalty: float = _between(0.0, -2, 2)
+    frequency_penalty: float = _between(0.0, -2, 2)
+    temperature: float = _between(0.7, 0, 10)
     """0 is greedy."""
-    top_k: int = 20
+    top_k: int = _between(20, 0, 1_000_000)
     """0 keeps all tokens."""
-    top_p: float = 0.8
-    min_p: float = 0.0
-    max_tokens: int = 16_384
+    top_p: float = _between(0.8, 0, 1)
+    min_p: float = _between(0.0, 0, 1)
+    max_tokens: int = _between(16_384, 1, 10_000_000)
     """Longest output in tokens, thought included."""
-    seed: int | None = None
+    seed: int | None = _between(None, 0, 2**63 - 1)
     """None: a fresh one each turn, kept with the reply."""
 
     def __post_init__(self) -> None:
@@ -37,18 +43,12 @@ class Sampling:
                 _check(name.replace("_", "-"), value, low, high)
 
 
-RANGES: dict[str, tuple[float, float]] = {
-    "repetition_penalty": (0.01, 10),
-    "presence_penalty": (-2, 2),
-    "frequency_penalty": (-2, 2),
-    "temperature": (0, 10),
-    "top_k": (0, 1_000_000),
-    "top_p": (0, 1),
-    "min_p": (0, 1),
-    "max_tokens": (1, 10_000_000),
-    "seed": (0, 2**63 - 1),
-}
+SAMPLING = tuple(field.name for field in fields(Sampling))
+"""The names of the parameters."""
+RANGES: Mapping[str, tuple[float, float]] = {field.name: field.metadata["range"] for field in fields(Sampling)}
 """The least and the most that each may be."""
+WHOLE = frozenset(field.name for field in fields(Sampling) if field.type in (int, int | None))
+"""Those that are whole numbers."""
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:

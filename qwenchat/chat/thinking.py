@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from qwenchat.chat.errors import ConfigInvalid, NoThought
+from qwenchat.chat.errors import NoThought
 from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart
 from qwenchat.chat.provenance import ModelInfo, ThinkingSupport
-from qwenchat.i18n.texts import count, say
+from qwenchat.i18n.texts import say
 
 CLOSING = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n"
@@ -39,32 +39,6 @@ def open_thought(message: Message) -> ReasoningPart | None:
         case (ReasoningPart(closed=False) as thought,) if message.role is Role.ASSISTANT:
             return thought
     return None
-
-
-def budget_of(typed: str) -> int | None:
-    """The thinking budget that a person typed, None for "off"; raises ConfigInvalid."""
-    if typed.lower() in ("off", "none"):
-        return None
-    digits = typed.replace(",", "")
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", digits):
-        raise ConfigInvalid(say("{typed} is no thinking budget.", typed=typed), say("Give a number of tokens, or off."))
-    return int(digits)
-
-
-BUDGETS = (256, 1024, 4096)
-"""The thinking budgets that a key steps through, after no limit."""
-
-
-def next_budget(budget: int | None) -> int | None:
-    """The next larger of BUDGETS; no limit after the largest."""
-    return next((step for step in BUDGETS if budget is None or step > budget), None)
-
-
-def budget_in_words(budget: int | None) -> str:
-    """The thinking budget as a sentence."""
-    if budget is None:
-        return say("Thoughts have no limit.")
-    return count("Thoughts end after {number:,} token.", "Thoughts end after {number:,} tokens.", budget)
 
 
 def budget_kept(messages: Sequence[Message]) -> int | None:

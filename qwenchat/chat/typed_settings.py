@@ -1,17 +1,15 @@
 """How a reply is asked for again: what a person writes after /retry."""
 
 import shlex
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from qwenchat.chat.errors import ConfigInvalid
-from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.sampling import SAMPLING, WHOLE, SamplingOverrides
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.i18n.texts import say
 
-_WHOLE = frozenset({"top_k", "max_tokens", "seed"})
 _SWITCH = {"on": True, "off": False, "yes": True, "no": False, "true": True, "false": False}
-_SAMPLING = tuple(field.name for field in fields(SamplingOverrides))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +34,13 @@ def again_of(typed: str) -> Again:
             model = value
         elif name in ("think", "thinking") and value.lower() in _SWITCH:
             thinking = switch_of(value)
-        elif name in _SAMPLING and value:
+        elif name in SAMPLING and value:
             sampling[name] = number_of(name, value)
         else:
-            known = ", ".join((*_SAMPLING, "think=on", "think=off", "model=NAME"))
+            known = ", ".join((*SAMPLING, "think=on", "think=off", "model=NAME"))
             raise ConfigInvalid(
                 say("{word} is no setting of a reply.", word=word),
-                did_you_mean(name, (*_SAMPLING, "think", "model"))
+                did_you_mean(name, (*SAMPLING, "think", "model"))
                 or say("There are {known}, as in temperature=0.2.", known=known),
             )
     overrides = SamplingOverrides(**sampling)
@@ -80,9 +78,9 @@ def switch_of(typed: str) -> bool:
 
 def number_of(name: str, typed: str) -> float | int:
     """The value of a sampling parameter; raises ConfigInvalid for what is no number."""
-    digits = typed.replace(",", "") if name in _WHOLE else typed
+    digits = typed.replace(",", "") if name in WHOLE else typed
     try:
-        return int(digits) if name in _WHOLE else float(digits)
+        return int(digits) if name in WHOLE else float(digits)
     except ValueError as error:
         raise ConfigInvalid(
             say("{text} is no {name}.", text=typed, name=name.replace("_", "-")), say("Give a number.")

@@ -8,54 +8,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from qwenchat.chat.errors import ConfigInvalid, QwenchatError
-from qwenchat.i18n.texts import later, say, sentences
+from qwenchat.chat.text import safe
+from qwenchat.i18n.texts import say
 from qwenchat.system.type_ahead import type_ahead
 
 
-class Group(click.Group):
-    """Commands whose summaries are whole sentences, and a word for who misspells one."""
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands, each with the first sentence of its help, however many lines that takes."""
-        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
-        rows = [(name, command.get_short_help_str(limit=1_000)) for name, command in commands if command is not None]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find the command; an unknown one is answered with the one that was meant."""
-        if not ctx.resilient_parsing and args[0][:1] != "-" and self.get_command(ctx, args[0]) is None:
-            from qwenchat.chat.suggest import did_you_mean
-            from qwenchat.chat.text import safe_line
-
-            meant = did_you_mean(args[0], self.list_commands(ctx)) or say(self.hint)
-            ctx.fail(sentences(say("There is no command {word}.", word=safe_line(args[0], 80)), meant))
-        return super().resolve_command(ctx, args)
-
-    hint = ""
-    """What is said where no command is like the one that was typed."""
-
-
-class Program(Group):
-    """A group of commands whose output may be cut off."""
-
-    hint = later('Write `qwenchat ask "..."` to ask something.')
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; when whoever reads its output leaves, that is a good end."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            _drop_output()
-            raise SystemExit(0) from None
-
-
-def run(program: Program) -> NoReturn:
+def run(program: click.Group) -> NoReturn:
     """Run the command line and end the process; errors go to standard error, with the exit code scripts expect."""
     _prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
@@ -64,17 +27,18 @@ def run(program: Program) -> NoReturn:
     _leave(_exit_code(program))
 
 
-def tell(text: str) -> None:
-    """A line of the program's own, on standard error."""
-    from qwenchat.chat.text import safe_line
+def _notify(text: str) -> None:
+    from qwenchat.console.notice import notify
 
-    click.echo(f"qwenchat: {safe_line(text, 1000)}", err=True)
+    notify(text)
 
 
 @contextmanager
 def said_if_waiting(after_s: float = 1.0) -> Iterator[None]:
     """Say that standard input is waited for, when reading it takes longer than a moment."""
-    timer = threading.Timer(after_s, tell, (say("Waiting for the end of standard input; < /dev/null leaves it out."),))
+    timer = threading.Timer(
+        after_s, _notify, (say("Waiting for the end of standard input; < /dev/null leaves it out."),)
+    )
     timer.daemon = True
     timer.start()
     try:
@@ -91,8 +55,6 @@ def in_words(error: OSError) -> str:
 
 def _show(error: click.ClickException) -> None:
     """Click's words, which repeat what was typed."""
-    from qwenchat.chat.text import safe
-
     words = io.StringIO()
     error.show(words)
     click.echo(safe(words.getvalue()), nl=False, err=True)
@@ -102,7 +64,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _exit_code(program: Program) -> int:
+def _exit_code(program: click.Group) -> int:
     try:
         program.main(prog_name="qwenchat", standalone_mode=False)
         sys.stdout.flush()
@@ -114,12 +76,12 @@ def _exit_code(program: Program) -> int:
         _show(error)
         return error.exit_code
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
     except QwenchatError as error:
-        tell(str(error))
+        _notify(str(error))
         return 2 if isinstance(error, ConfigInvalid) else 1
     except OSError as error:
-        tell(in_words(error))
+        _notify(in_words(error))
         return 1
     return 0
 
@@ -129,10 +91,10 @@ def _leave(code: int) -> NoReturn:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
     except OSError as error:
-        _drop_output()
-        tell(in_words(error))
+        drop_output()
+        _notify(in_words(error))
         code = code or 1
     type_ahead.give_back()
     if threading.active_count() > 1:
@@ -140,7 +102,7 @@ def _leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _drop_output() -> None:
+def drop_output() -> None:
     """Let nothing be flushed into a closed pipe on the way out."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

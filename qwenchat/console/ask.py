@@ -9,7 +9,8 @@ from qwenchat.chat.errors import QwenchatError, ServerUnreachable
 from qwenchat.chat.events import TurnEnded, TurnFailed
 from qwenchat.chat.messages import Message, Status, ToolResultPart
 from qwenchat.chat.text import safe_json
-from qwenchat.console.turn_printer import Printer, tell
+from qwenchat.console.notice import notify
+from qwenchat.console.turn_printer import Printer
 from qwenchat.i18n.texts import say
 from qwenchat.session.session import Session
 
@@ -19,7 +20,7 @@ INTERRUPTED = 130
 def ask(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved: bool) -> int:
     """Ask once and print the reply, as text or as one JSON object; the exit code."""
     if session.library.notice and saved:
-        tell(session.library.notice)
+        notify(session.library.notice)
     printer = Printer(quiet=as_json)
     code = 0
     try:
@@ -33,7 +34,7 @@ def ask(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved:
         code = INTERRUPTED
     reached = _was_reached(session, ended)
     if session.replies.interrupted_in_thought and code == 0:
-        tell(
+        notify(
             say("The reply ended inside its thought, so there is no answer. --thinking-budget keeps thoughts shorter.")
         )
     if as_json:

@@ -33,8 +33,9 @@ from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import FinishReason, ModelInfo
 from qwenchat.chat.sentences import Sentences
 from qwenchat.chat.text import SafeStream, safe_line
+from qwenchat.console.notice import notify
 from qwenchat.console.permission import ask_by_line, in_words, result_in_words
-from qwenchat.console.word_wrap import WordWrap, print_wrapped, width_of, wrapped
+from qwenchat.console.word_wrap import WordWrap, print_wrapped, width_of
 from qwenchat.i18n.texts import count, say, sentences
 from qwenchat.session.session import Session
 from qwenchat.session.tool_calls import Permission
@@ -52,11 +53,6 @@ def has_cursor(stream: TextIO) -> bool:
 def may_dim(stream: TextIO) -> bool:
     """Whether text on that stream may be dimmed."""
     return has_cursor(stream) and not os.environ.get("NO_COLOR")
-
-
-def tell(text: str) -> None:
-    """A line of the program's own, on standard error."""
-    print(wrapped(f"qwenchat: {safe_line(text, 1000)}", sys.stderr), file=sys.stderr, flush=True)
 
 
 class LoadReport:
@@ -82,7 +78,7 @@ class LoadReport:
             self._shown = True
         elif self._lines and (event.step != self._step or time.monotonic() - self._said_at >= LINE_EVERY_S):
             self._step, self._said_at = event.step, time.monotonic()
-            tell(text)
+            notify(text)
 
     def clear(self) -> None:
         """Remove the line."""
@@ -105,7 +101,7 @@ class Printer:
         announced: bool = False,
         thoughts: bool = True,
         permit: Callable[[ToolCallPart], Permission] = ask_by_line,
-        notice: Callable[[str], None] = tell,
+        notice: Callable[[str], None] = notify,
         heeded: bool = False,
     ) -> None:
         """`permit` is asked whether a call may run; `notice` is told what concerns more than this turn; commands are
@@ -170,10 +166,14 @@ class Printer:
             case ThoughtEnded():
                 self._end()
                 if self._announced:
-                    tell(count("The thought has ended: {number:,} token.", "The thought has ended: {number:,} tokens.",
-                               self._thought_tokens))  # fmt: skip
+                    notify(
+                        count(
+                            "The thought has ended: {number:,} token.", "The thought has ended: {number:,} tokens.",
+                            self._thought_tokens,
+                        )
+                    )  # fmt: skip
             case HistoryTrimmed():
-                tell(
+                notify(
                     count(
                         "The oldest message no longer fits the context and was left out.",
                         "The {number} oldest messages no longer fit the context and were left out.",
@@ -181,7 +181,7 @@ class Printer:
                     )
                 )
             case BeginningTrimmed():
-                tell(
+                notify(
                     say(
                         "The first {tokens:,} tokens of the reply no longer fit the context and were left out.",
                         tokens=event.tokens,
@@ -220,20 +220,20 @@ class Printer:
     def _say_how(self, event: TurnEnded) -> None:
         match event:
             case TurnFailed():
-                tell(str(event.error))
+                notify(str(event.error))
             case TurnStopped() if self._announced:
-                tell(say("The reply was stopped; what came is kept."))
+                notify(say("The reply was stopped; what came is kept."))
             case TurnFinished(reason=FinishReason.LENGTH) if not self._quiet:
-                tell(say("The reply was cut off at the limit of tokens (--max-tokens) or the end of the context."))
+                notify(say("The reply was cut off at the limit of tokens (--max-tokens) or the end of the context."))
             case TurnFinished(reason=FinishReason.REPETITION) if not self._quiet:
                 ended = say("The reply did nothing but repeat itself and was ended.")
                 if self._heeded:
                     way_out = say("/retry asks again with presence penalty 1.5.")
                 else:
                     way_out = say("Try --presence-penalty 1.5.")
-                tell(sentences(ended, way_out))
+                notify(sentences(ended, way_out))
             case TurnFinished() if self._announced and not _goes_on(event):
-                tell(_figures(event))
+                notify(_figures(event))
 
     def _tell_of_call(self, text: str) -> None:
         if not self._quiet:

@@ -5,7 +5,8 @@ import time
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.continuation import NOTHING
 from qwenchat.chat.events import Event, LoadFailed, LoadProgressed, ModelLoaded, SaveFailed, ToolsListed, TurnFailed
-from qwenchat.console.turn_printer import LoadReport, Printer, ready_in_words, tell
+from qwenchat.console.notice import notify
+from qwenchat.console.turn_printer import LoadReport, Printer, ready_in_words
 from qwenchat.i18n.texts import say
 from qwenchat.session.session import Session
 
@@ -34,9 +35,9 @@ class Answering:
             return
         name = command.name or (command.server.name or command.server.address if command.server else "")
         if name:
-            tell(say("{name} is being loaded; write meanwhile.", name=name))
+            notify(say("{name} is being loaded; write meanwhile.", name=name))
         else:
-            tell(say("The model is being loaded; write meanwhile."))
+            notify(say("The model is being loaded; write meanwhile."))
         if command.server is not None:
             until = time.monotonic() + PATIENCE_S
             while self._session.model.progress is not None and time.monotonic() < until:
@@ -55,7 +56,7 @@ class Answering:
                 self._hear(0.5)
         except KeyboardInterrupt:
             print(flush=True)
-            tell(say("Loading goes on; write meanwhile."))
+            notify(say("Loading goes on; write meanwhile."))
             return True
         return self._session.model.error is None
 
@@ -77,15 +78,15 @@ class Answering:
         """Say by which command a reply that is not complete goes on."""
         model = self._session.model.info
         if self._session.replies.interrupted_in_thought and model is not None and model.server:
-            tell(say("The reply ended inside its thought, from which no server can go on. /retry asks again."))
+            notify(say("The reply ended inside its thought, from which no server can go on. /retry asks again."))
         elif self._session.replies.interrupted_in_thought:
-            tell(say("The reply ended inside its thought. /answer makes the model answer from there."))
+            notify(say("The reply ended inside its thought. /answer makes the model answer from there."))
         elif self._session.replies.lacks_results:
-            tell(say("The tools were stopped. /continue lets the model go on from them."))
+            notify(say("The tools were stopped. /continue lets the model go on from them."))
         elif self._session.replies.interrupted == NOTHING:
-            tell(say("/retry asks again."))
+            notify(say("/retry asks again."))
         elif self._session.replies.interrupted is not None:
-            tell(say("The reply broke off. /continue lets it go on from there."))
+            notify(say("The reply broke off. /continue lets it go on from there."))
 
     def _hear(self, timeout_s: float) -> None:
         for event in self._session.wait(timeout_s):
@@ -96,7 +97,7 @@ class Answering:
             case LoadProgressed() if self._asking:
                 self._report.show(event)
             case ModelLoaded() if self._session.model.error is not None:
-                tell(say("{name} goes on.", name=event.model.name))
+                notify(say("{name} goes on.", name=event.model.name))
             case ModelLoaded():
                 self._once(ready_in_words(event.model))
                 if event.model.reason:
@@ -111,4 +112,4 @@ class Answering:
         """Tell what was not told yet."""
         if notice not in self._told:
             self._told.add(notice)
-            tell(notice)
+            notify(notice)

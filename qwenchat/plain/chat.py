@@ -11,7 +11,7 @@ from qwenchat.chat.errors import LibraryError, QwenchatError
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.console.commands import ALIASES, GROUPS, PLAIN, SOFT_SWITCHES, Handler
 from qwenchat.console.editor import edited
-from qwenchat.console.turn_printer import tell
+from qwenchat.console.notice import notify
 from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library
@@ -62,11 +62,13 @@ class PlainChat:
     def run(self) -> int:
         """The exit code."""
         if self._asking:
-            tell(say("Write a message and press Enter. Ctrl+C stops a reply. /help lists the commands, /quit leaves."))
+            notify(
+                say("Write a message and press Enter. Ctrl+C stops a reply. /help lists the commands, /quit leaves.")
+            )
         if self._session.private:
-            tell(say("This chat is private: it is kept in memory alone and gone when you leave."))
+            notify(say("This chat is private: it is kept in memory alone and gone when you leave."))
         if self._session.library.notice:
-            tell(self._session.library.notice)
+            notify(self._session.library.notice)
         try:
             self._answering.begin(self._load)
             self._conversations.greet()
@@ -100,7 +102,7 @@ class PlainChat:
                 raise
         print(flush=True)
         saved = say("nothing is kept") if self._session.library.in_memory_only else say("everything is saved")
-        tell(say("Ctrl+C again leaves; {saved}.", saved=saved))
+        notify(say("Ctrl+C again leaves; {saved}.", saved=saved))
         return self._read()
 
     def _read(self) -> str | None:
@@ -121,7 +123,7 @@ class PlainChat:
             elif word:
                 self._send(text)
         except QwenchatError as error:
-            tell(str(error))
+            notify(str(error))
 
     def _send(self, text: str) -> None:
         try:
@@ -134,7 +136,7 @@ class PlainChat:
     def _write(self, rest: str) -> None:
         text = edited(rest, lambda command: subprocess.run(command, check=False).returncode)
         if not text.strip() or text == rest:
-            tell(say("Nothing was written, so nothing is sent."))
+            notify(say("Nothing was written, so nothing is sent."))
         else:
             self._send(text.rstrip("\n"))
 

@@ -9,7 +9,7 @@ from qwenchat.chat.errors import ConversationNotFound
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import switch_of
 from qwenchat.console.commands import Handler
-from qwenchat.console.turn_printer import tell
+from qwenchat.console.notice import notify
 from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.i18n.texts import count, say
 from qwenchat.plain.transcript import as_text, last_exchange
@@ -46,34 +46,34 @@ class Conversations:
         stored = self._library.read(id_)
         messages = count("{number} message", "{number} messages", len(path))
         title = safe_line(stored.title, 80)
-        tell(say("“{title}”, {when}, {messages}.", title=title, when=_when(stored.updated), messages=messages))
+        notify(say("“{title}”, {when}, {messages}.", title=title, when=_when(stored.updated), messages=messages))
         if len(last_exchange(path)) < len(path):
-            tell(say("The end of it follows; /read reads all, /versions numbers the messages."))
+            notify(say("The end of it follows; /read reads all, /versions numbers the messages."))
         print_wrapped(f"{as_text(last_exchange(path))}\n")
 
     def _new(self, rest: str) -> None:
         self._session.new()
-        tell(say("A new conversation."))
+        notify(say("A new conversation."))
 
     def _list(self, rest: str) -> None:
         rows = self._library.conversations(limit=LISTED)
         if not rows:
-            tell(say("No conversation is saved yet."))
+            notify(say("No conversation is saved yet."))
         self._listed = tuple(row.id for row in rows)
         for number, row in enumerate(rows, 1):
             messages = count("{number} message", "{number} messages", row.messages)
             pinned = say(", pinned") if row.pinned else ""
             print_wrapped(f"{number}. {safe_line(row.title, 80)}, {_when(row.updated)}, {messages}{pinned}")
         if rows:
-            tell(say("/resume NUMBER goes on with one of them."))
+            notify(say("/resume NUMBER goes on with one of them."))
 
     def _search(self, rest: str) -> None:
         if not rest:
-            tell(say("Write what to look for, as in /search lake geneva."))
+            notify(say("Write what to look for, as in /search lake geneva."))
             return
         hits = self._library.search(rest, limit=LISTED)
         if not hits:
-            tell(say("Nothing was found."))
+            notify(say("Nothing was found."))
         self._listed = tuple(hit.conversation for hit in hits)
         for number, hit in enumerate(hits, 1):
             excerpt = safe_line("".join(piece.text for piece in hit.excerpt), 200)
@@ -92,37 +92,37 @@ class Conversations:
     def _rename(self, rest: str) -> None:
         id_ = self._open()
         self._library.rename(id_, rest)
-        tell(say("It is called “{title}”.", title=self._library.read(id_).title))
+        notify(say("It is called “{title}”.", title=self._library.read(id_).title))
 
     def _pin(self, rest: str) -> None:
         off = _is_off(rest)
         self._library.pin(self._open(), not off)
-        tell(say("It is pinned no more.") if off else say("It is pinned above the others."))
+        notify(say("It is pinned no more.") if off else say("It is pinned above the others."))
 
     def _archive(self, rest: str) -> None:
         off = _is_off(rest)
         self._library.archive(self._open(), not off)
-        tell(say("It is archived no more.") if off else say("It is archived; /search still finds it."))
+        notify(say("It is archived no more.") if off else say("It is archived; /search still finds it."))
 
     def _export(self, rest: str) -> None:
         from qwenchat.library.exchange.export import Format, export_to_folder  # seldom wanted
 
         id_ = self._open()
         if rest and rest not in list(Format):
-            tell(say("Formats are {formats}.", formats=", ".join(Format)))
+            notify(say("Formats are {formats}.", formats=", ".join(Format)))
             return
         path = export_to_folder(self._library, id_, Format(rest or Format.MARKDOWN), Path.cwd())
-        tell(say("Written to {path}", path=path))
+        notify(say("Written to {path}", path=path))
 
     def _stats(self, rest: str) -> None:
         from qwenchat.reports.statistics import headline  # seldom wanted
 
         found = self._library.statistics(time.time() - 30 * 86_400)
         if not found.total.replies:
-            tell(say("Nothing was answered in this time."))
+            notify(say("Nothing was answered in this time."))
             return
         print(headline(found), flush=True)
-        tell(say("`qwenchat stats` tells it by model and by day."))
+        notify(say("`qwenchat stats` tells it by model and by day."))
 
     def _open(self) -> str:
         """The id of the open conversation; raises ConversationNotFound where nothing was said yet."""

@@ -3,7 +3,7 @@
 import sys
 
 from qwenchat.chat.text import decode_input
-from qwenchat.console.turn_printer import tell
+from qwenchat.console.notice import notify
 from qwenchat.i18n.texts import say
 from qwenchat.plain.editor import Editor
 
@@ -47,7 +47,9 @@ class Lines:
             return None
         line = _decoded(data).rstrip("\r\n")
         if self.asking and len(data) >= CUT_AT:
-            tell(say("The terminal takes {number:,} bytes a line and dropped the rest. Go on here.", number=CUT_AT - 1))
+            notify(
+                say("The terminal takes {number:,} bytes a line and dropped the rest. Go on here.", number=CUT_AT - 1)
+            )
             line += self._line(say("More:")) or ""
         return line
 
@@ -55,5 +57,5 @@ class Lines:
 def _decoded(data: bytes) -> str:
     line, replaced = decode_input(data)
     if replaced:
-        tell(say("What was not valid text was replaced."))
+        notify(say("What was not valid text was replaced."))
     return line

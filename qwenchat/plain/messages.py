@@ -9,7 +9,8 @@ from qwenchat.chat.messages import Message, Role
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.chat.typed_settings import Again, again_of
 from qwenchat.console.commands import Handler
-from qwenchat.console.turn_printer import has_cursor, tell
+from qwenchat.console.notice import notify
+from qwenchat.console.turn_printer import has_cursor
 from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.i18n.texts import count, say
 from qwenchat.plain.answering import Answering
@@ -58,7 +59,7 @@ class Messages:
         self._session.replies.retry(reply.id if reply else None, again.overrides, again.thinking)
         siblings = self._session.conversation.tree.siblings(self._session.model.turn.reply_id or "")
         if len(siblings) > 1:
-            tell(say("Version {number} of {number}; those before it are kept.", number=len(siblings)))
+            notify(say("Version {number} of {number}; those before it are kept.", number=len(siblings)))
         self._answering.reply()
 
     def _edit(self, rest: str) -> None:
@@ -82,7 +83,7 @@ class Messages:
         self._session.replies.go_on()
         if before is not None and before.text.strip():
             line = safe_line(before.text.strip().splitlines()[-1][-QUOTED:])
-            tell(say("Going on after “…{line}”.", line=line))
+            notify(say("Going on after “…{line}”.", line=line))
         self._answering.reply()
 
     def _answer(self, rest: str) -> None:
@@ -137,12 +138,12 @@ class Messages:
         whose = say("yours") if message.role is Role.USER else who(message)
         quoted = safe_line(message.text, QUOTED)
         if on.strip() == "on":
-            tell(say("Deleted message {number}, {who}: “{text}”, and all after it.", number=number, who=whose,
+            notify(say("Deleted message {number}, {who}: “{text}”, and all after it.", number=number, who=whose,
                      text=quoted))  # fmt: skip
         else:
-            tell(say("Deleted message {number}, {who}: “{text}”.", number=number, who=whose, text=quoted))
+            notify(say("Deleted message {number}, {who}: “{text}”.", number=number, who=whose, text=quoted))
         left = count("{number} message is left.", "{number} messages are left.", len(self._session.conversation.path))
-        tell(say("{left} /undo brings back what was deleted.", left=left))
+        notify(say("{left} /undo brings back what was deleted.", left=left))
 
     def _copy(self, rest: str) -> None:
         replies = [
@@ -155,16 +156,16 @@ class Messages:
         text = safe((self._numbered(rest) if rest else replies[-1]).text)
         number = f"{len(text):,}"
         if tool := asyncio.run(clipboard.copy(text)):
-            tell(say("Copied {number} characters through {tool}.", number=number, tool=tool))
+            notify(say("Copied {number} characters through {tool}.", number=number, tool=tool))
         elif has_cursor(sys.stdout) and clipboard.fits_terminal(text):
             print(clipboard.sequence(text), end="", flush=True)
-            tell(say("Copied {number} characters through the terminal, if it allows that (OSC 52).", number=number))
+            notify(say("Copied {number} characters through the terminal, if it allows that (OSC 52).", number=number))
         else:
-            tell(say("There is nothing here that copies. /read reads the message."))
+            notify(say("There is nothing here that copies. /read reads the message."))
 
     def _undo(self, rest: str) -> None:
         self._session.conversation.undo_delete()
-        tell(
+        notify(
             count(
                 "Brought back. There is {number} message.",
                 "Brought back. There are {number} messages.",

@@ -2,7 +2,7 @@
 
 from qwenchat.chat.messages import Message, TextPart
 from qwenchat.chat.text import safe_line
-from qwenchat.console.turn_printer import tell
+from qwenchat.console.notice import notify
 from qwenchat.i18n.texts import count, say, size
 from qwenchat.session.attachments import read, words
 
@@ -14,11 +14,11 @@ def parts_of(text: str) -> tuple[TextPart, ...]:
         name = safe_line(word.removeprefix("@").strip('"'))
         attachment = read(word)
         if attachment is None:
-            tell(say("There is no file {name}; {word} goes as plain text.", name=name, word=safe_line(word)))
+            notify(say("There is no file {name}; {word} goes as plain text.", name=name, word=safe_line(word)))
             continue
         lines = count("{number:,} line", "{number:,} lines", len(attachment.text.splitlines()))
         weight = size(len(attachment.text.encode(errors="replace")))
-        tell(say("Attached {name}: {lines}, {size}.", name=name, lines=lines, size=weight))
+        notify(say("Attached {name}: {lines}, {size}.", name=name, lines=lines, size=weight))
         parts.append(attachment.part())
     return tuple(parts)
 

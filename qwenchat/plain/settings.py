@@ -6,17 +6,19 @@ from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import safe_line
-from qwenchat.chat.thinking import budget_in_words, budget_of
+from qwenchat.chat.thinking_budget import budget_in_words, budget_of
 from qwenchat.chat.typed_settings import pairs_of, switch_of
 from qwenchat.console.commands import Handler
-from qwenchat.console.turn_printer import tell
+from qwenchat.console.notice import notify
 from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.engine.resolve import meant
 from qwenchat.i18n.texts import say
 from qwenchat.plain.answering import Answering
-from qwenchat.session.answer_settings import NAMES, SAMPLING, Source, Steering
+from qwenchat.session.answer_settings import NAMES, Source, Steering
 from qwenchat.session.session import Session
 from qwenchat.settings.config import read
+from qwenchat.settings.config_file import write
+from qwenchat.settings.parameters import BY_NAME, PARAMETERS
 from qwenchat.system.paths import Paths
 
 
@@ -55,14 +57,14 @@ class Settings:
 
         model = self._session.model.info
         if model is not None:
-            tell(say("{name} answers ({place}).", name=model.name, place=model.place))
+            notify(say("{name} answers ({place}).", name=model.name, place=model.place))
         else:
-            tell(say("No model is ready."))
+            notify(say("No model is ready."))
         here = ", ".join(local.name for local in models_here(Paths.of_user()))
-        tell(say("Here are: {models}.", models=here or say("none")))
+        notify(say("Here are: {models}.", models=here or say("none")))
         if servers := ", ".join(self._steering.servers):
-            tell(say("Servers: {servers}.", servers=servers))
-        tell(say("/model NAME loads one; /models lists all that can be had."))
+            notify(say("Servers: {servers}.", servers=servers))
+        notify(say("/model NAME loads one; /models lists all that can be had."))
 
     def _models(self, rest: str) -> None:
         from qwenchat.reports.models import table  # seldom wanted
@@ -71,34 +73,32 @@ class Settings:
 
     def _think(self, on: bool) -> None:
         if self._session.model.support is not ThinkingSupport.SWITCHED:
-            tell(say("This model always thinks.") if self._session.thinks else say("This model cannot think."))
+            notify(say("This model always thinks.") if self._session.thinks else say("This model cannot think."))
             return
         if self._session.thinks is not on:
             self._session.toggle_thinking()
-        tell(say("Thinking is on.") if on else say("Thinking is off."))
+        notify(say("Thinking is on.") if on else say("Thinking is off."))
 
     def _read_thoughts(self, rest: str) -> None:
         if rest:
             self._answering.thoughts = switch_of(rest)
-        tell(say("Thoughts are read out.") if self._answering.thoughts else say("Thoughts are not read out."))
+        notify(say("Thoughts are read out.") if self._answering.thoughts else say("Thoughts are not read out."))
 
     def _budget(self, rest: str) -> None:
         if rest:
             self._session.thinking_budget = budget_of(rest)
-        tell(budget_in_words(self._session.thinking_budget))
+        notify(budget_in_words(self._session.thinking_budget))
 
     def _set(self, rest: str) -> None:
         if rest:
             self._refuse_others(rest)
-            tell(self._steering.heed(rest))
+            notify(self._steering.heed(rest))
         else:
             print_wrapped("\n".join(map(self._steering.in_words, NAMES)))
 
     def _refuse_others(self, typed: str) -> None:
         """Raises ConfigInvalid for a setting that there is, but that is none of an answer."""
-        from qwenchat.settings.schema import schema  # seldom wanted
-
-        others = {setting.key for setting in schema()} - set(NAMES)
+        others = {parameter.key for parameter in PARAMETERS} - {*NAMES}
         for name, _ in pairs_of(typed):
             if name in others:
                 raise ConfigInvalid(
@@ -107,20 +107,18 @@ class Settings:
                 )
 
     def _save(self, rest: str) -> None:
-        from qwenchat.settings.config_file import write  # seldom wanted
-
         changed = [name for name in NAMES if self._steering.source(name) is Source.CHAT]
         if not changed:
-            tell(say("Nothing was changed that could be saved."))
+            notify(say("Nothing was changed that could be saved."))
             return
         file = Paths.of_user().config_file
-        keys = {name: f"sampling.{name}" if name in SAMPLING else name for name in changed}
+        keys = {name: BY_NAME[name].key for name in changed}
         write(file, {keys[name]: self._steering.value(name) for name in changed})
         self._steering.saved(read(file)[0])
-        tell(say("Saved {names} in {file}", names=", ".join(keys.values()), file=file))
+        notify(say("Saved {names} in {file}", names=", ".join(keys.values()), file=file))
 
     def _system(self, rest: str) -> None:
-        tell(self._steering.heed_system(rest))
+        notify(self._steering.heed_system(rest))
 
     def _preset(self, rest: str) -> None:
         if not rest:
@@ -129,18 +127,18 @@ class Settings:
                 on = say(", on") if preset is self._steering.preset else ""
                 print_wrapped(say("{written}: {meaning}", written=f"{name}{on}", meaning=about))
             if not self._steering.presets:
-                tell(say("There is no preset."))
+                notify(say("There is no preset."))
             return
         note = self._steering.choose(rest)
         if model := self._steering.model_of(self._steering.preset):
             self.load_named(model)
-        tell(" ".join(filter(None, (say("The preset is {name}.", name=self._steering.label), note))))
+        notify(" ".join(filter(None, (say("The preset is {name}.", name=self._steering.label), note))))
 
     def _tools(self, rest: str) -> None:
         if rest:
             names = self._steering.tools_of(rest)
             self._session.switch_tools(names)
-            tell(say("The model may call: {names}.", names=", ".join(names) or say("nothing")))
+            notify(say("The model may call: {names}.", names=", ".join(names) or say("nothing")))
             return
         on = self._session.tools.on
         there = tuple(dict.fromkeys((*self._session.tools.available, *on)))
@@ -148,4 +146,4 @@ class Settings:
             state = say("on") if name in on else say("off")
             print_wrapped(say("{written}: {meaning}", written=safe_line(name), meaning=state))
         if not there:
-            tell(say("There is no tool."))
+            notify(say("There is no tool."))

@@ -99,7 +99,7 @@ def _said(message: Message) -> str:
     return "".join(part.text for part in message.parts if isinstance(part, TextPart | ToolResultPart))
 
 
-def tell(
+def play_as_text(
     replay: Replay, put: Callable[[str], object], *, styled: bool, sleep: Callable[[float], object] = time.sleep
 ) -> None:
     """Say all of a replay at its pace."""

@@ -1,12 +1,12 @@
 """The account of a message: everything that is known of how it came to be, in words."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, ThoughtCut, Timing
-from qwenchat.chat.sampling import Sampling
+from qwenchat.chat.sampling import SAMPLING
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import open_thought
 from qwenchat.chat.timeline import Tick
@@ -143,14 +143,14 @@ def _mode(message: Message, made: Provenance) -> Iterator[Fact]:
 
 def _sampling(made: Provenance) -> Iterator[Fact]:
     usual = made.model.sampling.applied(made.thinking)
-    for field in fields(Sampling):
-        if field.name in made.omitted:
-            yield Fact(field.name, say("not sent"), say("the server's own counts"), marked=True)
+    for name in SAMPLING:
+        if name in made.omitted:
+            yield Fact(name, say("not sent"), say("the server's own counts"), marked=True)
             continue
-        value, preset = getattr(made.sampling, field.name), getattr(usual, field.name)
-        differs = field.name != "seed" and value != preset
+        value, preset = getattr(made.sampling, name), getattr(usual, name)
+        differs = name != "seed" and value != preset
         note = say("usual: {value}", value=_number(preset)) if differs else ""
-        yield Fact(field.name, "-" if value is None else _number(value), note, differs)
+        yield Fact(name, "-" if value is None else _number(value), note, differs)
 
 
 def _number(value: float) -> str:

@@ -1,25 +1,24 @@
 """What decides how the model answers: for each setting its value now, and where that comes from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from qwenchat.chat.errors import ConfigInvalid, NoThought
 from qwenchat.chat.provenance import ThinkingSupport
-from qwenchat.chat.sampling import SamplingOverrides, greedy_warning
+from qwenchat.chat.sampling import SAMPLING, SamplingOverrides, greedy_warning
 from qwenchat.chat.server_profile import Server
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
-from qwenchat.chat.thinking import budget_of
+from qwenchat.chat.thinking_budget import budget_of
 from qwenchat.chat.tools import ALL
 from qwenchat.chat.typed_settings import number_of, pairs_of, switch_of
 from qwenchat.i18n.texts import say
 from qwenchat.session.session import Session
-from qwenchat.settings.config import Settings
 from qwenchat.settings.presets import NO_LIMIT, Preset, named
+from qwenchat.settings.settings import Settings
 
-SAMPLING = tuple(field.name for field in fields(SamplingOverrides))
 NAMES = ("think", "thinking_budget", *SAMPLING, "system")
 """The settings of an answer, in the order they are shown."""
 _UNSET = Settings()

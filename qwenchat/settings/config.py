@@ -1,77 +1,28 @@
-"""The user's settings: what config.toml says, key by key, and what is wrong with it."""
+"""Reads config.toml: what it says, key by key, and what is wrong with it."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
 from qwenchat.chat.errors import ConfigInvalid
-from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.sampling import SAMPLING, SamplingOverrides
 from qwenchat.chat.server_profile import Server
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import ALL, BUILT_IN, McpServer, ToolSettings
 from qwenchat.i18n import texts
 from qwenchat.i18n.texts import count, say, sentences
+from qwenchat.settings.parameters import BY_NAME
+from qwenchat.settings.settings import Settings
 from qwenchat.system.toml_file import read_toml
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Quantization = Literal["auto", "int8", "int4", "bf16", "float16", "float32"]
-Language = Literal["auto", "en", "zh"]
-Keymap = Literal["default", "vim"]
-Width = int | Literal["full"]
-WIDTH: Width = 100
-"""Columns of text at most, where nobody says anything."""
 MOST_SAID = 20
 """Problems of one kind that are said one by one."""
-SMALLEST = {"context": 256, "thinking_budget": 1, "width": 40}
-"""The least that these settings may be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Every key of config.toml with its default; flags and environment variables go before them."""
-
-    model: str | None = None
-    """A Hub name, a folder, a GGUF file or a short name; None for the best that can be had."""
-    device: Device = "auto"
-    quantization: Quantization = "auto"
-    context: int | None = None
-    """Size of the context window in tokens; None for the model's own."""
-    system: str = ""
-    """A system prompt."""
-    think: bool = True
-    """Thinking mode at the start of a chat."""
-    thinking_budget: int | None = None
-    """Most tokens of thought; None for no limit."""
-    private: bool = False
-    """Whether chats are kept in memory alone."""
-    theme: str = "qwenchat-dark"
-    preset: str | None = None
-    """The preset that is on at the start; None for none."""
-    server: str | None = None
-    """The server that is asked, by its name below or its address; None for this machine."""
-    language: Language = "auto"
-    """What the program speaks; auto follows the system."""
-    reduced_motion: bool = False
-    """Whether nothing moves that need not."""
-    width: Width = WIDTH
-    """The widest text column; full for all of the terminal."""
-    keymap: Keymap = "default"
-    sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
-    """The table `[sampling]`; what it leaves open is Qwen3's preset of the mode."""
-    keys: Mapping[str, str] = field(default_factory=dict)
-    """The table `[keys]`: the keys of an action by its id, several with commas between; none for no key."""
-    servers: Mapping[str, Server] = field(default_factory=dict)
-    """The tables `[servers.NAME]`."""
-    tools: ToolSettings = field(default_factory=ToolSettings)
-    """The table `[tools]`."""
-    mcp: Mapping[str, McpServer] = field(default_factory=dict)
-    """The tables `[mcp.NAME]`: servers of tools."""
 
 
 class Problems:
@@ -172,10 +123,8 @@ def checked(key: str, value: Any) -> Any:
     converted = _converted(value, get_type_hints(cls)[name])
     if cls is SamplingOverrides:
         SamplingOverrides(**{name: converted}).applied(thinking=True)
-    elif name in SMALLEST and isinstance(converted, int) and converted < SMALLEST[name]:
-        raise ConfigInvalid(
-            say("It is {value}.", value=converted), say("It must be at least {least}.", least=SMALLEST[name])
-        )
+    elif key in BY_NAME and (least := BY_NAME[key].least) and isinstance(converted, int) and converted < least:
+        raise ConfigInvalid(say("It is {value}.", value=converted), say("It must be at least {least}.", least=least))
     return converted
 
 
@@ -278,7 +227,7 @@ def _check_server(server: McpServer) -> None:
 
 _KEYS = (
     *(field.name for field in fields(Settings)),
-    *(f"sampling.{field.name}" for field in fields(SamplingOverrides)),
+    *(f"sampling.{name}" for name in SAMPLING),
     *(f"tools.{field.name}" for field in fields(ToolSettings)),
 )
 _TABLES: Mapping[str, Any] = {"keys": str, "servers": Server, "mcp": McpServer}

@@ -15,7 +15,7 @@ from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say
 from qwenchat.settings.config import checked
-from qwenchat.settings.schema import Setting, schema
+from qwenchat.settings.parameters import PARAMETERS, Parameter
 from qwenchat.system.toml_file import read_toml
 
 MODE = 0o600
@@ -59,7 +59,7 @@ def template() -> str:
     """A file in which every setting is explained and commented out."""
     lines = [f"# {say('Settings of qwenchat. A line counts once its # is gone.')}", ""]
     table = ""
-    for setting in schema():
+    for setting in PARAMETERS:
         prefix, _, name = setting.key.rpartition(".")
         if prefix != table:
             table = prefix
@@ -68,7 +68,7 @@ def template() -> str:
     return "\n".join((*lines, *_tables()))
 
 
-def _about(setting: Setting) -> str:
+def _about(setting: Parameter) -> str:
     pieces = [setting.about]
     if setting.range_in_words:
         pieces.append(f"({setting.range_in_words})")
@@ -77,7 +77,7 @@ def _about(setting: Setting) -> str:
     return " ".join(pieces)
 
 
-def _example(setting: Setting) -> Any:
+def _example(setting: Parameter) -> Any:
     return setting.example if setting.example is not None else setting.default
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from qwenchat.chat.errors import ConfigInvalid
-from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.sampling import SAMPLING, SamplingOverrides
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say
@@ -110,11 +110,10 @@ def read_file(file: Path) -> Preset:
         raise _wrong(file, say("it cannot be read: {error}", error=error)) from error
     known = {field.name for field in fields(Preset)} - {"name"}
     sampling = table.get("sampling", {})
-    inner = {field.name for field in fields(SamplingOverrides)}
-    wrong = [*(table.keys() - known), *(f"sampling.{name}" for name in _keys(sampling) - inner)]
+    wrong = [*(table.keys() - known), *(f"sampling.{name}" for name in _keys(sampling) - {*SAMPLING})]
     if wrong:
         first = min(wrong)
-        meant = did_you_mean(first, [*known, *(f"sampling.{name}" for name in inner)])
+        meant = did_you_mean(first, [*known, *(f"sampling.{name}" for name in SAMPLING)])
         raise _wrong(file, say("there is no setting {name}", name=safe_line(first)), meant)
     try:
         preset = msgspec.convert({**table, "name": file.stem}, Preset)
@@ -158,7 +157,7 @@ def write(preset: Preset, folder: Path) -> Path:
 
 
 def _items(sampling: SamplingOverrides) -> list[tuple[str, Any]]:
-    return [(field.name, getattr(sampling, field.name)) for field in fields(sampling)]
+    return [(name, getattr(sampling, name)) for name in SAMPLING]
 
 
 def _keys(table: object) -> set[str]:

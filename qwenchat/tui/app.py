@@ -19,7 +19,7 @@ from qwenchat.chat.text import safe
 from qwenchat.i18n.texts import say
 from qwenchat.session.answer_settings import Steering
 from qwenchat.session.session import Session
-from qwenchat.settings.config import WIDTH, Width
+from qwenchat.settings.settings import WIDTH, Width
 from qwenchat.system import clipboard
 from qwenchat.tui.base import themes
 from qwenchat.tui.base.terminal import own_terminal, signals_to_end

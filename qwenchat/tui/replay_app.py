@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 
 from qwenchat.replay.player import Replay
-from qwenchat.settings.config import WIDTH, Width
+from qwenchat.settings.settings import WIDTH, Width
 from qwenchat.tui.base import themes
 from qwenchat.tui.base.terminal import own_terminal, signals_to_end
 from qwenchat.tui.base.themed_app import ThemedApp

@@ -3,7 +3,8 @@ import pytest
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.provenance import ThinkingSupport
-from qwenchat.chat.thinking import CLOSING, budget_of, soft_switch, thinks
+from qwenchat.chat.thinking import CLOSING, soft_switch, thinks
+from qwenchat.chat.thinking_budget import budget_of
 
 
 @pytest.mark.parametrize(

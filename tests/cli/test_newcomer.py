@@ -106,7 +106,9 @@ def test_an_unknown_command_is_answered_with_the_one_that_was_meant(arguments: l
 def groups(command: click.Command, name: str) -> list[tuple[str, ...]]:
     if not isinstance(command, click.Group):
         return []
-    return [(name,), *((name, *below) for key, value in command.commands.items() for below in groups(value, key))]
+    context = click.Context(command)
+    inner = ((key, command.get_command(context, key)) for key in command.list_commands(context))
+    return [(name,), *((name, *below) for key, value in inner if value is not None for below in groups(value, key))]
 
 
 def test_no_summary_of_a_command_is_cut_off_and_every_option_has_a_help() -> None:

@@ -15,7 +15,7 @@ from qwenchat.library.conversation import Conversation
 from qwenchat.library.exchange import native
 from qwenchat.library.library import Library
 from qwenchat.replay.player import Replay
-from qwenchat.replay.render import as_cast, as_json_lines, tell
+from qwenchat.replay.render import as_cast, as_json_lines, play_as_text
 from qwenchat.system.paths import Paths
 from tests.support.recordings import ANSWERED, CONVERSATION, TIMELINES, Clock, reply, said, store, ticks
 
@@ -60,7 +60,7 @@ def run(*arguments: str) -> Result:
 def told(*messages: Message) -> str:
     """All that is told of these messages, without their recordings."""
     pieces: list[str] = []
-    tell(Replay(messages, {}, clock=(clock := Clock())), pieces.append, styled=False, sleep=clock.sleep)
+    play_as_text(Replay(messages, {}, clock=(clock := Clock())), pieces.append, styled=False, sleep=clock.sleep)
     return "".join(pieces)
 
 
@@ -73,7 +73,7 @@ class TestTelling:
         clock, began = Clock(), Clock().now
         pieces: list[tuple[float, str]] = []
         player = Replay(CONVERSATION, TIMELINES, clock=clock, speed=speed)
-        tell(player, lambda text: pieces.append((clock.now - began, text)), styled=False, sleep=clock.sleep)
+        play_as_text(player, lambda text: pieces.append((clock.now - began, text)), styled=False, sleep=clock.sleep)
         assert "".join(text for _, text in pieces) == TOLD
         at = {text.strip().rpartition("\n")[2]: at_s * speed for at_s, text in pieces}
         expected = {"What": 0.0, "is 2+2?": 1.0, "Easy": 2.0, "sum.": 2.5, "It": 3.5, "is four.": 4.5, "Thanks!": 8.5}
@@ -104,7 +104,7 @@ class TestTelling:
 
     def test_thoughts_are_dimmed_where_that_can_be_seen_and_nowhere_else(self) -> None:
         pieces: list[str] = []
-        tell(Replay(CONVERSATION, TIMELINES, speed=float("inf")), pieces.append, styled=True)
+        play_as_text(Replay(CONVERSATION, TIMELINES, speed=float("inf")), pieces.append, styled=True)
         assert "\x1b[2mEasy \x1b[0m\x1b[2msum.\x1b[0m" in "".join(pieces)
         assert "\x1b" not in run(stored(), "--speed", "instant").stdout
 
@@ -115,7 +115,7 @@ class TestTelling:
             pieces: list[str] = []
             path = (said(HOSTILE, 0), bad)
             timelines = {path[0].id: cuts[len(HOSTILE) :], bad.id: cuts}
-            tell(Replay(path, timelines, speed=float("inf")), pieces.append, styled=False)
+            play_as_text(Replay(path, timelines, speed=float("inf")), pieces.append, styled=False)
             blocks = "".join(pieces).split("\n\n")
             assert [block.partition(":\n")[2].strip() for block in blocks] == [HARMLESS] * 3
 

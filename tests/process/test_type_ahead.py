@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from qwenchat.cli.main import cli
+from qwenchat.cli.main import COMMANDS
 from qwenchat.library.library import Library
 from qwenchat.system.type_ahead import BESIDE
 
@@ -220,7 +220,7 @@ def test_what_shows_no_screen_leaves_the_terminal_alone(
 
 
 def test_every_command_beside_the_chat_is_known_before_it_is_imported() -> None:
-    assert set(cli.commands) == BESIDE
+    assert set(COMMANDS) == BESIDE
 
 
 def test_a_start_in_the_background_changes_nothing_and_ends(tmp_path: Path) -> None:

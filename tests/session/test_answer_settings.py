@@ -13,8 +13,8 @@ from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.session.answer_settings import NAMES, Source, Steering
 from qwenchat.session.session import Session
-from qwenchat.settings.config import Settings
 from qwenchat.settings.presets import Preset, built_in
+from qwenchat.settings.settings import Settings
 from tests.support.fake_engine import MODEL, FakeEngine
 
 SETTINGS = Settings(system="From the file.", sampling=SamplingOverrides(top_p=0.5, temperature=0.9))

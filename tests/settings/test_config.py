@@ -12,9 +12,9 @@ from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import Sampling, SamplingOverrides
 from qwenchat.chat.tools import McpServer, ToolSettings
 from qwenchat.cli.main import cli
-from qwenchat.settings import config
-from qwenchat.settings.config import Settings, read
+from qwenchat.settings.config import read
 from qwenchat.settings.config_file import write
+from qwenchat.settings.settings import Device, Quantization, Settings
 from tests.support.examples import examples
 
 
@@ -117,14 +117,14 @@ def test_no_file_whatever_keeps_the_program_from_starting(tmp_path: Path, data: 
 def test_any_value_of_any_type_leaves_settings_that_can_be_used(tmp_path: Path, table: dict[str, str]) -> None:
     found, _ = read(written(tmp_path, "\n".join(f"{name} = {value}" for name, value in table.items())))
     found.sampling.applied(thinking=True)
-    assert found.device in get_args(config.Device)
+    assert found.device in get_args(Device)
     assert found.context is None or found.context >= 256
 
 
 def test_the_command_line_offers_what_the_file_allows() -> None:
     choices = {parameter.name: getattr(parameter.type, "choices", None) for parameter in cli.params}
-    assert set(choices["device"] or ()) == set(get_args(config.Device))
-    assert set(choices["quantization"] or ()) == set(get_args(config.Quantization))
+    assert set(choices["device"] or ()) == set(get_args(Device))
+    assert set(choices["quantization"] or ()) == set(get_args(Quantization))
 
 
 @pytest.mark.parametrize("value", [10**400, 10**4200, math.inf, math.nan, -1])

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from qwenchat.chat.errors import ConfigInvalid
-from qwenchat.settings.config import Settings, read
+from qwenchat.settings.config import read
 from qwenchat.settings.config_file import create, template, write
-from qwenchat.settings.schema import schema
+from qwenchat.settings.parameters import PARAMETERS
+from qwenchat.settings.settings import Settings
 
 MINE = """# mine
 theme = "qwenchat-light"  # for the day
@@ -120,11 +121,11 @@ def test_the_commented_file_sets_nothing_and_each_of_its_lines_can_be_used(tmp_p
 
 
 def test_the_schema_has_every_setting_once() -> None:
-    keys = [setting.key for setting in schema()]
+    keys = [setting.key for setting in PARAMETERS]
     names = [name for name in Settings.__slots__ if name not in ("sampling", "keys", "servers", "tools", "mcp")]
     sampling = [f"sampling.{name}" for name in type(Settings().sampling).__slots__]
     assert sorted(keys) == sorted([*names, *sampling])
-    assert all(setting.about for setting in schema())
+    assert all(setting.about for setting in PARAMETERS)
 
 
 def test_a_problem_names_its_line(file: Path) -> None:

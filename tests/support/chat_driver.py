@@ -19,8 +19,8 @@ from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.session.answer_settings import Steering
 from qwenchat.session.session import Session
-from qwenchat.settings.config import Settings, Width
 from qwenchat.settings.presets import Preset
+from qwenchat.settings.settings import Settings, Width
 from qwenchat.tools.base import ToolRunner
 from qwenchat.tui.app import QwenChat
 from qwenchat.tui.transcript.message import Reply

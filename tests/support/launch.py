@@ -19,7 +19,7 @@ from fake_engine import FakeEngine, Script
 
 from qwenchat.chat.errors import EngineFailed, ModelNotFound
 from qwenchat.chat.provenance import FinishReason
-from qwenchat.cli import main
+from qwenchat.cli import main, wiring
 
 engine = json.loads(sys.argv.pop(1))
 if "load_error" in engine:
@@ -46,5 +46,5 @@ def release_when_told(file: Path) -> None:
 
 if release is not None:
     threading.Thread(target=release_when_told, args=(Path(release),), daemon=True).start()
-main.make_engine = lambda: threading.Event().wait() if never_made else fake
+wiring.make_engine = lambda: threading.Event().wait() if never_made else fake
 main.main()

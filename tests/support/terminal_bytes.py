@@ -23,8 +23,9 @@ from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.text import SafeStream, decode_input, safe, safe_json, safe_line
 from qwenchat.console.editor import edited
+from qwenchat.console.notice import notify
 from qwenchat.console.permission import in_words, result_in_words
-from qwenchat.console.turn_printer import ready_in_words, tell
+from qwenchat.console.turn_printer import ready_in_words
 from qwenchat.engine.remote.failure import typed
 from qwenchat.engine.remote.listing import listed_in
 from qwenchat.engine.remote.redaction import Redaction
@@ -37,8 +38,7 @@ from qwenchat.library.exchange.reading import conversations_in
 from qwenchat.library.library import Library
 from qwenchat.plain.transcript import as_text
 from qwenchat.replay.player import Replay
-from qwenchat.replay.render import as_cast, as_json_lines
-from qwenchat.replay.render import tell as tell_replay
+from qwenchat.replay.render import as_cast, as_json_lines, play_as_text
 from qwenchat.reports.message_details import account_of
 from qwenchat.reports.message_details import in_words as details_in_words
 from qwenchat.session import attachments
@@ -233,7 +233,7 @@ class Exits:
         played = "".join(json.loads(line)[2] for line in cast[1:]).replace("\r\n", "\n")
         yield "seen", "cast", _OWN.sub("", played)
         told: list[str] = []
-        tell_replay(Replay(messages, {}, speed=1e9), told.append, styled=False)
+        play_as_text(Replay(messages, {}, speed=1e9), told.append, styled=False)
         yield "seen", "replay", "".join(told)
         yield from self._notices(raw)
 
@@ -264,7 +264,7 @@ class Exits:
         """What is told of a text that passed no gate where it entered."""
         error, out = io.StringIO(), io.StringIO()
         with redirect_stderr(error), redirect_stdout(out):
-            tell(raw)
+            notify(raw)
         yield "notice", "a notice", error.getvalue() + out.getvalue()
         yield "log", "log", self._logged(raw)
         yield "asked", "permission", in_words(ToolCallPart("1", raw[:99], raw))

@@ -21,7 +21,7 @@ from qwenchat.library.library import Library
 from qwenchat.session.comparison import compare
 from qwenchat.session.session import Session
 from qwenchat.session.turn import CHECKPOINT_S
-from qwenchat.settings.config import Settings
+from qwenchat.settings.settings import Settings
 from qwenchat.tui.models.compare_screen import CompareScreen
 from tests.support.cast import Cast
 from tests.support.chat_driver import PATIENCE_S, Chat, chat

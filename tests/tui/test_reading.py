@@ -8,7 +8,7 @@ import pytest
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.library.library import Library
 from qwenchat.settings import config
-from qwenchat.settings.config import Width
+from qwenchat.settings.settings import Width
 from qwenchat.system.paths import Paths
 from qwenchat.tui.transcript.long_list import LongList
 from tests.support.chat_driver import Chat, chat

@@ -12,7 +12,7 @@ from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.server_profile import Server
 from qwenchat.engine.remote import discovery
 from qwenchat.library.library import Library
-from qwenchat.settings.config import Settings
+from qwenchat.settings.settings import Settings
 from qwenchat.tui.models import servers
 from tests.support.chat_driver import Chat, chat
 from tests.support.chat_server import Answer, ChatServer

@@ -1,24 +1,28 @@
 """`qwenchat ask --jsonl FILE`: the prompts of a file, answered side by side."""
 
+import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from qwenchat.batch.journal import Journal, unasked_first
+from qwenchat.batch.prompts import read_prompts
+from qwenchat.batch.runner import Asking, Batch, Progress, identity
+from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
-from qwenchat.cli import options as chat_options
-from qwenchat.cli import process
+from qwenchat.chat.messages import Message, Role, TextPart
+from qwenchat.cli import option_values
+from qwenchat.console.notice import notify
+from qwenchat.console.turn_printer import has_cursor
+from qwenchat.engine.base import Engine
 from qwenchat.i18n.texts import say
 from qwenchat.system.log import keep_log
 from qwenchat.system.paths import Paths
-
-if TYPE_CHECKING:
-    from qwenchat.batch.runner import Asking, Progress
-    from qwenchat.chat.commands import LoadModel
-    from qwenchat.engine.base import Engine
 
 INTERRUPTED = 130
 EVERY_S = 5.0
@@ -48,7 +52,7 @@ def options(command: Any) -> Any:
 
 
 def run(
-    make_engine: "Callable[[], Engine]",
+    make_engine: Callable[[], Engine],
     given: dict[str, Any],
     file: Path,
     output: Path | None,
@@ -56,23 +60,18 @@ def run(
     schema: str | None,
 ) -> int:
     """Ask what is not answered yet, and write the answers when all are there; the exit code."""
-    from qwenchat.batch.journal import Journal, unasked_first
-    from qwenchat.batch.prompts import read_prompts
-    from qwenchat.batch.runner import Batch, Progress, identity
 
     if click.get_current_context().get_parameter_source("tool_names") is ParameterSource.COMMANDLINE:
         raise click.UsageError("Tools are for single questions: leave out --tools, or --jsonl.")
     keep_log(None if given["private"] else Paths.of_user().log_file)
-    load = chat_options.load_command(given)
+    load = option_values.load_command(given)
     asking = _asking(given, schema)
     prompts = read_prompts(file)
     journal = Journal(output or file.with_suffix(".answers.jsonl"), prompts, {**_place(load), **asking.key()})
     left = tuple(unasked_first(prompts, journal))
     progress = Progress(len(prompts), len(prompts) - len(left))
     threads = concurrency if load.server else 1
-    batch = Batch(
-        make_engine, load, asking, threads, lambda model: journal.accept(identity(model)), notice=process.tell
-    )
+    batch = Batch(make_engine, load, asking, threads, lambda model: journal.accept(identity(model)), notice=notify)
     report = _Report(progress)
     try:
         for answered in batch.run(left):
@@ -81,17 +80,17 @@ def run(
             report.show()
         journal.finish(complete=not progress.failed)
     except KeyboardInterrupt:
-        process.tell(say("{file} has what came; the same command goes on.", file=journal.file))
+        notify(say("{file} has what came; the same command goes on.", file=journal.file))
         return INTERRUPTED
     except QwenchatError:
         report.end()
-        process.tell(_unasked(len(prompts) - progress.done, len(prompts)))
+        notify(_unasked(len(prompts) - progress.done, len(prompts)))
         raise
     finally:
         report.end()
         journal.close()
     if progress.failed:
-        process.tell(
+        notify(
             say(
                 "{failed:,} of {total:,} prompts failed; their lines say why. The same command asks them again.",
                 failed=progress.failed, total=len(prompts),
@@ -104,7 +103,7 @@ def _unasked(left: int, total: int) -> str:
     return say("{left:,} of {total:,} prompts have no answer yet; the same command goes on.", left=left, total=total)
 
 
-def _place(load: "LoadModel") -> dict[str, Any]:
+def _place(load: LoadModel) -> dict[str, Any]:
     """Which model was asked for, and where: what is known of it before it is loaded."""
     server = load.server
     return {
@@ -128,22 +127,16 @@ def _files(name: str) -> list[Any]:
     return []
 
 
-def _asking(given: dict[str, Any], schema: str | None) -> "Asking":
-    from qwenchat.batch.runner import Asking
-    from qwenchat.chat.messages import Message, Role, TextPart
+def _asking(given: dict[str, Any], schema: str | None) -> Asking:
 
     system = (Message(Role.SYSTEM, (TextPart(given["system"]),)),) if given["system"] else ()
-    return Asking(given["think"], chat_options.overrides(given), given["thinking_budget"], system, schema)
+    return Asking(given["think"], option_values.overrides(given), given["thinking_budget"], system, schema)
 
 
 class _Report:
     """The progress on standard error: a line that is redrawn, or lines now and then."""
 
-    def __init__(self, progress: "Progress") -> None:
-        import sys
-        import time
-
-        from qwenchat.console.turn_printer import has_cursor
+    def __init__(self, progress: Progress) -> None:
 
         self._progress, self._redraws, self._clock = progress, has_cursor(sys.stderr), time.monotonic
         self._said_at = self._clock()

@@ -2,7 +2,9 @@
 
 import click
 
+from qwenchat.chat.text import safe_json
 from qwenchat.cli import options
+from qwenchat.reports.benchmark import run
 
 
 @click.command()
@@ -38,8 +40,6 @@ def bench(
     """Measure how fast a model reads and answers on this machine."""
     if model is not None and shape is not None:
         raise click.UsageError("--shape goes without --model.")
-    from qwenchat.chat.text import safe_json
-    from qwenchat.reports.benchmark import run
 
     report = run(model, shape, device, quantization.split(","), contexts, rounds)
     click.echo(safe_json(report.as_dict(), indent=2) if as_json else report.as_text())

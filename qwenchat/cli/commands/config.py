@@ -6,23 +6,34 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.suggest import did_you_mean
-from qwenchat.cli import options, process
+from qwenchat.chat.text import safe, safe_line
+from qwenchat.cli import option_values
+from qwenchat.cli.group import Group
+from qwenchat.console.editor import EditorFailed, command
+from qwenchat.console.notice import notify
+from qwenchat.console.table import aligned
+from qwenchat.engine.remote.address import address_of
+from qwenchat.engine.remote.key import key_of
 from qwenchat.i18n.texts import say, sentences
+from qwenchat.settings import presets
+from qwenchat.settings.config import lines_of, read, refused_in
+from qwenchat.settings.config_file import create
+from qwenchat.settings.parameters import PARAMETERS, Parameter
+from qwenchat.settings.presets import Preset
+from qwenchat.settings.settings import Settings
 from qwenchat.system.paths import Paths
-
-if TYPE_CHECKING:
-    from qwenchat.settings.config import Settings
-    from qwenchat.settings.presets import Preset
-    from qwenchat.settings.schema import Setting
+from qwenchat.system.regular_file import expanded
+from qwenchat.system.toml_file import read_toml
+from qwenchat.tools.toolbox import Toolbox
 
 
-@click.group(cls=process.Group)
+@click.group(cls=Group)
 def config() -> None:
     """Show, check and edit the settings."""
 
@@ -30,7 +41,6 @@ def config() -> None:
 @config.command("path")
 def path_command() -> None:
     """Print where config.toml lies; it need not exist."""
-    from qwenchat.chat.text import safe
 
     click.echo(safe(str(Paths.of_user().config_file)))
 
@@ -38,11 +48,6 @@ def path_command() -> None:
 @config.command()
 def show() -> None:
     """Print every setting with what counts, and where that comes from."""
-    from qwenchat.chat.text import safe_line
-    from qwenchat.console.table import aligned
-    from qwenchat.settings.config import lines_of, read, refused_in
-    from qwenchat.settings.schema import schema
-    from qwenchat.system.toml_file import read_toml
 
     file = Paths.of_user().config_file
     settings, _ = read(file)
@@ -53,7 +58,7 @@ def show() -> None:
     refused = refused_in(file)
     rows = [
         (setting.key, _shown(setting, settings, preset), _source(setting, lines, preset, refused))
-        for setting in schema()
+        for setting in PARAMETERS
     ]
     tables: dict[str, Mapping[str, str]] = {
         "servers": {name: server.address for name, server in settings.servers.items()},
@@ -65,10 +70,10 @@ def show() -> None:
         rows += [(f"{table}.{name}", value, _line(lines, f"{table}.{name}")) for name, value in entries.items()]
     click.echo(aligned([tuple(safe_line(cell, 80) for cell in row) for row in rows]))
     for problem in problems:
-        process.tell(problem)
+        notify(problem)
 
 
-def _tools(settings: "Settings") -> dict[str, str]:
+def _tools(settings: Settings) -> dict[str, str]:
     """What is set in `[tools]`."""
     tools = settings.tools
     lists = {"on": tools.on, "always": tools.always, "folders": tools.folders}
@@ -79,11 +84,10 @@ def _tools(settings: "Settings") -> dict[str, str]:
 @config.command()
 def check() -> None:
     """Say what is wrong with config.toml and the presets; exit code 1 when something is."""
-    from qwenchat.chat.text import safe
 
     problems = _problems()
     for problem in problems:
-        process.tell(problem)
+        notify(problem)
     if problems:
         sys.exit(1)
     click.echo(safe(say("Nothing is wrong with {file}.", file=Paths.of_user().config_file)))
@@ -92,25 +96,23 @@ def check() -> None:
 @config.command()
 def edit() -> None:
     """Open config.toml in $VISUAL or $EDITOR; where there is none yet, one with every setting explained is made."""
-    from qwenchat.console.editor import EditorFailed, command
-    from qwenchat.settings.config_file import create
 
     file = Paths.of_user().config_file
     if create(file):
-        process.tell(say("{file} was made.", file=file))
+        notify(say("{file} was made.", file=file))
     try:
         words = command()
     except EditorFailed:
-        process.tell(say("You can open it yourself: {file}", file=file))
+        notify(say("You can open it yourself: {file}", file=file))
         raise
     while True:
         code = subprocess.run([*words, str(file)], check=False).returncode
         if code:
-            process.tell(say("The editor ended with code {code}.", code=code))
+            notify(say("The editor ended with code {code}.", code=code))
             sys.exit(1)
         problems = _problems()
         for problem in problems:
-            process.tell(problem)
+            notify(problem)
         if not problems or not sys.stdin.isatty() or not click.confirm(say("Edit it again?"), default=True):
             break
     sys.exit(1 if problems else 0)
@@ -118,9 +120,6 @@ def edit() -> None:
 
 def _problems() -> tuple[str, ...]:
     """Everything that a start of the chat would find wrong."""
-    from qwenchat.chat.text import safe_line
-    from qwenchat.settings.config import read
-    from qwenchat.tools.toolbox import Toolbox
 
     paths = Paths.of_user()
     settings, _ = read(paths.config_file)
@@ -131,30 +130,26 @@ def _problems() -> tuple[str, ...]:
 
 def _start_problems() -> tuple[str, ...]:
     """What the chat would say of the settings, the presets and the environment as it starts."""
-    from qwenchat.settings.config import read
 
     try:
         context = click.get_current_context().find_root().command.make_context("qwenchat", [])
-        options.overrides(context.params)
-        return (*options.problems(context), *options.warnings(context.params))
+        option_values.overrides(context.params)
+        return (*option_values.problems(context), *option_values.warnings(context.params))
     except click.ClickException as error:
         return (*read(Paths.of_user().config_file)[1], error.format_message())
     except ConfigInvalid as error:
         return (*read(Paths.of_user().config_file)[1], str(error))
 
 
-def _key_problems(paths: Paths, settings: "Settings") -> tuple[str, ...]:
+def _key_problems(paths: Paths, settings: Settings) -> tuple[str, ...]:
     from qwenchat.tui.app import QwenChat
 
     _, problems = QwenChat.keys_of(settings.keys, settings.keymap == "vim")
     return tuple(say("{where}: {problem}", where=paths.config_file, problem=problem) for problem in problems)
 
 
-def _server_problems(settings: "Settings") -> tuple[str, ...]:
+def _server_problems(settings: Settings) -> tuple[str, ...]:
     """What stands in the way of the servers: an address or a key that cannot be used, a program that is not there."""
-    from qwenchat.engine.remote.address import address_of
-    from qwenchat.engine.remote.key import key_of
-    from qwenchat.system.regular_file import expanded
 
     problems = []
     for server in settings.servers.values():
@@ -172,7 +167,6 @@ def _server_problems(settings: "Settings") -> tuple[str, ...]:
 
 def _theme_problems(paths: Paths, name: str) -> tuple[str, ...]:
     """What is wrong with the theme that is set, and with the user's own."""
-    from qwenchat.chat.text import safe_line
     from qwenchat.tui.base.themes import OTHERS, read_themes
 
     themes, problems = read_themes((paths.themes,))
@@ -183,21 +177,20 @@ def _theme_problems(paths: Paths, name: str) -> tuple[str, ...]:
     return (*problems, sentences(wrong, did_you_mean(name, known)))
 
 
-def _preset(settings: "Settings") -> "Preset | None":
+def _preset(settings: Settings) -> Preset | None:
     """The preset that is on at the start, if there is one of that name."""
-    from qwenchat.settings.presets import named, read
 
     name = os.environ.get("QWENCHAT_PRESET") or settings.preset
     with suppress(ConfigInvalid):
-        return named(read(Paths.of_user().presets)[0], name) if name else None
+        return presets.named(presets.read(Paths.of_user().presets)[0], name) if name else None
     return None
 
 
-def _shown(setting: "Setting", value: Any, preset: "Preset | None") -> str:
+def _shown(setting: Parameter, value: Any, preset: Preset | None) -> str:
     """What environment, preset or config.toml say, or what counts without; a variable counts as it is written."""
     if os.environ.get(setting.variable):
         return os.environ[setting.variable]
-    name = setting.key.rpartition(".")[2]
+    name = setting.name
     if preset is not None and name in preset.values:
         value = preset.values[name]
     else:
@@ -208,10 +201,10 @@ def _shown(setting: "Setting", value: Any, preset: "Preset | None") -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _source(setting: "Setting", lines: dict[str, int], preset: "Preset | None", refused: frozenset[str]) -> str:
+def _source(setting: Parameter, lines: dict[str, int], preset: Preset | None, refused: frozenset[str]) -> str:
     if os.environ.get(setting.variable):
         return setting.variable
-    if preset is not None and setting.key.rpartition(".")[2] in preset.values:
+    if preset is not None and setting.name in preset.values:
         return say("preset {name}", name=preset.name)
     if setting.key in refused:
         return say("default; {line} cannot be used", line=_line(lines, setting.key))

@@ -2,23 +2,30 @@
 
 import click
 
-from qwenchat.cli import options, process
+from qwenchat.chat.text import safe_line
+from qwenchat.cli import option_values, options
+from qwenchat.cli.group import Group
+from qwenchat.console.turn_printer import LoadReport
+from qwenchat.engine.base import StopSignal
+from qwenchat.engine.local import fit, memory
+from qwenchat.engine.local.catalog import KnownModel
+from qwenchat.engine.local.locate import locate
+from qwenchat.reports.models import account, table
+from qwenchat.reports.server_models import models_of, servers_here
 from qwenchat.system.paths import Paths
 
 
-@click.group(cls=process.Group, invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.option("--server", metavar="NAME", help="List what a server has, by its URL or its name in config.toml.")
 @click.pass_context
 def models(context: click.Context, server: str | None) -> None:
     """List the known models, show one, or fetch one."""
     if context.invoked_subcommand is not None:
         return
-    from qwenchat.reports.server_models import models_of, servers_here
 
     if server is not None:
-        click.echo(models_of(options.server_of(server)))
+        click.echo(models_of(option_values.server_of(server)))
         return
-    from qwenchat.reports.models import table
 
     click.echo(table(Paths.of_user()))
     if here := servers_here():
@@ -29,7 +36,6 @@ def models(context: click.Context, server: str | None) -> None:
 @click.argument("name", shell_complete=options.complete_model)
 def show_model(name: str) -> None:
     """Say what is known of a model: parameters, context, sizes, and where it is."""
-    from qwenchat.reports.models import account
 
     click.echo(account(name, Paths.of_user()))
 
@@ -39,12 +45,6 @@ def show_model(name: str) -> None:
 @click.option("--force", is_flag=True, help="Also one that does not fit the memory of this machine now.")
 def pull(name: str, force: bool) -> None:
     """Fetch a model."""
-    from qwenchat.chat.text import safe_line
-    from qwenchat.console.turn_printer import LoadReport
-    from qwenchat.engine.base import StopSignal
-    from qwenchat.engine.local import fit, memory
-    from qwenchat.engine.local.catalog import KnownModel
-    from qwenchat.engine.local.locate import locate
 
     def check(known: KnownModel) -> None:
         if force:

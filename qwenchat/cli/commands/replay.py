@@ -3,31 +3,40 @@
 import math
 import os
 import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from qwenchat.chat.errors import QwenchatError
-from qwenchat.cli import options, process
-from qwenchat.cli.commands.conversations import complete_conversation, conversations_to_change, saved_conversations
+from qwenchat.chat.events import LoadProgressed
+from qwenchat.chat.messages import Message
+from qwenchat.chat.text import safe_json
+from qwenchat.chat.timeline import Tick
+from qwenchat.chat.tree import MessageTree
+from qwenchat.cli import option_values, options
+from qwenchat.cli.library import conversations_to_change, saved_conversations
+from qwenchat.cli.options import complete_conversation
+from qwenchat.cli.wiring import engine_maker
+from qwenchat.console.notice import notify
+from qwenchat.console.turn_printer import LoadReport, may_dim
+from qwenchat.engine.worker import Worker
 from qwenchat.i18n.texts import say
+from qwenchat.library.conversation import Conversation
+from qwenchat.library.exchange.export import write
+from qwenchat.library.exchange.found import Found
+from qwenchat.library.exchange.reading import conversations_in
+from qwenchat.library.library import Library
+from qwenchat.replay.player import Replay, timelines_of
+from qwenchat.replay.render import as_cast, as_json_lines, play_as_text
+from qwenchat.replay.rerun import Rerun, keep, questions
+from qwenchat.replay.rerun_report import Report, as_dict, failure
+from qwenchat.system.log import keep_log
 from qwenchat.system.paths import Paths, shipped_themes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from qwenchat.chat.messages import Message
-    from qwenchat.chat.timeline import Tick
-    from qwenchat.console.turn_printer import LoadReport
-    from qwenchat.engine.base import Engine
-    from qwenchat.library.conversation import Conversation
-    from qwenchat.library.library import Library
-    from qwenchat.replay.player import Replay
-    from qwenchat.replay.rerun import Rerun
 
 SLOWEST, FASTEST = 0.25, 16.0
 _PLAYING = ("speed", "idle_limit", "start", "cast", "force")
@@ -46,9 +55,9 @@ class _Replay(click.Command):
 class _Recording:
     """What is to be played."""
 
-    conversation: "Conversation"
-    path: "tuple[Message, ...]"
-    timelines: "Mapping[str, Sequence[Tick]]"
+    conversation: Conversation
+    path: tuple[Message, ...]
+    timelines: Mapping[str, Sequence[Tick]]
 
 
 def _speed(context: click.Context, parameter: click.Parameter, typed: str) -> float:
@@ -89,8 +98,8 @@ def replay(context: click.Context, /, source: str, rerun: bool, save: bool, **gi
 
     FILE is one that `export` wrote. With --rerun, a model answers the same questions again.
     """
-    for notice in options.problems(context):
-        process.tell(notice)
+    for notice in option_values.problems(context):
+        notify(notice)
     _refuse_what_does_not_go_together(context)
     if rerun:
         sys.exit(_rerun(source, save, given))
@@ -116,9 +125,7 @@ def _recording(source: str) -> _Recording:
         return _saved(library, source)
 
 
-def _saved(library: "Library", source: str) -> _Recording:
-    from qwenchat.chat.tree import MessageTree
-    from qwenchat.replay.player import timelines_of
+def _saved(library: Library, source: str) -> _Recording:
 
     stored = library.read(library.resolve(source))
     path = MessageTree(stored.messages, stored.leaf, stored.hidden).path()
@@ -127,23 +134,19 @@ def _saved(library: "Library", source: str) -> _Recording:
 
 def _of_file(file: Path) -> _Recording:
     """The first conversation of a file."""
-    from qwenchat.chat.tree import MessageTree
-    from qwenchat.library.exchange.found import Found
-    from qwenchat.library.exchange.reading import conversations_in
 
     with file.open("rb") as opened:
         found = next((entry for entry in conversations_in(opened) if isinstance(entry, Found)), None)
     if found is None:
         raise QwenchatError(say("There is no conversation in {file}.", file=file))
     for problem in found.problems:
-        process.tell(problem)
+        notify(problem)
     stored = found.conversation
     return _Recording(stored, MessageTree(stored.messages, stored.leaf, stored.hidden).path(), found.timelines)
 
 
 def _play(recording: _Recording, given: dict[str, Any]) -> None:
     """On the screen where there is one, else as text."""
-    from qwenchat.replay.player import Replay
 
     first, path = given["start"] - 1, recording.path
     if first >= max(1, len(path)):
@@ -157,7 +160,7 @@ def _play(recording: _Recording, given: dict[str, Any]) -> None:
         speed=given["speed"],
     )
     if not path:
-        process.tell(say("There is nothing to play in this conversation yet."))
+        notify(say("There is nothing to play in this conversation yet."))
     if not on_screen:
         _tell(player, recording.conversation, given)
     elif path:
@@ -169,14 +172,11 @@ def _play(recording: _Recording, given: dict[str, Any]) -> None:
             theme=given["theme"],
             theme_folders=(shipped_themes(), Paths.of_user().themes),
             reduced_motion=given["reduced_motion"],
-            width=options.settings(click.get_current_context()).width,
+            width=option_values.settings(click.get_current_context()).width,
         ).run()
 
 
-def _tell(player: "Replay", conversation: "Conversation", given: dict[str, Any]) -> None:
-    from qwenchat.console.turn_printer import may_dim
-    from qwenchat.library.exchange.export import write
-    from qwenchat.replay.render import as_cast, as_json_lines, tell
+def _tell(player: Replay, conversation: Conversation, given: dict[str, Any]) -> None:
 
     if given["cast"]:
         lines = (f"{line}\n" for line in as_cast(player, conversation.title, conversation.created))
@@ -188,13 +188,11 @@ def _tell(player: "Replay", conversation: "Conversation", given: dict[str, Any])
         for line in as_json_lines(player):
             click.echo(line)
     else:
-        tell(player, lambda text: click.echo(text, nl=False, color=True), styled=may_dim(sys.stdout))
+        play_as_text(player, lambda text: click.echo(text, nl=False, color=True), styled=may_dim(sys.stdout))
 
 
 def _rerun(source: str, save: bool, given: dict[str, Any]) -> int:
     """Ask again and report; the exit code."""
-    from qwenchat.chat.text import safe_json
-    from qwenchat.replay.rerun_report import failure
 
     try:
         if not save:
@@ -204,16 +202,12 @@ def _rerun(source: str, save: bool, given: dict[str, Any]) -> int:
     except QwenchatError as error:
         if given["as_json"]:
             click.echo(safe_json(failure(source, error)))
-        process.tell(str(error))
+        notify(str(error))
         return FAILED
 
 
-def _ask_again(recording: _Recording, library: "Library | None", given: dict[str, Any]) -> int:
+def _ask_again(recording: _Recording, library: Library | None, given: dict[str, Any]) -> int:
     """Ask each question of a recording, show what comes of it, and keep what differs in `library`."""
-    from qwenchat.chat.text import safe_json
-    from qwenchat.console.turn_printer import LoadReport
-    from qwenchat.replay.rerun import keep, questions
-    from qwenchat.replay.rerun_report import Report, as_dict
 
     asked, progress = questions(recording.path), LoadReport()
     if not asked:
@@ -221,10 +215,10 @@ def _ask_again(recording: _Recording, library: "Library | None", given: dict[str
     report = None if given["as_json"] else Report(len(asked))
     results = []
     with _engine() as rerun:
-        model = rerun.load(options.load_command(given), progress.show)
+        model = rerun.load(option_values.load_command(given), progress.show)
         progress.clear()
         if model.reason:
-            process.tell(model.reason)
+            notify(model.reason)
         for number, question in enumerate(asked, 1):
             try:
                 repeated = rerun.ask(question, _counting(progress, number, len(asked)))
@@ -243,9 +237,8 @@ def _ask_again(recording: _Recording, library: "Library | None", given: dict[str
     return IDENTICAL if all(repeated.identical for repeated, _ in results) else DIFFERENT
 
 
-def _counting(progress: "LoadReport", number: int, total: int) -> "Callable[[int], None]":
+def _counting(progress: LoadReport, number: int, total: int) -> Callable[[int], None]:
     """Shows how many tokens have come of that reply."""
-    from qwenchat.chat.events import LoadProgressed
 
     def show(tokens: int) -> None:
         step = say("asking {number} of {total}, {tokens:,} tokens", number=number, total=total, tokens=tokens)
@@ -255,15 +248,11 @@ def _counting(progress: "LoadReport", number: int, total: int) -> "Callable[[int
 
 
 @contextmanager
-def _engine() -> "Iterator[Rerun]":
+def _engine() -> Iterator[Rerun]:
     """The model's thread, for as long as it is needed."""
-    from qwenchat.engine.worker import Worker
-    from qwenchat.replay.rerun import Rerun
-    from qwenchat.system.log import keep_log
 
-    wired: dict[str, Callable[[], Engine]] = click.get_current_context().find_object(dict) or {}
     keep_log(Paths.of_user().log_file)
-    worker = Worker(wired["make_engine"])
+    worker = Worker(engine_maker())
     try:
         yield Rerun(worker)
     finally:

@@ -5,7 +5,11 @@ from dataclasses import asdict
 
 import click
 
-from qwenchat.cli.commands.conversations import saved_conversations
+from qwenchat.chat.text import safe_json
+from qwenchat.cli.library import saved_conversations
+from qwenchat.console.table import aligned
+from qwenchat.i18n.texts import say
+from qwenchat.reports.statistics import headline, rows_by_day, rows_by_model
 
 
 @click.command()
@@ -14,10 +18,6 @@ from qwenchat.cli.commands.conversations import saved_conversations
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def stats(days: int, everything: bool, as_json: bool) -> None:
     """Show tokens, time and speed by model and by day."""
-    from qwenchat.chat.text import safe_json
-    from qwenchat.console.table import aligned
-    from qwenchat.i18n.texts import say
-    from qwenchat.reports.statistics import headline, rows_by_day, rows_by_model
 
     with saved_conversations() as library:
         found = library.statistics(0.0 if everything else time.time() - days * 86_400)

@@ -1,21 +1,24 @@
 """`qwenchat tools`: what the model may call, and whether it is asked about."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
 from qwenchat.chat.errors import ConfigInvalid
-from qwenchat.cli import process
+from qwenchat.chat.text import safe_line
+from qwenchat.chat.tools import granted_name
+from qwenchat.cli.group import Group
+from qwenchat.console.notice import notify
+from qwenchat.console.table import aligned
 from qwenchat.i18n.texts import say
+from qwenchat.settings.config import read
+from qwenchat.settings.config_file import write
+from qwenchat.settings.settings import Settings
 from qwenchat.system.paths import Paths
-
-if TYPE_CHECKING:
-    from qwenchat.settings.config import Settings
-    from qwenchat.tools.toolbox import Toolbox
+from qwenchat.tools.toolbox import Toolbox
 
 
-@click.group(cls=process.Group, invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def tools(context: click.Context) -> None:
     """List what the model may call; servers are started to see whether they answer."""
@@ -47,7 +50,6 @@ def allow(names: tuple[str, ...], always: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete)
 def forbid(names: tuple[str, ...]) -> None:
     """Take tools away again."""
-    from qwenchat.chat.tools import granted_name
 
     settings = _settings()
     kept = {*settings.tools.on, *map(granted_name, settings.tools.always)}
@@ -57,27 +59,24 @@ def forbid(names: tuple[str, ...]) -> None:
 
 
 def _without(entries: Sequence[str], names: Sequence[str]) -> list[str]:
-    from qwenchat.chat.tools import granted_name
 
     return [entry for entry in entries if granted_name(entry) not in names]
 
 
-def _settings() -> "Settings":
-    from qwenchat.settings.config import read
+def _settings() -> Settings:
 
     settings, problems = read(Paths.of_user().config_file)
     for problem in problems:
-        process.tell(problem)
+        notify(problem)
     return settings
 
 
-def _toolbox(settings: "Settings") -> "Toolbox":
-    from qwenchat.tools.toolbox import Toolbox
+def _toolbox(settings: Settings) -> Toolbox:
 
     return Toolbox(settings.tools, tuple(settings.mcp.values()))
 
 
-def _check(settings: "Settings", names: Sequence[str]) -> None:
+def _check(settings: Settings, names: Sequence[str]) -> None:
     box = _toolbox(settings)
     for name in names:
         if not box.knows(name):
@@ -85,30 +84,25 @@ def _check(settings: "Settings", names: Sequence[str]) -> None:
 
 
 def _write(on: Sequence[str], always: Sequence[str]) -> None:
-    from qwenchat.settings.config_file import write
 
     write(Paths.of_user().config_file, {"tools.on": list(on), "tools.always": list(always)})
 
 
-def _state(settings: "Settings", names: Sequence[str]) -> str:
-    from qwenchat.chat.text import safe_line
-    from qwenchat.console.table import aligned
+def _state(settings: Settings, names: Sequence[str]) -> str:
 
     box = _toolbox(settings)
     return aligned((safe_line(name), _allowed(settings, box, name)) for name in names)
 
 
-def _allowed(settings: "Settings", box: "Toolbox", name: str) -> str:
+def _allowed(settings: Settings, box: Toolbox, name: str) -> str:
     """What the user said about a tool, or about the server that has it."""
     if box.always(name):
         return say("always")
     return say("asks") if {name, box.server_of(name)} & {*settings.tools.allowed} else say("off")
 
 
-def _listed(settings: "Settings") -> str:
+def _listed(settings: Settings) -> str:
     """Every tool with whether it is allowed and what it does; then what does not answer."""
-    from qwenchat.chat.text import safe_line
-    from qwenchat.console.table import aligned
 
     box = _toolbox(settings)
     try:

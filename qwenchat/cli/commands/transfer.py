@@ -7,22 +7,28 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import click
 
-from qwenchat.cli import process
-from qwenchat.cli.commands.conversations import complete_conversation, saved_conversations
+from qwenchat.chat.errors import ExportFailed, ImportFailed, LibraryError, LibraryUnwritable, MessageTooLarge
+from qwenchat.chat.events import LoadProgressed
+from qwenchat.chat.text import safe_line
+from qwenchat.cli.library import saved_conversations
+from qwenchat.cli.options import complete_conversation
+from qwenchat.console.notice import notify
+from qwenchat.console.turn_printer import LoadReport
 from qwenchat.i18n.texts import count, say
+from qwenchat.library.conversation import Conversation
+from qwenchat.library.exchange.archive import opened
+from qwenchat.library.exchange.export import Format, read_whole, write, written
+from qwenchat.library.exchange.filename import names_for
+from qwenchat.library.exchange.found import Found, Unusable
+from qwenchat.library.exchange.importer import Intake
+from qwenchat.library.exchange.native import Timelines
+from qwenchat.library.exchange.reading import conversations_in
+from qwenchat.library.library import Library
 from qwenchat.system.paths import Paths
-
-if TYPE_CHECKING:
-    from qwenchat.library.conversation import Conversation
-    from qwenchat.library.exchange.export import Format
-    from qwenchat.library.exchange.found import Found, Unusable
-    from qwenchat.library.exchange.importer import Intake
-    from qwenchat.library.exchange.native import Timelines
-    from qwenchat.library.library import Library
 
 _FORMATS = ("md", "json", "jsonl")
 _SHOWN_EVERY_S = 0.2
@@ -52,7 +58,6 @@ def export_command(
     force: bool,
 ) -> None:
     """Write conversations as Markdown, JSON or JSONL; the first digits of an id are enough."""
-    from qwenchat.library.exchange.export import Format, write, written
 
     if everything == bool(conversations):
         raise click.UsageError("Give the ids of conversations, or --all.")
@@ -73,7 +78,7 @@ def export_command(
                 _print(pieces)
             else:
                 write(Path(output), pieces, replacing=force)
-                process.tell(say("Wrote {output}", output=Path(output).absolute()))
+                notify(say("Wrote {output}", output=Path(output).absolute()))
     sys.exit(1 if reading.failed else 0)
 
 
@@ -82,7 +87,7 @@ def _format_of(output: str | None) -> str:
     return suffix if suffix in _FORMATS else _FORMATS[0]
 
 
-def _titles(library: "Library", asked: tuple[str, ...]) -> dict[str, str]:
+def _titles(library: Library, asked: tuple[str, ...]) -> dict[str, str]:
     """The ids that were asked for, or all in an order that does not depend on the library, and their titles."""
     rows = [*library.conversations(), *library.conversations(archived=True)]
     titles = {row.id: row.title for row in sorted(rows, key=lambda row: (row.created, row.id))}
@@ -93,14 +98,12 @@ def _titles(library: "Library", asked: tuple[str, ...]) -> dict[str, str]:
 class _Reading:
     """The conversations that are to be written, read one at a time; one that cannot be is said and left out."""
 
-    def __init__(self, library: "Library", ids: Iterable[str]) -> None:
+    def __init__(self, library: Library, ids: Iterable[str]) -> None:
         self.failed = False
         self._library = library
         self._ids = tuple(ids)
 
-    def __iter__(self) -> "Iterator[tuple[Conversation, Timelines]]":
-        from qwenchat.chat.errors import LibraryError
-        from qwenchat.library.exchange.export import read_whole
+    def __iter__(self) -> Iterator[tuple[Conversation, Timelines]]:
 
         for id_ in self._ids:
             try:
@@ -112,17 +115,14 @@ class _Reading:
 
     def fail(self, why: str) -> None:
         """Say what could not be written."""
-        process.tell(why)
+        notify(why)
         self.failed = True
 
 
 def _write_each(
-    reading: _Reading, titles: dict[str, str], chosen: "Format", folder: Path, thoughts: bool, force: bool
+    reading: _Reading, titles: dict[str, str], chosen: Format, folder: Path, thoughts: bool, force: bool
 ) -> None:
     """Write each conversation into a file of its own."""
-    from qwenchat.chat.errors import ExportFailed
-    from qwenchat.library.exchange.export import write, written
-    from qwenchat.library.exchange.filename import names_for
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     names = names_for(titles, chosen.suffix)
@@ -135,9 +135,9 @@ def _write_each(
         except ExportFailed as error:
             reading.fail(str(error))
     if len(done) == 1:
-        process.tell(say("Wrote {output}", output=done[0]))
+        notify(say("Wrote {output}", output=done[0]))
     else:
-        process.tell(
+        notify(
             count(
                 "Wrote {number} file into {folder}", "Wrote {number} files into {folder}", len(done),
                 folder=folder.resolve(),
@@ -152,7 +152,7 @@ def _some(pieces: Iterable[str]) -> Iterator[str]:
         empty = empty and not piece
         yield piece
     if empty:
-        process.tell(say("There is nothing to write: no conversation, or none with a complete reply."))
+        notify(say("There is nothing to write: no conversation, or none with a complete reply."))
 
 
 def _print(pieces: Iterable[str]) -> None:
@@ -170,7 +170,6 @@ def import_command(files: tuple[str, ...], dry_run: bool) -> None:
 
     `-` reads standard input. What is here already is left alone; exit code 1 when something could not be read.
     """
-    from qwenchat.library.exchange.importer import Intake
 
     with _library(dry_run) as library:
         intake = Intake(library, dry_run=dry_run)
@@ -179,10 +178,8 @@ def import_command(files: tuple[str, ...], dry_run: bool) -> None:
 
 
 @contextmanager
-def _library(dry_run: bool) -> "Iterator[Library]":
+def _library(dry_run: bool) -> Iterator[Library]:
     """The library to import into; raises LibraryUnwritable where nothing would be kept."""
-    from qwenchat.chat.errors import LibraryUnwritable
-    from qwenchat.library.library import Library
 
     if dry_run:
         with saved_conversations() as library:
@@ -193,17 +190,14 @@ def _library(dry_run: bool) -> "Iterator[Library]":
         if library.in_memory_only:
             raise LibraryUnwritable(say("Nothing was imported."), library.notice)
         if library.notice:
-            process.tell(library.notice)
+            notify(library.notice)
         yield library
     finally:
         library.close()
 
 
-def _import(name: str, intake: "Intake", dry_run: bool) -> bool:
+def _import(name: str, intake: Intake, dry_run: bool) -> bool:
     """Import one file, say what came of it, and return whether all of it was right."""
-    from qwenchat.chat.errors import ImportFailed
-    from qwenchat.library.exchange.archive import opened
-    from qwenchat.library.exchange.reading import conversations_in
 
     tally = _Tally(say("standard input") if name == "-" else name)
     try:
@@ -231,7 +225,6 @@ class _Tally:
     """What became of the conversations of one file."""
 
     def __init__(self, name: str) -> None:
-        from qwenchat.console.turn_printer import LoadReport
 
         self.problems = 0
         self._name = name
@@ -239,11 +232,8 @@ class _Tally:
         self._report = LoadReport()
         self._shown_at = 0.0
 
-    def add(self, found: "Found | Unusable", intake: "Intake") -> None:
+    def add(self, found: Found | Unusable, intake: Intake) -> None:
         """Take in what was found, and say what of it could not be."""
-        from qwenchat.chat.errors import MessageTooLarge
-        from qwenchat.chat.text import safe_line
-        from qwenchat.library.exchange.found import Unusable
 
         if isinstance(found, Unusable):
             self._fates["not usable"] += 1
@@ -264,11 +254,10 @@ class _Tally:
         self.problems += 1
         self._report.clear()
         if self.problems <= _TOLD:
-            process.tell(say("{name}: {problem}", name=self._name, problem=what))
+            notify(say("{name}: {problem}", name=self._name, problem=what))
 
     def show(self, done: int, size: int) -> None:
         """Show on a terminal how far it is."""
-        from qwenchat.chat.events import LoadProgressed
 
         if time.monotonic() - self._shown_at >= _SHOWN_EVERY_S:
             self._shown_at = time.monotonic()
@@ -276,11 +265,10 @@ class _Tally:
 
     def say(self, dry_run: bool) -> None:
         """Say how many of each there were."""
-        from qwenchat.chat.text import safe_line
 
         self._report.clear()
         if self.problems > _TOLD:
-            process.tell(say("{name}: and {number:,} more like these.", name=self._name, number=self.problems - _TOLD))
+            notify(say("{name}: and {number:,} more like these.", name=self._name, number=self.problems - _TOLD))
         counts = say(", ").join(_counted(fate, number, dry_run) for fate, number in self._fates.items())
         click.echo(say("{name}: {counts}", name=safe_line(self._name), counts=counts or say("nothing imported")))
 

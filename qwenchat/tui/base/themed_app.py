@@ -14,7 +14,7 @@ from textual.widgets._toast import ToastHolder
 import qwenchat.tui.base.textual_patches  # noqa: F401  (for its effect)
 from qwenchat.chat.text import safe
 from qwenchat.i18n.texts import say
-from qwenchat.settings.config import WIDTH, Width
+from qwenchat.settings.settings import WIDTH, Width
 from qwenchat.tui.base import themes
 from qwenchat.tui.base.terminal_colors import Swapped
 from qwenchat.tui.base.terminal_driver import TerminalDriver

@@ -10,7 +10,7 @@ from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import greedy_warning
-from qwenchat.chat.thinking import budget_in_words, budget_of, next_budget
+from qwenchat.chat.thinking_budget import budget_in_words, budget_of, next_budget
 from qwenchat.engine.resolve import meant
 from qwenchat.i18n.texts import say
 from qwenchat.session.answer_settings import Steering

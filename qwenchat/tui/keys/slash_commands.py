@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
 
 from qwenchat.chat.errors import QwenchatError
-from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.sampling import SAMPLING
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.console.commands import ALIASES, SOFT_SWITCHES, WRITTEN
 from qwenchat.i18n.texts import say, sentences
 from qwenchat.session.answer_settings import NAMES
+from qwenchat.settings.parameters import BY_NAME
 from qwenchat.system.paths import Paths
 
 
@@ -37,13 +37,11 @@ def _formats() -> Iterable[str]:
 
 
 def _settings() -> Iterable[str]:
-    return (*(f"{field.name}=" for field in fields(SamplingOverrides)), "think=on", "think=off", "model=")
+    return (*(f"{name}=" for name in SAMPLING), "think=on", "think=off", "model=")
 
 
 def _names() -> Iterable[str]:
-    from qwenchat.settings.schema import schema
-
-    return dict.fromkeys((*NAMES, *(setting.key.rpartition(".")[2] for setting in schema())))
+    return dict.fromkeys((*NAMES, *BY_NAME))
 
 
 def _off() -> Iterable[str]:

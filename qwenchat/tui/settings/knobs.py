@@ -7,25 +7,17 @@ from typing import Any, Protocol
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.text import safe_line
-from qwenchat.chat.thinking import BUDGETS
 from qwenchat.chat.typed_settings import switch_of
 from qwenchat.i18n.texts import say
 from qwenchat.session.answer_settings import NAMES, Source, Steering
 from qwenchat.settings.config import checked
-from qwenchat.settings.schema import Setting, schema
-
-STEPS: Mapping[str, float] = {
-    "temperature": 0.1, "top_p": 0.05, "min_p": 0.01, "top_k": 5, "repetition_penalty": 0.05,
-    "presence_penalty": 0.1, "frequency_penalty": 0.1, "seed": 1,
-}  # fmt: skip
-CONTEXT_STEP = 1024
-WIDTHS = (60, 80, 100, 120, 140, 160, "full")
+from qwenchat.settings.parameters import PARAMETERS, Parameter
 
 
 class Knob(Protocol):
     """One setting in the list. What changes it says what the user should know, and raises QwenchatError."""
 
-    setting: Setting
+    setting: Parameter
 
     @property
     def value(self) -> Any:
@@ -53,12 +45,7 @@ class Knob(Protocol):
         """Back to what is usual; from there, to what counts when nobody says anything."""
 
 
-def name_of(setting: Setting) -> str:
-    """What a setting is called, without its table."""
-    return setting.key.rpartition(".")[2]
-
-
-def about(setting: Setting) -> str:
+def about(setting: Parameter) -> str:
     """What a setting does and what it may be, for people."""
     what = setting.about[:1].upper() + setting.about[1:]
     known = setting.range_in_words if setting.kind in ("integer", "number", "choice") else ""
@@ -68,9 +55,9 @@ def about(setting: Setting) -> str:
 class AnswerKnob:
     """A setting of the next answers; what it is turned to counts at once."""
 
-    def __init__(self, setting: Setting, steering: Steering) -> None:
+    def __init__(self, setting: Parameter, steering: Steering) -> None:
         self.setting = setting
-        self._name = name_of(setting)
+        self._name = setting.name
         self._steering = steering
 
     @property
@@ -107,18 +94,18 @@ class AnswerKnob:
 
     def _beside(self, by: int) -> Any:
         value = self.value if self.value is not None else self._steering.own(self._name)
-        match self._name:
-            case "think":
+        match self.setting:
+            case Parameter(kind="switch"):
                 return not value
-            case "thinking_budget":
-                return _in_steps((None, *BUDGETS), value, by)
-            case "max_tokens":
-                return max(1, value * 2 if by > 0 else value // 2)
-            case "system":
+            case Parameter(stops=stops) if stops:
+                return _in_steps(stops, value, by)
+            case Parameter(kind="text"):
                 return value
-            case "seed" if value is None:
-                return 1
-        stepped = value + by * STEPS[self._name]
+            case Parameter() if value is None:
+                return self.setting.example
+        if self.setting.step == "double":
+            return max(1, value * 2 if by > 0 else value // 2)
+        stepped = value + by * self.setting.step
         return round(stepped, 4) if isinstance(value, float) else int(stepped)
 
 
@@ -126,18 +113,17 @@ class PlainKnob:
     """A setting that lies in a place of its own; `turn` makes a value count."""
 
     def __init__(
-        self, setting: Setting, steering: Steering, read: Callable[[], Any], turn: Callable[[Any], str],
-        choices: Sequence[Any] = (), steps: Sequence[Any] = (),
+        self, setting: Parameter, steering: Steering, read: Callable[[], Any], turn: Callable[[Any], str],
+        choices: Sequence[Any] = (),
     ) -> None:  # fmt: skip
-        """`choices` are its values, where the setting does not name them itself; `steps` those that keys step through,
-        where others can be typed."""
+        """`choices` are its values, where the setting does not name them itself."""
         self.setting = setting
-        self._name = name_of(setting)
+        self._name = setting.name
         self._steering = steering
         self._read = read
         self._turn = turn
         self._choices = (False, True) if setting.kind == "switch" else tuple(choices or setting.choices)
-        self._steps = self._choices or tuple(steps)
+        self._stops = self._choices or setting.stops
 
     @property
     def value(self) -> Any:
@@ -166,11 +152,12 @@ class PlainKnob:
 
     def step(self, by: int) -> str:
         """See `Knob`."""
-        if self._steps:
-            return self._turn(_in_steps(self._steps, self.value, by))
-        if self.setting.kind != "integer":
+        if self._stops:
+            return self._turn(_in_steps(self._stops, self.value, by))
+        step = self.setting.step
+        if not step or step == "double":
             return say("Enter types a value.")
-        return self._turn(max(int(self.setting.least or 0), (self.value or 0) + by * CONTEXT_STEP))
+        return self._turn(int(max(self.setting.least or 0, (self.value or 0) + by * step)))
 
     def put(self, typed: str) -> str:
         """See `Knob`."""
@@ -209,7 +196,7 @@ class Load:
         self.loaded = loaded
         self.wanted = loaded
 
-    def knob(self, setting: Setting, steering: Steering) -> Knob:
+    def knob(self, setting: Parameter, steering: Steering) -> Knob:
         """One of model, device, quantization and context."""
         field = {"model": "name", "context": "context_window"}.get(setting.key, setting.key)
 
@@ -227,7 +214,7 @@ class Start:
         self._steering = steering
         self._turned: dict[str, Any] = {}
 
-    def knob(self, setting: Setting) -> Knob:
+    def knob(self, setting: Parameter) -> Knob:
         """One of these settings."""
 
         def turn(value: Any) -> str:
@@ -242,7 +229,7 @@ class Start:
 
 
 def groups(
-    steering: Steering, load: Load, worn: Mapping[str, Callable[[Setting], Knob]]
+    steering: Steering, load: Load, worn: Mapping[str, Callable[[Parameter], Knob]]
 ) -> tuple[tuple[str, Sequence[Knob]], ...]:
     """All knobs under their headings; `worn` makes those of the screen."""
     start = Start(steering)
@@ -250,8 +237,8 @@ def groups(
     model: list[Knob] = []
     screen: list[Knob] = []
     later: list[Knob] = []
-    for setting in schema():
-        if name_of(setting) in NAMES:
+    for setting in PARAMETERS:
+        if setting.name in NAMES:
             answers.append(AnswerKnob(setting, steering))
         elif setting.key in ("model", "device", "quantization", "context"):
             # The name of a model on a server is nothing that can be loaded here.

@@ -21,7 +21,7 @@ from qwenchat.chat.text import safe, safe_line
 from qwenchat.i18n.texts import say
 from qwenchat.session.answer_settings import Steering
 from qwenchat.settings import config, config_file
-from qwenchat.tui.settings.knobs import Knob, Load, about, changes, groups, name_of
+from qwenchat.tui.settings.knobs import Knob, Load, about, changes, groups
 from qwenchat.tui.settings.screen_settings import Looks
 from qwenchat.tui.transcript.long_list import Heading, LongList, Row
 
@@ -42,7 +42,7 @@ class KnobRow:
     @property
     def key(self) -> str:
         """Its name."""
-        return name_of(self.knob.setting)
+        return self.knob.setting.name
 
     @property
     def height(self) -> int:

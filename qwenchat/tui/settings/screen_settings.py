@@ -7,10 +7,10 @@ from textual.app import App
 
 from qwenchat.i18n.texts import say
 from qwenchat.session.answer_settings import Steering
-from qwenchat.settings.config import WIDTH, Width
-from qwenchat.settings.schema import Setting
+from qwenchat.settings.parameters import Parameter
+from qwenchat.settings.settings import WIDTH, Width
 from qwenchat.tui.base.themed_app import ThemedApp
-from qwenchat.tui.settings.knobs import WIDTHS, Knob, PlainKnob
+from qwenchat.tui.settings.knobs import Knob, PlainKnob
 
 
 class Looks:
@@ -20,13 +20,13 @@ class Looks:
         self._app = app
         self._steering = steering
 
-    def knobs(self) -> Mapping[str, Callable[[Setting], Knob]]:
+    def knobs(self) -> Mapping[str, Callable[[Parameter], Knob]]:
         """What makes the knobs, by the key of the setting."""
         themes = sorted(self._app.available_themes)
         return {
             "theme": lambda it: PlainKnob(it, self._steering, self._worn, self._wear, themes),
             "reduced_motion": lambda it: PlainKnob(it, self._steering, self._is_still, self._hold_still),
-            "width": lambda it: PlainKnob(it, self._steering, self._text_width, self._widen, steps=WIDTHS),
+            "width": lambda it: PlainKnob(it, self._steering, self._text_width, self._widen),
         }
 
     def _worn(self) -> str:

@@ -10,7 +10,7 @@ from qwenchat.chat.typed_settings import pairs_of
 from qwenchat.i18n.texts import say
 from qwenchat.session.answer_settings import NAMES, Steering
 from qwenchat.settings import config, config_file
-from qwenchat.tui.settings.knobs import Knob, Load, changes, groups, name_of
+from qwenchat.tui.settings.knobs import Knob, Load, changes, groups
 from qwenchat.tui.settings.screen_settings import Looks
 
 
@@ -23,8 +23,8 @@ class TypedSettings:
         self._load = Load(load)
         self._file = file
         *now, (_, later) = groups(steering, self._load, looks.knobs())
-        self._now = {name_of(knob.setting): knob for _, knobs in now for knob in knobs}
-        self._later = {name_of(knob.setting): knob for knob in later}
+        self._now = {knob.setting.name: knob for _, knobs in now for knob in knobs}
+        self._later = {knob.setting.name: knob for knob in later}
 
     @property
     def load(self) -> LoadModel:
