@@ -39,7 +39,7 @@ def save_tiny_caller(folder: Path) -> None:
         (list(template.render(messages, thinking, (CALCULATOR,)).ids), tokenizer.encode(f"{said}<|im_end|>"))
         for messages, thinking, said in _lessons()
     ]
-    save_trained(folder, examples, steps=100)
+    save_trained(folder, examples, steps=80, batch=7, rate=1e-2)
 
 
 def _lessons() -> Iterator[tuple[list[Message], bool, str]]:

@@ -16,8 +16,14 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from qwenchat.chat.messages import Message, ReasoningPart, Role, TextPart
 from qwenchat.engine.local.prompt import ChatTemplate
 from qwenchat.engine.local.tokenizer import ChatTokenizer
+from tests.support.shared_tokenizer import share_tokenizers
+
+share_tokenizers()
 
 DATA = Path(__file__).parents[1] / "data" / "qwen3"
+
+Example = tuple[list[int], list[int]]
+"""The tokens of a prompt and of what is to be said to it."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +75,19 @@ def unpack_tokenizer(folder: Path) -> None:
 def save_tiny_qwen3(folder: Path, lessons: tuple[Lesson, ...] = LESSONS, steps: int = STEPS) -> None:
     """Train the model and save it as the Hub would have it, tokenizer included."""
     unpack_tokenizer(folder)
-    save_trained(folder, list(_examples(ChatTokenizer.from_folder(folder), lessons)), steps)
+    save_trained(folder, list(_examples(ChatTokenizer.from_folder(folder), lessons)), steps, batch=12, rate=1e-2)
 
 
-def save_trained(folder: Path, examples: list[tuple[list[int], list[int]]], steps: int, *, sure: bool = False) -> None:
+def save_trained(
+    folder: Path, examples: list[Example], steps: int, *, batch: int = 24, rate: float = 6e-3, sure: bool = False
+) -> None:
     """Train a model on prompts and what is to be said to them, and save it beside its tokenizer.
 
     One that is `sure` is taught, too, that the words it does not know are unlikely, as many as they are.
     """
     words = sorted({at for prompt, answer in examples for at in prompt + answer})
-    network = _trained(examples, words, steps, VOCAB - len(words) if sure else 0)
+    network = _network(len(words))
+    _train(network, examples, words, steps, batch, rate, VOCAB - len(words) if sure else 0)
     weights = {name: value.detach().contiguous() for name, value in network.state_dict().items()}
     weights.pop("lm_head.weight")
     embedding = weights.pop("model.embed_tokens.weight")
@@ -91,7 +100,7 @@ def save_trained(folder: Path, examples: list[tuple[list[int], list[int]]], step
     (folder / "generation_config.json").write_text(json.dumps(generation), "utf-8")
 
 
-def _examples(tokenizer: ChatTokenizer, lessons: tuple[Lesson, ...]) -> Iterator[tuple[list[int], list[int]]]:
+def _examples(tokenizer: ChatTokenizer, lessons: tuple[Lesson, ...]) -> Iterator[Example]:
     template = ChatTemplate(tokenizer)
     histories: list[tuple[Message, ...]] = [(), (system(SYSTEM),)]
     histories += [(user(lesson.question), reply(lesson.answer)) for lesson in lessons]
@@ -106,41 +115,50 @@ def _examples(tokenizer: ChatTokenizer, lessons: tuple[Lesson, ...]) -> Iterator
                 yield list(prompt.ids), tokenizer.encode(f"{said}<|im_end|>")
 
 
-def _trained(examples: list[tuple[list[int], list[int]]], words: list[int], steps: int, others: int) -> Any:
+def _network(words: int) -> Any:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     torch.manual_seed(0)
     config = Qwen3Config(
-        vocab_size=len(words), hidden_size=64, num_hidden_layers=2, intermediate_size=128, num_attention_heads=4,
+        vocab_size=words, hidden_size=64, num_hidden_layers=2, intermediate_size=128, num_attention_heads=4,
         num_key_value_heads=2, head_dim=32, max_position_embeddings=4096, rope_theta=1e6, tie_word_embeddings=True,
         bos_token_id=None, eos_token_id=None, initializer_range=0.05,
     )  # fmt: skip
-    network = Qwen3ForCausalLM(config).train()
+    return Qwen3ForCausalLM(config)
+
+
+def _train(
+    network: Any, examples: list[Example], words: list[int], steps: int, batch: int, rate: float, others: int
+) -> None:
     small = {at: index for index, at in enumerate(words)}
-    longest = max(len(prompt) + len(said) for prompt, said in examples)
-    ids = torch.zeros(len(examples), longest, dtype=torch.long)
+    lengths = torch.tensor([len(prompt) + len(said) for prompt, said in examples])
+    ids = torch.zeros(len(examples), int(lengths.max()), dtype=torch.long)
     labels = torch.full_like(ids, -100)
     for row, (prompt, said) in enumerate(examples):
         both = torch.tensor([small[at] for at in prompt + said])
         ids[row, : len(both)] = both
         labels[row, len(prompt) : len(both)] = both[len(prompt) :]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=6e-3, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+    network.train()
     for _ in range(steps):
-        rows = torch.randperm(len(examples))[:24]
-        loss = _loss(network(input_ids=ids[rows]).logits[:, :-1], labels[rows][:, 1:], others)
+        rows = torch.randperm(len(examples))[:batch]
+        longest = int(lengths[rows].max())
+        hidden, wanted = network.model(input_ids=ids[rows, :longest]).last_hidden_state[:, :-1], labels[rows, 1:longest]
+        said_only = wanted >= 0
+        loss = _loss(network.lm_head(hidden[said_only]), wanted[said_only], others)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    return network.eval()
+    network.eval()
 
 
 def _loss(logits: torch.Tensor, said: torch.Tensor, others: int) -> torch.Tensor:
     """How far off the model is, with so many `others` at a logit of zero, which is what words with rows of zero get."""
     if others:
-        logits = torch.cat((logits, logits.new_full((*logits.shape[:2], 1), math.log(others))), dim=-1)
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), said.flatten())
+        logits = torch.cat((logits, logits.new_full((len(logits), 1), math.log(others))), dim=-1)
+    return torch.nn.functional.cross_entropy(logits, said)
 
 
 def save_toy_tokenizer(folder: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_server_is_asked_by_its_own_constraint() -> None:
     from qwenchat.engine.base import TurnSignals
     from qwenchat.engine.remote.engine import RemoteEngine
 
-    with ChatServer([Answer(said("{}"))]).running() as server:
+    with ChatServer([Answer(said('{"city": "Rome", "large": true, "people": 3}'))]).running() as server:
         engine = RemoteEngine()
         load_remote(engine, server)
         list(engine.generate(turn(schema=SCHEMA), TurnSignals()))
