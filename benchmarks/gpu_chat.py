@@ -37,7 +37,7 @@ def _answered(context: Context, ids: list[int]) -> float:
     started = time.perf_counter()
     for _ in prefill(context, ids[context.rewind(ids) :], StopSignal()):
         pass
-    next(decode(context, Sampler(THINKING, ids, context.device), StopSignal(), 1))
+    next(decode(context, Sampler(THINKING, ids), StopSignal(), 1))
     return 1000 * (time.perf_counter() - started)
 
 

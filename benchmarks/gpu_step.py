@@ -38,7 +38,7 @@ def pieces(network: Stepper, contexts: list[int]) -> dict[str, float | str]:
             except Exception as fault:  # noqa: BLE001 - whatever befalls one way, the others go on
                 found[name] = str(fault).partition("\n")[0]
                 break
-    network._draw.take_up(Sampler(THINKING, (), network.embedding.device))
+    network._draw.take_up(Sampler(THINKING, ()))
     found["draw"] = _microseconds(network, network._draw_next)
     return found
 
@@ -48,7 +48,7 @@ def kernels(network: Stepper, context: int) -> list[dict[str, Any]]:
     """What runs for one token, as {name, count, microseconds}: the longest first, then the sum of all."""
     cuda = network.embedding.device.type == "cuda"
     cache, tokens = _filled(network, context), 10
-    network._draw.take_up(Sampler(THINKING, (), network.embedding.device))
+    network._draw.take_up(Sampler(THINKING, ()))
 
     def both() -> None:
         network._read(cache)

@@ -14,7 +14,7 @@ from benchmarks.transformers_worker import Listener
 from qwenchat.chat.sampling import THINKING
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.context import Context
-from qwenchat.engine.local.decoder import DecoderConfig
+from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.engine.local.generate import decode, prefill
 from qwenchat.engine.local.graph import Cuda, Direct, Runner, Work
 from qwenchat.engine.local.sampler import Sampler
@@ -107,7 +107,7 @@ def qwenchat(network: Stepper) -> Subject:
             context = contexts[len(ids)]
             for _ in prefill(context, ids[context.rewind(ids) :], StopSignal()):
                 pass
-            sampler = Sampler(THINKING, ids, context.device)
+            sampler = Sampler(THINKING, ids)
             for _ in decode(context, sampler, StopSignal(), tokens):
                 watch.token()
 

@@ -101,7 +101,7 @@ def expectations(model: loader.LoadedModel, ids: list[int]) -> Iterator[Tensor]:
             yield from network.logits(network.states(torch.tensor(ids), cache)).log_softmax(-1)
             return
         for token in ids:
-            yield network.forward(torch.tensor([token]), cache, stop).log_softmax(-1)
+            yield torch.from_numpy(network.read([token], cache, stop)).log_softmax(-1)
     network.close()
 
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import torch
-
 from benchmarks.protocol import Stopwatch, arguments, serve
 from benchmarks.shape import fresh_ids
 from qwenchat.chat.sampling import THINKING
@@ -42,11 +40,10 @@ def main() -> None:
     def measure(context: int, tokens: int) -> dict[str, float]:
         ids = fresh_ids(context)
         watch = Stopwatch()
-        with torch.inference_mode():
-            for _ in prefill(running, ids[running.rewind(ids) :], stop):
-                pass
-            for _ in decode(running, Sampler(THINKING, ids, "cpu"), stop, tokens):
-                watch.token()
+        for _ in prefill(running, ids[running.rewind(ids) :], stop):
+            pass
+        for _ in decode(running, Sampler(THINKING, ids), stop, tokens):
+            watch.token()
         return watch.rates(context, tokens) | {"step_bytes": subject.step_bytes + context * subject.token_bytes}
 
     serve(measure)

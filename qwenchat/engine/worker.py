@@ -67,7 +67,7 @@ class EventBuffer:
 class Worker:
     """Runs commands one after another on its own daemon thread.
 
-    The engine is made on that thread, by `make_engine`, when the first command arrives: that is where torch is
+    The engine is made on that thread, by `make_engine`, when the first command arrives: that is where what is slow is
     imported. `send` returns at once; `Stop`, `AnswerNow` and `Close` take effect in the middle of what is running.
     """
 
@@ -109,7 +109,7 @@ class Worker:
     def close(self, timeout_s: float = 1.5) -> bool:
         """Stop what is running and end the thread; False if it did not end in time (it is a daemon, so no harm)."""
         self.send(Close())
-        # Without an engine the thread is at most importing torch: there is nothing to give back, and no way to stop it.
+        # Without an engine the thread is at most importing: there is nothing to give back, and no way to stop it.
         self._thread.join(timeout_s if self._engine is not None else 0)
         return not self._thread.is_alive()
 

@@ -47,8 +47,12 @@ def test_the_first_frame_waits_for_nothing_that_is_seldom_wanted() -> None:
     assert loaded("import qwenchat.tui.app", "qwenchat.library.exchange", "qwenchat.replay.rerun") == ""
 
 
-def test_the_engine_loads_no_compiler_of_torch() -> None:
-    assert loaded("import qwenchat.engine.local.engine", "torch._dynamo", "torch") == "torch"
+def test_the_engine_itself_waits_for_no_torch() -> None:
+    assert loaded("import qwenchat.engine.local.engine", "torch", "transformers", "accelerate") == ""
+
+
+def test_what_computes_with_torch_loads_no_compiler_of_it() -> None:
+    assert loaded("import qwenchat.engine.local.torch_loader", "torch._dynamo", "torch") == "torch"
 
 
 def test_the_look_at_loaded_modules_would_see_one() -> None:

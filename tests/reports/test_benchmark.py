@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner, Result
 
 from qwenchat.cli.main import cli
@@ -15,7 +15,8 @@ from qwenchat.engine.local import measure
 from qwenchat.engine.local.catalog import KNOWN
 from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.cpu.decoder import QuantizedDecoder
-from qwenchat.engine.local.decoder import Decoder, DecoderConfig
+from qwenchat.engine.local.decoder import Decoder
+from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.engine.local.footprint import QUANTIZATIONS, Shape, token_bytes
 from qwenchat.engine.local.hardware import Plan, choose
 from qwenchat.engine.local.random_model import config_of, random_network
@@ -92,9 +93,8 @@ def test_each_length_is_read_whole_and_answered_through_the_loop_of_the_chat(mon
 def test_random_weights_take_the_memory_that_was_computed(quantization: str, tied: bool) -> None:
     network = random_network(config(tied=tied), plan(quantization))
     context = Context(network, 64)
-    with torch.inference_mode():
-        context.read(list(range(0, 40)), StopSignal())
-    assert torch.isfinite(context.logits).all()
+    context.read(list(range(0, 40)), StopSignal())
+    assert np.isfinite(context.logits).all()
     assert context.logits.std() > 0
     shape = replace(SHAPE, tied=tied)
     size = {"float32": 4, "bf16": 2}.get(quantization)

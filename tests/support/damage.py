@@ -52,7 +52,6 @@ def damaged(data: bytes, dice: random.Random) -> bytes:
 
 
 def _model(path: Path) -> None:
-    import torch
 
     from qwenchat.engine.base import StopSignal
     from qwenchat.engine.local.hardware import Plan
@@ -61,7 +60,7 @@ def _model(path: Path) -> None:
     from qwenchat.engine.local.token_scorer import Lens  # noqa: F401  (imported before memory is bounded)
     from tests.support.tiny_qwen3 import user
 
-    plan, stop = Plan("cpu", torch.float32, packed=True), StopSignal()
+    plan, stop = Plan("cpu", "float32", packed=True), StopSignal()
     with tempfile.TemporaryDirectory() as cache:
         model = load(path, plan=plan, cache_folder=Path(cache), progress=lambda step: None, stop=stop)
         with contextlib.closing(model.network), contextlib.closing(ChatTemplate(model.tokenizer, stop)) as template:

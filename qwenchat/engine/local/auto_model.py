@@ -22,6 +22,7 @@ from qwenchat.engine.base import StopSignal
 from qwenchat.engine.failures import is_out_of_memory
 from qwenchat.engine.local import hardware
 from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.torch_network import DTYPES, TorchNetwork
 from qwenchat.i18n.texts import say
 
 _models: Any = AutoModelForCausalLM
@@ -74,7 +75,7 @@ class Description:
     """Numbers that one token adds to the cache."""
 
 
-class AutoModel:
+class AutoModel(TorchNetwork[AutoCache]):
     """A model of transformers' own classes, as the decode loop wants it."""
 
     interruptible = False
@@ -96,7 +97,7 @@ class AutoModel:
         return AutoCache(window, self._device)
 
     def forward(self, ids: Tensor, cache: AutoCache, stop: StopSignal | None = None) -> Tensor:
-        """See `Network.forward`."""
+        """See `TorchNetwork.forward`."""
         wanted = cache.length + len(ids)
         if wanted > cache.window:
             raise ValueError(f"{wanted} tokens do not fit a window of {cache.window}")
@@ -158,7 +159,7 @@ def read(folder: Path, description: Description, plan: Plan) -> AutoModel:
         model, found = _models.from_pretrained(
             folder,
             config=description.config,
-            dtype=plan.dtype,
+            dtype=DTYPES[plan.dtype],
             device_map="auto" if plan.device == "cuda" else plan.device,
             use_safetensors=True,
             local_files_only=True,

@@ -6,8 +6,6 @@ The work is llguidance's, an optional part of the installation. A thought is fre
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from qwenchat.chat.errors import ConfigInvalid, ModelUnsupported
 from qwenchat.chat.text import safe_line
@@ -30,19 +28,21 @@ class Constraint:
         Raises ConfigInvalid for a schema that cannot be used, and ModelUnsupported without llguidance.
         """
         self._matcher = _matcher(schema, tokenizer, rows)
-        self._ends = torch.tensor(sorted(tokenizer.eos_ids))
+        self._ends = sorted(tokenizer.eos_ids)
         self._opens, self._closes = opens, closes
         self._thinking = self._answering = False
 
-    def masked(self, logits: Tensor) -> Tensor:
+    def masked(self, logits: np.ndarray) -> np.ndarray:
         """`logits` [vocab], minus infinity where a token cannot come next."""
         if self._thinking:  # it must not end the turn there: an answer is to come
-            return logits.index_fill(0, self._ends.to(logits.device), -torch.inf)
+            masked = logits.copy()
+            masked[self._ends] = -np.inf
+            return masked
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        allowed = torch.from_numpy(np.unpackbits(bits, bitorder="little", count=logits.numel()).astype(bool))
+        allowed = np.unpackbits(bits, bitorder="little", count=logits.size).astype(bool)
         if not self._answering and self._opens is not None:
             allowed[self._opens] = True
-        return logits.masked_fill(~allowed.to(logits.device), -torch.inf)
+        return np.where(allowed, logits, np.float32(-np.inf))
 
     def take(self, token: int) -> None:
         """That token was drawn."""

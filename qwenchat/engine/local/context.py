@@ -4,8 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.network import Cache, Network, Stepping
@@ -24,16 +23,11 @@ class Context:
         self.window = window
         """Most tokens it can hold."""
         self.ids: list[int] = []
-        self.logits: Tensor = torch.empty(0)
+        self.logits = np.empty(0, np.float32)
         """[vocab] float32, what follows the last token read."""
         self._network = network
         self._most = 0
         self._cache: Cache = network.new_cache(window)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the logits are."""
-        return self._cache.device
 
     @property
     def interruptible(self) -> bool:
@@ -55,13 +49,9 @@ class Context:
     def read(self, ids: Sequence[int], stop: StopSignal) -> None:
         """Continue the sequence by `ids`; raises Stopped, having read none, if the network noticed the signal."""
         self._cache.crop(len(self.ids))
-        self.logits = self._network.forward(torch.tensor(ids, dtype=torch.long, device=self.device), self._cache, stop)
+        self.logits = self._network.read(ids, self._cache, stop)
         self.ids.extend(ids)
         self._most = max(self._most, len(self.ids))
-
-    def wait(self) -> None:
-        """Return when what was read is done; a GPU goes on by itself for a while."""
-        self.logits[:1].tolist()
 
     def steps(self, sampler: Sampler, stop: StopSignal, limit: int) -> Iterator[int]:
         """Up to `limit` tokens; `ids` takes up each when the next is asked for. Raises Stopped between tokens."""

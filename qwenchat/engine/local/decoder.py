@@ -3,9 +3,8 @@
 Checked against transformers' own classes. Shapes: n tokens read, h hidden size, d head size.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,68 +12,10 @@ from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged
 from qwenchat.engine.base import StopSignal
+from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.engine.local.kvcache import KVCache
+from qwenchat.engine.local.torch_network import TorchNetwork
 from qwenchat.i18n.texts import say
-
-ARCHITECTURES = {"Qwen3ForCausalLM": "qwen3", "Qwen2ForCausalLM": "qwen2", "LlamaForCausalLM": "llama"}
-
-
-class ArchitectureUnknown(Exception):
-    """An architecture, or a variant of one, that this decoder does not do; transformers may."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecoderConfig:
-    """The numbers that shape the transformer."""
-
-    vocab: int
-    hidden: int
-    layers: int
-    intermediate: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    rope_base: float
-    norm_eps: float
-    max_position: int
-    tied: bool
-    """Whether the output matrix is the embedding."""
-
-    @classmethod
-    def from_json(cls, config: Mapping[str, Any]) -> "DecoderConfig":
-        """Read a `config.json`; raises ArchitectureUnknown and ModelDamaged."""
-        name = (config.get("architectures") or [""])[0]
-        if name not in ARCHITECTURES:
-            raise ArchitectureUnknown(name)
-        rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-        kind = rope.get("rope_type", rope.get("type", "default"))
-        partial = config.get("partial_rotary_factor", 1) != 1
-        if (
-            kind != "default"
-            or partial
-            or config.get("use_sliding_window")
-            or config.get("hidden_act", "silu") != "silu"
-        ):
-            raise ArchitectureUnknown(name)
-        try:
-            heads, hidden = int(config["num_attention_heads"]), int(config["hidden_size"])
-            return cls(
-                vocab=int(config["vocab_size"]),
-                hidden=hidden,
-                layers=int(config["num_hidden_layers"]),
-                intermediate=int(config["intermediate_size"]),
-                heads=heads,
-                kv_heads=int(config.get("num_key_value_heads") or heads),
-                head_dim=int(config.get("head_dim") or hidden // heads),
-                rope_base=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),
-                norm_eps=float(config.get("rms_norm_eps", 1e-6)),
-                max_position=int(config["max_position_embeddings"]),
-                tied=bool(config.get("tie_word_embeddings", False)),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelDamaged(
-                say("The model's config.json lacks or garbles {error}.", error=error), say("Download it again.")
-            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +33,7 @@ class Layer:
     down: Tensor
 
 
-class Decoder:
+class Decoder(TorchNetwork[KVCache]):
     """The weights, fused for fewer and larger matrix products, and the forward pass."""
 
     interruptible = False
@@ -142,6 +83,16 @@ class Decoder:
         """[d/2] float32, radians by which the rotary embedding turns from one position to the next."""
 
     @property
+    def parameters(self) -> int:
+        """How many weights there are."""
+        return sum(tensor.numel() for tensor in self.tensors)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the weights."""
+        return sum(tensor.nbytes for tensor in self.tensors)
+
+    @property
     def tensors(self) -> list[Tensor]:
         """Every weight once."""
         found = [self.embedding, self.norm] + ([] if self.config.tied else [self.output])
@@ -159,7 +110,7 @@ class Decoder:
         """See `Network.close`; there is nothing to give back."""
 
     def forward(self, ids: Tensor, cache: KVCache, stop: StopSignal | None = None) -> Tensor:
-        """See `Network.forward`."""
+        """See `TorchNetwork.forward`."""
         return self.logits(self.states(ids, cache)[-1])
 
     def logits(self, states: Tensor) -> Tensor:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
 from qwenchat.chat.errors import DeviceFailed, EngineFailed, OutOfMemory, PromptTooLong
 from qwenchat.chat.events import DraftWeighed, LoadProgressed, TokensScored, TurnEvent
@@ -54,7 +52,7 @@ class _Loaded:
     def computing(self, stop: StopSignal) -> Iterator[None]:
         """Errors as what they mean for the reader; what one has left in the sequences is not trusted."""
         try:
-            with _typed_errors(self.info.device), torch.inference_mode(), self.template.stopped_by(stop):
+            with _typed_errors(self.info.device), self.template.stopped_by(stop):
                 yield
         except (EngineFailed, OutOfMemory, DeviceFailed):
             self.contexts.forget()

@@ -24,7 +24,6 @@ def prefill(context: Context, ids: Sequence[int], stop: StopSignal) -> Iterator[
         chunk = ids[at : at + size]
         started = time.perf_counter()
         context.read(chunk, stop)
-        context.wait()
         elapsed = time.perf_counter() - started
         at += len(chunk)
         yield at

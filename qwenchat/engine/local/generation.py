@@ -126,7 +126,7 @@ class Turn:
             yield from self._close_thought(ThoughtCut.USER)
         if self._command.schema is not None:
             self._constrain(self._command.schema, prompt)
-        sampler = Sampler(self._command.sampling, prompt.ids, self._context.device, ids[len(prompt.ids) :])
+        sampler = Sampler(self._command.sampling, prompt.ids, ids[len(prompt.ids) :])
         left = min(self._command.sampling.max_tokens, self._context.window - len(ids))
         try:
             reason = yield from self._decode(ids, sampler, left)
@@ -170,7 +170,7 @@ class Turn:
         begun = self._command.begun
         answer = self._tokenizer.encode(begun.answer)
         opens = self._opens if self._command.thinking else None
-        self._constraint = Constraint(schema, self._tokenizer, self._context.logits.numel(), opens, self._closes)
+        self._constraint = Constraint(schema, self._tokenizer, self._context.logits.size, opens, self._closes)
         thinking = (prompt.opens_thought or begun.thinking) and not (begun.answer or self._command.answer_now)
         self._constraint.begin(thinking=thinking, answer=answer)
 

@@ -12,7 +12,7 @@ from gguf import LlamaFileType
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
-from qwenchat.engine.local.decoder import DecoderConfig
+from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.engine.local.gguf_parts import parts_of
 from qwenchat.engine.local.gguf_reader import GGUFLayout
 from qwenchat.engine.local.stored_weight import StoredWeight

@@ -1,16 +1,18 @@
-"""What this machine can compute with."""
+"""What this machine can compute with. Torch, which is slow to import, is asked only where there may be a GPU."""
 
 import os
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import torch
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.i18n.texts import say
 
-_DTYPES = {"bf16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+_FLOATS = {"bf16": 2, "float16": 2, "float32": 4}
+"""Bytes of each."""
 _BITS = {"int8": 8, "int4": 4}
 _FAILURES = (
     *("CUDA error", "CUDA driver error", "CUBLAS_STATUS", "CUDNN_STATUS"),
@@ -19,8 +21,21 @@ _FAILURES = (
 """How torch names the failures of a GPU that have no type of their own."""
 
 
+_DRIVERS = ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/kfd", "/dev/dxg")
+"""What the drivers of GPUs that torch can use put there: NVIDIA's, Jetson's, AMD's, Windows' in its Linux."""
+
+
+def may_have_gpu() -> bool:
+    """Whether torch is to be asked for a GPU."""
+    return sys.platform == "darwin" or shutil.which("nvidia-smi") is not None or any(map(os.path.exists, _DRIVERS))
+
+
 def devices() -> tuple[str, ...]:
     """The devices here, best first; cpu is always there."""
+    if not may_have_gpu():
+        return ("cpu",)
+    import torch  # noqa: PLC0415  (slow, and not needed for the CPU)
+
     found = ["cpu"]
     if torch.backends.mps.is_available():
         found.insert(0, "mps")
@@ -45,14 +60,19 @@ class Plan:
 
     device: str
     """cpu, cuda or mps."""
-    dtype: torch.dtype
-    """What activations are computed in, and weights that are not quantized."""
+    dtype: str
+    """bf16, float16 or float32: what activations are computed in, and weights that are not quantized."""
     packed: bool = False
     """Whether weights are quantized for the CPU's own kernels, if the model allows it."""
     bits: int | None = None
     """4 or 8 when that was asked for; None keeps what a file has, and makes 8 of floats."""
     required: bool = False
     """Whether a model that cannot be packed is to be refused."""
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one number of `dtype`."""
+        return _FLOATS[self.dtype]
 
 
 def choose(device: str, quantization: str) -> Plan:
@@ -64,28 +84,33 @@ def choose(device: str, quantization: str) -> Plan:
             say("There is: {devices}.", devices=", ".join(here)),
         )
     chosen = here[0] if device == "auto" else device
-    if quantization in _DTYPES:
-        return Plan(chosen, _DTYPES[quantization])
+    if quantization in _FLOATS:
+        return Plan(chosen, quantization)
     if quantization in _BITS:
         if chosen != "cpu":
             raise ConfigInvalid(
                 say("{quantization} runs on the CPU, not on {chosen}.", quantization=quantization, chosen=chosen),
                 say("Add --device cpu, or take bf16."),
             )
-        return Plan(chosen, torch.float32, packed=True, bits=_BITS[quantization], required=True)
+        return Plan(chosen, "float32", packed=True, bits=_BITS[quantization], required=True)
     if quantization != "auto":
-        known = ", ".join(("auto", *_BITS, *_DTYPES))
+        known = ", ".join(("auto", *_BITS, *_FLOATS))
         raise ConfigInvalid(
             say("The quantization {quantization} is not known.", quantization=quantization),
             say("Known: {known}.", known=known),
         )
     if chosen == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return Plan(chosen, torch.bfloat16 if native else torch.float16)
+        return Plan(chosen, "bf16" if _has_native_bf16() else "float16")
     if chosen == "mps":
-        return Plan(chosen, torch.bfloat16)
+        return Plan(chosen, "bf16")
     fast_bf16 = {"avx512_bf16", "amx_bf16", "bf16"} & set(cpu_features())
-    return Plan(chosen, torch.bfloat16 if fast_bf16 else torch.float32, packed=True)
+    return Plan(chosen, "bf16" if fast_bf16 else "float32", packed=True)
+
+
+def _has_native_bf16() -> bool:
+    import torch  # noqa: PLC0415  (slow, and not needed for the CPU)
+
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def cpu_threads() -> int:
@@ -99,6 +124,9 @@ def give_torch_threads(network_has_its_own: bool) -> None:
 
     OMP_NUM_THREADS counts where it is set, since on cores that others use too, torch takes ten times as long.
     """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     cores = max(1, int(wanted)) if wanted.isdecimal() else cpu_threads()
     torch.set_num_threads(1 if network_has_its_own else cores)
@@ -106,6 +134,6 @@ def give_torch_threads(network_has_its_own: bool) -> None:
 
 def is_device_failure(error: BaseException) -> bool:
     """Whether a GPU gave up; what it holds is lost then, and often it does nothing more for this process."""
-    return isinstance(error, torch.AcceleratorError) or (
-        isinstance(error, RuntimeError) and any(word in str(error) for word in _FAILURES)
-    )
+    torch = sys.modules.get("torch")
+    typed = torch is not None and isinstance(error, torch.AcceleratorError)
+    return typed or (isinstance(error, RuntimeError) and any(word in str(error) for word in _FAILURES))

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from qwenchat.chat.errors import DeviceFailed, ModelDamaged, ModelUnsupported, OutOfMemory
 from qwenchat.chat.events import LoadProgressed
@@ -19,23 +18,23 @@ from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder, can_pack
 from qwenchat.engine.local.cpu.layout import GROUP
 from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
 from qwenchat.engine.local.cpu.simd import RUNS_HERE, Format
-from qwenchat.engine.local.decoder import ArchitectureUnknown, Decoder
+from qwenchat.engine.local.decoder_config import ArchitectureUnknown
 from qwenchat.engine.local.fit import Window
 from qwenchat.engine.local.footprint import QUANTIZATIONS, Shape, token_bytes
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.network import Network
 from qwenchat.engine.local.shards import shards
 from qwenchat.engine.local.source import Source, check_vocabulary, opened, present
-from qwenchat.engine.local.stepper import Stepper
 from qwenchat.engine.local.stored_weight import StoredWeight
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 from qwenchat.engine.local.weight_map import Found
 from qwenchat.i18n.texts import say
 
+if TYPE_CHECKING:
+    from qwenchat.engine.local.decoder import Decoder
+
 LONGEST_WINDOW = 32_768
 """Qwen3's context length; longer ones are the user's choice."""
-
-_DTYPE_NAMES = {torch.bfloat16: "bf16", torch.float16: "float16", torch.float32: "float32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +77,16 @@ def load(
             )
         window = _window(source, plan, packed, context, path)
         weights = _reported(source, progress, stop)
+        network: QuantizedDecoder | Decoder
         if packed:
-            network, account = _packed_decoder(source, weights, plan.bits, progress, stop)
+            network = _packed_decoder(source, weights, plan.bits, progress, stop)
+            name = f"int{plan.bits}" if plan.bits else source.quantization or "int8"
         else:
-            network, account = _decoder(source, weights, plan, progress)
-    return LoadedModel(
-        network, source.tokenizer, account.quantization, account.parameters, account.memory_bytes, window
-    )
+            from qwenchat.engine.local import torch_loader  # noqa: PLC0415  (imports torch)
+
+            network = torch_loader.float_decoder(source.config, weights, plan, progress)
+            name = source.quantization or plan.dtype
+    return LoadedModel(network, source.tokenizer, name, network.parameters, network.nbytes, window)
 
 
 @contextlib.contextmanager
@@ -113,15 +115,6 @@ def _not_packed(why: str) -> ModelUnsupported:
     return ModelUnsupported(why, say("Try --quantization bf16."))
 
 
-@dataclass(frozen=True, slots=True)
-class _Account:
-    """What loading made of the weights."""
-
-    quantization: str
-    parameters: int
-    memory_bytes: int
-
-
 def _through_transformers(
     path: Path, plan: Plan, progress: Callable[[LoadProgressed], None], stop: StopSignal, context: int | None
 ) -> LoadedModel:
@@ -135,11 +128,11 @@ def _through_transformers(
         raise _not_packed(
             say("{name} is of an architecture that only transformers knows, so it cannot be packed.", name=path.name)
         )
-    name, weights, room = _DTYPE_NAMES[plan.dtype], described.parameters * plan.dtype.itemsize, memory.of(plan.device)
+    name, weights, room = plan.dtype, described.parameters * plan.itemsize, memory.of(plan.device)
     free = room.free + (memory.of("cpu").free if plan.device == "cuda" else 0)
     if free - weights < fit.MARGIN:
         raise fit.too_large(path.name, weights, name, room)
-    token, longest = described.cache_elements * plan.dtype.itemsize, described.longest
+    token, longest = described.cache_elements * plan.itemsize, described.longest
     window = fit.window(context, longest, min(longest, LONGEST_WINDOW), token, free - weights - fit.MARGIN)
     progress(LoadProgressed(say("reading weights")))
     if stop.is_set():
@@ -150,7 +143,7 @@ def _through_transformers(
 
 def quantization_of(plan: Plan) -> str:
     """The number format that plain floats get."""
-    return f"int{plan.bits or 8}" if plan.packed else _DTYPE_NAMES[plan.dtype]
+    return f"int{plan.bits or 8}" if plan.packed else plan.dtype
 
 
 def _window(source: Source, plan: Plan, packed: bool, asked: int | None, path: Path) -> Window:
@@ -162,13 +155,13 @@ def _window(source: Source, plan: Plan, packed: bool, asked: int | None, path: P
         if plan.bits is None and source.packed_bytes:
             weights = source.packed_bytes
     else:
-        weights = shape.parameters * plan.dtype.itemsize
+        weights = shape.parameters * plan.itemsize
     room = memory.of(plan.device)
     left = room.free - weights - fit.MARGIN
     if left < 0:
-        name = quantization_of(plan) if packed else _DTYPE_NAMES[plan.dtype]
+        name = quantization_of(plan) if packed else plan.dtype
         raise fit.too_large(path.name, weights, name, room)
-    token = token_bytes(shape, None if packed else plan.dtype.itemsize)
+    token = token_bytes(shape, None if packed else plan.itemsize)
     return fit.window(asked, c.max_position, min(c.max_position, LONGEST_WINDOW), token, left)
 
 
@@ -185,26 +178,13 @@ def _reported(source: Source, progress: Callable[[LoadProgressed], None], stop: 
         progress(LoadProgressed(say("reading weights"), done, total))
 
 
-def _decoder(
-    source: Source, weights: Iterator[StoredWeight], plan: Plan, progress: Callable[[LoadProgressed], None]
-) -> tuple[Network[Any], _Account]:
-    """The model as torch runs it."""
-    found = Found({weight.name: weight.floats(plan.dtype).to(plan.device) for weight in weights})
-    progress(LoadProgressed(say("preparing for this processor")))
-    decoder = (Stepper if plan.device == "cuda" else Decoder)(source.config, found.take)
-    found.check_all_taken()
-    parameters = sum(tensor.numel() for tensor in decoder.tensors)
-    memory = sum(tensor.numel() * tensor.element_size() for tensor in decoder.tensors)
-    return decoder, _Account(source.quantization or _DTYPE_NAMES[plan.dtype], parameters, memory)
-
-
 def _packed_decoder(
     source: Source,
     weights: Iterator[StoredWeight],
     bits: int | None,
     progress: Callable[[LoadProgressed], None],
     stop: StopSignal,
-) -> tuple[Network[Any], _Account]:
+) -> QuantizedDecoder:
     """The model as the CPU's own kernels run it."""
     threads = hardware.cpu_threads()
     form = {None: None, 8: Format.U8, 4: Format.U4}[bits]
@@ -213,7 +193,7 @@ def _packed_decoder(
         if stop.is_set():
             raise Stopped
         if len(weight.shape) != 2 or weight.shape[1] % GROUP:
-            return weight.name, weight.floats(torch.float32).numpy()
+            return weight.name, weight.floats()
         wanted = Format.U8 if form is Format.U4 and weight.name in WIDE else form
         return weight.name, pack(weight.kind, weight.data, weight.shape[1], wanted, weight.order)
 
@@ -223,5 +203,4 @@ def _packed_decoder(
     found.check_all_taken()
     progress(LoadProgressed(say("preparing for this processor")))
     decoder.warm_up()
-    name = f"int{bits}" if bits else source.quantization or "int8"
-    return decoder, _Account(name, decoder.parameters, decoder.nbytes)
+    return decoder

@@ -55,8 +55,7 @@ class Subject:
     def step_bytes(self) -> int:
         """Bytes of weights that each token needs: all but an embedding of its own, of which one row is read."""
         network: QuantizedDecoder | Decoder = self.network
-        total = network.nbytes if isinstance(network, QuantizedDecoder) else sum(t.nbytes for t in network.tensors)
-        return total - (0 if network.config.tied else network.embedding.nbytes)
+        return network.nbytes - (0 if network.config.tied else network.embedding.nbytes)
 
     @property
     def token_bytes(self) -> int:
@@ -154,11 +153,10 @@ def _run(subject: Subject, context: Context, length: int, turn: int) -> list[flo
     random, stop = np.random.default_rng([length, turn]), StopSignal()
     prompt = random.integers(0, subject.vocab, length).tolist()
     times = [time.perf_counter()]
-    with torch.inference_mode():
-        for _ in prefill(context, prompt[context.rewind(prompt) :], stop):
-            pass
-        sampler = Sampler(THINKING, prompt, context.device)
-        times += [time.perf_counter() for _ in decode(context, sampler, stop, STEPS + 1)]
+    for _ in prefill(context, prompt[context.rewind(prompt) :], stop):
+        pass
+    sampler = Sampler(THINKING, prompt)
+    times += [time.perf_counter() for _ in decode(context, sampler, stop, STEPS + 1)]
     return times
 
 

@@ -2,12 +2,13 @@
 
 import contextlib
 import resource
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from qwenchat.engine.local import hardware
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _LIMITS = (
@@ -29,12 +30,8 @@ class Memory:
 
 
 def here() -> tuple[Memory, ...]:
-    """The devices, best first; torch is imported only where there may be a GPU."""
-    if not (sys.platform == "darwin" or shutil.which("nvidia-smi")):
-        return (of("cpu"),)
-    from qwenchat.engine.local.hardware import devices  # noqa: PLC0415  (imports torch)
-
-    return tuple(of(device) for device in devices())
+    """The devices, best first."""
+    return tuple(of(device) for device in hardware.devices())
 
 
 def of(device: str) -> Memory:
@@ -53,8 +50,9 @@ def of(device: str) -> Memory:
 
 def give_back() -> None:
     """Let other programs have the memory of a GPU that torch keeps for later."""
-    import torch  # noqa: PLC0415  (slow, but whoever gives back has it)
-
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
     with contextlib.suppress(RuntimeError):  # a GPU that failed has nothing to give
         torch.cuda.empty_cache()
         if torch.backends.mps.is_available():

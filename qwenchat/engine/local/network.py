@@ -1,10 +1,9 @@
 """What the decode loop needs of a model, whichever way it is run."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.sampler import Sampler
@@ -14,11 +13,6 @@ C = TypeVar("C", bound="Cache")
 
 class Cache(Protocol):
     """Keys and values of the tokens read so far."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where it lives."""
-        ...
 
     @property
     def bytes_per_token(self) -> int:
@@ -34,14 +28,14 @@ class Network(Protocol[C]):
     """A causal language model over one sequence."""
 
     interruptible: bool
-    """Whether `forward` looks at the stop signal, so that it may be given many tokens at once."""
+    """Whether `read` looks at the stop signal, so that it may be given many tokens at once."""
 
     def new_cache(self, window: int) -> C:
         """An empty cache for at most `window` tokens."""
         ...
 
-    def forward(self, ids: Tensor, cache: C, stop: StopSignal) -> Tensor:
-        """Read `ids` [n] int64 after what the cache holds; returns the last position's logits, [vocab] float32.
+    def read(self, ids: Sequence[int], cache: C, stop: StopSignal) -> np.ndarray:
+        """Read `ids` after what the cache holds; returns the last position's logits, [vocab] float32.
 
         Raises Stopped when it was interrupted; the cache then holds what it held before.
         """
@@ -64,7 +58,7 @@ class Stepping(Protocol):
         """How many tokens of a prompt it may be given at once at first, and at most."""
         ...
 
-    def steps(self, cache: Any, logits: Tensor, sampler: Sampler, limit: int) -> Generator[int]:
+    def steps(self, cache: Any, logits: np.ndarray, sampler: Sampler, limit: int) -> Generator[int]:
         """Up to `limit` tokens, the first drawn from `logits`; all but the last of them are read before they are given.
 
         When it is closed early, the token that was drawn but not given is as if it had never been drawn.

@@ -13,9 +13,11 @@ from qwenchat.engine.local.cpu.layout import GROUP, ROWS
 from qwenchat.engine.local.cpu.native import aligned
 from qwenchat.engine.local.cpu.packing import PackedMatrix
 from qwenchat.engine.local.cpu.simd import Format
-from qwenchat.engine.local.decoder import Decoder, DecoderConfig
+from qwenchat.engine.local.decoder import Decoder
+from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.stepper import Stepper
+from qwenchat.engine.local.torch_network import DTYPES
 
 _SPREAD = 0.02
 """Standard deviation of the weights, as trained models have it."""
@@ -36,7 +38,9 @@ def random_network(config: DecoderConfig, plan: Plan) -> QuantizedDecoder | Deco
     """A transformer with the norms of Qwen3 and no biases, made in the format it is run in."""
     random = np.random.default_rng(0)
     if not plan.packed:
-        block = torch.from_numpy(random.standard_normal(_BLOCK, np.float32) * _SPREAD).to(plan.device, plan.dtype)
+        block = torch.from_numpy(random.standard_normal(_BLOCK, np.float32) * _SPREAD).to(
+            plan.device, DTYPES[plan.dtype]
+        )
         make = Stepper if plan.device == "cuda" else Decoder
         return make(config, lambda name, shape: _floats(name, shape, block))
     raw = np.frombuffer(random.bytes(_BLOCK), np.uint8)

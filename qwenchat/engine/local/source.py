@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwenchat.chat.errors import ModelDamaged, ModelNotFound, ModelUnsupported
-from qwenchat.engine.local.decoder import DecoderConfig
+from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.engine.local.footprint import packed_bytes
 from qwenchat.engine.local.gguf_file import GGUFFile
 from qwenchat.engine.local.shards import shards

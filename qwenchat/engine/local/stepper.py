@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,7 +16,8 @@ from qwenchat.chat.sampling import Sampling
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.attention import Attention, Flash, Masked
 from qwenchat.engine.local.decode_step import Pass, Step
-from qwenchat.engine.local.decoder import Decoder, DecoderConfig
+from qwenchat.engine.local.decoder import Decoder
+from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.engine.local.device_sampler import INVALID, Draw
 from qwenchat.engine.local.graph import Cuda, Runner, Work
 from qwenchat.engine.local.kvcache import KVCache
@@ -86,13 +88,13 @@ class Stepper(Decoder):
     def chunks(self) -> tuple[int, int]:
         """See `Stepping.chunks`."""
         least, most = CHUNKS
-        parameters = sum(tensor.numel() for tensor in self.tensors)
-        return max(least, min(most, int(FIRST_CHUNK_OPERATIONS / (2 * parameters)))), most
+        return max(least, min(most, int(FIRST_CHUNK_OPERATIONS / (2 * self.parameters)))), most
 
-    def steps(self, cache: KVCache, logits: Tensor, sampler: Sampler, limit: int) -> Generator[int]:
+    @torch.inference_mode()
+    def steps(self, cache: KVCache, logits: np.ndarray, sampler: Sampler, limit: int) -> Generator[int]:
         """See `Stepping.steps`."""
         self._draw.take_up(sampler)
-        self._draw.logits.copy_(logits)
+        self._draw.logits.copy_(torch.from_numpy(logits))
         self._draw_next()
         for left in reversed(range(limit)):
             arrival = self._runner.send(self._draw.token)
@@ -110,7 +112,7 @@ class Stepper(Decoder):
                 raise
 
     def forward(self, ids: Tensor, cache: KVCache, stop: StopSignal | None = None) -> Tensor:
-        """See `Network.forward`; a single token is read as `steps` reads it."""
+        """See `TorchNetwork.forward`; a single token is read as `steps` reads it."""
         if len(ids) > 1 or not self.ahead:
             return super().forward(ids, cache, stop)
         self._draw.token.copy_(ids)
@@ -184,10 +186,10 @@ class Stepper(Decoder):
 
     def _try_draws(self) -> None:
         cache = self.new_cache(8)
-        logits = self._draw.logits.clone()
+        logits = self._draw.logits.cpu().numpy()
         for sampling in (Sampling(temperature=0), Sampling(seed=0), Sampling(presence_penalty=1.0)):
             cache.crop(0)
-            for _ in self.steps(cache, logits, Sampler(sampling, (), self.embedding.device), 4):
+            for _ in self.steps(cache, logits, Sampler(sampling, ()), 4):
                 pass
 
     def _mask(self, count: int, end: int) -> Any:

@@ -1,21 +1,24 @@
 """Weights as they lie in files, before they are made ready for a device."""
 
+import json
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from gguf import GGMLQuantizationType as Kind
 from gguf.quants import dequantize
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged
 from qwenchat.i18n.texts import say
 
-_KINDS = {torch.float32: Kind.F32, torch.float16: Kind.F16, torch.bfloat16: Kind.BF16}
-_DTYPES = {kind: dtype for dtype, kind in _KINDS.items()}
+_KINDS = {"F32": Kind.F32, "F16": Kind.F16, "BF16": Kind.BF16}
+"""By the names that safetensors has for them."""
+_NUMBERS = {"F64": "<f8", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?"}
+"""Other numbers, which become F32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +34,43 @@ class StoredWeight:
     order: np.ndarray | None = None
     """[rows] int64, which of the file's rows each row is; None for those in order."""
 
-    def floats(self, dtype: torch.dtype) -> Tensor:
-        """The weight as floats of that type."""
-        if self.kind in _DTYPES:
-            data = self.data if self.data.flags.writeable else self.data.copy()
-            value = torch.from_numpy(data).view(_DTYPES[self.kind]).reshape(self.shape)
+    def floats(self) -> np.ndarray:
+        """The weight as float32."""
+        if self.kind is Kind.F32:
+            value = self.data.view(np.float32)
+        elif self.kind is Kind.F16:
+            value = self.data.view(np.float16).astype(np.float32)
+        elif self.kind is Kind.BF16:
+            value = (self.data.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         else:
-            value = torch.from_numpy(dequantize(self.data, self.kind)).reshape(self.shape)
-        return (value if self.order is None else value[torch.from_numpy(self.order)]).to(dtype)
+            value = dequantize(self.data, self.kind)
+        value = value.reshape(self.shape)
+        return value if self.order is None else value[self.order]
 
 
 def read_safetensors(files: list[Path]) -> Iterator[StoredWeight]:
-    """All weights of some safetensors files; raises ModelDamaged naming the file."""
+    """All weights of some safetensors files, as views of the mapped files; raises ModelDamaged naming the file."""
     for file in files:
         try:
-            with safe_open(file, framework="pt") as weights:
-                for name in weights.keys():  # noqa: SIM118  (not a mapping)
-                    yield _stored(name, weights.get_tensor(name))
-        except (SafetensorError, OSError, ValueError) as error:
+            with safe_open(file, framework="np"):
+                pass  # that its header is sound is for the library to find out
+            with file.open("rb") as opened:
+                mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+            begin = 8 + int.from_bytes(mapped[:8], "little")
+            for name, about in json.loads(mapped[8:begin]).items():
+                if name != "__metadata__":
+                    yield _stored(name, about, memoryview(mapped)[begin:])
+        except (SafetensorError, OSError, ValueError, LookupError) as error:
             raise ModelDamaged(
                 say("{file} cannot be read: {error}.", file=file, error=error), say("Download it again.")
             ) from error
 
 
-def _stored(name: str, tensor: Tensor) -> StoredWeight:
-    if tensor.dtype not in _KINDS:
-        tensor = tensor.float()
-    shape = tuple(tensor.shape)
-    return StoredWeight(name, shape, _KINDS[tensor.dtype], tensor.reshape(*shape).view(torch.uint8).numpy())
+def _stored(name: str, about: dict[str, Any], data: memoryview) -> StoredWeight:
+    first, last = about["data_offsets"]
+    kind, shape = about["dtype"], tuple(about["shape"])
+    stored = np.frombuffer(data[first:last], np.uint8)
+    if kind not in _KINDS:
+        stored = np.frombuffer(data[first:last], _NUMBERS[kind]).astype(np.float32).view(np.uint8)
+        kind = "F32"
+    return StoredWeight(name, shape, _KINDS[kind], stored.reshape(*shape[:-1], -1))

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 
-from torch import Tensor
+import numpy as np
 
 from qwenchat.chat.commands import ScoreReply
 from qwenchat.chat.errors import PromptTooLong
@@ -79,11 +79,12 @@ class Lens:
         named = self._tokenizer.token_id(self._tokenizer.eos_token)
         return named if named in self._tokenizer.eos_ids else min(self._tokenizer.eos_ids, default=None)
 
-    def _scored(self, token: int, channel: Channel, logits: Tensor) -> ScoredToken:
+    def _scored(self, token: int, channel: Channel, logits: np.ndarray) -> ScoredToken:
         """`token` as it might have been drawn from `logits` [vocab] float32, those of the model itself."""
-        values, ids = top_k(logits, min(LIKELIEST, logits.numel()))
-        total = logits.logsumexp(0)
-        shares = (values - total).exp().tolist()
+        values, ids = top_k(logits, min(LIKELIEST, logits.size))
+        top = logits.max()
+        total = top + np.log(np.exp(logits - top).sum())
+        shares = np.exp(values - total).tolist()
         likeliest = tuple(self._alternative(at, share) for at, share in zip(ids.tolist(), shares, strict=True))
         control = self._tokenizer.is_control(token)
         if control:
@@ -91,7 +92,7 @@ class Lens:
             text = self._tokenizer.decode([token])
         else:
             text = self._detokenizer.feed(token)
-        chosen = self._alternative(token, float((logits[token] - total).exp()))
+        chosen = self._alternative(token, float(np.exp(logits[token] - total)))
         self._before = token
         return ScoredToken(text, channel, control, chosen, likeliest)
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from qwenchat.engine.local.attention import ONE_PIECE, Flash, Masked
 from qwenchat.engine.local.decode_step import Step
-from qwenchat.engine.local.decoder import Decoder, DecoderConfig
+from qwenchat.engine.local.decoder import Decoder
+from qwenchat.engine.local.decoder_config import DecoderConfig
 from tests.engine.local.test_decode_step import IDS, WINDOW, Stepped, apart, made
 from tests.engine.local.test_stepper import stepper
 

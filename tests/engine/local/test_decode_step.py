@@ -9,7 +9,8 @@ from torch import Tensor
 
 from qwenchat.engine.local.attention import ONE_PIECE, Masked
 from qwenchat.engine.local.decode_step import Step
-from qwenchat.engine.local.decoder import Decoder, DecoderConfig
+from qwenchat.engine.local.decoder import Decoder
+from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.engine.local.kvcache import KVCache
 from qwenchat.engine.local.stepper import Way
 from tests.support.tape import Tape

@@ -52,7 +52,7 @@ MODELS: dict[str, tuple[type[PreTrainedModel], Any]] = {
 def loaded(folder: Path, tmp_path: Path) -> LoadedModel:
     return load(
         folder,
-        plan=Plan("cpu", torch.float32),
+        plan=Plan("cpu", "float32"),
         cache_folder=tmp_path,
         progress=lambda step: None,
         stop=StopSignal(),
@@ -94,7 +94,7 @@ class Pair:
         """How far our logits after all that was read are from those of transformers, relative to their size."""
         with torch.inference_mode():
             expected = self._reference(input_ids=torch.tensor([self.context.ids])).logits[0, -1]
-        return float((self.context.logits - expected).norm() / expected.norm())
+        return float((torch.from_numpy(self.context.logits) - expected).norm() / expected.norm())
 
 
 @pytest.fixture(scope="module", params=MODELS)

@@ -19,7 +19,7 @@ from qwenchat.chat.events import LoadProgressed, ModelLoaded, TextProduced, Turn
 from qwenchat.chat.messages import Status
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import StopSignal
-from qwenchat.engine.local import fit, hardware, loader, memory
+from qwenchat.engine.local import fit, hardware, memory, torch_loader
 from qwenchat.engine.local.engine import LocalEngine
 from qwenchat.engine.local.graph import Direct
 from qwenchat.engine.local.hardware import Plan
@@ -66,18 +66,18 @@ class Gpu(Direct):
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     """That of a machine where it is the best device."""
-    decoder, room, gpu = loader._decoder, memory.of, Gpu()
+    decoder, room, gpu = torch_loader.float_decoder, memory.of, Gpu()
 
-    def on_gpu(source: Any, weights: Any, plan: Plan, progress: Any) -> Any:
+    def on_gpu(config: Any, weights: Any, plan: Plan, progress: Any) -> Any:
         with monkeypatch.context() as patch:
             if plan.device == "cuda":
-                patch.setattr(loader, "Decoder", lambda config, take: Stepper(config, take, gpu))
-            return decoder(source, weights, replace(plan, device="cpu"), progress)
+                patch.setattr(torch_loader, "Decoder", lambda config, take: Stepper(config, take, gpu))
+            return decoder(config, weights, replace(plan, device="cpu"), progress)
 
     def choose(device: str, quantization: str) -> Plan:
-        return Plan("cpu" if device == "cpu" else "cuda", torch.float32)
+        return Plan("cpu" if device == "cpu" else "cuda", "float32")
 
-    monkeypatch.setattr(loader, "_decoder", on_gpu)
+    monkeypatch.setattr(torch_loader, "float_decoder", on_gpu)
     monkeypatch.setattr(hardware, "choose", choose)
     monkeypatch.setattr(memory, "of", lambda device: replace(room("cpu"), device=device))
     return gpu
@@ -264,6 +264,7 @@ def test_half_precision_on_a_gpu_is_one_that_it_computes_itself(monkeypatch: pyt
     def is_bf16_supported(including_emulation: bool = True) -> bool:
         return native or including_emulation
 
+    monkeypatch.setattr(hardware, "may_have_gpu", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_bf16_supported)
-    assert hardware.choose("auto", "auto") == Plan("cuda", torch.bfloat16 if native else torch.float16)
+    assert hardware.choose("auto", "auto") == Plan("cuda", "bf16" if native else "float16")

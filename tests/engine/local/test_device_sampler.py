@@ -11,6 +11,7 @@ from qwenchat.chat.sampling import NON_THINKING, THINKING, Sampling
 from qwenchat.engine.local.device_sampler import INVALID, Draw
 from qwenchat.engine.local.sampler import Sampler, candidates
 from tests.support.tape import Tape
+from tests.support.torch_sampler import torch_sampler
 
 VOCAB = 128 * 100
 """Large enough for the way in which the largest of many logits are found."""
@@ -46,7 +47,7 @@ def take(draw: Draw, logits: Tensor) -> int:
 
 def drawing(sampling: Sampling, vocab: int = VOCAB, output: tuple[int, ...] = ()) -> Draw:
     draw = Draw(vocab, torch.device("cpu"))
-    draw.take_up(Sampler(sampling, [at for at in PROMPT if at < vocab], "cpu", output))
+    draw.take_up(Sampler(sampling, [at for at in PROMPT if at < vocab], output))
     return draw
 
 
@@ -63,9 +64,9 @@ def without_gradients() -> Iterator[None]:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_tokens_are_those_of_the_sampler(name: str) -> None:
     sampling = Sampling(**{field: getattr(SETTINGS[name], field) for field in Sampling.__slots__} | {"seed": 11})
-    sampler, draw = Sampler(sampling, PROMPT, "cpu", (17, 3)), drawing(sampling, output=(17, 3))
+    sampler, draw = torch_sampler(sampling, PROMPT, (17, 3)), drawing(sampling, output=(17, 3))
     logits = [some_logits(at % 5) for at in range(60)]
-    assert [take(draw, row) for row in logits] == [sampler.draw(row) for row in logits]
+    assert [take(draw, row) for row in logits] == [sampler.draw(row.numpy()) for row in logits]
 
 
 def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
@@ -82,7 +83,7 @@ def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
 def test_exactly_those_tokens_are_drawn_that_the_settings_leave(name: str) -> None:
     logits = torch.linspace(0, 3, 300)
     draw = drawing(SETTINGS[name], 300)
-    ids, probabilities = candidates(logits, SETTINGS[name])
+    ids, probabilities = candidates(logits.numpy(), SETTINGS[name])
     left = set(ids[probabilities > 0].tolist())
     assert 0 < len(left) < 300
     assert {take(draw, logits) for _ in range(60 * len(left))} == left
@@ -102,7 +103,7 @@ def test_another_turn_begins_with_its_own_settings_and_nothing_seen() -> None:
     logits = some_logits(0)
     first = take(draw, logits)
     assert take(draw, logits) != first
-    draw.take_up(Sampler(Sampling(temperature=0, presence_penalty=2.0), (), "cpu"))
+    draw.take_up(Sampler(Sampling(temperature=0, presence_penalty=2.0), ()))
     assert take(draw, logits) == first
 
 
@@ -117,7 +118,7 @@ def test_invalid_numbers_are_told_from_tokens_and_can_still_be_read(name: str, b
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_recording_draws_what_the_sampler_draws_from_other_logits(name: str) -> None:
     sampling = Sampling(**{field: getattr(SETTINGS[name], field) for field in Sampling.__slots__} | {"seed": 4})
-    sampler, draw = Sampler(sampling, PROMPT, "cpu"), drawing(sampling)
+    sampler, draw = torch_sampler(sampling, PROMPT), drawing(sampling)
     form = draw.form
     with Tape() as tape:
         draw.run(*form)
@@ -126,4 +127,4 @@ def test_a_recording_draws_what_the_sampler_draws_from_other_logits(name: str) -
         draw.logits.copy_(some_logits(at % 3))
         draw.roll()
         tape.replay()
-        assert int(draw.token) == sampler.draw(some_logits(at % 3))
+        assert int(draw.token) == sampler.draw(some_logits(at % 3).numpy())

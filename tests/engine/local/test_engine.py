@@ -25,7 +25,7 @@ from qwenchat.chat.messages import Message, ReasoningPart, Role, Status, TextPar
 from qwenchat.chat.provenance import FinishReason, ThinkingSupport
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import StopSignal, TurnSignals
-from qwenchat.engine.local import loader
+from qwenchat.engine.local import loader, torch_loader
 from qwenchat.engine.local.context import Context
 from qwenchat.engine.local.engine import LocalEngine
 from qwenchat.engine.local.kvcache import KVCache
@@ -320,7 +320,7 @@ def test_memory_that_runs_out_while_loading_is_said_and_the_next_load_works(
 
     engine = LocalEngine(paths)
     with monkeypatch.context() as patch:
-        patch.setattr(loader, "Decoder", full)
+        patch.setattr(torch_loader, "Decoder", full)
         with pytest.raises(OutOfMemory, match=tiny_qwen3.name):
             load(engine, tiny_qwen3)
     load(engine, tiny_qwen3)

@@ -27,12 +27,12 @@ from tests.support.examples import examples
 from tests.support.gguf_writer import write_gguf
 from tests.support.tiny_qwen3 import FRANCE, LESSONS, user
 
-FLOAT32 = Plan("cpu", torch.float32)
+FLOAT32 = Plan("cpu", "float32")
 PLANS = {
     "float32": FLOAT32,
-    "as it is": Plan("cpu", torch.float32, packed=True),
-    "int8": Plan("cpu", torch.float32, packed=True, bits=8, required=True),
-    "int4": Plan("cpu", torch.float32, packed=True, bits=4, required=True),
+    "as it is": Plan("cpu", "float32", packed=True),
+    "int8": Plan("cpu", "float32", packed=True, bits=8, required=True),
+    "int4": Plan("cpu", "float32", packed=True, bits=4, required=True),
 }
 every_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 both_ways = pytest.mark.parametrize("plan", [FLOAT32, PLANS["as it is"]], ids=["float32", "as it is"])
@@ -46,7 +46,7 @@ def logits(model: LoadedModel, ids: list[int]) -> torch.Tensor:
     context = Context(model.network, 256)
     with torch.inference_mode():
         context.read(ids, StopSignal())
-    return context.logits
+    return torch.from_numpy(context.logits)
 
 
 def apart(a: torch.Tensor, b: torch.Tensor) -> float:

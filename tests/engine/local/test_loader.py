@@ -26,11 +26,11 @@ from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.loader import LoadedModel, load
 from tests.support.examples import examples
 
-FLOAT32, BF16 = Plan("cpu", torch.float32), Plan("cpu", torch.bfloat16)
+FLOAT32, BF16 = Plan("cpu", "float32"), Plan("cpu", "bf16")
 PLANS = {
     "float32": FLOAT32,
-    "int8": Plan("cpu", torch.float32, packed=True, bits=8, required=True),
-    "int4": Plan("cpu", torch.float32, packed=True, bits=4, required=True),
+    "int8": Plan("cpu", "float32", packed=True, bits=8, required=True),
+    "int4": Plan("cpu", "float32", packed=True, bits=4, required=True),
 }
 every_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 
@@ -49,7 +49,7 @@ def logits(model: LoadedModel) -> torch.Tensor:
     context = Context(model.network, 64)
     with torch.inference_mode():
         context.read(list(range(0, 60, 3)), StopSignal())
-    return context.logits
+    return torch.from_numpy(context.logits)
 
 
 @pytest.fixture(scope="module")
@@ -411,10 +411,10 @@ def test_sizes_that_cannot_be_packed_are_run_in_floats_unless_packing_was_asked_
     )  # fmt: skip
     folder = Path(shutil.copytree(toy_tokenizer_folder, tmp_path / "model"))
     Qwen3ForCausalLM(config).save_pretrained(folder)
-    model = loaded(folder, Plan("cpu", torch.float32, packed=True))
+    model = loaded(folder, Plan("cpu", "float32", packed=True))
     assert model.quantization == "float32"
     torch.testing.assert_close(logits(model), logits(loaded(folder)))
     for bits in (4, 8):
         with pytest.raises(ModelUnsupported, match="--quantization bf16") as caught:
-            loaded(folder, Plan("cpu", torch.float32, packed=True, bits=bits, required=True))
+            loaded(folder, Plan("cpu", "float32", packed=True, bits=bits, required=True))
         assert folder.name in str(caught.value)

@@ -1,12 +1,11 @@
 """Keys and values of one sequence in eight bits."""
 
 import numpy as np
-import torch
 
 from qwenchat.engine.local.cpu.attention import Cache
 from qwenchat.engine.local.cpu.layout import GROUP, SEGMENT
 from qwenchat.engine.local.cpu.native import aligned
-from qwenchat.engine.local.decoder import DecoderConfig
+from qwenchat.engine.local.decoder_config import DecoderConfig
 
 
 class QuantizedCache:
@@ -28,11 +27,6 @@ class QuantizedCache:
             values=aligned(tokens * d, np.uint8).reshape(shape),
             value_scales=aligned(tokens, np.float32).reshape(shape),
         )
-
-    @property
-    def device(self) -> torch.device:
-        """Where it lives."""
-        return torch.device("cpu")
 
     @property
     def bytes_per_token(self) -> int:

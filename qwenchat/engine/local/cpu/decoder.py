@@ -1,12 +1,10 @@
 """The quantized transformer on the CPU, one sequence at a time."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from qwenchat.chat.errors import ModelDamaged
 from qwenchat.engine.base import Stopped, StopSignal
@@ -21,7 +19,7 @@ from qwenchat.engine.local.cpu.packing import PackedMatrix
 from qwenchat.engine.local.cpu.simd import RUNS_HERE
 from qwenchat.engine.local.cpu.thread_pool import Team
 from qwenchat.engine.local.cpu.thread_tuner import Pace
-from qwenchat.engine.local.decoder import DecoderConfig
+from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.i18n.texts import say
 
 _APART = ROWS
@@ -130,12 +128,12 @@ class QuantizedDecoder:
         """See `Network.new_cache`."""
         return QuantizedCache(self.config, window)
 
-    def forward(self, ids: Tensor, cache: QuantizedCache, stop: StopSignal) -> Tensor:
-        """See `Network.forward`."""
+    def read(self, ids: Sequence[int], cache: QuantizedCache, stop: StopSignal) -> np.ndarray:
+        """See `Network.read`."""
         begin = cache.length
         try:
-            for chunk in np.split(ids.numpy(), range(CHUNK, len(ids), CHUNK)):
-                logits = self._read(chunk, cache, stop)
+            for at in range(0, len(ids), CHUNK):
+                logits = self._read(np.asarray(ids[at : at + CHUNK]), cache, stop)
         except Stopped:
             cache.crop(begin)
             raise
@@ -145,13 +143,13 @@ class QuantizedDecoder:
         """Have everything compiled, which takes seconds the first time on a machine and none later."""
         cache = self.new_cache(GROUP)
         for count in (1, 2):
-            self.forward(torch.zeros(count, dtype=torch.long), cache, StopSignal())
+            self.read([0] * count, cache, StopSignal())
 
     def close(self) -> None:
         """See `Network.close`."""
         self._team.close()
 
-    def _read(self, ids: np.ndarray, cache: QuantizedCache, stop: StopSignal) -> Tensor:
+    def _read(self, ids: np.ndarray, cache: QuantizedCache, stop: StopSignal) -> np.ndarray:
         scratch = self._scratch_for(cache)
         count, start = len(ids), cache.length
         if start + count > cache.window:
@@ -169,7 +167,8 @@ class QuantizedDecoder:
         if measured:
             pace.record(time.perf_counter() - began, self._work(cache, start, count))
         cache.length = start + count
-        return torch.from_numpy(logits[:, : self.config.vocab].sum(0))
+        summed: np.ndarray = logits[:, : self.config.vocab].sum(0)
+        return summed
 
     def _work(self, cache: QuantizedCache, start: int, count: int) -> float:
         """How much it is to read `count` tokens after others: of one the bytes, of many the multiplications."""

@@ -27,7 +27,8 @@ from qwenchat.engine.local.cpu.native import address_of, aligned
 from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
 from qwenchat.engine.local.cpu.simd import Format, tile_kernel
 from qwenchat.engine.local.cpu.thread_tuner import Pace
-from qwenchat.engine.local.decoder import Decoder, DecoderConfig
+from qwenchat.engine.local.decoder import Decoder
+from qwenchat.engine.local.decoder_config import DecoderConfig
 
 VOCAB = 500
 """Not a multiple of the rows of a tile."""
@@ -136,7 +137,7 @@ class Model:
 
 
 def read(decoder: QuantizedDecoder, cache: QuantizedCache, ids: torch.Tensor) -> torch.Tensor:
-    return decoder.forward(ids, cache, StopSignal())
+    return torch.from_numpy(decoder.read(ids.tolist(), cache, StopSignal()))
 
 
 @pytest.fixture(scope="module")
@@ -335,7 +336,7 @@ def test_stop_set_beforehand_reads_nothing(decoder: QuantizedDecoder) -> None:
     stop.set()
     for ids in (IDS[:1], IDS[:300]):
         with pytest.raises(Stopped):
-            decoder.forward(ids, cache, stop)
+            decoder.read(ids.tolist(), cache, stop)
         assert cache.length == 7
 
 
@@ -368,7 +369,7 @@ def test_stop_in_the_second_chunk_leaves_what_was_held_before(
         patch.setattr(PackedMatrix, "take", stopping)
         patch.setattr("qwenchat.engine.local.cpu.decoder.CHUNK", 200)
         with pytest.raises(Stopped):
-            decoder.forward(IDS[7:600], cache, stop)
+            decoder.read(IDS[7:600].tolist(), cache, stop)
     assert chunks == [200, 200]
     assert cache.length == 7
     assert torch.equal(read(decoder, cache, IDS[7:40]), read(decoder, decoder.new_cache(WINDOW), IDS[:40]))
@@ -388,7 +389,7 @@ def test_stop_in_the_midst_of_the_layers_is_noticed(decoder: QuantizedDecoder) -
     try:
         with pytest.raises(Stopped):
             for _ in range(200):
-                decoder.forward(IDS, cache, stop)
+                decoder.read(IDS.tolist(), cache, stop)
                 cache.crop(0)
     finally:
         done.set()
