@@ -25,7 +25,7 @@ _STATUSES = {
 }
 
 
-def is_chatgpt(value: Mapping[str, Any]) -> bool:
+def recognizes(value: Mapping[str, Any]) -> bool:
     """Whether an object of a file is one of ChatGPT's conversations."""
     return isinstance(value.get("mapping"), dict)
 

@@ -101,7 +101,7 @@ class _Head:
     draft: str = ""
 
 
-def is_own(value: Mapping[str, Any]) -> bool:
+def recognizes(value: Mapping[str, Any]) -> bool:
     """Whether an object of a file looks like one of `record_of`."""
     messages = value.get("messages")
     return isinstance(messages, list) and (
@@ -109,7 +109,7 @@ def is_own(value: Mapping[str, Any]) -> bool:
     )
 
 
-def conversation_of(value: Mapping[str, Any]) -> Found:
+def conversation_of(value: Mapping[str, Any], now: float = 0.0) -> Found:
     """The conversation of `record_of`, as much of it as makes sense; raises Unreadable when nothing does."""
     problems = Problems()
     head = _head(value, problems)

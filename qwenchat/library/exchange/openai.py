@@ -60,6 +60,11 @@ def _entries(message: Message, thoughts: bool) -> Iterator[dict[str, Any]]:
             yield {"role": str(Role.TOOL), "tool_call_id": part.call_id, **name, "content": part.text}
 
 
+def recognizes(value: Mapping[str, Any]) -> bool:
+    """Whether an object of a file has a list of messages, as the chat API has them."""
+    return isinstance(value.get("messages"), list)
+
+
 def conversation_of(value: Mapping[str, Any], now: float) -> Found:
     """The conversation; without a date it is of `now`. Raises Unreadable when none of it is a message."""
     problems = Problems()

@@ -2,10 +2,10 @@
 
 import codecs
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from io import BufferedReader, BytesIO
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from qwenchat.chat.calls import identified
 from qwenchat.chat.errors import ImportFailed
@@ -18,6 +18,19 @@ from qwenchat.library.exchange.scanner import Scanner
 from qwenchat.library.exchange.stream import Joined
 from qwenchat.library.exchange.values import by_line, is_lines, values
 
+
+class Reader(Protocol):
+    """A format of conversations; each is a module of this package."""
+
+    def recognizes(self, value: Mapping[str, Any]) -> bool:
+        """Whether an object of a file looks like a conversation of this format."""
+
+    def conversation_of(self, value: Mapping[str, Any], now: float) -> Found:
+        """The conversation; without dates it is of `now`, in Unix seconds. Raises Unreadable."""
+
+
+READERS: tuple[Reader, ...] = (native, chatgpt, openai)
+"""The formats that are understood; the first that recognizes an object reads it."""
 _MOST_MESSAGES = 1_000_000
 _MOST_UNUSABLE = 100_000
 """What has more than this that is none is no file of conversations."""
@@ -68,10 +81,7 @@ def _conversation(value: Any, now: float) -> Found:
     for name in ("mapping", "messages"):
         if isinstance(value.get(name), dict | list) and len(value[name]) > _MOST_MESSAGES:
             raise Unreadable(say("it has more than {number:,} messages", number=_MOST_MESSAGES))
-    if native.is_own(value):
-        return native.conversation_of(value)
-    if chatgpt.is_chatgpt(value):
-        return chatgpt.conversation_of(value, now)
-    if isinstance(value.get("messages"), list):
-        return openai.conversation_of(value, now)
+    for reader in READERS:
+        if reader.recognizes(value):
+            return reader.conversation_of(value, now)
     raise Unreadable(say("it has neither `messages` nor ChatGPT's `mapping`"))
