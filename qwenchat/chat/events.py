@@ -309,19 +309,13 @@ class PermissionNotSaved:
 
 
 TurnEnded = TurnFinished | TurnStopped | TurnFailed
-TurnProgressed = (
-    HistoryTrimmed
-    | BeginningTrimmed
-    | RequestAccepted
-    | Noticed
-    | ModelLearned
-    | PrefillProgressed
-    | TextProduced
-    | ThoughtStarted
-    | ThoughtEnded
-    | AnswerReclassified
-    | ToolCalled
-)
+ReplyEvent = TextProduced | ThoughtStarted | ThoughtEnded | AnswerReclassified | ToolCalled
+"""What a reply is made of."""
+TurnNotice = HistoryTrimmed | BeginningTrimmed | Noticed
+"""What the user should know of a turn."""
+RequestEvent = RequestAccepted | ModelLearned
+"""What a server turned out to take and to be."""
+TurnProgressed = ReplyEvent | TurnNotice | RequestEvent | PrefillProgressed
 LoadEvent = LoadProgressed | ModelLoaded | LoadFailed
 TurnEvent = TurnProgressed | TurnEnded
 CallEvent = ToolsListed | PermissionAsked | PermissionNotSaved | CallStarted | CallReturned

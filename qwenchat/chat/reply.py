@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from qwenchat.chat.events import (
     AnswerReclassified,
     Channel,
+    ReplyEvent,
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
@@ -98,7 +100,7 @@ class GrowingReply:
 
     def add(self, event: TurnEvent) -> None:
         """Take in one event of the turn."""
-        if not isinstance(event, ThoughtStarted | TextProduced | ThoughtEnded | AnswerReclassified | ToolCalled):
+        if not isinstance(event, ReplyEvent):
             return
         at_s = self._before_s + event.at_s
         match event:
@@ -114,6 +116,8 @@ class GrowingReply:
                 self._reclassify(at_s)
             case ToolCalled():
                 self._add_call(event, at_s)
+            case _:
+                assert_never(event)
         self.at_s = max(self.at_s, at_s)
 
     def parts(self) -> tuple[Part, ...]:

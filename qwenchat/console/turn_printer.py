@@ -4,29 +4,35 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import TextIO, assert_never
 
 from qwenchat.chat.events import (
+    AnswerReclassified,
     BeginningTrimmed,
+    CallEvent,
     CallReturned,
     CallStarted,
     Channel,
     Event,
     HistoryTrimmed,
+    LoadEvent,
     LoadFailed,
     LoadProgressed,
     ModelLoaded,
     Noticed,
     PermissionAsked,
     PermissionNotSaved,
+    ReplyEvent,
     SaveFailed,
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
+    ToolCalled,
     ToolsListed,
     TurnEnded,
     TurnFailed,
     TurnFinished,
+    TurnNotice,
     TurnStopped,
 )
 from qwenchat.chat.messages import ToolCallPart
@@ -136,28 +142,23 @@ class Printer:
                     return event
 
     def _take(self, event: Event, session: Session) -> None:
+        if isinstance(event, ReplyEvent):
+            self._take_reply(event, session)
+        elif isinstance(event, CallEvent):
+            self._take_call(event, session)
+        elif isinstance(event, LoadEvent):
+            self._take_load(event)
+        elif isinstance(event, TurnNotice):
+            self._take_notice(event)
+        elif isinstance(event, TurnEnded):
+            self.report.clear()
+            self._end()
+            self._say_how(event)
+        elif isinstance(event, SaveFailed):
+            self._notice(str(event.error))
+
+    def _take_reply(self, event: ReplyEvent, session: Session) -> None:
         match event:
-            case ToolsListed():
-                for problem in event.problems:
-                    self._notice(problem)
-            case PermissionAsked():
-                self._end()
-                session.tools.permit(event.call.id, self._permit(event.call))
-            case PermissionNotSaved():
-                self._notice(event.in_words)
-            case CallStarted():
-                self._end()
-                self._tell_of_call(in_words(event.call))
-            case CallReturned():
-                self._tell_of_call(result_in_words(event.result))
-            case LoadProgressed():
-                self.report.show(event)
-            case ModelLoaded():
-                self.report.clear()
-                if self._announced and not self._quiet:
-                    self._notice(ready_in_words(event.model))
-                if event.model.reason:
-                    self._notice(event.model.reason)
             case ThoughtStarted():
                 self._thought_tokens = 0
                 self._announce(say("thinking..."))
@@ -172,6 +173,46 @@ class Printer:
                             self._thought_tokens,
                         )
                     )  # fmt: skip
+            case AnswerReclassified() | ToolCalled():
+                pass
+            case _:
+                assert_never(event)
+
+    def _take_call(self, event: CallEvent, session: Session) -> None:
+        match event:
+            case ToolsListed():
+                for problem in event.problems:
+                    self._notice(problem)
+            case PermissionAsked():
+                self._end()
+                session.tools.permit(event.call.id, self._permit(event.call))
+            case PermissionNotSaved():
+                self._notice(event.in_words)
+            case CallStarted():
+                self._end()
+                self._tell_of_call(in_words(event.call))
+            case CallReturned():
+                self._tell_of_call(result_in_words(event.result))
+            case _:
+                assert_never(event)
+
+    def _take_load(self, event: LoadEvent) -> None:
+        match event:
+            case LoadProgressed():
+                self.report.show(event)
+            case ModelLoaded():
+                self.report.clear()
+                if self._announced and not self._quiet:
+                    self._notice(ready_in_words(event.model))
+                if event.model.reason:
+                    self._notice(event.model.reason)
+            case LoadFailed():
+                self.report.clear()
+            case _:
+                assert_never(event)
+
+    def _take_notice(self, event: TurnNotice) -> None:
+        match event:
             case HistoryTrimmed():
                 notify(
                     count(
@@ -190,14 +231,8 @@ class Printer:
             case Noticed():
                 self._end()
                 self._notice(event.text)
-            case LoadFailed():
-                self.report.clear()
-            case SaveFailed():
-                self._notice(str(event.error))
-            case TurnFinished() | TurnStopped() | TurnFailed():
-                self.report.clear()
-                self._end()
-                self._say_how(event)
+            case _:
+                assert_never(event)
 
     def _text(self, event: TextProduced, session: Session) -> None:
         if event.channel is not self._open:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, assert_never
 
 from qwenchat.chat.events import Channel, TextProduced, ThoughtEnded, ThoughtStarted
 from qwenchat.chat.messages import Message, Role, Status, TextPart, ToolCallPart, ToolResultPart
@@ -61,6 +61,8 @@ class Teller:
                 yield self._ending(message)
             case ThoughtStarted() | ThoughtEnded():
                 pass
+            case _:
+                assert_never(what)
 
     def _whole(self, message: Message) -> str:
         """A message that nobody saw being written."""
@@ -138,6 +140,8 @@ def _happening(moment: Moment) -> dict[str, Any]:
             return {"event": "thought_ended"}
         case ReplyEnded(message):
             return {"event": "ended", "status": message.status.value, "note": message.note}
+        case _:
+            assert_never(moment.what)
 
 
 def as_cast(replay: Replay, title: str, began: float) -> Iterator[str]:

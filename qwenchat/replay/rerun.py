@@ -3,20 +3,25 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import assert_never
 
 from qwenchat.chat.commands import LoadModel, StartTurn, Stop
 from qwenchat.chat.events import (
     AnswerReclassified,
     Channel,
     Event,
+    LoadEvent,
     LoadFailed,
     LoadProgressed,
     ModelLoaded,
+    ReplyEvent,
     TextProduced,
+    ThoughtEnded,
+    ThoughtStarted,
+    ToolCalled,
+    TurnEnded,
     TurnFailed,
-    TurnFinished,
     TurnProgressed,
-    TurnStopped,
 )
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.chat.provenance import ModelInfo, ThoughtCut
@@ -118,6 +123,8 @@ class Rerun:
         self._worker.send(command)
         while True:
             for event in self._events():
+                if not isinstance(event, LoadEvent):
+                    continue
                 match event:
                     case LoadProgressed():
                         progress(event)
@@ -126,6 +133,8 @@ class Rerun:
                     case ModelLoaded(model):
                         self._model = model
                         return model
+                    case _:
+                        assert_never(event)
 
     def ask(self, question: Question, progress: Callable[[int], object] = lambda tokens: None) -> Repeated:
         """Ask again; `progress` is told how many tokens have come. Raises the QwenchatError of a turn that failed.
@@ -138,14 +147,13 @@ class Rerun:
         self._worker.send(self._command(turn, question))
         while True:
             for event in self._events():
-                match event:
-                    case TurnFailed(error=error):
-                        raise error
-                    case TurnFinished() | TurnStopped():
-                        turn.end(event)
-                        new = turn.saved(time.monotonic())
-                        parts_at = said.parts_from(recorded, new)
-                        return Repeated(question.reply, new, tuple(turn.growing.timeline), parts_at)
+                if isinstance(event, TurnFailed):
+                    raise event.error
+                if isinstance(event, TurnEnded):
+                    turn.end(event)
+                    new = turn.saved(time.monotonic())
+                    parts_at = said.parts_from(recorded, new)
+                    return Repeated(question.reply, new, tuple(turn.growing.timeline), parts_at)
                 if not isinstance(event, TurnProgressed):
                     continue
                 turn.take(event)
@@ -190,6 +198,8 @@ class _Said:
 
     def take(self, event: TurnProgressed) -> None:
         """Take in what happened."""
+        if not isinstance(event, ReplyEvent):
+            return
         match event:
             case TextProduced():
                 self._pieces.append(event)
@@ -198,6 +208,10 @@ class _Said:
             case AnswerReclassified():
                 self._pieces = [replace(piece, channel=Channel.THOUGHT) for piece in self._pieces]
                 self._characters = {Channel.THOUGHT: sum(self._characters.values()), Channel.ANSWER: 0}
+            case ThoughtStarted() | ThoughtEnded() | ToolCalled():
+                pass
+            case _:
+                assert_never(event)
 
     def length(self, channel: Channel) -> int:
         """Characters so far."""

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
+from typing import assert_never
 
 from qwenchat.chat.commands import StartTurn
 from qwenchat.chat.continuation import NOTHING, Begun
@@ -12,6 +13,7 @@ from qwenchat.chat.events import (
     Channel,
     ModelLearned,
     RequestAccepted,
+    RequestEvent,
     TextProduced,
     ThoughtStarted,
     TurnEnded,
@@ -164,6 +166,8 @@ class Turn:
 
 def _as_reported(made: Provenance, event: TurnProgressed) -> Provenance:
     """How the reply is made, with what a server turned out to take and to be."""
+    if not isinstance(event, RequestEvent):
+        return made
     match event:
         case RequestAccepted():
             budget = event.thinking_budget if made.thinking else None
@@ -172,7 +176,8 @@ def _as_reported(made: Provenance, event: TurnProgressed) -> Provenance:
             )
         case ModelLearned():
             return replace(made, model=event.model)
-    return made
+        case _:
+            assert_never(event)
 
 
 def _outcome(event: TurnEnded) -> tuple[Status, FinishReason, str]:
@@ -183,6 +188,8 @@ def _outcome(event: TurnEnded) -> tuple[Status, FinishReason, str]:
             return Status.STOPPED, FinishReason.STOPPED, "stopped"
         case TurnFailed():
             return Status.FAILED, FinishReason.ERROR, str(event.error)
+        case _:
+            assert_never(event)
 
 
 def _tokens(growing: GrowingReply) -> dict[str, int]:

@@ -13,7 +13,7 @@ from tests.support.export_schema import FILE, schema, text
 
 
 def test_the_schema_in_the_documentation_is_that_of_the_dataclasses() -> None:
-    assert FILE.read_text("utf-8") == text(), "`python -m tests.export_schema` writes it anew"
+    assert FILE.read_text("utf-8") == text(), "`python -m tests.support.export_schema` writes it anew"
 
 
 def test_the_documentation_names_every_key() -> None:
