@@ -147,6 +147,9 @@ class RemoteEngine:
         if thinks and command.thinking_budget is not None and served.speech.budget is None:
             text = say("{server} knows no thinking budget: thoughts may be longer.", server=served.model.server)
             yield from served.exchange.notices(command.turn, text)
+        if not command.thinking and served.model.thinking is ThinkingSupport.ALWAYS:
+            text = say("{model} has no switch of thinking here, and may think.", model=served.model.name)
+            yield from served.exchange.notices(command.turn, text)
 
     def _learned(self, served: _Served, command: StartTurn, reply: Reply) -> Iterator[TurnEvent]:
         """What the reply shows of the model, and what can be asked now that it is loaded."""

@@ -472,7 +472,7 @@ class TestAbilities:
         ):
             server.models = [{"id": name, "owned_by": "organization_owner"}]
             assert load(engine, server).thinking is support
-            ask(engine, thinking=False)
+            assert len(notices(ask(engine, thinking=False))) == (support is ThinkingSupport.ALWAYS)
             assert server.asked[-1]["messages"][-1]["content"] == last
 
     def test_a_budget_that_the_server_does_not_know_is_said_once(

@@ -1,0 +1,51 @@
+"""What the details, the export and `ask --json` say of a reply is what its server was really sent and really told."""
+
+import json
+
+import pytest
+
+from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.sampling import SamplingOverrides
+from qwenchat.chat.server_profile import Server
+from qwenchat.console.ask import ask
+from qwenchat.engine.remote.engine import RemoteEngine
+from qwenchat.engine.worker import Worker
+from qwenchat.library.exchange.export import Format, read_whole, written
+from qwenchat.library.library import Library
+from qwenchat.reports.message_details import account_of, in_words
+from qwenchat.session.session import Session
+from tests.support.chat_server import DONE, Answer, ChatServer, delta
+
+
+def test_the_account_of_a_reply_is_what_was_really_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    def answer(asked: dict[str, object]) -> Answer:
+        if "seed" in asked:
+            return Answer(b'{"error": "unknown field: seed"}', 400, "application/json")
+        return Answer(delta(content="Yes.") + delta("stop") + DONE)
+
+    with ChatServer(answer=answer, models=[{"id": "qwen3:8b", "owned_by": "library"}]).running() as server:
+        session = Session(Worker(RemoteEngine), Library.in_memory(), overrides=SamplingOverrides(seed=3))
+        assert ask(session, LoadModel(server=Server(server.url)), "Hello", as_json=True, saved=True) == 0
+        said, told = capsys.readouterr()
+        made = session.conversation.path[-1]
+        whole = read_whole(session.library, session.conversation.id)
+        session.close()
+    report = json.loads(said)
+    assert (report["seed"], report["not_sent"]) == (None, ["repetition_penalty", "top_k", "min_p", "seed"])
+    assert (report["usage"]["prompt_tokens"], report["timing"]["tokens_per_s"]) == (None, None)
+    assert told.count("seed") == 1
+    details = in_words(account_of(made, 1, 1))
+    for line in ("seed: not sent", "top_k: not sent", "temperature: 0.6", "prompt: not known", "speed: not known"):
+        assert line in details
+    markdown = written(whole, Format.MARKDOWN)
+    assert "temperature 0.6, top-p 0.95" in markdown
+    assert "top-k" not in markdown
+    assert "seed" not in markdown
+
+
+def test_a_seed_that_nobody_set_is_not_sent() -> None:
+    with ChatServer([Answer(delta(content="Yes.") + delta("stop") + DONE)]).running() as server:
+        session = Session(Worker(RemoteEngine), Library.in_memory())
+        ask(session, LoadModel(server=Server(server.url)), "Hello", as_json=True, saved=True)
+        session.close()
+    assert "seed" not in server.asked[0]
