@@ -37,7 +37,7 @@ def test_the_account_of_a_reply_is_what_was_really_sent(capsys: pytest.CaptureFi
     details = in_words(account_of(made, 1, 1))
     for line in ("seed: not sent", "top_k: not sent", "temperature: 0.6", "prompt: not known", "speed: not known"):
         assert line in details
-    markdown = written(whole, Format.MARKDOWN)
+    markdown = "".join(written([whole], Format.MARKDOWN))
     assert "temperature 0.6, top-p 0.95" in markdown
     assert "top-k" not in markdown
     assert "seed" not in markdown
