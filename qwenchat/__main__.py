@@ -4,6 +4,7 @@ import os
 import sys
 
 from qwenchat.system.clock import clock_is_usable
+from qwenchat.system.quick_imports import quick_imports
 from qwenchat.system.type_ahead import type_ahead
 
 
@@ -16,8 +17,8 @@ def main() -> None:
         sys.exit(f"qwenchat: {sentences(what, say('Set the clock.'))}")
     type_ahead.take(sys.argv[1:], os.environ)
     try:
-        from qwenchat.cli.main import main as run  # noqa: PLC0415  (slow)
-
+        with quick_imports():
+            from qwenchat.cli.main import main as run  # noqa: PLC0415  (slow)
         run()
     except KeyboardInterrupt:
         sys.exit(130)

@@ -11,6 +11,7 @@ from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.cli.process import drop_output
 from qwenchat.i18n.texts import later, say, sentences
+from qwenchat.system.quick_imports import quick_imports
 
 
 class Group(click.Group):
@@ -46,6 +47,11 @@ class LazyGroup(Group):
         super().__init__(*args, **settings)
         self._table = table
 
+    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+        """Read the options, for which the settings are imported."""
+        with quick_imports():
+            return super().make_context(*args, **settings)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names."""
         return sorted(self._table)
@@ -54,7 +60,8 @@ class LazyGroup(Group):
         """The command of that name; None where there is none."""
         if cmd_name not in self._table:
             return None
-        module = import_module(f"qwenchat.cli.commands.{self._table[cmd_name][0]}")
+        with quick_imports():
+            module = import_module(f"qwenchat.cli.commands.{self._table[cmd_name][0]}")
         return next(
             entry for entry in vars(module).values() if isinstance(entry, click.Command) and entry.name == cmd_name
         )

@@ -8,6 +8,7 @@ from click.core import ParameterSource
 from qwenchat import __version__
 from qwenchat.cli import options, process
 from qwenchat.cli.group import LazyGroup
+from qwenchat.system.quick_imports import quick_imports
 
 COMMANDS = {
     "archive": ("conversations", "Put a conversation out of the way; `list --archived` and `search` still show it."),
@@ -70,14 +71,14 @@ def _no_command(context: click.Context, parameter: click.Parameter, value: str |
 @click.pass_context
 def cli(context: click.Context, /, **given: Any) -> None:
     """Chat with Qwen3, in private, in your terminal."""
-    from qwenchat.cli import option_values
+    from qwenchat.cli import option_values  # noqa: PLC0415  (the help has no use for it)
 
     option_values.settings(context)
     if context.invoked_subcommand is not None:
         _refuse_stray_flags(context, context.invoked_subcommand)
         return
-    from qwenchat.cli.commands import chat
-
+    with quick_imports():
+        from qwenchat.cli.commands import chat  # noqa: PLC0415  (no other command needs it)
     chat.start(context, given)
 
 

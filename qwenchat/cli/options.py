@@ -78,21 +78,21 @@ def _help(parameter: Parameter) -> str:
 
 def complete_model(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """The short names that begin with what was typed."""
-    from qwenchat.engine.local.catalog import HUB_NAMES
+    from qwenchat.engine.local.catalog import HUB_NAMES  # noqa: PLC0415  (the help has no use for it)
 
     return [name for name in (*HUB_NAMES, "smollm2") if name.startswith(typed)]
 
 
 def complete_preset(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """The presets whose names begin with what was typed."""
-    from qwenchat.cli.option_values import presets
+    from qwenchat.cli.option_values import presets  # noqa: PLC0415  (the help has no use for it)
 
     return [preset.name for preset in presets(context) if preset.name.lower().startswith(typed.lower())]
 
 
 def complete_conversation(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """The conversations whose ids begin with what was typed."""
-    from qwenchat.cli.library import saved_conversations
+    from qwenchat.cli.library import saved_conversations  # noqa: PLC0415  (the help has no use for it)
 
     with saved_conversations() as library:
         rows = [row for row in library.conversations() if row.id.startswith(typed)]
@@ -103,7 +103,7 @@ def _choose_preset(context: click.Context, parameter: click.Parameter, name: str
     """Read the preset before the other options are asked for, since they may take their values from it."""
     if not name:
         return None
-    from qwenchat.cli.option_values import choose_preset
+    from qwenchat.cli.option_values import choose_preset  # noqa: PLC0415  (the help has no use for it)
 
     return choose_preset(context, parameter, name)
 
@@ -163,6 +163,6 @@ class Context(click.Context):
         """The value of the preset or config.toml for an option, None where they have none."""
         if self.resilient_parsing:  # the help and shell completion have no use for it
             return None
-        from qwenchat.cli.option_values import value_below
+        from qwenchat.cli.option_values import value_below  # noqa: PLC0415  (the help has no use for it)
 
         return value_below(self, name)

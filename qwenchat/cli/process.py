@@ -28,7 +28,7 @@ def run(program: click.Group) -> NoReturn:
 
 
 def _notify(text: str) -> None:
-    from qwenchat.console.notice import notify
+    from qwenchat.console.notice import notify  # noqa: PLC0415  (imports rich, for which the help has no use)
 
     notify(text)
 

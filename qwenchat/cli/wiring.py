@@ -20,6 +20,7 @@ from qwenchat.session.answer_settings import Steering
 from qwenchat.session.session import Session
 from qwenchat.system.log import keep_log
 from qwenchat.system.paths import Paths
+from qwenchat.system.quick_imports import quick_imports
 from qwenchat.tools.toolbox import Toolbox
 
 
@@ -29,14 +30,14 @@ def make_engine() -> Engine:
 
 
 def _make_local() -> Engine:
-    from qwenchat.engine.local.engine import LocalEngine
-
+    with quick_imports():
+        from qwenchat.engine.local.engine import LocalEngine  # noqa: PLC0415  (imports torch)
     return LocalEngine(Paths.of_user())
 
 
 def _make_remote() -> Engine:
-    from qwenchat.engine.remote.engine import RemoteEngine
-
+    with quick_imports():
+        from qwenchat.engine.remote.engine import RemoteEngine  # noqa: PLC0415  (imports openai)
     return RemoteEngine()
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.server_profile import Server
+from qwenchat.engine.local.catalog import HUB_NAMES
 
 _ADDRESS = re.compile(r"https?://\S+|[\w.-]+:\d{2,5}(/\S*)?")
 
@@ -16,8 +17,6 @@ def meant(typed: str, command: LoadModel, servers: Mapping[str, Server]) -> Load
     A server's name or address may have a model of it behind it. A short name or a path is a model of this machine;
     any other name is one of wherever the last model was.
     """
-    from qwenchat.engine.local.catalog import HUB_NAMES  # the worker's thread has loaded it, if a model is wanted
-
     place, _, name = typed.partition(" ")
     if place in servers or _ADDRESS.fullmatch(place):
         return replace(command, name=name.strip() or None, server=servers.get(place) or Server(place))

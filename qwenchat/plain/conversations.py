@@ -12,7 +12,9 @@ from qwenchat.console.commands import Handler
 from qwenchat.console.notice import notify
 from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.i18n.texts import count, say
+from qwenchat.library.exchange.export import Format, export_to_folder
 from qwenchat.plain.transcript import as_text, last_exchange
+from qwenchat.reports.statistics import headline
 from qwenchat.session.session import Session
 
 LISTED = 20
@@ -105,7 +107,6 @@ class Conversations:
         notify(say("It is archived no more.") if off else say("It is archived; /search still finds it."))
 
     def _export(self, rest: str) -> None:
-        from qwenchat.library.exchange.export import Format, export_to_folder  # seldom wanted
 
         id_ = self._open()
         if rest and rest not in list(Format):
@@ -115,7 +116,6 @@ class Conversations:
         notify(say("Written to {path}", path=path))
 
     def _stats(self, rest: str) -> None:
-        from qwenchat.reports.statistics import headline  # seldom wanted
 
         found = self._library.statistics(time.time() - 30 * 86_400)
         if not found.total.replies:

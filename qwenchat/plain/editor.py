@@ -14,7 +14,7 @@ _QUIET = ("enable-active-region off", "enable-meta-key off", "bell-style none", 
 def readline_here() -> ModuleType | None:
     """Python's readline, where it was built with one."""
     try:
-        import readline
+        import readline  # noqa: PLC0415  (need not be there)
     except ImportError:
         return None
     return readline

@@ -53,7 +53,7 @@ class Settings:
         if rest:
             self.load_named(rest)
             return
-        from qwenchat.engine.local.catalog import models_here  # the worker's thread has loaded it
+        from qwenchat.engine.local.inventory import models_here  # noqa: PLC0415  (imports the Hub)
 
         model = self._session.model.info
         if model is not None:
@@ -67,7 +67,7 @@ class Settings:
         notify(say("/model NAME loads one; /models lists all that can be had."))
 
     def _models(self, rest: str) -> None:
-        from qwenchat.reports.models import table  # seldom wanted
+        from qwenchat.reports.models import table  # noqa: PLC0415  (imports the Hub)
 
         print(table(Paths.of_user()), flush=True)
 

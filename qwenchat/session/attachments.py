@@ -46,7 +46,7 @@ class Attachment:
 
     def part(self) -> TextPart:
         """What the model reads of it: its name above its content between fences."""
-        from qwenchat.library.exchange.fence import fenced  # not before there is a file
+        from qwenchat.library.exchange.fence import fenced  # noqa: PLC0415  (the first frame has no use for it)
 
         path = path_of(self.word)
         note = say(" (bytes that are no text were replaced)") if self.replaced else ""

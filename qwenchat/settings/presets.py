@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import tomlkit
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SAMPLING, SamplingOverrides
@@ -132,7 +133,6 @@ def check(preset: Preset) -> None:
 
 def write(preset: Preset, folder: Path) -> Path:
     """Write a preset into its file, in place of one of that name. Raises ConfigInvalid when it cannot be."""
-    import tomlkit  # slow, and seldom wanted
 
     if not NAME.fullmatch(preset.name):
         raise ConfigInvalid(

@@ -19,6 +19,10 @@ from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import ALL, BUILT_IN, McpServer, ToolSettings, ToolSpec, granted_name
 from qwenchat.engine.base import StopSignal
 from qwenchat.i18n.texts import say, sentences
+from qwenchat.settings import config
+from qwenchat.settings.config_file import write
+from qwenchat.system.quick_imports import quick_imports
+from qwenchat.tools.folders import problems_of
 from qwenchat.tools.grants import Grants
 from qwenchat.tools.naming import name_for
 from qwenchat.tools.tool import Tool, clipped
@@ -70,7 +74,7 @@ class Toolbox:
     @cached_property
     def _builtins(self) -> dict[str, Tool]:
         """The tools of this program; what they need takes a moment to import."""
-        from qwenchat.tools.registry import builtins
+        from qwenchat.tools.registry import builtins  # noqa: PLC0415  (imports urllib3)
 
         return {tool.spec.name: tool for tool in builtins(self._settings)}
 
@@ -105,7 +109,6 @@ class Toolbox:
 
     def misconfigured(self) -> tuple[str, ...]:
         """What of the table `[tools]` cannot count, in words; starts nothing."""
-        from qwenchat.tools.folders import problems_of
 
         unknown = [name for name in self._settings.allowed if name != ALL and not self.knows(name)]
         return (*(sentences(*self.unknown(name)) for name in unknown), *problems_of(self._settings.folders))
@@ -132,8 +135,6 @@ class Toolbox:
             else:
                 problems.append(sentences(*self.unknown(name)))
         if not _OF_FILES.isdisjoint(tools):
-            from qwenchat.tools.folders import problems_of
-
             problems += problems_of(self._settings.folders)
         for server, listing in listings.items():
             try:
@@ -170,9 +171,6 @@ class Toolbox:
         """See `ToolRunner.allow_always`."""
         entry = self._grants.add(name)
         if self._config is not None:
-            from qwenchat.settings import config
-            from qwenchat.settings.config_file import write
-
             there = config.read(self._config)[0].tools.always
             kept = [other for other in there if granted_name(other) != name]
             write(self._config, {"tools.always": [*kept, entry]})
@@ -196,8 +194,8 @@ class Toolbox:
     def _started(self) -> "Servers":
         with self._lock:
             if self._servers is None:
-                from qwenchat.tools.mcp import Servers
-
+                with quick_imports():
+                    from qwenchat.tools.mcp import Servers  # noqa: PLC0415  (imports mcp)
                 self._servers = Servers(tuple(self._mcp.values()), self._changed)
             return self._servers
 

@@ -28,17 +28,29 @@ from qwenchat.tui.chat.screen import ChatScreen
 from qwenchat.tui.gc_pause import Garbage
 from qwenchat.tui.keys.bindings import VIM, Place, bindings, keymap_of
 from qwenchat.tui.keys.key_order import KeyOrder
+from qwenchat.tui.models.compare_screen import CompareScreen
+from qwenchat.tui.models.contenders_screen import RivalsScreen
+from qwenchat.tui.models.screen import ModelsScreen
 from qwenchat.tui.palette import Commands, Themes
 from qwenchat.tui.palette_entries import commands
+from qwenchat.tui.screens.code_blocks import CodeBlocksScreen
 from qwenchat.tui.screens.help import HelpScreen
+from qwenchat.tui.screens.inspect import InspectScreen
+from qwenchat.tui.screens.lens import LensScreen
+from qwenchat.tui.screens.message_menu import MessageMenu
+from qwenchat.tui.screens.permission import PermissionScreen
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.search import SearchScreen
+from qwenchat.tui.screens.tools import ToolsScreen
+from qwenchat.tui.settings.presets_screen import PresetsScreen
+from qwenchat.tui.settings.screen import SettingsScreen
 from qwenchat.tui.transcript.long_list import LongList
 from qwenchat.tui.transcript.message_base import Said
 from qwenchat.tui.transcript.prompt import Prompt
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
 from qwenchat.tui.widgets.sidebar import Sidebar
+from qwenchat.tui.widgets.token_view import TokenView
 
 SWITCH_S = 0.0001
 """How long the interface may keep the interpreter from the thread of the model that waits for it. Python's own 5 ms,
@@ -164,19 +176,7 @@ class QwenChat(ThemedApp):
     @staticmethod
     def places() -> tuple[tuple[Place, ...], tuple[Place, ...]]:
         """The parts of the program with keys of their own: those that count while one writes, and the others."""
-        from qwenchat.tui.models.compare_screen import CompareScreen
-        from qwenchat.tui.models.contenders_screen import RivalsScreen
-        from qwenchat.tui.models.screen import ModelsScreen
-        from qwenchat.tui.screens.code_blocks import CodeBlocksScreen
-        from qwenchat.tui.screens.inspect import InspectScreen
-        from qwenchat.tui.screens.lens import LensScreen
-        from qwenchat.tui.screens.message_menu import MessageMenu
-        from qwenchat.tui.screens.permission import PermissionScreen
-        from qwenchat.tui.screens.statistics import StatisticsScreen
-        from qwenchat.tui.screens.tools import ToolsScreen
-        from qwenchat.tui.settings.presets_screen import PresetsScreen
-        from qwenchat.tui.settings.screen import SettingsScreen
-        from qwenchat.tui.widgets.token_view import TokenView
+        from qwenchat.tui.screens.statistics import StatisticsScreen  # noqa: PLC0415  (imports plotext)
 
         below, chat = (QwenChat,), (ChatScreen, QwenChat)
         groups = (
@@ -223,8 +223,8 @@ class QwenChat(ThemedApp):
 
     def action_picture(self) -> None:
         """Write the screen as SVG into the folder that the program was started in, and say where, or why not."""
-        from qwenchat.library.exchange.export import write
-        from qwenchat.library.exchange.filename import free_path
+        from qwenchat.library.exchange.export import write  # noqa: PLC0415  (the first frame has no use for it)
+        from qwenchat.library.exchange.filename import free_path  # noqa: PLC0415  (the first frame has no use for it)
 
         try:
             path = free_path(Path.cwd(), "qwenchat", ".svg")

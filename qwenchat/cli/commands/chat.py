@@ -14,6 +14,7 @@ from qwenchat.console.notice import notify
 from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library
 from qwenchat.system.paths import Paths, shipped_themes
+from qwenchat.system.quick_imports import quick_imports
 
 
 def start(context: click.Context, given: dict[str, Any]) -> None:
@@ -46,8 +47,8 @@ def _resumed(library: Library, asked: str | None) -> tuple[str | None, tuple[str
 
 
 def _by_line(given: dict[str, Any], library: Library, resumed: str | None, notices: tuple[str, ...]) -> int:
-    from qwenchat.plain.chat import PlainChat
-
+    with quick_imports():
+        from qwenchat.plain.chat import PlainChat  # noqa: PLC0415  (the screen has no use for it)
     for notice in notices:
         notify(notice)
     with open_session(given, library, private=given["private"], chat=True) as session:
@@ -60,8 +61,8 @@ def _by_line(given: dict[str, Any], library: Library, resumed: str | None, notic
 def _on_screen(
     context: click.Context, given: dict[str, Any], library: Library, resumed: str | None, notices: tuple[str, ...]
 ) -> None:
-    from qwenchat.tui.app import QwenChat
-
+    with quick_imports():
+        from qwenchat.tui.app import QwenChat  # noqa: PLC0415  (imports Textual, for which the plain mode has no use)
     paths, settings = Paths.of_user(), option_values.settings(context)
     with open_session(given, library, private=given["private"], chat=True) as session:
         app = QwenChat(

@@ -142,7 +142,7 @@ def _start_problems() -> tuple[str, ...]:
 
 
 def _key_problems(paths: Paths, settings: Settings) -> tuple[str, ...]:
-    from qwenchat.tui.app import QwenChat
+    from qwenchat.tui.app import QwenChat  # noqa: PLC0415  (imports Textual, for which only `check` has a use)
 
     _, problems = QwenChat.keys_of(settings.keys, settings.keymap == "vim")
     return tuple(say("{where}: {problem}", where=paths.config_file, problem=problem) for problem in problems)
@@ -167,7 +167,7 @@ def _server_problems(settings: Settings) -> tuple[str, ...]:
 
 def _theme_problems(paths: Paths, name: str) -> tuple[str, ...]:
     """What is wrong with the theme that is set, and with the user's own."""
-    from qwenchat.tui.base.themes import OTHERS, read_themes
+    from qwenchat.tui.base.themes import OTHERS, read_themes  # noqa: PLC0415  (imports Textual)
 
     themes, problems = read_themes((paths.themes,))
     known = sorted({*OTHERS, *(theme.name for theme in themes)})

@@ -164,7 +164,7 @@ def _play(recording: _Recording, given: dict[str, Any]) -> None:
     if not on_screen:
         _tell(player, recording.conversation, given)
     elif path:
-        from qwenchat.tui.replay_app import ReplayApp
+        from qwenchat.tui.replay_app import ReplayApp  # noqa: PLC0415  (imports Textual)
 
         player.go_to(first)
         ReplayApp(

@@ -1,11 +1,8 @@
 """The models that are known by short names, and what they cost."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from qwenchat.engine.local import embedded, hub
 from qwenchat.engine.local.footprint import Quantization, Shape
-from qwenchat.system.paths import Paths
 
 LONGEST_WINDOW = 40_960
 """Tokens that the models of the family can read."""
@@ -77,26 +74,3 @@ HUB_NAMES = {model.name: model.hub_name for model in KNOWN}
 def find(name: str) -> KnownModel | None:
     """The known model of that short name or Hub name."""
     return next((model for model in (*KNOWN, *REMOTE) if name.lower() in (model.name, model.hub_name.lower())), None)
-
-
-@dataclass(frozen=True, slots=True)
-class LocalModel:
-    """A model that is on this machine."""
-
-    name: str
-    path: Path
-    bytes: int
-
-
-def models_here(paths: Paths) -> list[LocalModel]:
-    """The known models and the embedded one, as far as they are here and complete."""
-    folders = [(model.hub_name, hub.cached(model.hub_name)) for model in KNOWN]
-    found = [LocalModel(name, folder, _size(folder)) for name, folder in folders if folder is not None]
-    file = embedded.path_in(paths.models)
-    if file.exists():
-        found.append(LocalModel(embedded.NAME, file, file.stat().st_size))
-    return found
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())

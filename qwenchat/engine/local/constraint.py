@@ -66,7 +66,7 @@ class Constraint:
 
 def _matcher(schema: str, tokenizer: ChatTokenizer, rows: int) -> "LLMatcher":
     try:
-        import llguidance
+        import llguidance  # noqa: PLC0415  (need not be installed)
     except ImportError as error:
         raise ModelUnsupported(
             say("Answers by a schema need the package llguidance."), say("pip install 'qwenchat[schema]'")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.engine.local import embedded, fit, gguf_parts, memory
-from qwenchat.engine.local.catalog import KNOWN, KnownModel, models_here
+from qwenchat.engine.local.catalog import KNOWN, KnownModel
 from qwenchat.engine.local.fit import MARGIN, Choice
 from qwenchat.engine.local.footprint import QUANTIZATIONS
+from qwenchat.engine.local.inventory import models_here
 from qwenchat.engine.local.memory import Memory
 from qwenchat.system.paths import Paths
 from qwenchat.system.regular_file import expanded

@@ -45,7 +45,7 @@ def ways(device: torch.device) -> Iterator[Way]:
     steps: list[Callable[[Decoder, Attention], Pass]] = [Step]
     if device.type == "cuda":
         with suppress(ImportError):  # Triton comes with torch for NVIDIA on Linux alone
-            from qwenchat.engine.local.fused import FusedStep
+            from qwenchat.engine.local.fused import FusedStep  # noqa: PLC0415  (imports Triton, which need not be there)
 
             steps.insert(0, FusedStep)
     for step in steps:
@@ -195,7 +195,7 @@ class Stepper(Decoder):
     def _mask(self, count: int, end: int) -> Any:
         """A mask that is no matrix, so that the kernels need not read one."""
         # It takes a second to import, with torch's compiler, and only this way of reading has use for it.
-        from torch.nn.attention.bias import causal_lower_right
+        from torch.nn.attention.bias import causal_lower_right  # noqa: PLC0415  (a second, with torch's compiler)
 
         return causal_lower_right(count, end)
 

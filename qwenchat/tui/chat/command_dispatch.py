@@ -75,7 +75,7 @@ class Commands:
     def _export(self, typed: str) -> None:
         """Write the open conversation into the folder that the program was started in."""
         # Half of what the first frame takes to import, and seldom wanted.
-        from qwenchat.library.exchange.export import Format, export_to_folder
+        from qwenchat.library.exchange.export import Format, export_to_folder  # noqa: PLC0415  (the first frame has no use for it)
 
         if self._session.conversation.id is None:
             self._tell(say("There is nothing to export yet."))

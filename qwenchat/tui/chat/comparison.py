@@ -19,7 +19,9 @@ from qwenchat.tui.chat.composing import Writing
 from qwenchat.tui.chat.drafts import Drafts
 from qwenchat.tui.chat.message_actions import Branches
 from qwenchat.tui.keys.slash_commands import command_of
+from qwenchat.tui.models.compare_screen import CompareScreen
 from qwenchat.tui.models.contenders import Rivals
+from qwenchat.tui.models.contenders_screen import RivalsScreen
 from qwenchat.tui.widgets.composer import Composer
 
 
@@ -64,7 +66,6 @@ class Comparing:
             await self._compare(commands)
 
     def _choose(self) -> None:
-        from qwenchat.tui.models.contenders_screen import RivalsScreen
 
         self._push(RivalsScreen(self._session, self._rivals, self._chosen, Paths.of_user()), self._begin_with)
 
@@ -94,7 +95,6 @@ class Comparing:
         self._drafts.enter(self._session.conversation.id)
 
     def _show(self) -> None:
-        from qwenchat.tui.models.compare_screen import CompareScreen
 
         comparison = self._session.comparison
         if comparison is not None:

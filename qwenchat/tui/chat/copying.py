@@ -10,6 +10,9 @@ from qwenchat.chat.continuation import begun_in
 from qwenchat.chat.errors import MessageNotFound
 from qwenchat.chat.messages import Message, Role
 from qwenchat.i18n.texts import say
+from qwenchat.tui.markdown.plain_text import code_in, plain
+from qwenchat.tui.screens.code_blocks import CodeBlocksScreen
+from qwenchat.tui.screens.message_menu import MessageMenu
 
 AGAIN_WITHIN_S = 4.0
 
@@ -34,13 +37,11 @@ class Copying:
 
     def plain(self, message: Message) -> None:
         """Copy a message without the marks of Markdown."""
-        from qwenchat.tui.markdown.plain_text import plain
 
         self._copy(plain(message.text))
 
     def code(self, message: Message) -> None:
         """Copy the only block of code of a message; show them all where there are more, or when asked again."""
-        from qwenchat.tui.markdown.plain_text import code_in
 
         blocks = code_in(message.text)
         if not blocks:
@@ -52,13 +53,11 @@ class Copying:
             self._tell(say("K again saves the code in a file."))
             return
         self._copied = ("", 0.0)
-        from qwenchat.tui.screens.code_blocks import CodeBlocksScreen
 
         self._push(CodeBlocksScreen(blocks), lambda block: self._copy(block.text) if block is not None else None)
 
     def menu(self, act: Callable[[str], None], message: Message) -> None:
         """Show what can be done with a message, and do what is chosen."""
-        from qwenchat.tui.screens.message_menu import MessageMenu
 
         self._push(MessageMenu(_impossible(message)), lambda name: act(name) if name is not None else None)
 

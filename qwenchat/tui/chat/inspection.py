@@ -11,6 +11,8 @@ from qwenchat.chat.provenance import ModelInfo
 from qwenchat.reports.message_details import account_of
 from qwenchat.session.session import Session
 from qwenchat.session.token_scores import scoring_of
+from qwenchat.tui.screens.inspect import InspectScreen
+from qwenchat.tui.screens.lens import LensScreen
 
 
 class Looking:
@@ -25,7 +27,6 @@ class Looking:
 
     def inspect(self, message: Message) -> None:
         """Show everything that made a message."""
-        from qwenchat.tui.screens.inspect import InspectScreen
 
         versions = self._session.conversation.tree.siblings(message.id)
         number = versions.index(message.id) + 1 if message.id in versions else 1
@@ -34,7 +35,6 @@ class Looking:
 
     def lens(self, message: Message, go_on: Callable[[str, Beginning], object]) -> None:
         """Show the tokens of a reply; `go_on` is given its id and another beginning. Raises NoTokens."""
-        from qwenchat.tui.screens.lens import LensScreen
 
         scoring_of(self._session.conversation.tree, message.id)
         reader = _name_of(self._session.model.info)

@@ -17,6 +17,14 @@ from qwenchat.session.answer_settings import Steering
 from qwenchat.session.session import Session
 from qwenchat.session.tool_calls import Permission
 from qwenchat.system.paths import Paths
+from qwenchat.tui.models.rows import Wanted
+from qwenchat.tui.models.screen import ModelsScreen
+from qwenchat.tui.screens.permission import PermissionScreen
+from qwenchat.tui.screens.tools import ToolsScreen
+from qwenchat.tui.settings.presets_screen import PresetsScreen
+from qwenchat.tui.settings.screen import SettingsScreen
+from qwenchat.tui.settings.screen_settings import Looks
+from qwenchat.tui.settings.typed_settings import TypedSettings
 from qwenchat.tui.widgets.notices import Notices
 
 
@@ -94,8 +102,6 @@ class Controls:
 
     def choose_model(self) -> None:
         """Show the models and load the one that is chosen."""
-        from qwenchat.tui.models.rows import Wanted
-        from qwenchat.tui.models.screen import ModelsScreen
 
         command = self._session.model.command or self._load
 
@@ -116,8 +122,6 @@ class Controls:
 
     def set(self, typed: str) -> None:
         """Change any setting as it was typed, loading the model anew where that is needed; raises QwenchatError."""
-        from qwenchat.tui.settings.screen_settings import Looks
-        from qwenchat.tui.settings.typed_settings import TypedSettings
 
         load = self._session.model.command or self._load
         looks = Looks(self._notices.app, self.steering)
@@ -141,7 +145,6 @@ class Controls:
 
     def change_settings(self) -> None:
         """Show the settings, and load the model anew if that is asked for."""
-        from qwenchat.tui.settings.screen import SettingsScreen
 
         load = self._session.model.command or self._load
         screen = SettingsScreen(self.steering, load, self._paths.config_file)
@@ -149,7 +152,6 @@ class Controls:
 
     def choose_preset(self) -> None:
         """Show the presets and turn to the one that is chosen."""
-        from qwenchat.tui.settings.presets_screen import PresetsScreen
 
         self._push(PresetsScreen(self.steering, self._paths.presets), lambda name: self.preset(name) if name else None)
 
@@ -164,13 +166,11 @@ class Controls:
 
     def choose_tools(self) -> None:
         """Show the tools, to be switched on and off."""
-        from qwenchat.tui.screens.tools import ToolsScreen
 
         self._push(ToolsScreen(self._session), lambda _: None)
 
     def ask_about(self, call: ToolCallPart) -> None:
         """Let the user say whether a call may run."""
-        from qwenchat.tui.screens.permission import PermissionScreen
 
         self._push(PermissionScreen(call), lambda said: self._session.tools.permit(call.id, said or Permission.REFUSE))
 

@@ -33,6 +33,7 @@ from qwenchat.tui.chat.search_marks import Marks
 from qwenchat.tui.keys.bindings import bindings
 from qwenchat.tui.keys.double_press import Twice
 from qwenchat.tui.screens.replay import ReplayScreen
+from qwenchat.tui.screens.viewer import ViewerScreen
 from qwenchat.tui.transcript.message_base import Said
 from qwenchat.tui.transcript.transcript import Transcript
 from qwenchat.tui.widgets.composer import Composer
@@ -174,7 +175,6 @@ class ChatScreen(Screen[None]):
 
     @on(Composer.Viewed)
     def _view(self, event: Composer.Viewed) -> None:
-        from qwenchat.tui.screens.viewer import ViewerScreen  # seldom wanted
 
         self.app.push_screen(ViewerScreen(event.block.label, event.block.text))
 
@@ -298,7 +298,7 @@ class ChatScreen(Screen[None]):
 
     def action_statistics(self) -> None:
         """Tokens, time and speed, by day and by model."""
-        from qwenchat.tui.screens.statistics import StatisticsScreen
+        from qwenchat.tui.screens.statistics import StatisticsScreen  # noqa: PLC0415  (imports plotext)
 
         self.app.push_screen(StatisticsScreen(self.session.library))
 

@@ -6,28 +6,28 @@ from collections.abc import Callable, Iterable, Mapping
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.sampling import SAMPLING
 from qwenchat.chat.suggest import did_you_mean
+from qwenchat.chat.tools import BUILT_IN
 from qwenchat.console.commands import ALIASES, SOFT_SWITCHES, WRITTEN
+from qwenchat.engine.local.catalog import KNOWN
 from qwenchat.i18n.texts import say, sentences
 from qwenchat.session.answer_settings import NAMES
+from qwenchat.settings import config, presets
 from qwenchat.settings.parameters import BY_NAME
 from qwenchat.system.paths import Paths
+from qwenchat.tui.base.themes import OTHERS, read_themes
 
 
 def _models() -> Iterable[str]:
-    from qwenchat.engine.local.catalog import KNOWN  # the worker's thread has loaded it, if a model is wanted at all
-    from qwenchat.settings.config import read
 
-    return (*(known.name for known in KNOWN), "smollm2", *read(Paths.of_user().config_file)[0].servers)
+    return (*(known.name for known in KNOWN), "smollm2", *config.read(Paths.of_user().config_file)[0].servers)
 
 
 def _presets() -> Iterable[str]:
-    from qwenchat.settings.presets import read  # seldom wanted
 
-    return (preset.name for preset in read(Paths.of_user().presets)[0])
+    return (preset.name for preset in presets.read(Paths.of_user().presets)[0])
 
 
 def _tools() -> Iterable[str]:
-    from qwenchat.chat.tools import BUILT_IN  # seldom wanted
 
     return (*BUILT_IN, "all", "off")
 
@@ -49,7 +49,6 @@ def _off() -> Iterable[str]:
 
 
 def _themes() -> Iterable[str]:
-    from qwenchat.tui.base.themes import OTHERS, read_themes
 
     return sorted({*OTHERS, *(theme.name for theme in read_themes((Paths.of_user().themes,))[0])})
 

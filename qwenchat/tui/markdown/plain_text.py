@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from markdown_it.tree import SyntaxTreeNode
+from pygments.lexers import get_lexer_by_name
+from pygments.util import ClassNotFound
 from rich.cells import cell_len
 
 from qwenchat.chat.text import safe, safe_line
@@ -22,8 +24,6 @@ class Code:
     @property
     def file_name(self) -> str:
         """A name for a file with it, after its language."""
-        from pygments.lexers import get_lexer_by_name
-        from pygments.util import ClassNotFound
 
         try:
             pattern = next(iter(get_lexer_by_name(self.language).filenames), "")

@@ -50,7 +50,7 @@ def line_breaks(md: MarkdownIt) -> None:
 
 def shown(source: str, *, display: bool) -> str | None:
     """A formula as text; None for one that cannot be read."""
-    from qwenchat.tui.markdown import formulas  # slow to load, and most replies have none
+    from qwenchat.tui.markdown import formulas  # noqa: PLC0415  (slow, and most replies have none)
 
     return formulas.display(source) if display else formulas.inline(source)
 

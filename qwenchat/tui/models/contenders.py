@@ -10,6 +10,8 @@ from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.server_profile import Server
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import words_of
+from qwenchat.engine.local import embedded
+from qwenchat.engine.local.catalog import find
 from qwenchat.engine.resolve import meant
 from qwenchat.i18n.texts import say
 from qwenchat.session.session import Session
@@ -32,7 +34,7 @@ class Rivals:
         Raises ConfigInvalid for a quotation mark that is not closed and for one model alone, and ModelNotFound for what
         can be no model.
         """
-        from qwenchat.engine.local.locate import require_name
+        from qwenchat.engine.local.locate import require_name  # noqa: PLC0415  (imports the Hub)
 
         found = tuple(dict.fromkeys(map(self.command, words_of(typed))))
         current = self._session.model.command
@@ -51,7 +53,7 @@ class Rivals:
 
     def here(self, paths: Paths) -> Iterator[LoadModel]:
         """The models that are on this machine; takes a while."""
-        from qwenchat.engine.local import offers
+        from qwenchat.engine.local import offers  # noqa: PLC0415  (imports the Hub)
 
         found = (offer.name for offer in offers.known(paths) if offer.here)
         return (self._known(replace(self._asked, name=name, server=None)) for name in found)
@@ -97,8 +99,6 @@ def place_of(command: LoadModel, model: ModelInfo | None = None) -> str:
 
 def _full(name: str | None) -> str | None:
     """The name that a model goes by once it is loaded, for a short one."""
-    from qwenchat.engine.local import embedded
-    from qwenchat.engine.local.catalog import find
 
     if name == "smollm2":
         return embedded.NAME

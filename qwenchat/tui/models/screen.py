@@ -100,7 +100,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
             self._show(row.key)
 
     async def _look(self) -> None:
-        from qwenchat.engine.local import offers
+        from qwenchat.engine.local import offers  # noqa: PLC0415  (imports the Hub)
 
         self._known = await asyncio.to_thread(offers.known, self._paths, self._session.model.info)
         self._show()
@@ -110,7 +110,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         self.run_worker(self._look_at(self._field.value.strip()), group="path", exclusive=True)
 
     async def _look_at(self, typed: str) -> None:
-        from qwenchat.engine.local import offers
+        from qwenchat.engine.local import offers  # noqa: PLC0415  (imports the Hub)
 
         self._found = await asyncio.to_thread(offers.named, typed) if typed else ()
         self._show(self._highlighted_key())

@@ -82,7 +82,7 @@ def _unasked(server: Server) -> Listing:
 
 def _answer_of(listing: Listing, unwanted: Callable[[], bool]) -> Listing:
     """What a server has; runs in a thread of its own, since it waits."""
-    from qwenchat.engine.remote.discovery import served
+    from qwenchat.engine.remote.discovery import served  # noqa: PLC0415  (imports openai)
 
     server = listing.server
     try:
@@ -97,7 +97,7 @@ def _answer_of(listing: Listing, unwanted: Callable[[], bool]) -> Listing:
 
 def _nearby(named: tuple[Listing, ...], unwanted: Callable[[], bool]) -> tuple[Listing, ...]:
     """The servers of this machine that have no name yet."""
-    from qwenchat.engine.remote.discovery import nearby
+    from qwenchat.engine.remote.discovery import nearby  # noqa: PLC0415  (imports openai)
 
     known = {port for listing in named if (port := _port_here(listing.server.address)) is not None}
     found = nearby(without=known, unwanted=unwanted)

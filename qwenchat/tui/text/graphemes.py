@@ -35,7 +35,7 @@ def snapped(line: str, column: int, labels: tuple[Span, ...] = ()) -> int:
 
 
 def _character(line: str, column: int) -> Span:
-    import regex  # takes a tenth of the time to the first frame, and many never need it
+    import regex  # noqa: PLC0415  (20 ms, and many never need it)
 
     at = max(0, column - _NEAR)
     for piece in regex.finditer(r"\X", line[at : column + _NEAR]):

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from qwenchat.engine.local import catalog, memory, offers
-from qwenchat.engine.local.catalog import HUB_NAMES, KNOWN, LocalModel
+from qwenchat.engine.local import inventory, memory, offers
+from qwenchat.engine.local.catalog import HUB_NAMES, KNOWN
 from qwenchat.engine.local.footprint import in_words
+from qwenchat.engine.local.inventory import LocalModel
 from qwenchat.engine.local.memory import Memory
 from qwenchat.reports import models
 from qwenchat.system.paths import Paths
@@ -69,7 +70,7 @@ def test_a_name_of_the_hub_is_offered_as_it_is() -> None:
 
 def test_the_embedded_model_says_whether_it_is_here(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not offers.known(paths)[-1].here
-    monkeypatch.setattr(offers, "models_here", catalog.models_here)
+    monkeypatch.setattr(offers, "models_here", inventory.models_here)
     file = paths.models / "SmolLM2-135M-Instruct.Q4_1.gguf"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
