@@ -19,8 +19,7 @@ from qwenchat.plain.answering import Answering
 from qwenchat.plain.conversations import Conversations
 from qwenchat.plain.editor import Editor, readline_here
 from qwenchat.plain.lines import Lines
-from qwenchat.plain.messages import Messages
-from qwenchat.plain.sending import parts_of, typed_of
+from qwenchat.plain.messages import Messages, parts_of, typed_of
 from qwenchat.plain.settings import Settings
 from qwenchat.session.answer_settings import Steering
 from qwenchat.session.attachments import begun

@@ -5,19 +5,19 @@ import sys
 from collections.abc import Callable, Mapping
 
 from qwenchat.chat.errors import MessageNotFound, PromptEmpty
-from qwenchat.chat.messages import Message, Role
+from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.chat.typed_settings import Again, again_of
 from qwenchat.console.commands import Handler
 from qwenchat.console.notice import notify
 from qwenchat.console.turn_printer import has_cursor
 from qwenchat.console.word_wrap import print_wrapped
-from qwenchat.i18n.texts import count, say
+from qwenchat.i18n.texts import count, say, size
 from qwenchat.plain.answering import Answering
-from qwenchat.plain.sending import parts_of
 from qwenchat.plain.transcript import as_text, who
 from qwenchat.reports.message_details import account_of
 from qwenchat.reports.message_details import in_words as account_in_words
+from qwenchat.session.attachments import read, words
 from qwenchat.session.session import Session
 from qwenchat.system import clipboard
 
@@ -189,3 +189,25 @@ class Messages:
         siblings = self._session.conversation.tree.siblings(message.id)
         number, versions = siblings.index(message.id) + 1, len(siblings)
         return say(", version {number} of {versions}", number=number, versions=versions) if versions > 1 else ""
+
+
+def parts_of(text: str) -> tuple[TextPart, ...]:
+    """The text with the files below it, having said what was attached. Raises AttachmentRefused."""
+    parts = [TextPart(text)]
+    for word in dict.fromkeys(word for _, word in words(text)):
+        name = safe_line(word.removeprefix("@").strip('"'))
+        attachment = read(word)
+        if attachment is None:
+            notify(say("There is no file {name}; {word} goes as plain text.", name=name, word=safe_line(word)))
+            continue
+        lines = count("{number:,} line", "{number:,} lines", len(attachment.text.splitlines()))
+        weight = size(len(attachment.text.encode(errors="replace")))
+        notify(say("Attached {name}: {lines}, {size}.", name=name, lines=lines, size=weight))
+        parts.append(attachment.part())
+    return tuple(parts)
+
+
+def typed_of(message: Message) -> str:
+    """A message as it was typed, without the files that went with it."""
+    parts = (part for part in message.parts if isinstance(part, TextPart))
+    return "".join(part.text for part in parts if not part.origin.startswith("@"))

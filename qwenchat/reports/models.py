@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from qwenchat.chat.errors import ModelNotFound
+from qwenchat.chat.server_profile import Server
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.console.table import aligned
@@ -13,6 +14,8 @@ from qwenchat.engine.local.fit import Choice
 from qwenchat.engine.local.footprint import QUANTIZATIONS, Quantization, in_words, token_bytes
 from qwenchat.engine.local.memory import Memory
 from qwenchat.engine.local.offers import Offer
+from qwenchat.engine.remote.discovery import nearby, served
+from qwenchat.engine.remote.listing import Offer as ServedOffer
 from qwenchat.i18n.texts import say
 from qwenchat.system.paths import Paths
 from qwenchat.system.regular_file import expanded
@@ -182,3 +185,25 @@ def _where(path: Path) -> str:
     files = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
     size = in_words(sum(file.stat().st_size for file in files))
     return say("{size} in {place}", size=size, place=safe_line(str(path), 1000))
+
+
+def models_of(server: Server) -> str:
+    """What a server has. Raises ServerError and ConfigInvalid."""
+    found = served(server)
+    return aligned(_served_rows(found)) if found else say("It has no model.")
+
+
+def servers_here() -> str:
+    """The servers on this machine with their models; empty when none answers."""
+    lines = []
+    for server in nearby():
+        names = safe_line(", ".join(offer.name for offer in server.models[:5]), 200) or "-"
+        lines.append(f"{server.kind}: {names}\n  qwenchat --server {server.address}")
+    return "\n".join((say("Servers on this machine:"), *lines)) if lines else ""
+
+
+def _served_rows(offers: Sequence[ServedOffer]) -> Iterator[tuple[str, ...]]:
+    told = any(offer.context_window for offer in offers)
+    yield say("MODEL"), say("CONTEXT") if told else ""
+    for offer in offers:
+        yield safe_line(offer.name, 100), f"{offer.context_window:,}" if offer.context_window else ""

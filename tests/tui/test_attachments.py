@@ -7,7 +7,7 @@ import pytest
 
 from qwenchat.session import attachments
 from qwenchat.session.attachments import AttachmentRefused
-from qwenchat.tui.text import path_choices
+from qwenchat.tui.text.completion import file_choices
 from tests.support.chat_driver import chat
 
 
@@ -24,18 +24,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 class TestNames:
     def test_files_and_folders_are_offered_by_their_beginning(self):
-        assert [choice.insert for choice in path_choices.choices("@")] == [
+        assert [choice.insert for choice in file_choices("@")] == [
             "@home/", "@source/", '@"my plan.txt" ', "@notes.md ",
         ]  # fmt: skip
-        assert [choice.insert for choice in path_choices.choices("@NO")] == ["@notes.md "]
-        assert [choice.insert for choice in path_choices.choices("@source/")] == [
+        assert [choice.insert for choice in file_choices("@NO")] == ["@notes.md "]
+        assert [choice.insert for choice in file_choices("@source/")] == [
             "@source/main.py ",
             "@source/main_test.py ",
         ]
-        assert [choice.insert for choice in path_choices.choices('@"my')] == ['@"my plan.txt" ']
-        assert [choice.insert for choice in path_choices.choices("@.")] == ["@.hidden "]
-        assert [choice.insert for choice in path_choices.choices("@~/l")] == ["@~/list.txt "]
-        assert path_choices.choices("@nothing/") == path_choices.choices("@~nobody/") == ()
+        assert [choice.insert for choice in file_choices('@"my')] == ['@"my plan.txt" ']
+        assert [choice.insert for choice in file_choices("@.")] == ["@.hidden "]
+        assert [choice.insert for choice in file_choices("@~/l")] == ["@~/list.txt "]
+        assert file_choices("@nothing/") == file_choices("@~nobody/") == ()
 
     def test_words_that_may_name_files(self):
         text = 'See @notes.md, (@source/main.py) and @"my plan.txt"; mail a@b.de or @ me'

@@ -10,8 +10,7 @@ from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import fit, memory
 from qwenchat.engine.local.catalog import KnownModel
 from qwenchat.engine.local.locate import locate
-from qwenchat.reports.models import account, table
-from qwenchat.reports.server_models import models_of, servers_here
+from qwenchat.reports.models import account, models_of, servers_here, table
 from qwenchat.system.paths import Paths
 
 

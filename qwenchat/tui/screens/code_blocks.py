@@ -18,7 +18,7 @@ from textual.widgets import Input, Static
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import count, say
 from qwenchat.tui.markdown.plain_text import Code, first_line
-from qwenchat.tui.text import path_choices
+from qwenchat.tui.text.completion import file_choices
 from qwenchat.tui.transcript.long_list import LongList
 from qwenchat.tui.widgets.line import Line
 
@@ -57,7 +57,7 @@ class PathSuggester(Suggester):
 
     async def get_suggestion(self, value: str) -> str | None:
         """The first file or folder that begins with what is written."""
-        found = await asyncio.to_thread(path_choices.choices, f"@{value}") if value else ()
+        found = await asyncio.to_thread(file_choices, f"@{value}") if value else ()
         names = (choice.insert.removeprefix("@").strip('" ') for choice in found)
         return next((name for name in names if name.startswith(value) and name != value), None)
 

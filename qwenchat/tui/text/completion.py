@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from qwenchat.console.commands import SOFT_SWITCHES, WRITTEN
 from qwenchat.i18n.texts import say
+from qwenchat.session.attachments import begun
 from qwenchat.tui.keys.slash_commands import ARGUMENTS
 
 _COMMAND_WORD = re.compile(r"/([A-Za-z_-]*)")
@@ -79,3 +80,18 @@ def _offer(start: int, word: str, choices: Iterable[Choice]) -> Offer | None:
     fitting = [choice for choice in choices if choice.insert.lower().startswith(word.lower())]
     fitting.sort(key=lambda choice: choice.insert.rstrip() != word)
     return Offer(start, tuple(fitting), wanted=bool(word)) if fitting else None
+
+
+def file_choices(word: str) -> tuple[Choice, ...]:
+    """The files and folders that what is written of `word` may become; hidden ones once their dot is written."""
+    if word.strip('@"') == "~":
+        return (Choice("@~/", "~/", goes_on=True),)
+    return tuple(_file_choice(path) for path in begun(word))
+
+
+def _file_choice(path: str) -> Choice:
+    name = path.rstrip("/").rpartition("/")[2]
+    spaced = any(character.isspace() for character in path)
+    if path.endswith("/"):
+        return Choice(f'@"{path}' if spaced else f"@{path}", f"{name}/", goes_on=True)
+    return Choice(f'@"{path}" ' if spaced else f"@{path} ", name)

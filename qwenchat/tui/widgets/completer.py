@@ -6,8 +6,7 @@ from typing import Protocol
 
 from textual.events import Key
 
-from qwenchat.tui.text import path_choices
-from qwenchat.tui.text.completion import Choice, Offer, file_word, offer
+from qwenchat.tui.text.completion import Choice, Offer, file_choices, file_word, offer
 from qwenchat.tui.widgets.dropdown import Dropdown
 
 Location = tuple[int, int]
@@ -111,7 +110,7 @@ class Completer:
         self._files = asyncio.get_running_loop().create_task(self._offer_files(start, word))
 
     async def _offer_files(self, start: int, word: str) -> None:
-        found = await asyncio.to_thread(path_choices.choices, word)
+        found = await asyncio.to_thread(file_choices, word)
         before = self._page.before_cursor()
         if before is not None and file_word(before) == (start, word):
             self.dropdown.show(Offer(start, found) if found else None)
