@@ -29,9 +29,9 @@ def spec_of(tool: Mapping[str, Any]) -> ToolSpec:
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
         raise ValueError(say("it has no name"))
     schema = {} if schema is None else schema
-    kind = schema.get("type", "object") if isinstance(schema, dict) else None
-    if kind != "object":
+    if not isinstance(schema, dict) or schema.get("type", "object") != "object":
         raise ValueError(say("the schema of its arguments is not that of an object"))
+    schema = {key: value for key, value in schema.items() if value is not None or key not in ("properties", "required")}
     _check(schema)
     try:
         text = json.dumps({"type": "object", **schema}, ensure_ascii=False, allow_nan=False)
@@ -51,9 +51,10 @@ def name_of(tool: Any) -> str:
 
 def given_by(result: Mapping[str, Any]) -> Given | None:
     """What a call gave, as text; None for what is no result of a call."""
-    content, structured = result.get("content", []), result.get("structuredContent")
-    if not isinstance(content, list) or ("content" not in result and structured is None):
+    content, structured = result.get("content"), result.get("structuredContent")
+    if content is None and structured is None:
         return None
+    content = content if isinstance(content, list) else [] if content is None else [content]
     pieces = [_piece(block) for block in content]
     if structured is not None and not _said(pieces, structured):
         pieces.append(json.dumps(structured, ensure_ascii=False))
@@ -63,7 +64,12 @@ def given_by(result: Mapping[str, Any]) -> Given | None:
 
 
 def _check(schema: dict[str, Any]) -> None:
-    """Raises ValueError for a schema that whoever resolves it could get lost in."""
+    """Raises ValueError for a schema that whoever resolves it could get lost in, or that is none."""
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    if not isinstance(properties, dict) or not all(isinstance(about, dict | bool) for about in properties.values()):
+        raise ValueError(say("the schema of its arguments does not name them"))
+    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+        raise ValueError(say("the schema of its arguments does not name them"))
     for depth, value in _nested(schema):
         if depth > DEEPEST:
             raise ValueError(say("the schema of its arguments is nested too deeply"))
@@ -120,7 +126,8 @@ def _piece(block: Any) -> str:
         return block if isinstance(block, str) else ""
     match block.get("type"):
         case "text":
-            return _string(block, "text")
+            text = block.get("text")
+            return text if isinstance(text, str) else "" if text is None else json.dumps(text, ensure_ascii=False)
         case "resource_link":
             return _linked(block)
         case "resource" if isinstance(resource := block.get("resource"), dict):

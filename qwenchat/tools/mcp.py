@@ -5,7 +5,6 @@ fails, and started again by the next call. So whatever a server does costs one c
 """
 
 import asyncio
-import json
 import logging
 import tempfile
 import threading
@@ -15,7 +14,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mcp import Client
+from mcp import Client, MCPError
 from mcp.types import CallToolResult, TextContent, ToolListChangedNotification
 from pydantic import ValidationError
 
@@ -24,7 +23,7 @@ from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import McpServer, ToolSpec
 from qwenchat.i18n.texts import say, sentences
 from qwenchat.tools import supervisor
-from qwenchat.tools.mcp_transport import connected
+from qwenchat.tools.mcp_transport import SCHEMA, connected, redaction_of
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +36,8 @@ END_S = 0.5
 """How long servers have to end when the program ends; after that the leash ends them."""
 RELIST_S = 1.0
 """How long to wait after a server said that it has other tools, so that it may say so often."""
+ENDING_S = 8.0
+"""How long one server may take to end, or to give up starting; longer than the package's own patience, which counts."""
 ANSWER_S = 2.0
 """How long a server has to show that it can be called after a call was stopped; then another one is started."""
 LIST_AGAIN_S = 5.0
@@ -63,6 +64,7 @@ class Servers:
         logging.getLogger("mcp").propagate = False
         self._loop = asyncio.new_event_loop()
         self._connections = {server.name: _Connection(server, changed) for server in servers}
+        self._closed = False
         self._thread = threading.Thread(target=self._loop.run_forever, name="mcp", daemon=True)
         self._thread.start()
 
@@ -80,17 +82,27 @@ class Servers:
 
     def close(self) -> None:
         """End all servers; one that resists is ended in the background, or by its leash once this program is gone."""
-        if not self._loop.is_running():
+        if self._closed:
             return
         ended = self._begin(self._end_all())
+        self._closed = True
         with suppress(TimeoutError):
             ended.result(END_S)
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        if self._closed:  # nobody would ever take it up
+            work.close()
+            over: Future[T] = Future()
+            over.cancel()
+            return over
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def _end_all(self) -> None:
-        await asyncio.gather(*(connection.end() for connection in self._connections.values()), return_exceptions=True)
+        await asyncio.gather(*(connection.close() for connection in self._connections.values()), return_exceptions=True)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()  # so that whoever waits for it learns that nothing comes
+        await asyncio.wait(left, timeout=END_S) if left else None
         self._loop.call_soon(self._loop.stop)
 
 
@@ -99,6 +111,7 @@ class _Connection:
 
     def __init__(self, server: McpServer, changed: Callable[[str], None]) -> None:
         self._server = server
+        self._redaction = redaction_of(server)
         self._changed = changed
         self._lock = asyncio.Lock()
         self._relisting = asyncio.Lock()
@@ -106,6 +119,7 @@ class _Connection:
         """Whether the server said that it has other tools than those listed."""
         self._doubtful = False
         """Whether the last call got no answer, as when it was stopped, so that the server may still be at it."""
+        self._closed = False
         self._held: asyncio.Task[None] | None = None
         self._leave = asyncio.Event()
         self._client: Client | None = None
@@ -131,23 +145,33 @@ class _Connection:
             said = say("{server} did not answer within {seconds:g} s.", server=self._name, seconds=self._server.call_s)
             raise ToolFailed(said) from error
         except Exception as error:
-            await self._give_up()
             said = say("{server} failed: {error}.", server=self._name, error=_reason(error))
+            if isinstance(error, MCPError | ValidationError) and await self._answers(client):
+                self._doubtful = False
+                raise ToolFailed(said) from error  # it answered, and has lost nothing
+            await self._give_up()
             raise ToolFailed(said, say("The next call starts it again.")) from error
         with suppress(Exception):  # the tools stay as they were
             async with asyncio.timeout(LIST_AGAIN_S):
                 await self._relist(client)
         return _text(given)
 
+    async def close(self) -> None:
+        """Let the server end, and start no other."""
+        self._closed = True
+        await self.end()
+
     async def end(self) -> None:
-        """Let the server end, and wait until it has."""
+        """Let the server end, and wait until it has, within reason."""
+        if self._client is None and self._held is not None:
+            self._held.cancel()  # it still starts, and who waits for that holds the lock
         async with self._lock:
             held, self._held, self._client = self._held, None, None
             self._leave.set()
             for task in self._tasks:
                 task.cancel()
             if held is not None:
-                await asyncio.gather(held, return_exceptions=True)
+                await asyncio.wait({held}, timeout=ENDING_S)
 
     async def _answers(self, client: Client) -> bool:
         """Whether a server whose call was stopped is there for another."""
@@ -194,38 +218,61 @@ class _Connection:
         async with self._lock:
             if self._client is not None and self._held is not None and not self._held.done():
                 return self._client
+            if self._closed:
+                raise asyncio.CancelledError
             started: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
-            self._leave = asyncio.Event()
+            self._client, self._leave = None, asyncio.Event()
             self._held = asyncio.create_task(self._hold(started, self._leave))
-            self._client = await started
+            try:
+                async with asyncio.timeout(self._server.start_s + ENDING_S):
+                    self._client = await started
+            except TimeoutError as error:
+                raise ToolUnavailable(self._unstarted(self._late())) from error
+            finally:
+                if self._client is None:  # it failed, or nobody waits any more
+                    self._leave.set()
+                    self._held.cancel()
             return self._client
 
     async def _hold(self, started: "asyncio.Future[Client]", leave: asyncio.Event) -> None:
-        """Start the server, and keep it until it is told to leave; all of its contexts live in this task."""
+        """Start the server, and keep it until it is told to leave; all of its contexts live in this task.
+
+        Whatever becomes of it, `started` is done in the end: its waiter holds the lock.
+        """
         with tempfile.TemporaryFile() as complaints:
             try:
                 async with AsyncExitStack() as stack:
                     async with asyncio.timeout(self._server.start_s):
-                        client = await stack.enter_async_context(connected(self._server, complaints, self._heed))
+                        client = await stack.enter_async_context(
+                            connected(self._server, self._redaction, complaints, self._heed)
+                        )
                         self._stale = self._doubtful = False
                         self.latest = await _listed(client, self._server)
                     started.set_result(client)
                     await leave.wait()
-            except Exception as error:  # noqa: BLE001  (whatever it is, it costs this server alone)
+            except BaseException as error:
                 log.info("%s ended: %s", self._name, type(error).__name__)
                 if not started.done():
                     started.set_exception(self._unavailable(error, complaints))
+                if isinstance(error, asyncio.CancelledError):
+                    raise
 
-    def _unavailable(self, error: Exception, complaints: Any) -> ToolUnavailable:
-        if isinstance(error, ToolUnavailable):
-            return error
+    def _unavailable(self, error: BaseException, complaints: Any) -> ToolUnavailable:
+        cause = _cause(error)
+        if isinstance(cause, ToolUnavailable):
+            return cause
+        if isinstance(cause, TimeoutError):
+            return ToolUnavailable(self._unstarted(self._late()))
         complaints.seek(0)
-        last_words = safe_line(complaints.read(supervisor.LAST_WORDS).decode("utf-8", errors="replace")[-300:])
-        if isinstance(error, TimeoutError):
-            reason = say("it did not answer within {seconds:g} s", seconds=self._server.start_s)
-        else:
-            reason = last_words or _reason(error)
-        return ToolUnavailable(say("{server} cannot be started: {reason}.", server=self._name, reason=reason))
+        last_words = complaints.read(supervisor.LAST_WORDS).decode("utf-8", errors="replace")
+        reason = safe_line(self._redaction.masked(last_words)[-300:]) or self._redaction.masked(_reason(error))
+        return ToolUnavailable(self._unstarted(reason))
+
+    def _unstarted(self, reason: str) -> str:
+        return say("{server} cannot be started: {reason}.", server=self._name, reason=reason)
+
+    def _late(self) -> str:
+        return say("it did not answer within {seconds:g} s", seconds=self._server.start_s)
 
 
 async def _listed(client: Client, server: McpServer) -> Listing:
@@ -240,7 +287,7 @@ async def _listed(client: Client, server: McpServer) -> Listing:
                 name = safe_line(f"{server.name}: {tool.name}")
                 problems.append(say("{tool} cannot be used: {reason}.", tool=name, reason=safe_line(tool.title)))
             else:
-                schema = json.dumps(tool.input_schema, ensure_ascii=False)
+                schema = str((tool.meta or {}).get(SCHEMA, "{}"))
                 tools.setdefault(tool.name, ToolSpec(tool.name, tool.description or "", schema))
         if not (cursor := page.next_cursor) or len(tools) >= MOST_TOOLS:
             break
@@ -260,10 +307,16 @@ def _text(result: CallToolResult) -> str:
     return text
 
 
-def _reason(error: BaseException) -> str:
-    """The first cause, on one line: failures come in groups."""
+def _cause(error: BaseException) -> BaseException:
+    """The first cause: failures come in groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, ValidationError):
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    """The first cause, on one line."""
+    cause = _cause(error)
+    if isinstance(cause, ValidationError):
         return say("what it says does not keep to the protocol")
-    return safe_line(str(error), 300).rstrip(".") or type(error).__name__
+    return safe_line(str(cause), 300).rstrip(".") or type(cause).__name__

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 from anyio import BrokenResourceError, ClosedResourceError, create_memory_object_stream, create_task_group
@@ -18,21 +19,26 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
-from mcp.types import Implementation, JSONRPCResponse
+from mcp.types import Implementation, JSONRPCError, JSONRPCResponse
 
 from qwenchat import __version__
 from qwenchat.chat.errors import ToolUnavailable
+from qwenchat.chat.redaction import Redaction, names_a_secret
 from qwenchat.chat.tools import McpServer
 from qwenchat.i18n.texts import say
 from qwenchat.tools import foreign, supervisor
 
 LARGEST_ANSWER = 4_000_000
 """Bytes of one HTTP answer."""
+GOODBYE_S = 2.0
+"""How long a server over HTTP may take to answer that it is not needed any more."""
+SCHEMA = "schema"
+"""Where the schema of a tool travels, of which the package would judge each part."""
 
 
 @asynccontextmanager
 async def connected(
-    server: McpServer, complaints: Any, heard: Callable[[Any], Awaitable[None]]
+    server: McpServer, redaction: Redaction, complaints: Any, heard: Callable[[Any], Awaitable[None]]
 ) -> AsyncIterator[Client]:
     """A server that runs or answers. Its complaints go to a file, what it says unasked to `heard`."""
     options: dict[str, Any] = {
@@ -41,13 +47,13 @@ async def connected(
         "cache": None,
     }
     if server.url is None:
-        async with Client(_plain(stdio_client(_leashed(server), errlog=complaints)), **options) as client:
+        async with Client(_plain(stdio_client(_leashed(server), errlog=complaints), redaction), **options) as client:
             yield client
         return
     headers = {"Authorization": f"Bearer {_key(server)}"} if server.key_env else {}
     async with (
         httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(30.0, read=300.0), transport=_Bounded()) as http,
-        Client(_plain(streamable_http_client(server.url, http_client=http)), **options) as client,
+        Client(_plain(streamable_http_client(server.url, http_client=http), redaction), **options) as client,
     ):
         yield client
 
@@ -57,6 +63,8 @@ class _Bounded(httpx2.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         request.headers["Accept-Encoding"] = "identity"
+        if request.method == "DELETE":
+            request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), GOODBYE_S)
         response = await super().handle_async_request(request)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()  # its size would be known too late
@@ -84,9 +92,18 @@ class _BoundedStream(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
+def redaction_of(server: McpServer) -> Redaction:
+    """Masks what a server was given that nobody else may see: keys in its address and in variables named for one."""
+    url = urlsplit(server.url or "")
+    variables = {**{name: os.environ.get(name, "") for name in server.env_from}, **server.env}
+    named = [*parse_qsl(url.query), *((name, _expanded(value)) for name, value in variables.items())]
+    secrets = [value for name, value in named if names_a_secret(name)]
+    return Redaction(os.environ.get(server.key_env or "", ""), url.password or "", *secrets)
+
+
 @asynccontextmanager
-async def _plain(transport: Any) -> AsyncIterator[Any]:
-    """A transport whose answers are made plain as they come."""
+async def _plain(transport: Any, redaction: Redaction) -> AsyncIterator[Any]:
+    """A transport whose answers are made plain, and lose the server's secrets, as they come."""
     async with transport as (incoming, outgoing), create_task_group() as tasks:
         sender, receiver = create_memory_object_stream[Any](0)
 
@@ -94,8 +111,11 @@ async def _plain(transport: Any) -> AsyncIterator[Any]:
             async with sender:
                 with suppress(BrokenResourceError, ClosedResourceError):
                     async for message in incoming:
-                        if isinstance(message, SessionMessage) and isinstance(message.message, JSONRPCResponse):
-                            message.message.result = _made_plain(message.message.result)
+                        match message:
+                            case SessionMessage(message=JSONRPCResponse() as answer):
+                                answer.result = _made_plain(redaction.values(answer.result))
+                            case SessionMessage(message=JSONRPCError() as refusal):
+                                refusal.error.message = redaction.masked(refusal.error.message)
                         await sender.send(message)
 
         tasks.start_soon(pass_on)
@@ -107,13 +127,18 @@ async def _plain(transport: Any) -> AsyncIterator[Any]:
 
 
 def _made_plain(result: dict[str, Any]) -> dict[str, Any]:
-    """A list of tools, or what a call gave, in the simplest form that the package takes; anything else as it is."""
+    """What a call gave, a list of tools, or what a server is, in the simplest form that the package takes."""
+    kinds = {"_meta": dict, "nextCursor": str}
+    about = {key: value for key, value in result.items() if isinstance(value, kinds.get(key, object))}
+    if (given := foreign.given_by(result)) is not None:
+        about.pop("structuredContent", None)
+        return {**about, "content": [{"type": "text", "text": given.text}], "isError": given.failed}
     if isinstance(tools := result.get("tools"), list):
         # What is wrong with a tool travels as its title, since the package keeps nothing that it does not know.
-        return {**result, "tools": [_judged(tool) for tool in tools]}
-    if (given := foreign.given_by(result)) is not None:
-        about = {key: value for key, value in result.items() if key not in ("content", "structuredContent", "isError")}
-        return {**about, "content": [{"type": "text", "text": given.text}], "isError": given.failed}
+        return {**about, "tools": [_judged(tool) for tool in tools]}
+    if "protocolVersion" in result:
+        able, named = {"tools": {"listChanged": True}}, {"name": "", "version": ""}
+        return {"protocolVersion": result["protocolVersion"], "capabilities": able, "serverInfo": named}
     return result
 
 
@@ -122,7 +147,11 @@ def _judged(tool: Any) -> dict[str, Any]:
         spec = foreign.spec_of(tool if isinstance(tool, dict) else {})
     except ValueError as error:
         return {"name": foreign.name_of(tool), "title": str(error), "inputSchema": {"type": "object"}}
-    return {"name": spec.name, "description": spec.description, "inputSchema": json.loads(spec.parameters)}
+    properties = json.loads(spec.parameters).get("properties", {})
+    known = {"type": "object", "properties": {name: it for name, it in properties.items() if isinstance(it, dict)}}
+    return {
+        "name": spec.name, "description": spec.description, "inputSchema": known, "_meta": {SCHEMA: spec.parameters},
+    }  # fmt: skip
 
 
 def _leashed(server: McpServer) -> StdioServerParameters:

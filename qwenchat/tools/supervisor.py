@@ -32,6 +32,8 @@ NOT_FOUND = 127
 _SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER of Linux: whose parent dies becomes a child of this process."""
 _MOST_ROUNDS = 50
+_BLANK = b"\xef\xbb\xbf \t\r"
+"""What may stand before a message: some systems begin what they say with a mark of the byte order."""
 _LOG = re.compile(rb'(?<!\\)"method"\s*:\s*"notifications/(?:message|progress)"')
 _ID = re.compile(rb'(?<!\\)"id"\s*:')
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]')
@@ -166,11 +168,12 @@ def _forward(server: "subprocess.Popen[bytes]") -> None:
 
 def _matters(line: bytes) -> bool:
     """Whether a line is a message that anyone reads: not noise, not a log, not how far something is."""
-    return line.lstrip().startswith(b"{") and (_LOG.search(line) is None or _ID.search(line) is not None)
+    return line.lstrip(_BLANK).startswith(b"{") and (_LOG.search(line) is None or _ID.search(line) is not None)
 
 
 def sound(line: bytes) -> bytes:
     """A line of JSON without half characters, which no parser takes, and not nested deeper than one can read."""
+    line = line.lstrip(_BLANK)
     if b"\\u" in line:
         line = _ESCAPES.sub(lambda found: b"\\ufffd" if found[1] else found[0], line)
     if line.count(b"[") + line.count(b"{") <= DEEPEST:

@@ -141,6 +141,8 @@ class Toolbox:
                 found = listing.result()
             except QwenchatError as error:
                 problems.append(str(error))
+            except CancelledError:  # the program ends
+                continue
             else:
                 self._listed[server] = found
                 problems += found.problems

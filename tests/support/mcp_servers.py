@@ -68,7 +68,12 @@ def act(request: dict[str, Any]) -> None:
             print('{"jsonrpc": "2.0", "id": 999, "result": {}}', flush=True)
             text(request, "after the garbage")
         case "lie":
-            say(request, {"content": "not a list"})
+            say(request, {"said": "nothing"})
+        case "refuse":
+            error = {"code": -32000, "message": f"no \x1b[2Jrights for {os.environ.get('API_TOKEN', 'you')}"}
+            print(json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error}), flush=True)
+        case "sloppy":
+            say(request, SLOPPY[request["params"]["arguments"]["kind"]])
         case "fail":
             text(request, "no such thing", isError=True)
         case "environment":
@@ -123,7 +128,47 @@ def act(request: dict[str, Any]) -> None:
 
 ODD = [*map(tool, ("hang", "die", "flood", "endless", "chatter", "flutter", "garble", "lie", "fail", "environment",
                    "pid", "picture", "echo", "report", "structured", "twice", "only", "half", "offspring", "where",
-                   "unlock", "lock", "noise"))]  # fmt: skip
+                   "unlock", "lock", "noise", "refuse", "sloppy"))]  # fmt: skip
+SLOPPY: dict[str, dict[str, Any]] = {
+    "content null": {"content": None, "structuredContent": {"a": 1}},
+    "content an object": {"content": {"type": "text", "text": "x"}},
+    "content a string": {"content": "x"},
+    "a number": {"content": [{"type": "text", "text": 5}]},
+    "tools beside": {"content": [{"type": "text", "text": "x"}], "tools": [{"name": "evil"}]},
+    "odd meta": {"content": [{"type": "text", "text": "x"}], "_meta": 5},
+    "nothing of it": {"said": "nothing"},
+}
+
+
+def leaky() -> None:
+    """Says the key that it was given wherever it can."""
+    key = os.environ["API_TOKEN"]
+    answering([{"name": "environment", "description": f"Uses {key}.", "inputSchema": {}}, tool("refuse")], act_leaky)
+
+
+def act_leaky(request: dict[str, Any]) -> None:
+    key = os.environ["API_TOKEN"]
+    if request["params"]["name"] == "refuse":
+        act(request)
+    else:
+        split = "\u200b".join(key)
+        text(request, f"{key} {key.upper()} {split}", structuredContent={key: [key]})
+
+
+def careless() -> None:
+    """Begins with a mark of the byte order, names no server and no abilities, and has odd fields beside its tools."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request.get("method") == "initialize":
+            result: dict[str, Any] = {"protocolVersion": "2025-06-18", "capabilities": None, "instructions": 5}
+        elif request.get("method") == "tools/list":
+            result = {"tools": [tool("fine")], "_meta": 5, "nextCursor": 5}
+        elif "id" in request:
+            print(json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": {"code": 1, "message": ""}}), flush=True)
+            continue
+        else:
+            continue
+        print("\ufeff" + json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}), flush=True)
 
 
 def stubborn() -> None:
@@ -144,7 +189,7 @@ class ByHand(BaseHTTPRequestHandler):
         self.answer(405, b"")
 
     def do_DELETE(self) -> None:
-        self.answer(200, b"")
+        time.sleep(60)
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -156,6 +201,7 @@ class ByHand(BaseHTTPRequestHandler):
             case "initialize":
                 said = b'{"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, ' \
                        b'"serverInfo": {"name": "hand", "version": "1"}}'  # fmt: skip
+                headers = {"mcp-session-id": "s1"}
             case "tools/list":
                 deep = b'{"type": "object", "properties": {"x": ' + b'{"x": ' * 300 + b"1" + b"}" * 300 + b"}}"
                 said = b'{"tools": [{"name": "deep", "inputSchema": %s}, {"name": "half", "inputSchema": {}},' % deep
@@ -168,7 +214,7 @@ class ByHand(BaseHTTPRequestHandler):
                 self.answer(200, b'{"jsonrpc": "2.0", "id": %s, "error": {"code": -32601, "message": "no"}}' % id_)
                 return
         body = b'{"jsonrpc": "2.0", "id": %s, "result": %s}' % (id_, said)
-        self.answer(200, gzip.compress(body * 1_000) if headers else body, headers)
+        self.answer(200, gzip.compress(body * 1_000) if "content-encoding" in headers else body, headers)
 
     def answer(self, status: int, body: bytes, headers: dict[str, str] = {}) -> None:  # noqa: B006
         self.send_response(status)
@@ -211,6 +257,13 @@ def main(kind: str, *rest: str) -> None:
             answering(ODD, act)
         case "stubborn":
             stubborn()
+        case "leaky":
+            leaky()
+        case "last-words":
+            sys.stderr.write(f"the key {os.environ['API_TOKEN']} is not good\n")
+            sys.exit(3)
+        case "careless":
+            careless()
         case "mute":
             time.sleep(60)
         case "broken":
@@ -241,6 +294,10 @@ def main(kind: str, *rest: str) -> None:
                 "no object",
                 {"name": "fine", "description": 7, "outputSchema": {"type": "string"}, "annotations": "odd"},
                 tool("tree", **tree),
+                tool("any", properties={"x": True, "y": {}}),
+                tool("null", properties=None, required=None),
+                tool("five", properties=5),
+                tool("names", required="x"),
             ]
             answering(unfit, act)
         case "many":

@@ -20,6 +20,7 @@ from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.events import TextProduced, ToolCalled, TurnEvent
 from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, Status, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import ModelInfo
+from qwenchat.chat.redaction import Redaction
 from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.text import SafeStream, decode_input, safe, safe_json, safe_line
 from qwenchat.console.editor import edited
@@ -28,7 +29,6 @@ from qwenchat.console.permission import in_words, result_in_words
 from qwenchat.console.turn_printer import ready_in_words
 from qwenchat.engine.remote.failure import typed
 from qwenchat.engine.remote.listing import listed_in
-from qwenchat.engine.remote.redaction import Redaction
 from qwenchat.engine.remote.reply import Reply
 from qwenchat.engine.text_gate import gated
 from qwenchat.library.conversation import Conversation

@@ -1,5 +1,6 @@
 """Servers of tools that speak MCP: real ones, and ones that hang, die, flood or lie."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -7,8 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,15 @@ import psutil
 import pytest
 
 from qwenchat.chat.commands import RunTool
+from qwenchat.chat.errors import ToolUnavailable
 from qwenchat.chat.events import CallReturned, ToolsListed
 from qwenchat.chat.messages import ToolCallPart, ToolResultPart
 from qwenchat.chat.tools import McpServer, ToolSettings
+from qwenchat.tools import mcp
+from qwenchat.tools.mcp_transport import redaction_of
 from qwenchat.tools.naming import name_for
 from qwenchat.tools.toolbox import Toolbox
+from tests.support import mcp_servers
 
 SERVERS = str(Path(__file__).parents[1] / "support" / "mcp_servers.py")
 TIME = McpServer("time", command=sys.executable, args=("-m", "mcp_server_time", "--local-timezone", "UTC"))
@@ -172,7 +178,8 @@ def test_a_server_that_lies_about_its_tools_loses_those_alone(using: Callable[..
 
 def test_a_schema_that_cannot_be_used_costs_that_tool_alone(using: Callable[..., Used]) -> None:
     listed = using(server("unfit")).listed("unfit")
-    assert [tool.name for tool in listed.tools] == ["unfit__fine", "unfit__tree"]
+    assert [tool.name for tool in listed.tools] == ["unfit__fine", "unfit__tree", "unfit__any", "unfit__null"]
+    assert json.loads(listed.tools[2].parameters)["properties"] == {"x": True, "y": {}}
     reasons = {problem.partition(" cannot be used: ")[0]: problem for problem in listed.problems}
     assert "nested too deeply" in reasons["unfit: deep"]
     assert "refers to itself" in reasons["unfit: loop"]
@@ -201,6 +208,113 @@ def test_all_that_a_tool_gives_reaches_the_model_as_text(odd: Used) -> None:
     assert odd.call("odd__structured").text == '3 issues\n{"n": 3, "issues": ["alpha"]}'
     assert odd.call("odd__twice").text == '{"n": 3}'
     assert odd.call("odd__only").text == '{"n": 3}'
+
+
+@pytest.mark.parametrize("kind", mcp_servers.SLOPPY)
+def test_a_result_that_is_not_quite_one_costs_no_server(odd: Used, kind: str) -> None:
+    pid = odd.call("odd__pid").text
+    result = odd.call("odd__sloppy", json.dumps({"kind": kind}))
+    expected = {"content null": '{"a": 1}', "a number": "5", "nothing of it": result.text}.get(kind, "x")
+    assert (result.text, result.failed) == (expected, kind == "nothing of it")
+    assert odd.call("odd__pid").text == pid
+
+
+def test_an_error_in_answer_to_a_call_costs_no_server(odd: Used) -> None:
+    pid = odd.call("odd__pid").text
+    refused = odd.call("odd__refuse")
+    assert (refused.text, refused.failed) == ("odd failed: no rights for you.", True)
+    assert odd.call("odd__pid").text == pid, "what it knows of the calls before is still there"
+
+
+def test_a_server_that_leaves_half_of_the_protocol_out_is_used(using: Callable[..., Used]) -> None:
+    listed = using(server("careless")).listed("careless")
+    assert ([tool.name for tool in listed.tools], listed.problems) == (["careless__fine"], ())
+
+
+TOKEN = "tok-Sentinel-5d1f0c77"
+
+
+def test_a_key_that_a_server_was_given_is_in_nothing_that_it_says(
+    using: Callable[..., Used], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_TOKEN", TOKEN)
+    for given in ({"env_from": ("API_TOKEN",)}, {"env": {"API_TOKEN": TOKEN}}, {"env": {"API_TOKEN": "$API_TOKEN"}}):
+        used = using(server("leaky", **given), server("last-words", **given))
+        listed = used.listed("leaky", "last-words")
+        assert [tool.description for tool in listed.tools] == ["Uses ***.", "Does refuse."]
+        assert listed.problems == ("last-words cannot be started: the key *** is not good.",)
+        assert used.call("leaky__environment").text == '*** *** ***\n{"***": ["***"]}'
+        assert used.call("leaky__refuse").text == "leaky failed: no rights for ***."
+
+
+@pytest.mark.parametrize("how", ["key_env", "query", "password"])
+def test_a_key_for_an_address_is_in_no_reason_why_it_does_not_answer(
+    how: str, using: Callable[..., Used], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_TOKEN", TOKEN)
+    place = {"query": f"127.0.0.1:9/mcp?api_key={TOKEN}", "password": f"me:{TOKEN}@127.0.0.1:9/mcp"}
+    address = f"http://{place.get(how, '127.0.0.1:9/mcp')}"
+    far = McpServer("far", url=address, key_env="API_TOKEN" if how == "key_env" else None)
+    assert redaction_of(far).masked(f"{address} {TOKEN}").count("***") == (1 if how == "key_env" else 2)
+    (problem,) = using(far).listed("far").problems
+    assert "cannot be started" in problem
+    assert TOKEN not in problem
+
+
+@asynccontextmanager
+async def ending_with(error: BaseException) -> AsyncIterator[Any]:
+    raise error
+    yield
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncio.CancelledError(),
+        BaseExceptionGroup("", [asyncio.CancelledError()]),
+        ExceptionGroup("", [TimeoutError()]),
+    ],
+    ids=["cancelled", "group", "late"],
+)
+def test_whatever_becomes_of_a_start_its_waiter_learns_of_it(
+    error: BaseException, using: Callable[..., Used], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp, "connected", lambda *_: ending_with(error))
+    used = using(server("odd"))
+    for _ in range(2):
+        (problem,) = used.listed("odd").problems
+        assert problem.startswith("odd cannot be started: ")
+    assert ("did not answer within 20 s" in problem) == isinstance(error, ExceptionGroup)
+
+
+def test_a_start_that_nobody_waits_for_any_more_is_given_up(
+    using: Callable[..., Used], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running: list[str] = []
+
+    @asynccontextmanager
+    async def slow(*_: Any) -> AsyncIterator[Any]:
+        running.append("slow")
+        try:
+            await asyncio.sleep(60)
+            yield
+        finally:
+            running.remove("slow")
+
+    monkeypatch.setattr(mcp, "connected", slow)
+    used = using(server("odd"))
+    servers = used.box._started()
+    found = servers.call("odd", "echo", {})
+    until(lambda: running)
+    found.cancel()
+    until(lambda: not running)
+    waiting = [servers.listing("odd"), servers.call("odd", "echo", {})]
+    until(lambda: running)
+    used.box.close()
+    for late in (*waiting, servers.listing("odd")):
+        with pytest.raises((CancelledError, ToolUnavailable)):
+            late.result(timeout=10)
+    assert not running
 
 
 def test_half_a_character_and_noise_on_both_ends_cost_nothing(odd: Used) -> None:
@@ -380,6 +494,8 @@ def test_what_no_parser_takes_is_repaired_over_http_too(using: Callable[..., Use
         bomb = used.call("hand__bomb")
         assert bomb.failed
         assert used.call("hand__half").text == "a\ufffd 😀"
+        used.box.close()
+        until(lambda: not used.box._started()._thread.is_alive())  # although the server does not say goodbye
 
 
 def test_no_server_is_started_before_it_is_needed() -> None:

@@ -8,13 +8,13 @@ import openai
 
 from qwenchat.chat.characters import well_formed_values
 from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.redaction import Redaction
 from qwenchat.chat.server_profile import Server
 from qwenchat.chat.text import safe_line
 from qwenchat.engine.remote.address import CHAT, address_of, not_an_address
 from qwenchat.engine.remote.cancellable_loop import Waiting
 from qwenchat.engine.remote.failure import typed
 from qwenchat.engine.remote.key import key_of
-from qwenchat.engine.remote.redaction import Redaction
 from qwenchat.i18n.texts import say
 from qwenchat.system.regular_file import expanded, open_regular
 

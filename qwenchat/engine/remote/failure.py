@@ -200,5 +200,5 @@ class _TooLongForServer(ServerFaulty, PromptTooLong):
 
 
 def _shown(words: str, masked: Callable[[str], str]) -> str:
-    """A server's words for a person: cleaned first, then masked, and cut last."""
-    return safe_line(masked(safe(words[:LONGEST_READ])), LONGEST)
+    """A server's words for a person: masked, cleaned, masked again where that brought a key to light, and cut last."""
+    return safe_line(masked(safe(masked(words[:LONGEST_READ]))), LONGEST)

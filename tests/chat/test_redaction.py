@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qwenchat.chat.redaction import MASK, Redaction, is_secret
 from qwenchat.chat.text import safe
-from qwenchat.engine.remote.redaction import MASK, Redaction, is_secret
 from tests.support.examples import examples
 
 KEY = "sk-Sentinel/5d1f+0c77"
@@ -29,6 +29,9 @@ SPELLINGS = {
     "base64": base64.b64encode(KEY.encode()).decode(),
     "base64 of a header": base64.b64encode(f"user:{KEY}".encode()).decode(),
     "base64 for addresses": base64.urlsafe_b64encode(f"u:{KEY}".encode()).decode(),
+    "in braces": "".join(f"\\u{{{ord(c):x}}}" for c in KEY),
+    "of eight digits": "".join(f"\\U{ord(c):08x}" for c in KEY),
+    "octal": "".join(f"\\{ord(c):03o}" for c in KEY),
     "colours inside": "\x1b[1m".join(KEY),
     "a title inside": KEY[:9] + "\x1b]0;title\x07" + KEY[9:],
     "NUL inside": "\0".join(KEY),

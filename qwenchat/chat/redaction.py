@@ -1,6 +1,7 @@
-"""Takes a server's key out of what that server says, however it is spelled there."""
+"""Takes the secrets that a server was given out of what that server says, however they are spelled there."""
 
 import base64
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ _PLACEHOLDERS = frozenset(
 _SHORTEST, _SHORTEST_NUMBER, _SHORTEST_WORD, _SHORTEST_BASE64 = 6, 8, 16, 8
 _LONGEST_HELD = 8_000
 """Characters that are held back at most, since they may be the beginning of a key with things in it."""
+_NAMED_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|AUTH|CREDENTIAL", re.IGNORECASE)
 # What is dropped before a text is shown, so that a key with it inside is read as the key.
 _BACKSLASHES = r"\\*"
 _UNSEEN = rf"(?:{SEQUENCE}|[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f{INVISIBLE}])*+"
@@ -35,14 +37,20 @@ def is_secret(key: str) -> bool:
     return not is_word or len(key) >= _SHORTEST_WORD
 
 
+def names_a_secret(name: str) -> bool:
+    """Whether a variable or parameter of that name holds what nobody may see."""
+    return _NAMED_SECRET.search(name) is not None
+
+
 class Redaction:
-    """Masks one key: as it is, in other cases, percent-encoded, escaped as in JSON or HTML, in hexadecimal or base64.
+    """Masks keys: as they are, in other cases, percent-encoded, escaped as in JSON or HTML, in hexadecimal or base64.
 
     What a terminal does not show may stand between its characters. Without a key that is a secret nothing is masked.
     """
 
-    def __init__(self, key: str) -> None:
-        self._pattern = regex.compile("(?V1)" + "|".join(_forms(key))) if is_secret(key) else None
+    def __init__(self, *keys: str) -> None:
+        forms = [form for key in keys if is_secret(key) for form in _forms(key)]
+        self._pattern = regex.compile("(?V1)" + "|".join(forms)) if forms else None
 
     def masked(self, text: str) -> str:
         """`text` without the key."""
@@ -109,7 +117,8 @@ def _forms(key: str) -> Iterator[str]:
 def _spellings(character: str) -> str:
     point = ord(character)
     return (
-        rf"(?:{regex.escape(character)}|%(?:25)*+{point:02x}|\\++u00{point:02x}|\\++x{point:02x}"
+        rf"(?:{regex.escape(character)}|%(?:25)*+{point:02x}"
+        rf"|\\++(?:[ux]0*+{point:x}|u\{{0*+{point:x}\}}|{point:03o})"
         rf"|&\#0*+{point};|&\#x0*+{point:x};)"
     )
 
