@@ -10,9 +10,12 @@ from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import count, say
 from qwenchat.session.tool_calls import Permission
 
-SHOWN = 2_000
+SHOWN = 10_000
 """Characters of an argument that are shown; of what is longer its beginning and its end, and how much is between."""
-SHOWN_END = 500
+SHOWN_END = 2_500
+MOST_SHOWN = 20_000
+"""Characters of all arguments after which no other is begun; how many are left is said."""
+MOST_ROWS = 200
 _ANSWERS = {
     "y": Permission.ONCE,
     "yes": Permission.ONCE,
@@ -66,10 +69,16 @@ def arguments_shown(call: ToolCallPart) -> list[tuple[str, str]]:
         arguments = None
     if not isinstance(arguments, dict):
         return [("", _shown(call.arguments))]
-    return [
-        (_spelled_line(name), _shown(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
-        for name, value in arguments.items()
-    ]
+    rows: list[tuple[str, str]] = []
+    characters = 0
+    for name, value in arguments.items():
+        if characters >= MOST_SHOWN or len(rows) >= MOST_ROWS:
+            left = len(arguments) - len(rows)
+            return [*rows, ("…", count("{number} more argument", "{number} more arguments", left))]
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        characters += len(text)
+        rows.append((_spelled_line(name), _shown(text)))
+    return rows
 
 
 def result_in_words(result: ToolResultPart, limit: int = 200) -> str:

@@ -126,7 +126,7 @@ def test_a_call_hides_nothing_in_its_name_its_arguments_or_their_names(hidden: s
 
 
 def test_a_long_argument_shows_its_beginning_its_end_and_how_much_is_between() -> None:
-    [(_, shown)] = arguments_shown(ToolCallPart("1", "write", json.dumps({"text": "a" * 5_000 + "; rm -rf ~"})))
+    [(_, shown)] = arguments_shown(ToolCallPart("1", "write", json.dumps({"text": "a" * 13_000 + "; rm -rf ~"})))
     assert shown.startswith("aaa")
     assert shown.endswith("; rm -rf ~")
     assert "(3010 more characters)" in shown
