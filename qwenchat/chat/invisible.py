@@ -39,7 +39,9 @@ _IN_PLACE = "|".join(
         + ")\U000e007f",
     )
 )
-_UNCLEAR = r"[[^\p{L}\p{M}\p{N}\p{P}\p{S} ]\p{Default_Ignorable_Code_Point}\p{Cf}\u2800\U0001D159\U00016FE4\U0001107F\u27E8]"
+_UNCLEAR = (
+    r"[[^\p{L}\p{M}\p{N}\p{P}\p{S} ]\p{Default_Ignorable_Code_Point}\p{Cf}\u2800\U0001D159\U00016FE4\U0001107F\u27E8]"
+)
 """What a person does not see, or not as what it is; and the bracket of the marks, so that nobody forges one."""
 
 

@@ -1,15 +1,23 @@
 """What is copied out of a message, and its code saved in a file."""
 
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from markdown_it.token import Token
 from textual.events import MouseScrollDown
 from textual.geometry import Offset
 
+from qwenchat.chat.invisible import INVISIBLE
+from qwenchat.chat.text import safe
+from qwenchat.tui.markdown.pieces import parser
 from qwenchat.tui.markdown.plain_text import Code, code_in, plain
 from tests.support.chat_driver import Chat, chat
 from tests.support.fake_engine import Script
 
+HIDDEN = re.compile(f"[{INVISIBLE}\x00-\x08\x0b-\x1f\x7f-\x9f]")
 REPLY = """# Title
 
 Some **bold** and `code`, a [link](https://example.org) and \\(x^2\\).
@@ -39,6 +47,53 @@ def test_plain_text_has_no_marks() -> None:
     )
     assert plain("> quoted\n> more\n\n1. a\n\n   b\n2. c") == "  quoted\n  more\n\n1. a\n\n   b\n\n2. c"
     assert plain("![a cat](cat.png) <b>x</b> a@b.org\\\nnext") == "a cat <b>x</b> a@b.org\nnext"
+
+
+@pytest.mark.parametrize(
+    "shape", ["a{}b", "# a{}b", "- a{}b", "> a{}b", "|a{}b|\n|-|\n|c{}d|", "[a{}b](x)", "![a{}b](x)", "*a*{}b"]
+)
+def test_no_spelling_of_an_invisible_character_makes_one(shape: str) -> None:
+    """The parser reads entities, and what an address spells, after the text was made safe."""
+    points = [
+        0xAD,
+        0x34F,
+        0x61C,
+        0x180E,
+        0x200B,
+        0x200D,
+        0x200F,
+        0x2028,
+        0x202E,
+        0x2061,
+        0x2066,
+        0xFEFF,
+        0xE0041,
+        0xE0100,
+    ]
+    spelled = [spelling for at in points for spelling in (f"&#x{at:x};", f"&#{at};", f"&#X{at:06X};")]
+    spelled += [f" https://a.org/{quote(chr(at))} " for at in points]
+    spelled += [
+        "&ZeroWidthSpace;",
+        "&shy;",
+        "&lrm;",
+        "&zwj;",
+        "&NoBreak;",
+        "&InvisibleTimes;",
+        "&ApplyFunction;",
+        "&#27;[2J",
+        "&#155;2J",
+    ]
+    for text in spelled:
+        markdown = shape.replace("{}", text)
+        shown = [token.content for token in flat(parser().parse(safe(markdown))) if token.type == "text"]
+        for said in (plain(markdown), *shown):
+            assert not HIDDEN.search(said), text
+
+
+def flat(tokens: Iterable[Token]) -> Iterator[Token]:
+    for token in tokens:
+        yield token
+        yield from flat(token.children or ())
 
 
 def test_code_is_found_with_its_language() -> None:

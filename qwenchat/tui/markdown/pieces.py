@@ -6,7 +6,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markdown_it.utils import EnvType
 
-from qwenchat.tui.markdown.rules import CLOSING, addresses, formulas, line_breaks, tasks
+from qwenchat.tui.markdown.rules import CLOSING, addresses, formulas, line_breaks, tasks, visible
 
 SHORTEST = 200
 """Characters that a piece has at least, if another follows it."""
@@ -39,6 +39,7 @@ def parser() -> MarkdownIt:
         .use(formulas)
         .use(addresses)
         .use(tasks)
+        .use(visible)
         .use(line_breaks)
     )
 

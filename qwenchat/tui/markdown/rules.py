@@ -11,6 +11,8 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.linkify import linkify
 from markdown_it.token import Token
 
+from qwenchat.chat.text import safe
+
 CLOSING = {"$$": "$$", "\\[": "\\]"}
 """The marks around a formula with lines of its own."""
 
@@ -46,6 +48,11 @@ def tasks(md: MarkdownIt) -> None:
 def line_breaks(md: MarkdownIt) -> None:
     """Each line break of a text is one on the screen, as in verse; so is `<br>` in a table, which has no other."""
     md.core.ruler.push("line_breaks", _line_breaks)
+
+
+def visible(md: MarkdownIt) -> None:
+    """What is only spelled in a text, as in `&#x202e;` or `%E2%80%AE`, is no less visible than what stands there."""
+    md.core.ruler.after("text_join", "visible", _visible)
 
 
 def shown(source: str, *, display: bool) -> str | None:
@@ -160,6 +167,14 @@ def _tasks(state: StateCore) -> None:
         first = token.children[0] if token.children else None
         if found and first is not None and first.type == "text":
             first.content = ("☐ " if found[1] == " " else "☑ ") + first.content[4:]
+
+
+def _visible(state: StateCore) -> None:
+    left = [child for token in state.tokens for child in token.children or ()]
+    while left:
+        token = left.pop()
+        token.content = safe(token.content)
+        left += token.children or ()
 
 
 def _line_breaks(state: StateCore) -> None:
