@@ -15,9 +15,10 @@ from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.failures import is_out_of_memory
 from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder, can_pack
-from qwenchat.engine.local.cpu.layout import GROUP
-from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
-from qwenchat.engine.local.cpu.simd import RUNS_HERE, Format
+from qwenchat.engine.local.cpu.layout import GROUP, Format
+from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
+from qwenchat.engine.local.cpu.packing import pack
+from qwenchat.engine.local.cpu.processor import RUNS_HERE
 from qwenchat.engine.local.decoder_config import ArchitectureUnknown
 from qwenchat.engine.local.fit import Window
 from qwenchat.engine.local.footprint import QUANTIZATIONS, Shape, token_bytes

@@ -8,11 +8,10 @@ from torch import Tensor
 
 from qwenchat.engine.local import hardware
 from qwenchat.engine.local.catalog import LONGEST_WINDOW, KnownModel
+from qwenchat.engine.local.cpu.arrays import aligned
 from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder
-from qwenchat.engine.local.cpu.layout import GROUP, ROWS
-from qwenchat.engine.local.cpu.native import aligned
-from qwenchat.engine.local.cpu.packing import PackedMatrix
-from qwenchat.engine.local.cpu.simd import Format
+from qwenchat.engine.local.cpu.layout import GROUP, ROWS, Format
+from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.engine.local.hardware import Plan

@@ -5,7 +5,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
-from qwenchat.engine.local.cpu.packing import PackedMatrix
+from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.i18n.texts import say
 
 _W = TypeVar("_W", bound="_Shaped")

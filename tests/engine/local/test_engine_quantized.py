@@ -15,7 +15,7 @@ from qwenchat.engine.base import TurnSignals
 from qwenchat.engine.local import engine as engine_module
 from qwenchat.engine.local import loader
 from qwenchat.engine.local.cpu.cache import QuantizedCache
-from qwenchat.engine.local.cpu.packing import PackedMatrix
+from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.engine import LocalEngine
 from qwenchat.system.paths import Paths
 from tests.support.engine_driver import ask, load

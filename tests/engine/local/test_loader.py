@@ -21,7 +21,7 @@ from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local import loader
 from qwenchat.engine.local.context import Context
-from qwenchat.engine.local.cpu.packing import PackedMatrix
+from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.loader import LoadedModel, load
 from tests.support.examples import examples

@@ -4,9 +4,6 @@ It multiplies groups exactly, and what is done with their sums is what `simd` do
 result is the same to the last bit, whichever of the two comes to it.
 """
 
-import ctypes
-import platform
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,33 +12,16 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from qwenchat.engine.local.cpu.dot import features
-from qwenchat.engine.local.cpu.layout import GROUP, MATRIX_BLOCK, ROWS
+from qwenchat.engine.local.cpu.layout import GROUP, MATRIX_BLOCK, ROWS, UNIT, UNIT_GROUPS, Format
 from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I32, I64, call, load, multiply_add, splat, store
-from qwenchat.engine.local.cpu.simd import Format
+from qwenchat.engine.local.cpu.processor import MATRIX_UNIT
 
-COMPILED = sys.platform == "linux" and {"amx-int8", "amx-tile", "avx512f"} <= features()
-"""Whether there is code for it here."""
-_AT_ONCE = 16
-"""Rows and vectors that the unit multiplies at once: their sums are a square of so many, four squares for a group."""
-_GROUPS = 4
-"""Groups that are multiplied before their sums are scaled, so that all these stay in the processor's nearest cache."""
-_FLOATS, _INTS, _HALVES = (ir.VectorType(kind, _AT_ONCE) for kind in (F32, I32, F16))
-_SQUARE = 4 * _AT_ONCE * _AT_ONCE
+_FLOATS, _INTS, _HALVES = (ir.VectorType(kind, UNIT) for kind in (F32, I32, F16))
+_SQUARE = 4 * UNIT * UNIT
 """Bytes of a square."""
-_TOTALS = 4 * _GROUPS * _SQUARE
+_TOTALS = 4 * UNIT_GROUPS * _SQUARE
 """Where in its room the totals follow the sums."""
-ROOM_BYTES = _TOTALS + 4 * _SQUARE
-"""Room that a kernel needs."""
-_ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18
 _VOID = ir.VoidType()
-
-
-def permitted() -> bool:
-    """Ask the system for the unit, whose registers it keeps for a program only on request (Linux 5.16 and newer)."""
-    if not COMPILED or platform.machine() != "x86_64":
-        return False
-    return bool(ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST, _TILE_DATA) == 0)
 
 
 @intrinsic
@@ -49,7 +29,7 @@ def open_unit(_):
     """Tell the unit the shapes of its eight registers: two of vectors, two of weights, four of sums."""
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        if not COMPILED:
+        if not MATRIX_UNIT:
             return context.get_dummy_value()
         rows = [16, 16, GROUP // 4, GROUP // 4, 16, 16, 16, 16]
         columns = [GROUP, GROUP] + [64] * 6
@@ -66,7 +46,7 @@ def close_unit(_):
     """Give its registers up, so that the system need not keep them."""
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        if COMPILED:
+        if MATRIX_UNIT:
             call(b, "llvm.x86.tilerelease", _VOID)
         return context.get_dummy_value()
 
@@ -82,7 +62,7 @@ def matrix_kernel(form: Format) -> Callable[..., None]:
     @intrinsic
     def kernel(_, weights, scales, minima, x, x_scales, x_sums, out, out_stride, groups, add, room):
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-            if COMPILED:
+            if MATRIX_UNIT:
                 _Product(builder, form, args).emit()
             return context.get_dummy_value()
 
@@ -109,11 +89,11 @@ class _Product:
                     store(b, load(b, place, offset, _FLOATS, 4), self.totals, total)
             with begins:
                 for _, _, total in self._parts():
-                    store(b, ir.Constant(_FLOATS, [0.0] * _AT_ONCE), self.totals, total)
-        left = b.srem(self.groups, I64(_GROUPS))
+                    store(b, ir.Constant(_FLOATS, [0.0] * UNIT), self.totals, total)
+        left = b.srem(self.groups, I64(UNIT_GROUPS))
         whole = b.sub(self.groups, left)
-        with cgutils.for_range(b, b.sdiv(whole, I64(_GROUPS)), intp=I64) as loop:
-            self._turn(b.mul(loop.index, I64(_GROUPS)), _GROUPS)
+        with cgutils.for_range(b, b.sdiv(whole, I64(UNIT_GROUPS)), intp=I64) as loop:
+            self._turn(b.mul(loop.index, I64(UNIT_GROUPS)), UNIT_GROUPS)
         with cgutils.for_range(b, left, intp=I64) as loop:
             self._turn(b.add(whole, loop.index), 1)
         for place, offset, total in self._parts():
@@ -124,7 +104,7 @@ class _Product:
         stride = self.b.mul(self.out_stride, I64(4))
         for vector in range(MATRIX_BLOCK):
             place = self.b.add(self.out, self.b.mul(stride, I64(vector)))
-            for row in range(0, ROWS, _AT_ONCE):
+            for row in range(0, ROWS, UNIT):
                 yield place, 4 * row, 4 * (vector * ROWS + row)
 
     def _turn(self, first: ir.Value, count: int) -> None:
@@ -141,38 +121,38 @@ class _Product:
         weights = b.add(self.weights, b.mul(group, I64(GROUP * ROWS)))
         x = b.add(self.x, b.mul(group, I64(GROUP * MATRIX_BLOCK)))
         for half in range(2):
-            self._move("llvm.x86.tileloadd64", half, b.add(x, I64(GROUP * _AT_ONCE * half)), GROUP)
+            self._move("llvm.x86.tileloadd64", half, b.add(x, I64(GROUP * UNIT * half)), GROUP)
             for rows in range(2):
                 if not half:
-                    at_rows = b.add(weights, I64(4 * _AT_ONCE * rows))
+                    at_rows = b.add(weights, I64(4 * UNIT * rows))
                     self._move("llvm.x86.tileloadd64", 2 + rows, at_rows, 4 * ROWS)
                 sums = I8(4 + 2 * half + rows)
                 call(b, "llvm.x86.tilezero", _VOID, sums)
                 call(b, "llvm.x86.tdpbssd", _VOID, sums, I8(half), I8(2 + rows))
         for square in range(4):
-            room = b.add(self.room, I64((square * _GROUPS + at) * _SQUARE))
-            self._move("llvm.x86.tilestored64", 4 + square, room, 4 * _AT_ONCE)
+            room = b.add(self.room, I64((square * UNIT_GROUPS + at) * _SQUARE))
+            self._move("llvm.x86.tilestored64", 4 + square, room, 4 * UNIT)
 
     def _move(self, name: str, register: int, address: ir.Value, stride: int) -> None:
         call(self.b, name, _VOID, I8(register), self.b.inttoptr(address, I8.as_pointer()), I64(stride))
 
     def _scale(self, groups: list[ir.Value], square: int) -> None:
         """Scale the sums of some groups in a square, and add them to its totals."""
-        b, row, vector = self.b, _AT_ONCE * (square % 2), _AT_ONCE * (square // 2)
-        places = [4 * ((vector + t) * ROWS + row) for t in range(_AT_ONCE)]
+        b, row, vector = self.b, UNIT * (square % 2), UNIT * (square // 2)
+        places = [4 * ((vector + t) * ROWS + row) for t in range(UNIT)]
         totals = [load(b, self.totals, place, _FLOATS, 4) for place in places]
         for at, group in enumerate(groups):
-            sums = b.add(self.room, I64((square * _GROUPS + at) * _SQUARE))
+            sums = b.add(self.room, I64((square * UNIT_GROUPS + at) * _SQUARE))
             figures = b.add(b.mul(group, I64(4 * MATRIX_BLOCK)), I64(4 * vector))
             scale = self._figures(self.scales, group, row)
-            for t in range(_AT_ONCE):
-                dots = b.sitofp(load(b, sums, 4 * _AT_ONCE * t, _INTS, 4), _FLOATS)
+            for t in range(UNIT):
+                dots = b.sitofp(load(b, sums, 4 * UNIT * t, _INTS, 4), _FLOATS)
                 factor = b.fmul(scale, self._splat(self.x_scales, figures, t, F32))
                 totals[t] = multiply_add(b, dots, factor, totals[t])
             if self.form is Format.U4_MIN:
-                part = ir.Constant(_FLOATS, [-1 / 128] * _AT_ONCE)
+                part = ir.Constant(_FLOATS, [-1 / 128] * UNIT)
                 minimum = b.fmul(self._figures(self.minima, group, row), part)
-                for t in range(_AT_ONCE):
+                for t in range(UNIT):
                     summed = b.sitofp(self._splat(self.x_sums, figures, t, I32), _FLOATS)
                     factor = b.fmul(minimum, self._splat(self.x_scales, figures, t, F32))
                     totals[t] = multiply_add(b, summed, factor, totals[t])
@@ -182,7 +162,7 @@ class _Product:
     def _figures(self, of_all: ir.Value, group: ir.Value, row: int) -> ir.Value:
         """The halves that belong to the group in the rows from `row` on, as floats."""
         at = self.b.add(of_all, self.b.mul(group, I64(2 * ROWS)))
-        return self.b.fpext(load(self.b, at, 2 * row, _HALVES, 2 * _AT_ONCE), _FLOATS)
+        return self.b.fpext(load(self.b, at, 2 * row, _HALVES, 2 * UNIT), _FLOATS)
 
     def _splat(self, of_all: ir.Value, figures: ir.Value, vector: int, kind: ir.Type) -> ir.Value:
-        return splat(self.b, load(self.b, self.b.add(of_all, figures), 4 * vector, kind, 4), _AT_ONCE)
+        return splat(self.b, load(self.b, self.b.add(of_all, figures), 4 * vector, kind, 4), UNIT)

@@ -5,10 +5,10 @@ queries and values with probabilities, are those of packed matrices.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
+from qwenchat.engine.local.cpu.arrays import Vectors
 from qwenchat.engine.local.cpu.groups import (
     exponentials,
     highest,
@@ -21,44 +21,8 @@ from qwenchat.engine.local.cpu.groups import (
     total_of,
 )
 from qwenchat.engine.local.cpu.layout import BLOCKS_TOGETHER, GROUP, ROWS, SEGMENT
-from qwenchat.engine.local.cpu.linear import U8, Vectors, normalize, quantize_group, quantize_row, tile
+from qwenchat.engine.local.cpu.linear import U8, normalize, quantize_group, quantize_row, tile
 from qwenchat.engine.local.cpu.native import address_of, fetch_add, half_bits, native
-
-
-class Cache(NamedTuple):
-    """Keys and values of the tokens read; `layer * kv_heads + kv_head` says where those of a head lie in a segment."""
-
-    keys: np.ndarray
-    """[segments, heads, SEGMENT * head_dim] uint8."""
-    key_scales: np.ndarray
-    """[segments, heads, SEGMENT * head_dim / 32] uint16: halves, one for 32 dimensions of a token."""
-    values: np.ndarray
-    """[segments, heads, head_dim * SEGMENT] uint8."""
-    value_scales: np.ndarray
-    """[segments, heads, SEGMENT] float32."""
-
-
-class AttentionScratch(NamedTuple):
-    """Memory for the attention of one chunk; a thread has room for BLOCKS_TOGETHER * BLOCK queries."""
-
-    queries: Vectors
-    """Blocks of queries, those that share a kv head together."""
-    scores: np.ndarray
-    """[threads, queries, tokens] float32, the rows a little longer."""
-    divisors: np.ndarray
-    """[threads, queries] float32: the sums of the probabilities."""
-    mixed: np.ndarray
-    """[threads, queries, head_dim] float32."""
-    shares_q: np.ndarray
-    """[threads, queries * tokens] int8: probabilities as `Vectors`."""
-    shares_scales: np.ndarray
-    """[threads, queries * tokens / 32] float32."""
-    shares_sums: np.ndarray
-    """[threads, queries * tokens / 32] int32."""
-    ones: np.ndarray
-    """[SEGMENT / 32 * ROWS] uint16, halves: the scales of value tiles, whose own are in the probabilities."""
-    row: np.ndarray
-    """[threads, head_dim] float32."""
 
 
 @native

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from qwenchat.engine.local.cpu.attention import Cache
+from qwenchat.engine.local.cpu.arrays import Cache, aligned
 from qwenchat.engine.local.cpu.layout import GROUP, SEGMENT
-from qwenchat.engine.local.cpu.native import aligned
 from qwenchat.engine.local.decoder_config import DecoderConfig
 
 

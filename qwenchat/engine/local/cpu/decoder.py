@@ -3,20 +3,27 @@
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
 from qwenchat.chat.errors import ModelDamaged
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local.cpu import amx
-from qwenchat.engine.local.cpu.attention import AttentionScratch
+from qwenchat.engine.local.cpu.arrays import AttentionScratch, Scratch, Weights, aligned, new_shared, new_vectors
 from qwenchat.engine.local.cpu.cache import QuantizedCache
-from qwenchat.engine.local.cpu.forward import Scratch, Weights, forward
-from qwenchat.engine.local.cpu.layout import BLOCK, BLOCKS_TOGETHER, CHUNK, GROUP, MATRIX_BLOCK, ROWS, SEGMENT
-from qwenchat.engine.local.cpu.linear import new_vectors
-from qwenchat.engine.local.cpu.native import aligned, new_shared
-from qwenchat.engine.local.cpu.packing import PackedMatrix
-from qwenchat.engine.local.cpu.simd import RUNS_HERE
+from qwenchat.engine.local.cpu.layout import (
+    BLOCK,
+    BLOCKS_TOGETHER,
+    CHUNK,
+    GROUP,
+    MATRIX_BLOCK,
+    ROOM_BYTES,
+    ROWS,
+    SEGMENT,
+)
+from qwenchat.engine.local.cpu.machine_code import Forward
+from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
+from qwenchat.engine.local.cpu.processor import RUNS_HERE, matrix_unit_permitted
 from qwenchat.engine.local.cpu.thread_pool import Team
 from qwenchat.engine.local.cpu.thread_tuner import Pace
 from qwenchat.engine.local.decoder_config import DecoderConfig
@@ -105,7 +112,9 @@ class QuantizedDecoder:
         self._step: tuple[int, int] = (self.nbytes, weights)
         """Bytes of all matrices, and weights of those in the layers."""
         self._shared = new_shared()
-        self._scratch: Scratch | None = None
+        self._forward: Forward | None = None
+        self._cache: Callable[[], QuantizedCache | None] = lambda: None
+        """The cache that `_forward` is for, if there still is one."""
 
     @property
     def _every_matrix(self) -> list[PackedMatrix]:
@@ -140,34 +149,31 @@ class QuantizedDecoder:
         return logits
 
     def warm_up(self) -> None:
-        """Have everything compiled, which takes seconds the first time on a machine and none later."""
-        cache = self.new_cache(GROUP)
-        for count in (1, 2):
-            self.read([0] * count, cache, StopSignal())
+        """Have the native code loaded, or compiled, which takes seconds the first time on a machine and none later."""
+        self._forward_for(self.new_cache(GROUP))
 
     def close(self) -> None:
         """See `Network.close`."""
         self._team.close()
 
     def _read(self, ids: np.ndarray, cache: QuantizedCache, stop: StopSignal) -> np.ndarray:
-        scratch = self._scratch_for(cache)
-        count, start = len(ids), cache.length
+        forward = self._forward_for(cache)
+        scratch, count, start = forward.scratch, len(ids), cache.length
         if start + count > cache.window:
             raise ValueError(f"{start + count} tokens do not fit a window of {cache.window}")
         scratch.x[:count, : self.config.hidden] = self.embedding.take(ids)
         angles = np.arange(start, start + count)[:, None] * self._frequencies
         scratch.rope[:count, 0], scratch.rope[:count, 1] = np.cos(angles), np.sin(angles)
-        logits = np.empty((2, -(-self.config.vocab // ROWS) * ROWS), np.float32)
-        flag = np.frombuffer(stop.flag, np.uint8)
-        arguments = (self._weights, cache.arrays, scratch, start, count, logits, self._shared, flag)
         pace, measured = self._paces[count > 1], count in (1, CHUNK)
         threads, began = pace.choose() if measured else pace.fastest, time.perf_counter()
-        if not self._team.run(lambda rank: forward(rank, threads, *arguments), threads):
+        flag = np.frombuffer(stop.flag, np.uint8)
+        forward.prepare(threads, start, count, flag)
+        if not self._team.run(forward.run, threads):
             raise Stopped
         if measured:
             pace.record(time.perf_counter() - began, self._work(cache, start, count))
         cache.length = start + count
-        summed: np.ndarray = logits[:, : self.config.vocab].sum(0)
+        summed: np.ndarray = forward.logits[:, : self.config.vocab].sum(0)
         return summed
 
     def _work(self, cache: QuantizedCache, start: int, count: int) -> float:
@@ -177,10 +183,17 @@ class QuantizedDecoder:
             return size + start * cache.bytes_per_token
         return count * (weights + 2 * c.layers * c.heads * c.head_dim * (start + count / 2))
 
-    def _scratch_for(self, cache: QuantizedCache) -> Scratch:
-        if self._scratch is None or self._scratch.attention.scores.shape[2] != cache.capacity + _APART:
-            self._scratch = self._new_scratch(cache.capacity)
-        return self._scratch
+    def _forward_for(self, cache: QuantizedCache) -> Forward:
+        """What reads on in a cache; its scratch memory is that of the cache before, if both are as long."""
+        before = self._forward
+        if before is None or self._cache() is not cache:
+            fits = before is not None and before.scratch.attention.scores.shape[2] == cache.capacity + _APART
+            scratch = before.scratch if before is not None and fits else self._new_scratch(cache.capacity)
+            logits = np.empty((2, -(-self.config.vocab // ROWS) * ROWS), np.float32)
+            self._forward = Forward(self._weights, cache.arrays, scratch, logits, self._shared, self._threads)
+            self._cache = ref(cache)
+            return self._forward
+        return before
 
     def _new_scratch(self, capacity: int) -> Scratch:
         c, threads = self.config, self._threads
@@ -203,7 +216,7 @@ class QuantizedDecoder:
             row=floats(threads, d),
         )
         attention.ones.view(np.float16)[:] = 1
-        room = amx.ROOM_BYTES + max(c.hidden, c.heads * d, c.intermediate) * ROWS
+        room = ROOM_BYTES + max(c.hidden, c.heads * d, c.intermediate) * ROWS
         return Scratch(
             x=floats(CHUNK, c.hidden + _APART),
             qkv=floats(CHUNK, (c.heads + 2 * c.kv_heads) * d + _APART),
@@ -213,5 +226,5 @@ class QuantizedDecoder:
             vectors=new_vectors(CHUNK, max(c.hidden, c.heads * d, c.intermediate)),
             attention=attention,
             rooms=aligned(threads * room, np.uint8).reshape(threads, room),
-            block=MATRIX_BLOCK if amx.permitted() else BLOCK,
+            block=MATRIX_BLOCK if matrix_unit_permitted() else BLOCK,
         )

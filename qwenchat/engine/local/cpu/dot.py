@@ -3,14 +3,10 @@
 Written as LLVM IR, since only there its instructions can be named.
 """
 
-import platform
-import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
 from llvmlite import ir
-from numba.core import config
-from numba.core.codegen import get_host_cpu_features
 
 from qwenchat.engine.local.cpu.llvm import I8, I16, I32, call
 
@@ -104,14 +100,6 @@ AVX_VNNI = Dot(8, 8, False, _Vnni)
 AVX2 = Dot(8, 8, True, _Avx2)
 NEON = Dot(4, 16, True, _Neon)
 PLAIN = Dot(16, 16, False, Sum)
-
-
-def features() -> frozenset[str]:
-    """What the processor that numba compiles for can do: this one, unless numba was told of another."""
-    told = config.CPU_FEATURES  # type: ignore[attr-defined]  # set by name
-    listed = get_host_cpu_features() if told is None else told
-    found = frozenset(name[1:] for name in listed.split(",") if name.startswith("+"))
-    return found | {"dotprod"} if sys.platform == "darwin" and platform.machine() == "arm64" else found
 
 
 def best_dot(features: frozenset[str]) -> Dot:

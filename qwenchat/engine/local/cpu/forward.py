@@ -3,16 +3,13 @@
 Between two barriers each thread takes the next piece of work that is left, so that a slow thread holds up little.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
-from qwenchat.engine.local.cpu.attention import AttentionScratch, attend, prepare
+from qwenchat.engine.local.cpu.attention import attend, prepare
 from qwenchat.engine.local.cpu.groups import gate
 from qwenchat.engine.local.cpu.layout import BLOCK, GROUP, MATRIX_BLOCK
 from qwenchat.engine.local.cpu.linear import (
     GROUPS,
-    Vectors,
     multiply,
     normalize,
     quantize_finely,
@@ -23,51 +20,6 @@ from qwenchat.engine.local.cpu.native import address_of, barrier, native
 
 Q, K, V, OUT, GATE, UP, DOWN = range(7)
 """The matrices of a layer."""
-
-
-class Weights(NamedTuple):
-    """The model."""
-
-    matrices: np.ndarray
-    """[layers, 7, 6] int64, a table row for each matrix."""
-    output: np.ndarray
-    """[6] int64, the table row of the matrix that gives the logits."""
-    norms: np.ndarray
-    """[layers, 2, hidden] float32: before attention, before the feed-forward part."""
-    head_norms: np.ndarray
-    """[layers, 2, head_dim] float32, of queries and keys; [0, 2, head_dim] for a model without."""
-    biases: np.ndarray
-    """[layers, heads of q, k, v * head_dim] float32; [0, ...] for a model without."""
-    last_norm: np.ndarray
-    """[hidden] float32."""
-    heads: int
-    kv_heads: int
-    head_dim: int
-    eps: float
-
-
-class Scratch(NamedTuple):
-    """Memory for one chunk of tokens, rounded up to whole blocks.
-
-    Rows are a little longer than named, so that neighbours do not compete for the same cache lines.
-    """
-
-    x: np.ndarray
-    """[tokens, hidden] float32, the residual stream."""
-    qkv: np.ndarray
-    """[tokens, heads of q, k, v * head_dim] float32."""
-    gate_up: np.ndarray
-    """[tokens, 2 * intermediate] float32."""
-    rope: np.ndarray
-    """[tokens, 2, head_dim / 2] float32, cosines and sines of the positions."""
-    row: np.ndarray
-    """[threads, hidden] float32."""
-    vectors: Vectors
-    attention: AttentionScratch
-    rooms: np.ndarray
-    """[threads, any] uint8, for `multiply`."""
-    block: int
-    """How many vectors are multiplied together if there are many: BLOCK, or MATRIX_BLOCK by a matrix unit."""
 
 
 @native

@@ -6,15 +6,14 @@ prompt is read.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
-from qwenchat.engine.local.cpu.amx import ROOM_BYTES, close_unit, matrix_kernel, open_unit
+from qwenchat.engine.local.cpu.amx import close_unit, matrix_kernel, open_unit
 from qwenchat.engine.local.cpu.groups import largest, quantize
-from qwenchat.engine.local.cpu.layout import BLOCKS, GROUP, MATRIX_BLOCK, ROWS
-from qwenchat.engine.local.cpu.native import address_of, aligned, fetch_add, native
-from qwenchat.engine.local.cpu.simd import Format, tile_kernel, unpacking
+from qwenchat.engine.local.cpu.layout import BLOCKS, GROUP, MATRIX_BLOCK, ROOM_BYTES, ROWS, Format
+from qwenchat.engine.local.cpu.native import address_of, fetch_add, native
+from qwenchat.engine.local.cpu.simd import tile_kernel, unpacking
 
 FORMAT, WEIGHTS, SCALES, MINIMA, TILES, GROUPS = range(6)
 """What a row of a matrix table says: format, three addresses, two sizes."""
@@ -25,23 +24,6 @@ _u4_x1, _u4_x2, _u4_x4, _u4_x8 = (tile_kernel(Format.U4, vectors) for vectors in
 _u4_min_x1, _u4_min_x2, _u4_min_x4, _u4_min_x8 = (tile_kernel(Format.U4_MIN, vectors) for vectors in BLOCKS)
 _u8_many, _u4_many, _u4_min_many = (matrix_kernel(form) for form in Format)
 _unpack_u8, _unpack_u4, _unpack_u4_min = (unpacking(form) for form in Format)
-
-
-class Vectors(NamedTuple):
-    """Quantized vectors, by blocks."""
-
-    q: np.ndarray
-    """int8, [block, group, vector, 32]."""
-    scales: np.ndarray
-    """float32, [block, group, vector]."""
-    sums: np.ndarray
-    """int32, [block, group, vector]: of the elements of each group, times -128."""
-
-
-def new_vectors(count: int, length: int) -> Vectors:
-    """Room for `count` vectors of `length` elements."""
-    groups = count * length // GROUP
-    return Vectors(aligned(count * length, np.int8), aligned(groups, np.float32), aligned(groups, np.int32))
 
 
 @native

@@ -1,23 +1,20 @@
 """What numba lacks for code that several threads run together: atomics, a barrier, and a few bit tricks."""
 
 import contextlib
-import functools
-import hashlib
-from pathlib import Path
 
-import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 
+from qwenchat.engine.local.cpu.machine_code import sources
+
 FAST = {"reassoc", "contract", "arcp", "nsz"}
 """Sums may be reordered; NaN stays NaN, so that damaged weights are noticed."""
 COUNTERS = 4
 """Counters by which threads share out the work of one step; a barrier sets them back to zero."""
 _ARRIVED, _PASSED, _STOPPED = 8, 16, 24
-_ALIGNMENT = 64
 _SPINS = 4096
 """How often a waiting thread looks before it lets others have its processor."""
 _F16, _F32, _I16, _I64 = ir.HalfType(), ir.FloatType(), ir.IntType(16), ir.IntType(64)
@@ -48,27 +45,7 @@ class _CompiledCode(FunctionCache):
             super().save_overload(sig, data)
 
     def _index_key(self, sig, codegen):
-        return *super()._index_key(sig, codegen), _sources()
-
-
-@functools.cache
-def _sources() -> str:
-    """Stands for all code of this package: functions are compiled into those that call them, which numba forgets."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-def aligned(count: int, dtype: type[np.generic]) -> np.ndarray:
-    """`count` zeros that begin at a multiple of 64 bytes, as the kernels want it; memory is taken as it is written."""
-    size = count * np.dtype(dtype).itemsize
-    raw = np.zeros(size + _ALIGNMENT, np.uint8)
-    begin = -raw.ctypes.data % _ALIGNMENT
-    return raw[begin : begin + size].view(dtype)
-
-
-def new_shared() -> np.ndarray:
-    """The memory through which the threads of one team agree: counters, barrier, stop, each on a cache line."""
-    return np.zeros(32, np.int64)
+        return *super()._index_key(sig, codegen), sources()
 
 
 def _element(context, b, signature, args):

@@ -9,47 +9,23 @@ A tile is 32 rows. Its bytes lie so that one load holds four neighbouring k of a
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from enum import IntEnum
 from typing import Any
 
-import llvmlite.binding
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from qwenchat.engine.local.cpu.dot import Dot, best_dot, features
-from qwenchat.engine.local.cpu.layout import GROUP, ROWS
+from qwenchat.engine.local.cpu.dot import Dot, best_dot
+from qwenchat.engine.local.cpu.layout import GROUP, ROWS, Format
 from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I16, I32, I64, call, load, multiply_add, splat, store
+from qwenchat.engine.local.cpu.processor import features
 
 _AHEAD = 4096
 """Bytes of weights that are fetched before their turn while they are read as fast as memory gives them."""
 
 
-class Format(IntEnum):
-    """How the weights of a matrix are stored."""
-
-    U8 = 1
-    """Unsigned bytes, 128 standing for zero."""
-    U4 = 2
-    """Four bits, 8 standing for zero; the low half of a byte holds the first four of eight k."""
-    U4_MIN = 3
-    """Four bits, 0 standing for the group's minimum, which is stored beside the scale."""
-
-    @property
-    def group_bytes(self) -> int:
-        """Bytes of one group of one tile, scales not counted."""
-        return GROUP * ROWS // (1 if self is Format.U8 else 2)
-
-    @property
-    def zero(self) -> int:
-        """The stored value that stands for zero."""
-        return {Format.U8: 128, Format.U4: 8, Format.U4_MIN: 0}[self]
-
-
 BEST_DOT = best_dot(features())
-RUNS_HERE = not llvmlite.binding.get_process_triple().startswith(("x86_64", "i686")) or "f16c" in features()
-"""Whether the processor turns halves into floats, which the very oldest do not."""
 
 
 def tile_kernel(form: Format, tokens: int, dot: Dot = BEST_DOT) -> Callable[..., None]:

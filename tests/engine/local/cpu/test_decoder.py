@@ -18,14 +18,16 @@ from gguf.quants import quantize
 from numba import njit
 
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local.cpu import amx
+from qwenchat.engine.local.cpu.arrays import aligned
 from qwenchat.engine.local.cpu.cache import QuantizedCache
 from qwenchat.engine.local.cpu.decoder import CHUNK, QuantizedDecoder
-from qwenchat.engine.local.cpu.dot import AVX2, AVX512_VNNI, AVX_VNNI, NEON, PLAIN, Dot, features
-from qwenchat.engine.local.cpu.layout import BLOCK, BLOCKS, GROUP, ROWS
-from qwenchat.engine.local.cpu.native import address_of, aligned
-from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
-from qwenchat.engine.local.cpu.simd import Format, tile_kernel
+from qwenchat.engine.local.cpu.dot import AVX2, AVX512_VNNI, AVX_VNNI, NEON, PLAIN, Dot
+from qwenchat.engine.local.cpu.layout import BLOCK, BLOCKS, GROUP, ROWS, Format
+from qwenchat.engine.local.cpu.native import address_of
+from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
+from qwenchat.engine.local.cpu.packing import pack
+from qwenchat.engine.local.cpu.processor import features, matrix_unit_permitted
+from qwenchat.engine.local.cpu.simd import tile_kernel
 from qwenchat.engine.local.cpu.thread_tuner import Pace
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.decoder_config import DecoderConfig
@@ -221,13 +223,15 @@ def test_logits_do_not_hang_on_how_a_long_prompt_was_cut(decoder: QuantizedDecod
         assert torch.equal(read(decoder, ahead, IDS[ahead.length : end]), step_by_step)
 
 
-@pytest.mark.skipif(not amx.permitted(), reason="there is no matrix unit here")
+@pytest.mark.skipif(not matrix_unit_permitted(), reason="there is no matrix unit here")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ["qwen3", "llama"])
 def test_the_matrix_unit_gives_what_dot_products_give(name: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, found = Model(name, form), []
     for permitted in (True, False):
-        monkeypatch.setattr(amx, "permitted", lambda permitted=permitted: permitted)
+        monkeypatch.setattr(
+            "qwenchat.engine.local.cpu.decoder.matrix_unit_permitted", lambda allowed=permitted: allowed
+        )
         decoder = model.decoder()
         found.append(read(decoder, decoder.new_cache(WINDOW), IDS[:70]))
         decoder.close()

@@ -15,7 +15,8 @@ import resource, sys
 import numpy as np
 if "no room" in sys.argv:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-from qwenchat.engine.local.cpu.linear import new_vectors, quantize_row
+from qwenchat.engine.local.cpu.arrays import new_vectors
+from qwenchat.engine.local.cpu.linear import quantize_row
 vectors, row = new_vectors(1, 32), np.full(32, 0.6, np.float32)
 row[0] = 127
 quantize_row(row, vectors, 1, 0)

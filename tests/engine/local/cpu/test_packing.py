@@ -6,9 +6,9 @@ from gguf import GGML_QUANT_SIZES
 from gguf import GGMLQuantizationType as Kind
 from gguf.quants import dequantize, quantize
 
-from qwenchat.engine.local.cpu.layout import GROUP, ROWS
-from qwenchat.engine.local.cpu.packing import PackedMatrix, pack
-from qwenchat.engine.local.cpu.simd import Format
+from qwenchat.engine.local.cpu.layout import GROUP, ROWS, Format
+from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
+from qwenchat.engine.local.cpu.packing import pack
 
 ROW_COUNT, COLUMNS = 40, 512
 """Not a multiple of the rows of a tile; two of the largest blocks."""
