@@ -43,6 +43,7 @@ def pytest_collection_finish() -> None:
     """Leave what was imported out of Python's searches for garbage: each takes a third of a second with torch."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(5000, 10, 20)
 
 
 def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
