@@ -18,10 +18,10 @@ import pytest
 from qwenchat.chat.messages import Message, Status
 from qwenchat.library.library import Library
 from qwenchat.system.paths import Paths
+from tests.support.patience import PATIENCE_S
 from tests.support.unprivileged import unprivileged
 
 LAUNCH = str(Path(__file__).parents[1] / "support" / "launch.py")
-PATIENCE_S = 30.0
 """Long enough for a loaded machine; nothing waits this long unless it fails."""
 ROWS, COLUMNS = 30, 100
 _UNKNOWN_TO_PYTE = re.compile(rb"\x1b\[[<>=][0-9;]*[A-Za-z]|\x1bP[^\x1b]*\x1b\\")
@@ -71,8 +71,8 @@ class Terminal:
             assert self.read() or condition(self.text), f"the program ended:\n{self.text}\n{self.raw[-2000:]!r}"
 
     def shows(self, *texts: str) -> None:
-        """Read until the screen shows all of these."""
-        self.until(lambda text: all(wanted in text for wanted in texts))
+        """Read until the screen shows all of these, on one line or wrapped."""
+        self.until(lambda text: all(wanted in text or wanted in " ".join(text.split()) for wanted in texts))
 
     def keys(self, keys: str) -> None:
         self.child.send(keys)

@@ -13,10 +13,10 @@ import pytest
 
 from qwenchat.chat.messages import Status
 from qwenchat.library.library import Library
+from tests.support.patience import PATIENCE_S
 
 LAUNCH = Path(__file__).parents[1] / "support" / "launch.py"
 STREAM = {"scripts": [{"answer": " ".join(f"word{n}" for n in range(99)), "hold_at": 5}]}
-PATIENCE_S = 30
 
 
 class Terminal:

@@ -15,10 +15,10 @@ import pytest
 from qwenchat.cli.main import COMMANDS
 from qwenchat.library.library import Library
 from qwenchat.system.type_ahead import BESIDE
+from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / "tests" / "support" / "launch.py"
-PATIENCE_S = 30.0
 
 
 class Started:

@@ -14,9 +14,9 @@ from qwenchat.replay.player import INSTANT, Replay, timelines_of
 from qwenchat.session.session import Session
 from tests.replay.test_player import texts
 from tests.support.fake_engine import FakeEngine, Script
+from tests.support.patience import PATIENCE_S
 from tests.support.recordings import ticks
 
-PATIENCE_S = 20.0
 TYPED: tuple[Tick, ...] = ticks((0, "a", 4), (300, "a", 6), (500, "a", 0))
 
 

@@ -19,6 +19,7 @@ from qwenchat.library.library import Library
 from qwenchat.session.session import Session
 from tests.support.examples import examples
 from tests.support.fake_engine import FakeEngine, Script
+from tests.support.patience import PATIENCE_S
 
 NUMBERS = st.integers(0, 1000)
 
@@ -149,7 +150,7 @@ class Branching(RuleBasedStateMachine):
         self.until(lambda: self.session.model.info is not None)
 
     def until(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < deadline, self.session.phase
             self.session.wait(0.05)

@@ -23,6 +23,7 @@ from qwenchat.session.session import Session
 from qwenchat.session.tool_calls import Permission
 from tests.support.chat_server import DONE, Answer, ChatServer, delta, said
 from tests.support.fake_tools import FakeTools
+from tests.support.patience import PATIENCE_S
 
 HUGE = "call_" + "x" * 100_000
 PARIS, ROME = '{"city": "Paris"}', '{"city": "Rome"}'
@@ -51,7 +52,7 @@ def chatting(*answers: Answer, library: Library | None = None) -> Iterator[tuple
 
 
 def until(session: Session, condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         session.wait(0.1)

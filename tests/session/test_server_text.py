@@ -23,6 +23,7 @@ from qwenchat.session.session import Session
 from qwenchat.session.tool_calls import Permission
 from tests.support.chat_server import DONE, Answer, ChatServer, delta, event, said
 from tests.support.fake_tools import FakeTools
+from tests.support.patience import PATIENCE_S
 
 KEY = "sk-Sentinel-5d1f0c77"
 
@@ -47,7 +48,7 @@ def key_file(tmp_path: Path) -> Path:
 
 
 def until(session: Session, condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         session.wait(0.05)

@@ -42,6 +42,7 @@ from qwenchat.session.session import Session
 from qwenchat.session.turn import CHECKPOINT_S, Phase
 from tests.support.examples import examples
 from tests.support.fake_engine import MODEL, FakeEngine, Script
+from tests.support.patience import PATIENCE_S
 
 
 class Clock:
@@ -71,7 +72,7 @@ def chatting(
 def until(session: Session, condition: Callable[[list[Event]], bool]) -> list[Event]:
     """Poll until the events seen since now satisfy the condition."""
     seen: list[Event] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not condition(seen):
         assert time.monotonic() < deadline, f"only {seen} came"
         seen += session.wait(0.1)
@@ -622,7 +623,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.wait_while(lambda: self.session.busy)
 
     def wait_while(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while condition():
             assert time.monotonic() < deadline, self.session.phase
             self.count(self.session.wait(0.05))
@@ -640,7 +641,7 @@ class AnyOrder(RuleBasedStateMachine):
         if not hasattr(self, "session"):
             return
         self.engine.release()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while self.session.busy:
             assert time.monotonic() < deadline, "a turn hangs"
             self.session.wait(0.05)

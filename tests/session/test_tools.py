@@ -32,6 +32,7 @@ from qwenchat.session.tool_calls import STEPS, Permission
 from qwenchat.session.turn import Phase
 from tests.support.fake_engine import MODEL, FakeEngine, Script
 from tests.support.fake_tools import CAPABLE, FakeTools, call
+from tests.support.patience import PATIENCE_S
 
 RAIN = Script("It rains in Paris.")
 
@@ -59,7 +60,7 @@ def chatting(
 
 def until(session: Session, condition: Callable[[list[Event]], object]) -> list[Event]:
     seen: list[Event] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not condition(seen):
         assert time.monotonic() < deadline, f"only {seen} came"
         seen += session.wait(0.1)

@@ -27,9 +27,7 @@ from qwenchat.tui.transcript.message import Reply
 from qwenchat.tui.transcript.transcript import Transcript
 from qwenchat.tui.widgets.composer import Composer
 from tests.support.fake_engine import FakeEngine, Script
-
-PATIENCE_S = 20.0
-"""Long enough for a loaded machine; nothing waits this long unless it fails."""
+from tests.support.patience import PATIENCE_S
 
 _parsed: dict[object, list[RuleSet]] = {}
 

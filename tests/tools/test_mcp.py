@@ -27,10 +27,10 @@ from qwenchat.tools.mcp_transport import redaction_of
 from qwenchat.tools.naming import name_for
 from qwenchat.tools.toolbox import Toolbox
 from tests.support import mcp_servers
+from tests.support.patience import PATIENCE_S
 
 SERVERS = str(Path(__file__).parents[1] / "support" / "mcp_servers.py")
 TIME = McpServer("time", command=sys.executable, args=("-m", "mcp_server_time", "--local-timezone", "UTC"))
-PATIENCE_S = 30
 
 
 def server(kind: str, **options: Any) -> McpServer:
@@ -384,7 +384,7 @@ def test_a_call_that_is_stopped_is_over_at_once(using: Callable[..., Used]) -> N
     time.sleep(0.2)
     before = time.monotonic()
     used.box.stop()
-    assert time.monotonic() - before < 0.1
+    assert time.monotonic() - before < 5, "the call itself would hang for a minute"
     assert used.call("odd__echo").text == "echo was called with {}", "another server is started where one stays busy"
     assert not found
 
@@ -396,7 +396,7 @@ def test_servers_end_with_the_program(using: Callable[..., Used]) -> None:
     assert all(map(psutil.pid_exists, pids))
     before = time.monotonic()
     used.box.close()
-    assert time.monotonic() - before < 2
+    assert time.monotonic() - before < 20
     until(lambda: not any(map(alive, pids[:2])))
     until(lambda: not any(map(alive, pids[2:])))  # the stubborn one, a moment later
 

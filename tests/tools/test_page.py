@@ -1,5 +1,6 @@
 """Pages of strangers: what their text is, in bounded time and memory, and servers that never come to an end."""
 
+import os
 import socket
 import threading
 import time
@@ -10,11 +11,12 @@ import pytest
 
 from qwenchat.chat.errors import ToolError, ToolFailed
 from qwenchat.engine.base import StopSignal
-from qwenchat.system.isolation import Limits
+from qwenchat.system.isolation import CallStopped, Limits
 from qwenchat.tools import addresses
 from qwenchat.tools import page as module
 from qwenchat.tools.page import page
 from qwenchat.tools.page_text import text_of
+from tests.support.patience import PATIENCE_S
 
 MANY = 100_000
 
@@ -74,22 +76,24 @@ HOSTILE = {
 def test_a_hostile_page_is_read_or_refused_in_bounded_time_and_memory(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LIMITS", Limits(seconds=10, processor_s=0.3, memory=200_000_000))
-    started = time.monotonic()
+    monkeypatch.setattr(module, "LIMITS", Limits(seconds=60, processor_s=0.3, memory=200_000_000))
+    before = os.times()
     try:
         assert len(module._as_text(HOSTILE[name], StopSignal())) <= 1_000_000
     except ToolFailed as error:
         assert str(error).startswith("The page cannot be read")
-    assert time.monotonic() - started < 5
+    assert sum(os.times()[:4]) - sum(before[:4]) < 5, "of processor time, here and in the process that reads it"
 
 
-def test_a_page_that_is_read_for_long_is_given_up_as_soon_as_the_call_is_stopped() -> None:
+def test_a_page_that_is_read_for_long_is_given_up_as_soon_as_the_call_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LIMITS", Limits(seconds=60, processor_s=60, memory=200_000_000))
     stop = StopSignal()
-    threading.Timer(0.3, stop.set).start()
-    started = time.monotonic()
-    with pytest.raises(ToolError):
+    threading.Timer(0.1, stop.set).start()
+    with pytest.raises(ToolError, match=r"The page cannot be read\.$") as caught:
         module._as_text(HOSTILE["attributes"], stop)
-    assert time.monotonic() - started < 0.6
+    assert isinstance(caught.value.__cause__, CallStopped)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +188,8 @@ def test_the_time_of_a_page_is_all_it_gets_and_its_connection_is_cut(name: str) 
         started = time.monotonic()
         with suppress(ToolFailed):  # a hundred headers are an error before that
             page(private=True, longest_s=0.4, silent_s=5).run({"url": url}, StopSignal())
-        assert time.monotonic() - started < 1
-        deadline = time.monotonic() + 2
+        assert time.monotonic() - started < 10, "the server would go on for ever"
+        deadline = time.monotonic() + PATIENCE_S
         while not ended and name != "nothing":
             assert time.monotonic() < deadline, "the connection is still there"
             time.sleep(0.01)
@@ -197,17 +201,12 @@ def test_redirects_and_the_name_count_in_the_time_of_a_page(monkeypatch: pytest.
         time.sleep(0.15)
         connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /on\r\nContent-Length: 0\r\n\r\n")
 
-    with serving(onward) as (url, _):
-        started = time.monotonic()
-        with pytest.raises(ToolFailed, match="takes too long"):
-            page(private=True, longest_s=0.4).run({"url": url}, StopSignal())
-        assert time.monotonic() - started < 0.8
+    with serving(onward) as (url, _), pytest.raises(ToolFailed, match="takes too long"):  # not: too many redirects
+        page(private=True, longest_s=0.4).run({"url": url}, StopSignal())
     gate = threading.Event()
-    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_, **__: gate.wait(5))
-    started = time.monotonic()
-    with pytest.raises(ToolFailed, match="takes too long"):
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_, **__: gate.wait(PATIENCE_S))
+    with pytest.raises(ToolFailed, match="takes too long"):  # not: what came of the look-up makes no sense
         page(private=True, longest_s=0.2).run({"url": "http://slow.test/"}, StopSignal())
-    assert time.monotonic() - started < 1
     gate.set()
 
 
@@ -217,8 +216,8 @@ def test_a_stopped_call_leaves_its_page_at_once() -> None:
         threading.Timer(0.1, stop.set).start()
         started = time.monotonic()
         with pytest.raises(ToolFailed):
-            page(private=True).run({"url": url}, stop)
-        assert time.monotonic() - started < 0.4
+            page(private=True, longest_s=PATIENCE_S, silent_s=PATIENCE_S).run({"url": url}, stop)
+        assert time.monotonic() - started < PATIENCE_S / 2
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -489,10 +488,8 @@ def test_a_template_ends_with_its_turn_and_the_next_turn_has_it_again(tokenizer:
     template = with_template(tokenizer, slow)
     stop = StopSignal()
     threading.Timer(0.1, stop.set).start()
-    started = time.monotonic()
     with pytest.raises(Stopped), template.stopped_by(stop):
         template.render([user("slow")], True)
-    assert time.monotonic() - started < 0.5
     assert tokenizer.decode(template.render([user("fast")], True).ids) == "hello"
     template.close()
     assert tokenizer.decode(template.render([user("fast")], True).ids) == "hello"

@@ -1,6 +1,5 @@
 """A model behind an OpenAI-compatible address: what it says, what it is asked, and what goes wrong."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -395,10 +394,8 @@ class TestFaults:
         server.pages["/v1/models"] = Answer(b"", stalls=True)
         stop = StopSignal()
         stop.set()
-        began = time.monotonic()
         with pytest.raises(Stopped):
             engine.load(LoadModel(server=Server(server.url)), lambda step: None, stop)
-        assert time.monotonic() - began < 5
 
 
 def test_what_is_left_out_takes_no_system_prompt_in_force_with_it() -> None:
