@@ -18,11 +18,15 @@ Number: TypeAlias = Fraction | mpf
 DIGITS = 60
 NOISE = Fraction(1, 10**45)
 """What is smaller than this share of the numbers that it was made of is their rounding."""
+KNOWN_BITS = 150
+"""Before the point that are known of a number with so much rounding in it; what is larger has no known whole part."""
 LARGEST_BITS = 100_000
 """Of a number, or of either half of a fraction."""
 LARGEST_FACTORIAL = 1_000
 MOST_DIGITS = 1_000
 """Of a whole number that is written out, and of the places that it is rounded to."""
+_KNOWN_QUOTIENT = 100
+"""The same of a quotient, since what is left over has to be known as well."""
 _MORE_BITS = 20_000
 """How many digits more an exact number is given where it goes into a function, at most."""
 mp.dps = DIGITS
@@ -50,7 +54,9 @@ def kept(value: Number) -> Number:
         value = _real(value)
     if not isinstance(value, mpf) or not mp.isfinite(value):
         raise NoNumber
-    if value and abs(mp.mag(value)) > LARGEST_BITS:
+    if not value:
+        return Fraction(0)
+    if abs(mp.mag(value)) > LARGEST_BITS:
         raise TooLarge
     whole = mp.nint(value)
     if whole and mp.mag(value) < 140 and abs(value - whole) < _real(NOISE) * abs(value):
@@ -88,6 +94,13 @@ def _integer(value: Number, name: str) -> int:
     return value.numerator
 
 
+def _known(value: Number, bits: int = KNOWN_BITS) -> Fraction:
+    """The very number; raises TooLarge where so much of it is rounding that its whole part would be made up."""
+    if not isinstance(value, Fraction) and mp.mag(value) > bits:
+        raise TooLarge
+    return rational(value)
+
+
 def sign(value: Number) -> int:
     """-1, 0 or 1."""
     return (value > 0) - (value < 0)
@@ -118,7 +131,7 @@ def _divide(one: Number, other: Number) -> Number:
 
 
 def _divide_down(one: Number, other: Number) -> Number:
-    return Fraction(math.floor(rational(kept(_divide(one, other)))))
+    return Fraction(math.floor(_known(kept(_divide(one, other)), _KNOWN_QUOTIENT)))
 
 
 def _remainder(one: Number, other: Number) -> Number:
@@ -141,7 +154,9 @@ def _power(base: Number, exponent: Number) -> Number:
             return base**exponent.numerator
     if abs(mp.log(abs(_real(base)), 2) * _real(exponent)) > LARGEST_BITS or (is_whole(base) and is_whole(exponent)):
         raise TooLarge
-    return _real(base) ** (exponent.numerator if whole else _real(exponent))
+    with mp.workprec(mp.prec + min(_bits(base) + _bits(exponent), _MORE_BITS)):  # the exponent multiplies each error
+        power = _real(base) ** (exponent.numerator if whole else _real(exponent))
+    return +power
 
 
 def _analytic(function: Callable[..., Any], largest: int | None = None) -> Callable[[Number], Number]:
@@ -163,7 +178,7 @@ def _circular(function: Callable[[mpf], mpf]) -> Callable[[Number], Number]:
     def of(angle: Number) -> Number:
         if not isinstance(angle, Fraction):
             if mp.mag(angle) > mp.prec // 2:
-                raise NoNumber  # nothing is known of where on the circle it is
+                raise TooLarge  # nothing is known of where on the circle it is
             return _without_noise(function(angle), abs(angle))
         with mp.workprec(mp.prec + _bits(angle)):
             value = function(_real(angle))
@@ -199,7 +214,7 @@ def _round(value: Number, places: Number = Fraction(0)) -> Number:
     digits = _integer(places, "round")
     if abs(digits) > MOST_DIGITS:
         raise TooLarge
-    return Fraction(round(rational(value), digits))
+    return Fraction(round(_known(value), digits))
 
 
 def _factorial(value: Number) -> Number:
@@ -257,9 +272,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., Number], int, int]] = {
     "tanh": (_analytic(mp.tanh, _LARGEST_EXPONENT), 1, 1),
     "degrees": (lambda angle: _real(angle) * 180 / mp.pi, 1, 1),
     "radians": (lambda angle: _real(angle) * mp.pi / 180, 1, 1),
-    "floor": (lambda value: Fraction(math.floor(rational(value))), 1, 1),
-    "ceil": (lambda value: Fraction(math.ceil(rational(value))), 1, 1),
-    "trunc": (lambda value: Fraction(math.trunc(rational(value))), 1, 1),
+    "floor": (lambda value: Fraction(math.floor(_known(value))), 1, 1),
+    "ceil": (lambda value: Fraction(math.ceil(_known(value))), 1, 1),
+    "trunc": (lambda value: Fraction(math.trunc(_known(value))), 1, 1),
     "abs": (abs, 1, 1),
     "round": (_round, 1, 2),
     "min": (_least, 1, _MANY),

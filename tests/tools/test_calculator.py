@@ -297,6 +297,34 @@ def test_a_refusal_says_why(expression: str, why: str) -> None:
     assert str(caught.value) == why
 
 
+@pytest.mark.parametrize(
+    "expression",
+    ["exp(120) % 7", "exp(120) // 7", "floor(exp(200))", "ceil(pi * 10^60)", "trunc(sqrt(10^130 + 1))",
+     "round(exp(648))", "8.78^88 / sin(3) % 9", "sin(exp(289))"],
+)  # fmt: skip
+def test_digits_that_are_not_known_are_never_made_up(expression: str) -> None:
+    with pytest.raises(TooLarge):
+        work_out(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [
+        ("floor(exp(100))", "26881171418161354484126255515800135873611118"),
+        ("floor(pi * 10^40)", "31415926535897932384626433832795028841971"),
+        ("10^60 % 7", "1"),
+        ("exp(60) % 7", "5.3144765630198"),
+        ("(1 + 1e-50)^1e50", "2.71828182845905"),
+        ("(1 - 1e-30)^(1e30 / 2)", "0.606530659712633"),
+        ("(1 + 1 / 10^40)^(10^40)", "2.71828182845905"),
+        ("(-3)^ln(1)", "1"),
+        ("(-3)^sin(pi)", "1"),
+    ],
+)
+def test_small_differences_and_large_numbers_keep_their_digits(expression: str, result: str) -> None:
+    assert work_out(expression) == result
+
+
 def test_many_signs_and_long_sums_are_no_trouble() -> None:
     assert use("-" * 499 + "1") == "-1"
     assert use("+".join("1" * 250)) == "250"
