@@ -93,7 +93,8 @@ class Answered:
             line["id"] = self.prompt.id
         line |= {"answer": self.answer, "thinking": self.thinking, "finish_reason": self.finish_reason, "model": model}
         names = ("prompt_tokens", "thinking_tokens", "answer_tokens")
-        line["usage"] = {name: getattr(self.usage, name) for name in names}
+        counted = self.usage.prompt_tokens > 0  # else nobody did
+        line["usage"] = {name: getattr(self.usage, name) if counted else None for name in names}
         return line | ({"error": self.error} if self.error else {})
 
 

@@ -14,6 +14,8 @@ from qwenchat.i18n.texts import say
 
 _MOST_QUOTES = 3
 _LONGEST_ID = 64
+_ARGUMENTS = ("arguments", "parameters", "args", "input")
+"""How models name what they call a tool with; the first is what they are taught."""
 
 
 def call_of(said: str) -> ToolCallPart:
@@ -25,7 +27,9 @@ def call_of(said: str) -> ToolCallPart:
         call = _object(said)
     except ValueError:
         return ToolCallPart(new_id(), "", said.strip())
-    name, arguments = call.get("name"), arguments_text(call.get("arguments", {}))
+    call = inner if isinstance(inner := call.get("function"), dict) else call
+    given: Any = next((call[name] for name in _ARGUMENTS if name in call), {})
+    name, arguments = call.get("name"), arguments_text(given)
     if not isinstance(name, str) or not name.strip() or not _is_object(arguments):
         return ToolCallPart(new_id(), "", said.strip())
     return ToolCallPart(new_id(), name.strip(), arguments)

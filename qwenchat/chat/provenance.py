@@ -81,8 +81,8 @@ class Usage:
     """Token counts of one turn."""
 
     prompt_tokens: int = 0
-    cached_tokens: int = 0
-    """How many of the prompt's tokens were already in the KV cache."""
+    cached_tokens: int | None = 0
+    """How many of the prompt's tokens were already in the KV cache; None where the server does not say."""
     thinking_tokens: int = 0
     answer_tokens: int = 0
 
@@ -118,6 +118,11 @@ class Provenance:
     """What the model was allowed to call."""
     omitted: tuple[str, ...] = ()
     """The sampling parameters that were not sent to the server, whose own values counted."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether somebody counted the tokens: of a server that does not, only the pieces of its reply are known."""
+        return not self.model.server or self.usage.prompt_tokens > 0
 
     def continued(self, usage: Usage, timing: Timing) -> tuple[Usage, Timing]:
         """The figures of a whole reply: those of this account's part of it, if there is one, and of what came after."""

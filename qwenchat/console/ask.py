@@ -71,7 +71,7 @@ def _report(session: Session, reply: Message, saved: bool) -> dict[str, Any]:
             "finish_reason": made.finish_reason,
             "model": {name: getattr(made.model, name) for name in names},
             "usage": {name: getattr(made.usage, name) for name in counts}
-            | ({} if made.usage.prompt_tokens else {"prompt_tokens": None, "cached_tokens": None}),
+            | ({} if made.counted else dict.fromkeys(counts)),
             "timing": {
                 "load_s": round(made.model.load_s, 3),
                 "first_token_s": round(made.timing.first_token_s, 3) or None,

@@ -159,11 +159,13 @@ def _number(value: float) -> str:
 
 def _tokens(made: Provenance) -> Iterator[Fact]:
     usage, window = made.usage, made.model.context_window
-    cached = count("{number:,} of them was read already", "{number:,} of them were read already", usage.cached_tokens)
+    cached = usage.cached_tokens or 0
+    read = count("{number:,} of them was read already", "{number:,} of them were read already", cached)
     prompt = f"{usage.prompt_tokens:,}" if usage.prompt_tokens else say("not known")
-    yield Fact(say("prompt"), prompt, cached if usage.cached_tokens else "")
-    yield Fact(say("thought"), f"{usage.thinking_tokens:,}")
-    yield Fact(say("answer"), f"{usage.answer_tokens:,}")
+    counted = "{tokens:,}" if made.counted else "≈ {tokens:,}"
+    yield Fact(say("prompt"), prompt, read if cached else "")
+    yield Fact(say("thought"), counted.format(tokens=usage.thinking_tokens))
+    yield Fact(say("answer"), counted.format(tokens=usage.answer_tokens))
     taken = usage.prompt_tokens + usage.thinking_tokens + usage.answer_tokens
     share = say("{percent} % of the context", percent=f"{100 * taken / window:.0f}") if window else ""
     if usage.prompt_tokens:
@@ -173,8 +175,8 @@ def _tokens(made: Provenance) -> Iterator[Fact]:
 def _token_shares(made: Provenance) -> tuple[Share, ...]:
     usage = made.usage
     return (
-        Share(say("read already"), usage.cached_tokens),
-        Share(say("read"), max(0, usage.prompt_tokens - usage.cached_tokens)),
+        Share(say("read already"), usage.cached_tokens or 0),
+        Share(say("read"), max(0, usage.prompt_tokens - (usage.cached_tokens or 0))),
         Share(say("thought"), usage.thinking_tokens),
         Share(say("answer"), usage.answer_tokens),
     )

@@ -14,7 +14,7 @@ from qwenchat.library.exchange.export import Format, read_whole, written
 from qwenchat.library.library import Library
 from qwenchat.reports.message_details import account_of, in_words
 from qwenchat.session.session import Session
-from tests.support.chat_server import DONE, Answer, ChatServer, delta
+from tests.support.chat_server import DONE, Answer, ChatServer, delta, said
 
 
 def test_the_account_of_a_reply_is_what_was_really_sent(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,16 +26,23 @@ def test_the_account_of_a_reply_is_what_was_really_sent(capsys: pytest.CaptureFi
     with ChatServer(answer=answer, models=[{"id": "qwen3:8b", "owned_by": "library"}]).running() as server:
         session = Session(Worker(RemoteEngine), Library.in_memory(), overrides=SamplingOverrides(seed=3))
         assert ask(session, LoadModel(server=Server(server.url)), "Hello", as_json=True, saved=True) == 0
-        said, told = capsys.readouterr()
+        printed, told = capsys.readouterr()
         made = session.conversation.path[-1]
         whole = read_whole(session.library, session.conversation.id)
         session.close()
-    report = json.loads(said)
+    report = json.loads(printed)
     assert (report["seed"], report["not_sent"]) == (None, ["repetition_penalty", "top_k", "min_p", "seed"])
-    assert (report["usage"]["prompt_tokens"], report["timing"]["tokens_per_s"]) == (None, None)
+    assert {*report["usage"].values(), report["timing"]["tokens_per_s"]} == {None}
     assert told.count("seed") == 1
     details = in_words(account_of(made, 1, 1))
-    for line in ("seed: not sent", "top_k: not sent", "temperature: 0.6", "prompt: not known", "speed: not known"):
+    for line in (
+        "seed: not sent",
+        "top_k: not sent",
+        "temperature: 0.6",
+        "prompt: not known",
+        "answer: ≈ 1",
+        "speed: not known",
+    ):
         assert line in details
     markdown = "".join(written([whole], Format.MARKDOWN))
     assert "temperature 0.6, top-p 0.95" in markdown
@@ -49,3 +56,12 @@ def test_a_seed_that_nobody_set_is_not_sent() -> None:
         ask(session, LoadModel(server=Server(server.url)), "Hello", as_json=True, saved=True)
         session.close()
     assert "seed" not in server.asked[0]
+
+
+def test_what_a_server_leaves_out_of_its_counts_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
+    with ChatServer([Answer(said("Yes."))]).running() as server:
+        session = Session(Worker(RemoteEngine), Library.in_memory())
+        ask(session, LoadModel(server=Server(server.url)), "Hello", as_json=True, saved=True)
+        session.close()
+    counts = {"prompt_tokens": 7, "cached_tokens": None, "thinking_tokens": 0, "answer_tokens": 1}
+    assert json.loads(capsys.readouterr()[0])["usage"] == counts

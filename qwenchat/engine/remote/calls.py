@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from types import SimpleNamespace
 from typing import Any
 
 from qwenchat.chat.calls import arguments_text, calls_in
@@ -43,17 +44,18 @@ class StreamedCalls:
 
     def __init__(self) -> None:
         self._calls: list[_Growing] = []
-        self._numbered: dict[int, _Growing] = {}
+        self._numbered: dict[int | str, _Growing] = {}
         """The latest call of each number."""
 
     def take(self, delta: Any) -> bool:
         """Take in what a chunk says of calls, and say whether it says anything."""
         pieces = getattr(delta, "tool_calls", None)
-        if not isinstance(pieces, list) or not pieces:
-            return False
+        if not pieces and (function := getattr(delta, "function_call", None)) is not None:
+            pieces = SimpleNamespace(function=function)  # what the API had before it had several calls
+        pieces = pieces if isinstance(pieces, list) else [pieces] if pieces else []
         for piece in pieces:
-            self._add(piece)
-        return True
+            self._add(_attributes(piece))
+        return bool(pieces)
 
     def made(self) -> Iterator[ToolCallPart]:
         """The calls in their order, with ids of the program's own. Their arguments may still be no JSON object."""
@@ -62,12 +64,12 @@ class StreamedCalls:
             yield ToolCallPart(new_id(), call.name.strip(), arguments_text(call.arguments or "{}"), server_id)
 
     def _add(self, piece: Any) -> None:
-        function = getattr(piece, "function", None)
+        function = _attributes(getattr(piece, "function", None) or piece)
         id_, name, arguments = _text(piece, "id"), _text(function, "name"), getattr(function, "arguments", None)
         if not isinstance(arguments, str):
             arguments = "" if arguments is None else arguments_text(arguments)
         number = getattr(piece, "index", None)
-        number = number if isinstance(number, int) and not isinstance(number, bool) else None
+        number = number if isinstance(number, int | str) and not isinstance(number, bool) else None
         call = self._meant(number, id_)
         if call is None or _begins(call, id_, name, arguments, numbered=number is not None):
             if len(self._calls) >= MOST_CALLS:
@@ -77,10 +79,11 @@ class StreamedCalls:
         if number is not None:
             self._numbered[number] = call
         call.id = call.id or id_
-        call.name = call.name or name
+        if not call.arguments and name != call.name:  # some servers send a name in pieces, or what there is of it
+            call.name = name if name.startswith(call.name) else call.name + name
         call.arguments += arguments[: max(0, LONGEST_ARGUMENTS - len(call.arguments))]
 
-    def _meant(self, number: int | None, id_: str) -> _Growing | None:
+    def _meant(self, number: int | str | None, id_: str) -> _Growing | None:
         """The call that a piece goes on with, if it begins none."""
         if number is not None:
             return self._numbered.get(number)
@@ -129,4 +132,11 @@ class WireIds:
 
 def _text(value: Any, name: str) -> str:
     text = getattr(value, name, None)
+    if name == "id" and isinstance(text, int) and not isinstance(text, bool):
+        return str(text)
     return text if isinstance(text, str) else ""
+
+
+def _attributes(value: Any) -> Any:
+    """An object of JSON with its fields as attributes."""
+    return SimpleNamespace(**value) if isinstance(value, dict) else value

@@ -137,7 +137,7 @@ class RemoteEngine:
         if reply.cut_short:
             raise filtered(host, mask(reply.said_reason))
         if reply.empty and not command.begun.answer:
-            raise empty(host, mask(reply.said_reason), bool(command.tools))
+            raise empty(host, mask(reply.said_reason), tools=bool(command.tools), thought=reply.thought)
         yield from self._learned(served, command, reply)
         yield from reply.end(stopped=False)
 

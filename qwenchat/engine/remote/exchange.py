@@ -29,7 +29,16 @@ _AGAIN_S = 0.5
 _LONGEST_RETRY_AFTER_S = 60.0
 _LOADING_S = 1.0
 """Between two requests while the server loads its model."""
-_LOADING = re.compile(r"load|warm|starting|not ready|initiali[sz]", re.IGNORECASE)
+_LOADING = re.compile(
+    r"\bloading\b|being loaded|warm(?:ing|s)?[ -]?up|\bstarting\b|not (?:yet )?(?:ready|loaded)|initiali[sz]ing"
+    r"|加载中|正在加载",
+    re.IGNORECASE,
+)
+_NOT_LOADING = re.compile(
+    r"fail|error|cannot|could not|unable|memory|balanc|not found|too (?:many|much)", re.IGNORECASE
+)
+"""What is said of a model that will not be there in a while either."""
+_MAY_LOAD = frozenset({400, 409, 425, 429, 500, 502, 503, 504})
 _REFUSING = frozenset({400, 404, 415, 422, 500, 501})
 _BUSY = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 
@@ -74,7 +83,8 @@ class Exchange:
                 if isinstance(failure, BrokenOff) and not isinstance(failure, NothingAnswers):
                     failure = broken_off(self.connection.address.host, begun=False)
                 refusal = _refusal(error)
-                changed = adaptation.after(refusal, sent) if refusal and refusal.status in _REFUSING else None
+                refused = refusal is not None and refusal.status in _REFUSING and not _is_loading(refusal)
+                changed = adaptation.after(refusal, sent) if refusal and refused else None
                 if changed is not None and changed != adaptation:
                     log.info("%s refused a request (%s): %s", self.server, refusal and refusal.status, changed)
                     adaptation, first = changed, first or failure
@@ -167,7 +177,7 @@ class _Attempts:
 
     def pause(self, error: Exception, failure: Exception, refusal: Refusal | None) -> float | None:
         """The seconds until the same request goes again; None where it shall not."""
-        self.loading = refusal is not None and refusal.status == 503 and bool(_LOADING.search(refusal.words))
+        self.loading = refusal is not None and _is_loading(refusal)
         if self.loading:
             left = self.began + self.patience_s - time.monotonic()
             return min(_LOADING_S, left) if left > 0 else None
@@ -192,6 +202,12 @@ def _news(server: str, left_out: frozenset[str]) -> Iterator[str]:
         yield say("{server} keeps to no schema.", server=server)
     if others := sorted(left_out - {"tools", "response_format"}):
         yield say("Left out, since {server} does not take it: {names}.", server=server, names=", ".join(others))
+
+
+def _is_loading(refusal: Refusal) -> bool:
+    """Whether the server says that its model will be there in a while."""
+    words = refusal.words
+    return refusal.status in _MAY_LOAD and bool(_LOADING.search(words)) and not _NOT_LOADING.search(words)
 
 
 def _refusal(error: Exception) -> Refusal | None:

@@ -97,15 +97,16 @@ def filtered(host: str, reason: str) -> ServerFaulty:
     )
 
 
-def empty(host: str, reason: str, tools: bool) -> ServerFaulty:
-    """The reply ended, and there is nothing in it."""
+def empty(host: str, reason: str, *, tools: bool, thought: bool) -> ServerFaulty:
+    """The reply ended, and there is nothing in it, or nothing but a thought."""
     if tools:
         way_out = say("Perhaps it is a call of a tool that the server could not read. Ask again.")
     else:
         way_out = say("Ask again.")
-    return ServerFaulty(
-        say("{host} sent an empty reply ({reason}).", host=host, reason=safe_line(reason, 100) or "-"), way_out
-    )
+    reason = safe_line(reason, 100) or "-"
+    if thought:
+        return ServerFaulty(say("{host} sent a thought and no answer ({reason}).", host=host, reason=reason), way_out)
+    return ServerFaulty(say("{host} sent an empty reply ({reason}).", host=host, reason=reason), way_out)
 
 
 def silent(host: str) -> ServerError:
@@ -181,6 +182,11 @@ class _Status:
                 return _TooLongForServer(host, said)
             case 0:
                 return ServerFaulty(say("{host} reports: {error}", host=host, error=said), say("Try again."))
+            case code if not said:
+                return ServerFaulty(
+                    say("{host} answered with error {code}.", host=host, code=code),
+                    say("The server may have crashed; its log says more."),
+                )
             case code:
                 return ServerFaulty(
                     say("{host} answered with error {code}: {error}", host=host, code=code, error=said),
@@ -200,5 +206,7 @@ class _TooLongForServer(ServerFaulty, PromptTooLong):
 
 
 def _shown(words: str, masked: Callable[[str], str]) -> str:
-    """A server's words for a person: masked, cleaned, masked again where that brought a key to light, and cut last."""
-    return safe_line(masked(safe(masked(words[:LONGEST_READ]))), LONGEST)
+    """A server's words as a sentence for a person: masked, cleaned, masked again where that brought a key to light, and
+    cut last."""
+    shown = safe_line(masked(safe(masked(words[:LONGEST_READ]))), LONGEST).strip()
+    return f"{shown}." if shown and shown[-1] not in ".!?…。！？" else shown

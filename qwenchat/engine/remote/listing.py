@@ -1,6 +1,7 @@
 """The models that a server lists, in whichever shape, and the one of them that is meant."""
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -33,8 +34,15 @@ _NO_CHAT = re.compile(
     re.IGNORECASE,
 )
 """Names of models that no one can chat with."""
-_ROWS = ("data", "models", "result", "items")
-_NAMES = ("id", "model", "name", "key", "model_name")
+_NO_CHAT_KIND = re.compile(
+    r"^ *(?:image|audio|video|speech|ocr)\b|'(?:completion_)?chat(?:_completions?)?': False"
+    r"|'output_modalities': \['(?!text)\w+'\]|text-to-image|sentence-similarity|feature-extraction",
+    re.IGNORECASE,
+)
+"""What lists say of such models."""
+_ROWS = ("data", "models", "model_list", "result", "results", "response", "items", "list")
+_NAMES = ("id", "model", "name", "key", "slug", "model_name", "modelName", "model_id")
+_ENDPOINTS = re.compile("chat|completion|messages|responses|generate", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +104,20 @@ async def _asked(connection: Connection) -> Any:
         answer = await connection.client.get("/models", cast_to=object, options=options)
     except ValueError:  # no JSON: MLX-LM answers with nothing where the cache of the Hub is empty
         return None
-    if isinstance(answer, str) and answer.strip():  # a page of something else
-        raise TypeError
-    return answer
+    return _read(answer) if isinstance(answer, str) else answer
+
+
+def _read(page: str) -> Any:
+    """What a page says that is not marked as JSON: an object, or one to a line. Raises TypeError for anything else."""
+    if not (page := page.removeprefix("\ufeff").strip()):
+        return None
+    for pieces in ([page], [line for line in page.split("\n") if line.strip()]):
+        try:
+            values = [json.loads(piece) for piece in pieces]
+        except (ValueError, RecursionError):
+            continue
+        return values[0] if len(values) == 1 else values
+    raise TypeError
 
 
 def listed_in(answer: Any) -> Listing:
@@ -136,7 +155,9 @@ def _may_chat(error: Exception) -> bool:
     """Whether a server that fails like this may chat all the same: some keys may chat and not list."""
     cause = getattr(error, "__cause__", None)
     status = getattr(cause, "status_code", None)
-    return (isinstance(status, int) and status not in (401, 407)) and not 300 <= status < 400
+    if isinstance(status, int):
+        return status not in (401, 407) and not 300 <= status < 400
+    return isinstance(cause, TypeError)  # a page of something else
 
 
 def chosen(listing: Listing, asked: str | None, host: str) -> Offer:
@@ -166,9 +187,11 @@ def _rows(answer: Any) -> list[Any] | None:
     for name in _ROWS:
         if isinstance(found := answer.get(name), list):
             return found
+        if isinstance(found, dict) and (inner := _rows(found)) is not None:
+            return inner
         if isinstance(found, dict) and found:
             return [{"id": key, **(row if isinstance(row, dict) else {})} for key, row in found.items()]
-    return None
+    return [answer] if isinstance(answer.get("id"), str) else None
 
 
 def _offer(row: Any) -> Offer | None:
@@ -180,7 +203,6 @@ def _offer(row: Any) -> Offer | None:
     name = next(names, "")
     if not name:
         return None
-    kinds = " ".join(str(row.get(key, "")) for key in ("type", "task", "mode", "pipeline_tag", "capabilities"))
     root = row.get("root")
     status = row.get("status")
     state = str(status.get("value") if isinstance(status, dict) else row.get("state", ""))
@@ -188,9 +210,19 @@ def _offer(row: Any) -> Offer | None:
         name,
         next((n for key in ("max_model_len", "context_length", "context_window") if (n := number(row.get(key)))), 0),
         root if isinstance(root, str) else "",
-        not (_NO_CHAT.search(name) or _NO_CHAT.search(kinds)),
+        _chats(name, row),
         state == "loaded" if state in ("loaded", "not-loaded", "unloaded", "loading", "sleeping") else None,
     )
+
+
+def _chats(name: str, row: dict[str, Any]) -> bool:
+    """Whether one can chat with a model, as far as its name and what is said of it tell."""
+    said = ("type", "task", "mode", "pipeline_tag", "capabilities", "architecture", "object")
+    kinds = " ".join(str(row.get(key, "")) for key in said)
+    if _NO_CHAT.search(name) or _NO_CHAT.search(kinds) or _NO_CHAT_KIND.search(kinds) or row.get("active") is False:
+        return False
+    endpoints = row.get("supported_endpoints") or row.get("supported_endpoint_types") or row.get("endpoints")
+    return not (isinstance(endpoints, list) and endpoints) or bool(_ENDPOINTS.search(str(endpoints)))
 
 
 def number(value: Any) -> int:

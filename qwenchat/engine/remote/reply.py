@@ -1,29 +1,43 @@
 """A reply as it comes from a server: chunks in, events out."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from qwenchat.chat.events import Channel, TurnEvent, TurnFinished, TurnStopped
+from qwenchat.chat.events import (
+    AnswerReclassified,
+    Channel,
+    TextProduced,
+    TurnEvent,
+    TurnFinished,
+    TurnStopped,
+)
 from qwenchat.chat.provenance import FinishReason, ThoughtCut, Usage
 from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Mark, Split, TagSplitter
 from qwenchat.engine.remote.calls import StreamedCalls
 from qwenchat.engine.turn_stats import Tally
 
-_REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+_REASONING = (
+    "reasoning_content", "reasoning", "reasoning_details", "thinking", "thinking_content", "thinking_blocks",
+    "reasoning_text", "thought",
+)  # fmt: skip
 """Where servers with a parser of their own put the thought; some put it into two of these at once."""
 _REASONS = {
     "length": FinishReason.LENGTH,
     "max_tokens": FinishReason.LENGTH,
     "model_length": FinishReason.LENGTH,
+    "max_output_tokens": FinishReason.LENGTH,
+    "max_time": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
     "tool_calls": FinishReason.TOOL_CALLS,
     "function_call": FinishReason.TOOL_CALLS,
 }
 """What servers say of the end of a reply; everything else is an end that the model chose."""
-_CUT_SHORT = frozenset({
-    "content_filter", "safety", "recitation", "refusal", "blocklist", "prohibited_content", "error", "abort", "aborted",
-    "cancelled", "insufficient_system_resource",
-})  # fmt: skip
+_CUT_SHORT = re.compile(
+    "filter|safety|recitation|refus|block|prohibit|error|abort|cancel|insufficient|sensitive|guardrail|policy|risk|fail"
+    "|timeout|spii|violat"
+)
 """Ends that neither the model nor the user chose."""
 
 
@@ -54,16 +68,19 @@ class Reply:
         """How the reply ended, in the server's own word."""
         self._called = False
         """Whether anything came of a call."""
+        self._answered = False
+        """Whether there is text of an answer."""
 
     @property
     def cut_short(self) -> bool:
         """Whether the server ended the reply before the model did, other than at a limit of tokens."""
-        return self.said_reason in _CUT_SHORT
+        return bool(_CUT_SHORT.search(self.said_reason))
 
     @property
     def empty(self) -> bool:
-        """Whether there is no thought, no text and no call."""
-        return not self._called and not any(self.tally.tokens.values())
+        """Whether the model chose to end a reply with no text and no call in it; its thought may be there."""
+        chosen = self.reason in (None, FinishReason.STOP, FinishReason.TOOL_CALLS) or not self.thought
+        return chosen and not self._called and not self._answered
 
     @property
     def thought(self) -> bool:
@@ -86,25 +103,25 @@ class Reply:
             if self._calls.take(delta):
                 self._called = True
                 self.tally.count()
-                yield from self.tally.events(self._close() if self._in_field else [], self._cut)
+                yield from self._events(self._close() if self._in_field else [], self._cut)
             if isinstance(reason := getattr(choice, "finish_reason", None), str) and reason:
                 self.said_reason = reason.lower()
                 self.reason = _REASONS.get(self.said_reason, FinishReason.STOP)
 
     def answer_instead(self) -> Iterator[TurnEvent]:
         """The thought that runs is ended by the user; what comes next is the answer."""
-        yield from self.tally.events(self._close(), ThoughtCut.USER)
+        yield from self._events(self._close(), ThoughtCut.USER)
         self._splitter, self._closed = TagSplitter(expected=False), False
         self.reason = self._usage = None
 
     def rest(self) -> Iterator[TurnEvent]:
         """What was held back, once nothing more comes."""
-        yield from self.tally.events(self._splitter.finish())
+        yield from self._events(self._splitter.finish())
 
     def end(self, *, stopped: bool) -> Iterator[TurnEvent]:
         """The rest, and the end of the turn."""
         yield from self.rest()
-        if not stopped and self.reason in (FinishReason.STOP, FinishReason.TOOL_CALLS):
+        if not stopped and self.reason in (None, FinishReason.STOP, FinishReason.TOOL_CALLS):
             for call in self._calls.made():
                 yield self.tally.called(call)
                 self.reason = FinishReason.TOOL_CALLS
@@ -116,11 +133,21 @@ class Reply:
         else:
             yield TurnFinished(self.turn, self.reason or FinishReason.STOP, usage, timing)
 
+    def _events(self, splits: Iterable[Split], cut: ThoughtCut | None = None) -> Iterator[TurnEvent]:
+        """What the splitter found, as events."""
+        for event in self.tally.events(splits, cut):
+            match event:
+                case TextProduced(channel=Channel.ANSWER):
+                    self._answered |= bool(event.text.strip())
+                case AnswerReclassified():
+                    self._answered = False
+            yield event
+
     def _thought(self, text: str) -> Iterator[TurnEvent]:
         self.tally.count()
         if self._switched_off:
             self._misfiled = True
-            yield from self.tally.events(self._splitter.feed(text))
+            yield from self._events(self._splitter.feed(text))
             return
         splits: list[Split] = []
         if not self._in_field and not self._closed:
@@ -128,15 +155,17 @@ class Reply:
             splits += self._splitter.feed(OPEN_TAG)
         # Whatever tags a parser of the server left in there are not to end the thought.
         splits += self._splitter.feed(text.replace(CLOSE_TAG, ""))
-        yield from self.tally.events(splits)
+        yield from self._events(splits)
 
     def _said(self, text: str) -> Iterator[TurnEvent]:
         self.tally.count()
         if self._misfiled and text.strip():  # it was a thought after all
-            yield from self.tally.events([*self._splitter.finish(), Mark.RECLASSIFIED])
+            yield from self._events([*self._splitter.finish(), Mark.RECLASSIFIED])
             self._splitter, self._closed, self._misfiled = TagSplitter(expected=False), True, False
+        if self._in_field or (self._closed and not self._answered):
+            text = text.lstrip().removeprefix(CLOSE_TAG) if text.lstrip().startswith(CLOSE_TAG) else text
         closed = self._close() if self._in_field else []
-        yield from self.tally.events([*closed, *self._splitter.feed(text)], self._cut)
+        yield from self._events([*closed, *self._splitter.feed(text)], self._cut)
 
     @property
     def _cut(self) -> ThoughtCut | None:
@@ -156,7 +185,7 @@ class Reply:
             total, thought = _number(usage, "completion_tokens"), _number(details, "reasoning_tokens")
             thought = thought or _number(usage, "reasoning_tokens")  # SGLang
             prompt = _number(usage, "prompt_tokens")
-            self._usage = Usage(prompt, cached if isinstance(cached, int) else 0, thought, max(0, total - thought))
+            self._usage = Usage(prompt, cached if isinstance(cached, int) else None, thought, max(0, total - thought))
         timings = getattr(chunk, "timings", None)
         if isinstance(timings, dict) and isinstance(rate := timings.get("predicted_per_second"), int | float):
             self._rate = float(rate)
@@ -193,7 +222,8 @@ def _parts(value: Any) -> tuple[str, str]:
         case {"text": inner} | {"content": inner} | {"summary": inner}:
             text = "".join(_parts(inner))
             kind = str(value.get("type"))
-            return (text, "") if "reasoning" in kind or "thinking" in kind else ("", text)
+            thought = value.get("thought") is True or any(word in kind for word in ("reasoning", "thinking", "thought"))
+            return (text, "") if thought else ("", text)
     return "", ""
 
 

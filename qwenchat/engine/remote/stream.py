@@ -70,9 +70,13 @@ class ReplyStream:
         elif rest:
             yield _chunk(_json(rest))
         elif strays and not began:
-            whole = _json("\n".join(strays))
+            try:
+                objects = [_json("\n".join(strays))]
+            except NotAReply:  # one to a line
+                objects = [_json(line) for line in strays]
             self.done = True
-            yield _chunk(whole)
+            for each in objects:
+                yield _chunk(each)
 
     async def _lines(self) -> AsyncIterator[str]:
         """The lines, and an empty one where an event ends."""
@@ -117,10 +121,18 @@ def _chunk(value: Any) -> Any:
     if value.get("object") == "error" or ("message" in value and "choices" not in value):
         raise ErrorReported(value)
     choices = value.get("choices")
-    whole = [
-        {**choice, "delta": choice["message"]} if isinstance(choice.get("message"), dict) else choice
-        for choice in (choices if isinstance(choices, list) else ())
-        if isinstance(choice, dict)
-    ]
+    if choices is None and any(name in value for name in ("errors", "detail")):
+        raise ErrorReported(value)
+    whole = [_choice(choice) for choice in (choices if isinstance(choices, list) else ()) if isinstance(choice, dict)]
     fields = {name: field for name, field in value.items() if not name.startswith("_")}
     return ChatCompletionChunk.construct(**{**fields, "choices": whole})
+
+
+def _choice(choice: dict[str, Any]) -> dict[str, Any]:
+    """A choice with what it says as its delta, wherever the server put that."""
+    delta, message, text = choice.get("delta"), choice.get("message"), choice.get("text")
+    if isinstance(delta, dict) and any(delta.values()):
+        return choice
+    if isinstance(message, dict):
+        return {**choice, "delta": message}
+    return {**choice, "delta": {"content": text}} if isinstance(text, str) else choice

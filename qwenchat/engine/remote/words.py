@@ -2,7 +2,10 @@
 
 from typing import Any
 
-_SPEAKING = ("message", "msg", "detail", "error", "description", "reason", "errors", "title", "error_description")
+_SPEAKING = (
+    "message", "msg", "detail", "error", "description", "reason", "errors", "title", "error_description", "metadata",
+    "raw",
+)  # fmt: skip
 _DEEPEST = 6
 
 
@@ -12,7 +15,9 @@ def words_of(body: Any, depth: int = 0) -> str:
         case str():
             return "" if "<" in body[:200] and ">" in body[:2000] and depth == 0 else body
         case dict() if depth < _DEEPEST:
-            found = (words_of(body[name], depth + 1) for name in _SPEAKING if name in body)
+            found = [words_of(body[name], depth + 1) for name in _SPEAKING if name in body]
+            if depth and not any(found):  # what is wrong, by the name of the field
+                found = [f"{name}: {words}" for name, said in body.items() if (words := words_of(said, depth + 1))]
             told = dict.fromkeys(words for words in found if words)
             place = body.get("loc")
             where = ".".join(str(part) for part in place) if isinstance(place, list) else ""

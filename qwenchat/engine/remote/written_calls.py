@@ -29,6 +29,7 @@ LONGEST = 200_000
 """Characters of one call."""
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _FUNCTION = re.compile(r"\s*<function=([^<>\n]{1,200})>")
+_DECODER = json.JSONDecoder()
 _PARAMETER = re.compile(r"<parameter=([^<>\n]{1,200})>\n?")
 
 
@@ -74,7 +75,7 @@ class _Reader:
     def __init__(self, tools: Sequence[ToolSpec]) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self.calls: list[tuple[ToolCallPart, str]] = []
-        """The calls, each as it was written."""
+        """The calls, each as it was written; those that share their tags with one before as nothing."""
         self._held = ""
         self._inside = False
         """Whether what is held begins a call."""
@@ -101,8 +102,7 @@ class _Reader:
     def finish(self) -> str:
         """The rest, at the end of the reply; a call that was not closed may be whole."""
         held, self._held = self._held, ""
-        if self._inside and (call := self._call(held.removeprefix(OPEN))) is not None:
-            self.calls.append((call, held))
+        if self._inside and self._read(held.removeprefix(OPEN), held):
             held = ""
         elif self._inside:
             held = self._indent + held
@@ -110,7 +110,7 @@ class _Reader:
 
     def as_text(self) -> str:
         """All that was held back, calls too."""
-        text = self._blank + "".join(f"{written}\n" for _, written in self.calls) + self._held
+        text = self._blank + "".join(f"{written}\n" for _, written in self.calls if written) + self._held
         self.calls, self._held, self._blank, self._inside = [], "", "", False
         return text
 
@@ -121,8 +121,7 @@ class _Reader:
             return False
         end = end + len(CLOSE) if end >= 0 else len(OPEN)
         written, self._held, self._inside = self._held[:end], self._held[end:], False
-        if (call := self._call(written.removeprefix(OPEN).removesuffix(CLOSE))) is not None:
-            self.calls.append((call, written))
+        if self._read(written.removeprefix(OPEN).removesuffix(CLOSE), written):
             self._leads = self._leads or not (self._began or "".join(said).strip())
         else:
             said.append(self._indent + written)
@@ -160,10 +159,28 @@ class _Reader:
         self._began |= bool(kept)
         return kept
 
-    def _call(self, inner: str) -> ToolCallPart | None:
-        """The call between the tags, of a tool that was offered; None for anything else."""
-        call = _of_tags(inner, self._tools) if _FUNCTION.match(inner) else call_of(inner)
-        return call if call is not None and call.name in self._tools else None
+    def _read(self, inner: str, written: str) -> bool:
+        """Take in the calls between the tags; whether all that is there are calls of tools that were offered."""
+        calls = [_of_tags(inner, self._tools)] if _FUNCTION.match(inner) else list(map(call_of, _objects(inner)))
+        named = [call for call in calls if call is not None and call.name in self._tools]
+        if not named or len(named) < len(calls):
+            return False
+        self.calls += zip(named, [written, *[""] * (len(named) - 1)], strict=True)
+        return True
+
+
+def _objects(text: str) -> list[str]:
+    """The objects of JSON in a text, one after the other or in a list; all of it as one where it is something else."""
+    found: list[str] = []
+    at = 0
+    try:
+        while rest := text[at:].lstrip(" \t\r\n,;"):
+            value, length = _DECODER.raw_decode(rest)
+            found += [json.dumps(each) for each in value] if isinstance(value, list) else [rest[:length]]
+            at = len(text) - len(rest) + length
+    except (ValueError, RecursionError):
+        return [text]
+    return found
 
 
 def _of_tags(inner: str, tools: Mapping[str, ToolSpec]) -> ToolCallPart | None:

@@ -83,7 +83,7 @@ def _making(made: Provenance) -> Iterator[str]:
     if run := safe_line(" on ".join(word for word in (model.quantization, model.server or model.device) if word)):
         yield run
     if tokens := usage.thinking_tokens + usage.answer_tokens:
-        yield f"{tokens:,} tokens" + (
+        yield f"{'' if made.counted else 'about '}{tokens:,} tokens" + (
             f" at {made.timing.tokens_per_s:.1f} a second" if made.timing.tokens_per_s else ""
         )
     if sampling.seed is not None or model.server:  # else it is a reply of another program, and nothing is known
