@@ -75,6 +75,11 @@ class Paths:
         return self.cache / "models"
 
     @property
+    def packed(self) -> Path:
+        """Weights of models, packed for this processor; made again where they are missing."""
+        return self.cache / "packed"
+
+    @property
     def log_file(self) -> Path:
         """What happened, for bug reports; no message text."""
         return self.logs / "qwenchat.log"

@@ -90,11 +90,13 @@ class LocalEngine:
         def check(known: KnownModel) -> None:
             fit.check(known, quantization_of(plan), self._room(plan.device), asked)
 
-        tokenizers = self._paths.cache / "tokenizers"
         with _typed_device_failures():
             located = locate(command.name, paths=self._paths, progress=progress, stop=stop, check=check)
             self.close()
-            model = load(located.path, plan=plan, cache_folder=tokenizers, progress=progress, stop=stop, context=asked)
+            model = load(
+                located.path, plan=plan, cache_folder=self._paths.cache / "tokenizers", progress=progress, stop=stop,
+                context=asked, packed_folder=self._paths.packed,
+            )  # fmt: skip
             kept = memory.of(plan.device).free // KEPT_SHARE
         hardware.give_torch_threads(model.network.interruptible)
         try:

@@ -17,13 +17,13 @@ from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder, can_pack
 from qwenchat.engine.local.cpu.layout import GROUP, Format
 from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
-from qwenchat.engine.local.cpu.packing import pack
 from qwenchat.engine.local.cpu.processor import RUNS_HERE
 from qwenchat.engine.local.decoder_config import ArchitectureUnknown
 from qwenchat.engine.local.fit import Window
 from qwenchat.engine.local.footprint import QUANTIZATIONS, Shape, token_bytes
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.network import Network
+from qwenchat.engine.local.packed_store import PackedStore
 from qwenchat.engine.local.shards import shards
 from qwenchat.engine.local.source import Source, check_vocabulary, opened, present
 from qwenchat.engine.local.stored_weight import StoredWeight
@@ -58,13 +58,17 @@ def load(
     progress: Callable[[LoadProgressed], None],
     stop: StopSignal,
     context: int | None = None,
+    packed_folder: Path | None = None,
 ) -> LoadedModel:
     """Read the model at `path`, to be run with a window of `context` tokens, or what is usual and fits.
+
+    Packed weights are kept in `packed_folder` for the next time.
 
     Raises ModelNotFound for a folder without weights, ModelUnsupported for pickles and unknown architectures,
     ModelDamaged naming the file, OutOfMemory, before anything large is read if that can be known, and Stopped.
     """
     with _explained(path, plan.device):
+        store = PackedStore.of(packed_folder, path, plan.bits) if packed_folder is not None and plan.packed else None
         try:
             source = opened(path, cache_folder)
         except ArchitectureUnknown:
@@ -77,14 +81,14 @@ def load(
                 else say("{name} would need a processor with F16C, so it cannot be packed.", name=path.name)
             )
         window = _window(source, plan, packed, context, path)
-        weights = _reported(source, progress, stop)
         network: QuantizedDecoder | Decoder
         if packed:
-            network = _packed_decoder(source, weights, plan.bits, progress, stop)
+            network = _packed_decoder(source, plan.bits, store, progress, stop)
             name = f"int{plan.bits}" if plan.bits else source.quantization or "int8"
         else:
             from qwenchat.engine.local import torch_loader  # noqa: PLC0415  (imports torch)
 
+            weights = _reported(source, progress, stop)
             network = torch_loader.float_decoder(source.config, weights, plan, progress)
             name = source.quantization or plan.dtype
     return LoadedModel(network, source.tokenizer, name, network.parameters, network.nbytes, window)
@@ -181,13 +185,31 @@ def _reported(source: Source, progress: Callable[[LoadProgressed], None], stop: 
 
 def _packed_decoder(
     source: Source,
-    weights: Iterator[StoredWeight],
     bits: int | None,
+    store: PackedStore | None,
     progress: Callable[[LoadProgressed], None],
     stop: StopSignal,
 ) -> QuantizedDecoder:
-    """The model as the CPU's own kernels run it."""
+    """The model as the CPU's own kernels run it, of weights that were packed before or are packed now."""
     threads = hardware.cpu_threads()
+    kept = store.read() if store is not None else None
+    weights = kept if kept is not None else _packed(source, bits, threads, progress, stop)
+    found = Found(dict(weights))
+    decoder = QuantizedDecoder(source.config, found.take, threads)
+    found.check_all_taken()
+    progress(LoadProgressed(say("preparing for this processor")))
+    if kept is None and store is not None:
+        store.keep(weights)
+    decoder.warm_up()
+    return decoder
+
+
+def _packed(
+    source: Source, bits: int | None, threads: int, progress: Callable[[LoadProgressed], None], stop: StopSignal
+) -> dict[str, PackedMatrix | np.ndarray]:
+    """The weights by name, matrices packed."""
+    from qwenchat.engine.local.cpu.packing import pack  # noqa: PLC0415  (imports numba)
+
     form = {None: None, 8: Format.U8, 4: Format.U4}[bits]
 
     def packed(weight: StoredWeight) -> tuple[str, PackedMatrix | np.ndarray]:
@@ -198,10 +220,10 @@ def _packed_decoder(
         wanted = Format.U8 if form is Format.U4 and weight.name in WIDE else form
         return weight.name, pack(weight.kind, weight.data, weight.shape[1], wanted, weight.order)
 
+    needed = (
+        weight
+        for weight in _reported(source, progress, stop)
+        if not (source.config.tied and weight.name == "lm_head.weight")
+    )
     with ThreadPoolExecutor(threads) as pool:
-        found = Found(dict(pool.map(packed, weights)))
-    decoder = QuantizedDecoder(source.config, found.take, threads)
-    found.check_all_taken()
-    progress(LoadProgressed(say("preparing for this processor")))
-    decoder.warm_up()
-    return decoder
+        return dict(pool.map(packed, needed))

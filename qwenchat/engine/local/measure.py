@@ -89,7 +89,13 @@ def of_model(name: str | None, plan: Plan, longest: int, paths: Paths, progress:
     )  # fmt: skip
     started = time.perf_counter()
     model = load(
-        located.path, plan=plan, cache_folder=paths.cache / "tokenizers", progress=progress, stop=stop, context=longest
+        located.path,
+        plan=plan,
+        cache_folder=paths.cache / "tokenizers",
+        progress=progress,
+        stop=stop,
+        context=longest,
+        packed_folder=paths.packed,
     )
     seconds = time.perf_counter() - started
     _require(located.name, longest, model.window.tokens)

@@ -20,6 +20,14 @@ class PackedMatrix:
     """float16, [tile, group, row]."""
     minima: np.ndarray
     """float16, [tile, group, row]; empty but for U4_MIN."""
+    known_finite: bool = False
+    """Whether somebody has looked already."""
+
+    @staticmethod
+    def sizes(form: Format, rows: int, columns: int) -> tuple[int, int, int]:
+        """How many elements the weights, scales and minima of such a matrix have."""
+        groups = -(-rows // ROWS) * (columns // GROUP)
+        return groups * form.group_bytes, groups * ROWS, groups * ROWS if form is Format.U4_MIN else 0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -40,7 +48,7 @@ class PackedMatrix:
     @property
     def finite(self) -> bool:
         """Whether it was made of finite numbers."""
-        return bool(np.isfinite(self.scales).all() and np.isfinite(self.minima).all())
+        return self.known_finite or bool(np.isfinite(self.scales).all() and np.isfinite(self.minima).all())
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Some rows as float32 [n, columns]."""

@@ -43,13 +43,11 @@ def pack(kind: Kind, data: np.ndarray, columns: int, form: Format | None, order:
         kind = Kind.F32
     form = exact or form or Format.U8
     rows = len(data)
-    tiles, groups = -(-rows // ROWS), columns // GROUP
-    weights = aligned(tiles * groups * form.group_bytes, np.uint8)
+    sizes = PackedMatrix.sizes(form, rows, columns)
+    weights, (scales, minima) = aligned(sizes[0], np.uint8), (aligned(size, np.uint16) for size in sizes[1:])
     weights[:] = form.zero * (1 if form is Format.U8 else 17)
-    scales = aligned(tiles * groups * ROWS, np.uint16)
-    minima = aligned(tiles * groups * ROWS if form is Format.U4_MIN else 0, np.uint16)
     order = np.arange(rows) if order is None else order
-    _pack(int(kind), int(form), np.ascontiguousarray(data), order, groups, weights, scales, minima)
+    _pack(int(kind), int(form), np.ascontiguousarray(data), order, columns // GROUP, weights, scales, minima)
     return PackedMatrix(form, rows, columns, weights, scales.view(np.float16), minima.view(np.float16))
 
 
