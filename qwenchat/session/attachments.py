@@ -16,6 +16,7 @@ from qwenchat.system.regular_file import expanded
 MOST = 1_000_000
 """Bytes of the largest file that can be attached."""
 _WORD = re.compile(r"""(?<![^\s(\[{])@(?:"([^"\n]+)"|([^\s"]+))""")
+_ENDING = re.compile(r"\w\.[A-Za-z]\w{0,7}$")
 _TRAILING = ".,;:!?)]}'"
 _LOOKED_AT = 8_192
 _OFFERED = 500
@@ -75,6 +76,11 @@ def words(text: str) -> list[tuple[int, str]]:
         if len(word) > 1:
             found.append((match.start(), word))
     return found
+
+
+def is_path(word: str) -> bool:
+    """Whether a word after an @ looks like the path of a file rather than like a name: it has a slash or an ending."""
+    return "/" in word or word[1] in '~."' or (_ENDING.search(word) is not None and word.count("@") == 1)
 
 
 def begun(word: str) -> list[str]:

@@ -177,6 +177,11 @@ class OpenConversation:
             self.tree.select(last.leaf)
         self._keep_leaf()
 
+    @property
+    def can_undelete(self) -> bool:
+        """Whether `undo_delete` would bring something back."""
+        return any(each.conversation == self.id for each in self._deleted)
+
     def _hide(self, message_ids: Sequence[str]) -> None:
         if self.id is None:
             return

@@ -30,6 +30,8 @@ class Replies:
 
     def __init__(self, session: "Session") -> None:
         self._session = session
+        self._continued: tuple[str, Begun] | None = None
+        """The reply that was gone on with last, and what there was of it then."""
 
     @property
     def interrupted(self) -> Begun | None:
@@ -46,6 +48,14 @@ class Replies:
     def interrupted_in_thought(self) -> bool:
         """Whether the latest reply was interrupted in its thought, so that `answer_now` makes it answer from there."""
         return self.interrupted is not None and self.interrupted.thinking
+
+    @property
+    def continued_in_vain(self) -> bool:
+        """Whether going on with the latest reply was tried, and failed before anything new came."""
+        latest = self._session.conversation.latest
+        if latest is None or latest.status is not Status.FAILED:
+            return False
+        return self._continued == (latest.id, begun_in(latest))
 
     @property
     def lacks_results(self) -> bool:
@@ -122,4 +132,5 @@ class Replies:
     def _go_on_with(self, reply: Message, ticks: Sequence[Tick], *, answer_now: bool = False) -> None:
         """Begin a turn that goes on with an interrupted reply, or with a new one of which the beginning is there."""
         if (begun := begun_in(reply)) is not None:
+            self._continued = reply.id, begun
             self._session.continue_turn(reply, begun, ticks, answer_now=answer_now)

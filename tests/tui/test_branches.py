@@ -106,9 +106,9 @@ class TestChoosing:
         async with chat(size=(70, 24)) as it:
             await it.ask("One")
             await it.press(KEY)
-            await it.sees("m all  y copy  r again  i inspect  l lens  Esc")
+            await it.sees("m all  y copy  r again  i inspect  l lens  d delete  Esc", "Shift+D delete from here")
             await it.press(KEY)
-            await it.sees("m all  y copy  e change  i inspect  Esc")
+            await it.sees("m all  y copy  e change  r again  i inspect  d delete  Esc", "Shift+Y copy plain")
 
     async def test_messages_that_are_not_mounted_are_come_to(self):
         library = Library.in_memory()
@@ -254,7 +254,7 @@ class TestEditing:
         async with chat() as it:
             await it.ask("Go")
             await it.press(KEY, "e")
-            await it.sees("Only your own messages can be changed.")
+            await it.until(lambda: it.draft == "e", "the letter in the draft")
 
     async def test_slash_edit_changes_the_last_message(self):
         async with chat() as it:
@@ -361,7 +361,7 @@ class TestGoingOn:
             await it.ask("More")
             await choose(it, "one ")
             await it.press("c")
-            await it.sees("Only the latest reply can go on.")
+            await it.until(lambda: it.draft == "c", "the letter in the draft")
 
 
 class TestDeleting:

@@ -170,7 +170,7 @@ async def test_code_is_saved_in_a_file(tmp_path: Path, monkeypatch: pytest.Monke
 async def test_a_message_without_code_says_so() -> None:
     async with chat(Script(answer="Nothing.")) as it:
         await it.ask("Go")
-        await it.press("ctrl+up", "k")
+        it.app._chat.action_act("code")
         await it.sees("There is no code in this message.")
 
 

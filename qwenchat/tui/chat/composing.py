@@ -23,6 +23,7 @@ from qwenchat.tui.chat.external_editor import edited
 from qwenchat.tui.chat.message_actions import Branches
 from qwenchat.tui.chat.prompt_history import History
 from qwenchat.tui.chat.send_queue import Queue
+from qwenchat.tui.keys.bindings import shown
 from qwenchat.tui.keys.slash_commands import command_of, switch_of
 from qwenchat.tui.widgets.composer import Composer
 
@@ -71,7 +72,7 @@ class Writing:
         if self._drafts.comes_to_rest():
             self._weigh()
         if self._attachments.attached:
-            self._composer.show_attached(tuple(self._costs()))
+            self._show_files()
 
     def hint(self, otherwise: str) -> str:
         """What the composer's edge says: how much is written, while somebody writes, and what else there is to say."""
@@ -79,6 +80,10 @@ class Writing:
         if self._is_quote_open():
             return say("{quotes} ends the message", quotes=QUOTES)
         words = "" if silent else self._weight.words(self._text)
+        if self._composer.dropdown.display:
+            return say("{key} closes the list", key=shown(self._composer, "dropdown.close", "escape"))
+        if self._branches.editing is not None:
+            return words  # above the draft it is said what Esc does then
         return f"{words} · {otherwise}" if words and otherwise else words or otherwise
 
     async def send(self) -> bool:
@@ -231,9 +236,15 @@ class Writing:
         for refused in self._attachments.refused:
             if refused not in before:
                 self._tell(str(refused))
-        self._composer.show_attached(tuple(self._costs()))
+        self._show_files()
         self._text = self._read()
         self._weigh()
+
+    def _show_files(self) -> None:
+        """Say above the draft what each attached file costs, and which ones are not there."""
+        written = self._composer.text
+        missing = tuple(word for word in self._attachments.missing if not written.endswith(word))  # not while it grows
+        self._composer.show_attached(tuple(self._costs()), missing)
 
     def _read(self) -> str:
         files = "".join(one.part().text for one in self._attachments.attached)

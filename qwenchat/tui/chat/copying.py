@@ -6,9 +6,8 @@ from typing import Any
 
 from textual.screen import Screen
 
-from qwenchat.chat.continuation import begun_in
 from qwenchat.chat.errors import MessageNotFound
-from qwenchat.chat.messages import Message, Role
+from qwenchat.chat.messages import Message
 from qwenchat.i18n.texts import say
 from qwenchat.tui.markdown.plain_text import code_in, plain
 from qwenchat.tui.screens.code_blocks import CodeBlocksScreen
@@ -56,14 +55,7 @@ class Copying:
 
         self._push(CodeBlocksScreen(blocks), lambda block: self._copy(block.text) if block is not None else None)
 
-    def menu(self, act: Callable[[str], None], message: Message) -> None:
-        """Show what can be done with a message, and do what is chosen."""
+    def menu(self, act: Callable[[str], None], impossible: frozenset[str]) -> None:
+        """Show what can be done with a message, all but what is `impossible`, and do what is chosen."""
 
-        self._push(MessageMenu(_impossible(message)), lambda name: act(name) if name is not None else None)
-
-
-def _impossible(message: Message) -> frozenset[str]:
-    """What cannot be done with a message, by the names of `ACTS`."""
-    if message.role is not Role.ASSISTANT:
-        return frozenset({"continue", "lens"})
-    return frozenset({"edit"} if begun_in(message) is not None else {"edit", "continue"})
+        self._push(MessageMenu(impossible), lambda name: act(name) if name is not None else None)

@@ -28,7 +28,7 @@ class Attachments:
     @property
     def missing(self) -> tuple[str, ...]:
         """Words that look like paths, and name no file."""
-        return tuple(word for word, one in self._read.items() if one is None and ("/" in word or word[1] in "~."))
+        return tuple(word for word, one in self._read.items() if one is None and attachments.is_path(word))
 
     def is_known(self, text: str) -> bool:
         """Whether every word of `text` that may name a file was looked at, and none besides."""

@@ -28,7 +28,7 @@ from qwenchat.i18n.texts import count, say
 from qwenchat.session.answer_settings import Steering
 from qwenchat.session.session import Session
 from qwenchat.session.turn import Phase
-from qwenchat.tui.keys.bindings import fitting, shown
+from qwenchat.tui.keys.bindings import shown
 from qwenchat.tui.transcript.message import Reply
 from qwenchat.tui.transcript.transcript import Transcript
 from qwenchat.tui.widgets.notices import Notices
@@ -105,10 +105,8 @@ class Feed:
         self._make_offer()
         self._status.show(self._session, self._prefill.total if self._prefill else 0, self._steering.label)
 
-    def hint(self, room: int) -> str:
-        """The key that matters just now, or as many as there is room for."""
-        if chosen := self._transcript.chosen:
-            return fitting(chosen.hints, room)
+    def hint(self) -> str:
+        """The key that matters just now."""
         if not self._transcript.following:
             return say("{key} follows", key=self._key("chat.follow", "ctrl+end"))
         if self._session.phase is Phase.THINKING:
@@ -219,7 +217,8 @@ class Feed:
         self._offering = latest
         if latest is not None and latest is not self.live:
             offers = []
-            if self._session.replies.interrupted_in_thought:
+            in_vain = self._session.replies.continued_in_vain
+            if self._session.replies.interrupted_in_thought and not in_vain:
                 offers.append(say("{key} makes it answer", key=self._key("chat.answer", "ctrl+s")))
             if self._session.conversation.repeats:
                 key = self._key("chat.retry", "ctrl+r")
@@ -228,7 +227,7 @@ class Feed:
                 )
             if unanswered:
                 offers.append(say("/continue lets the model go on from its tools"))
-            if self._session.replies.interrupted == NOTHING:
+            if self._session.replies.interrupted == NOTHING or in_vain:
                 offers.append(say("{key} asks again", key=self._key("chat.retry", "ctrl+r")))
             elif self._session.replies.interrupted is not None:
                 offers.append(say("/continue goes on with it"))

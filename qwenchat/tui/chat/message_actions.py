@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from qwenchat.chat.branch_point import Beginning
+from qwenchat.chat.continuation import NOTHING
 from qwenchat.chat.errors import MessageNotFound, PromptEmpty, QwenchatError
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.timeline import Tick
@@ -45,7 +46,7 @@ class Branches:
             "copy_plain": lambda at: self._copying.plain(self._message(at, Role.ASSISTANT)),
             "code": lambda at: self._copying.code(self._message(at, Role.ASSISTANT)),
             "wrap": lambda at: self._wrap(self._message(at, Role.ASSISTANT)),
-            "menu": lambda at: self._copying.menu(self.act, self._message(at, Role.ASSISTANT)),
+            "menu": lambda at: self._copying.menu(self.act, self.impossible(self._message(at, Role.ASSISTANT).id)),
             "inspect": lambda at: self._looking.inspect(self._message(at, Role.ASSISTANT)),
             "lens": lambda at: self._looking.lens(self._message(at, Role.ASSISTANT), self._go_on_from),
             "delete": lambda at: self._delete(at, self._session.conversation.delete),
@@ -59,6 +60,27 @@ class Branches:
         chosen = self._transcript.chosen
         message_id = chosen.message_id if chosen else None
         self.attempt(lambda: self.acts[name](message_id))
+
+    def can(self, name: str) -> bool:
+        """Whether one of `ACTS` can be done to the chosen message; without one, it says itself why it cannot."""
+        chosen = self._transcript.chosen
+        return chosen is None or name not in self.impossible(chosen.message_id)
+
+    def impossible(self, message_id: str) -> frozenset[str]:
+        """What cannot be done with a message, by the names of `ACTS`."""
+        message, said = self._session.conversation.tree[message_id], self._transcript.said(message_id)
+        latest, replies = message.id == self._session.conversation.tree.leaf, self._session.replies
+        goes_on = latest and (replies.lacks_results or replies.interrupted not in (None, NOTHING))
+        possible = {
+            "edit": message.role is Role.USER,
+            "retry": message.role is not Role.SYSTEM,
+            "continue": goes_on and not replies.continued_in_vain,
+            "code": said is not None and said.has_code,
+            "wrap": said is not None and said.has_code,
+            "lens": message.role is Role.ASSISTANT,
+            "undo": self._session.conversation.can_undelete,
+        }
+        return frozenset(name for name, can in possible.items() if not can)
 
     def attempt(self, what: Callable[[], object]) -> bool:
         """Do something, or tell why it cannot be done."""

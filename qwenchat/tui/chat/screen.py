@@ -30,7 +30,7 @@ from qwenchat.tui.chat.message_actions import Branches
 from qwenchat.tui.chat.model_actions import Controls
 from qwenchat.tui.chat.navigation import Opening
 from qwenchat.tui.chat.search_marks import Marks
-from qwenchat.tui.keys.bindings import bindings
+from qwenchat.tui.keys.bindings import bindings, fitting
 from qwenchat.tui.keys.double_press import Twice
 from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.viewer import ViewerScreen
@@ -120,6 +120,14 @@ class ChatScreen(Screen[None]):
         self._composer.focus()
         self.call_after_refresh(self.set_timer, 0.02, self._begin)
 
+    def on_screen_suspend(self) -> None:
+        """What is shown over the chat covers the draft or a part of it: then none of it is drawn."""
+        self._composer.visible = False
+
+    def on_screen_resume(self) -> None:
+        """The draft is there again."""
+        self._composer.visible = True
+
     def _tell(self, text: str, severity: Literal["information", "warning"] = "information") -> None:
         self.notify(safe(text), severity=severity, markup=False)
 
@@ -146,9 +154,16 @@ class ChatScreen(Screen[None]):
         """Show what has happened since the last time."""
         self.feed.draw()
         self._marks.draw()
-        room = self._composer.hint_room
-        self._composer.hint(self._writing.hint(self._marks.hint(room) or self.feed.hint(room)))
+        self._hint(self._composer.hint_room)
         self._writing.draw()
+
+    def _hint(self, room: int) -> None:
+        """Say what keys do now: on the composer's edge, and for a chosen message below it, too."""
+        hits, chosen = self._marks.hint(room), self._transcript.chosen
+        keys = chosen.hints(self._branches.impossible(chosen.message_id)) if chosen else ()
+        first, others = fitting(keys, 0 if hits else room)
+        self._status.say(others)
+        self._composer.hint(self._writing.hint(hits or first or self.feed.hint()))
 
     # From the user
 
@@ -278,6 +293,10 @@ class ChatScreen(Screen[None]):
         """Do one of `ACTS` to the chosen message, or to the latest that it can be done to."""
         self._branches.act(name)
 
+    @on(Said.Refused)
+    def _say_why_not(self, event: Said.Refused) -> None:
+        self._branches.act(event.name)
+
     @on(Said.Turned)
     def _turn(self, event: Said.Turned) -> None:
         self._branches.turn(event.said, event.by)
@@ -380,7 +399,9 @@ class ChatScreen(Screen[None]):
         await self._finding.walk(by)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The keys that walk along the hits are letters to write with while none are marked."""
+        """Keys that walk along hits, or do what cannot be done to the chosen message, are letters to write with."""
+        if action == "act":
+            return self._branches.can(str(parameters[0]))
         return action != "walk" or self._marks.on
 
     def keep_draft(self) -> None:

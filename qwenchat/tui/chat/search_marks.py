@@ -106,10 +106,10 @@ class Marks:
             return ""
         out = shown(self._transcript, "message.write", "escape")
         if (chosen := self._transcript.chosen) is None:
-            return fitting((say("{key} next hit", key=shown(self._transcript, "chat.find", "f8")), out), room)
+            return fitting((say("{key} next hit", key=shown(self._transcript, "chat.find", "f8")), out), room)[0]
         on, back = (shown(chosen, f"message.{name}", key) for name, key in (("next_hit", "n"), ("hit_before", "N")))
         keys = (say("{key} next hit", key=on if len(on) > 1 else on.lower()), say("{key} the one before", key=back))
-        return fitting((*keys, chosen.hints[0], out), room)
+        return fitting((*keys, out), room)[0]
 
     def _state(self) -> tuple[str | None, str]:
         return self._session.conversation.id, self._composer.text

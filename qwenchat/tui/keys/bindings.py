@@ -98,12 +98,13 @@ def shown(node: DOMNode, id_: str, default: str) -> str:
     return key_name(keymap.get(id_, default).split(",")[0]) or id_
 
 
-def fitting(hints: Sequence[str], room: int, gap: str = "  ") -> str:
-    """Hints in a line of so many columns; where they are too many, later ones go, but the last, the way out, stays."""
-    left = list(hints)
+def fitting(hints: Sequence[str], room: int, gap: str = "  ") -> tuple[str, str]:
+    """Hints in a line of so many columns, with the last, the way out; and those that are too many for it."""
+    left: list[str] = list(hints)
+    others: list[str] = []
     while len(left) > 1 and cell_len(gap.join(left)) > room:
-        del left[-2]
-    return gap.join(left)
+        others.insert(0, left.pop(-2))
+    return gap.join(left), gap.join(others)
 
 
 def bindings_of(cls: type[DOMNode]) -> dict[str, Binding]:

@@ -61,6 +61,7 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
         Binding("down", "move(1)", "To the one below", id="rivals.down", show=False),
         Binding("space", "tick", "Let it answer, or not", id="rivals.tick", show=False),
         Binding("enter", "begin", "Compare those that are ticked", id="rivals.begin", show=False),
+        Binding("f3", "models", "Choose or fetch another model", id="rivals.models", show=False),
         Binding("escape,f7", "dismiss", "Back, with nothing asked", id="rivals.leave", show=False),
     ]
 
@@ -75,6 +76,8 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
         current = (session.model.command,) if session.model.command is not None else ()
         self._ticked = list(dict.fromkeys(ticked or current))
         self._here = current
+        self._looked = False
+        """Whether it is known what is on this machine."""
         self._rows: tuple[LoadModel, ...] = ()
         self._servers = Servers(rivals.servers.values(), self._show)
 
@@ -109,11 +112,17 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
         if len(chosen) > 1:
             self.dismiss(chosen)
         else:
-            self._describe(say("Tick two or more with Space."))
+            self._describe(say("Tick two or more with Space.") if len(self._rows) > 1 else self._lonely())
+
+    def action_models(self) -> None:
+        """Leave for the list of all models."""
+        self.dismiss(None)
+        self.app.call_later(self.app.run_action, "screen.models")
 
     async def _look(self) -> None:
         found = await asyncio.to_thread(lambda: tuple(self._rivals.here(self._paths)))
         self._here = (*self._here, *found)
+        self._looked = True
         self._show()
 
     @on(LongList.Selected)
@@ -137,7 +146,12 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
         rows = [self._row(number, command, notes.get(command, "")) for number, command in enumerate(self._rows)]
         at = self._rows.index(before) if before in self._rows else 0
         self._list.show(rows, at, say("Looking at what is here"))
-        self._describe(say("Space ticks · Enter compares · /compare NAME NAME takes any other · Esc leaves"))
+        keys = say("Space ticks · Enter compares · /compare NAME NAME takes any other · Esc leaves")
+        self._describe(self._lonely() if self._looked and len(rows) < 2 else keys)
+
+    def _lonely(self) -> str:
+        """What can be done where there is nothing to compare with."""
+        return say("There is only one model here. F3 gets others · /compare NAME NAME takes any other · Esc leaves")
 
     def _settle(self, listing: Listing) -> None:
         """Of a server that was ticked before it said what it has, its usual model is ticked then."""

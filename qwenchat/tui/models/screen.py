@@ -51,7 +51,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         super().__init__()
         self._session = session
         self._paths = paths
-        self._servers = Servers(servers, lambda: self._show(self._highlighted_key()))
+        self._servers = Servers(servers, self._show)
         hint = say("A part of a name, a path to a folder or GGUF file, or the address of a server")
         self._field = Line(hint, id="typed")
         self._list = LongList(clicks=2)
@@ -61,6 +61,8 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         """What is at the path that is typed."""
         self._formats: dict[str, int] = {}
         """Which of its formats is chosen for a model."""
+        self._highlit: str | None = None
+        """What was highlighted here, not by the user."""
 
     def compose(self) -> ComposeResult:
         """The field, the models, and about the highlighted one."""
@@ -97,7 +99,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         row = self._list.highlighted_row
         if isinstance(row, OfferRow):
             self._formats[row.key] = (self._format_of(row.offer) + step) % len(row.offer.ways)
-            self._show(row.key)
+            self._show()
 
     async def _look(self) -> None:
         from qwenchat.engine.local import offers  # noqa: PLC0415  (imports the Hub)
@@ -113,7 +115,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         from qwenchat.engine.local import offers  # noqa: PLC0415  (imports the Hub)
 
         self._found = await asyncio.to_thread(offers.named, typed) if typed else ()
-        self._show(self._highlighted_key())
+        self._show()
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
@@ -135,17 +137,20 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         row = self._list.highlighted_row
         return row.key if row else None
 
-    def _show(self, highlighted: str | None = None) -> None:
-        """List what the field leaves of the models, highlighting what was, or else the one that answers."""
+    def _show(self) -> None:
+        """List what the field leaves of the models, highlighting what the user chose, or else the one that answers."""
+        highlighted = self._highlighted_key()
         typed = self._field.value.strip()
         rows = [*self._rows_here(typed.lower()), *self._rows_elsewhere(typed)]
         if self._known is None and not rows:
             return
         nothing = say("No model is called so, and none lies there.")
         self._list.show(rows, None, nothing)
-        at = self._list.index_of(highlighted)
+        at = self._list.index_of(highlighted) if highlighted != self._highlit else None
         if at is None:
             at = next((at for at, row in enumerate(rows) if isinstance(row, OfferRow | ServedRow) and row.loaded), 0)
+            self._list.show(rows, at, nothing)
+            self._highlit = self._highlighted_key()
         self._list.show(rows, at, nothing)
         self._describe()
 
@@ -182,7 +187,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         if load is None:
             memory = say("memory is with 4,096 tokens of context")
             hints = say("Enter loads it"), say("Tab number format"), memory, say("Esc leaves")
-            text = fitting(hints, about.size.width, " · ")
+            text = fitting(hints, about.size.width, " · ")[0]
         else:
             text = " ".join(filter(None, (safe_line(load.step), self._pace.words(load))))
         about.update(Content.styled(text, "$quiet"))

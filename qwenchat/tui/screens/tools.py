@@ -12,11 +12,20 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qwenchat.chat.text import safe_line
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import later, say
 from qwenchat.session.session import Session
 from qwenchat.tui.transcript.long_list import LongList
 
 NAME_WIDTH = 24
+ABOUT = {
+    "date_and_time": later("says what day and time it is"),
+    "calculator": later("computes what is written as a formula"),
+    "list_files": later("lists an allowed folder"),
+    "read_file": later("reads a text file in an allowed folder"),
+    "search_files": later("finds words in the files of allowed folders"),
+    "fetch_page": later("reads a page of the web"),
+}
+"""What the tools of this program do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +107,14 @@ class ToolsScreen(ModalScreen[None]):
         self.query_one("#about", Static).update(Content.styled(self._advice(), "$quiet"))
 
     def _about(self, name: str) -> str:
+        what = say(ABOUT[name]) if name in ABOUT else ""
         if name not in self._session.tools.on:
-            return ""
+            return what or say("a server of tools")
         if not self._session.tools.ready:
             return say("getting ready")
         offered = {tool.name: tool for tool in self._session.tools.offered}
         if name in offered:
-            return self._asks(name)
+            return " · ".join(filter(None, (self._asks(name), what)))
         below = [each for each in offered if each.startswith(f"{name}__")]
         return ", ".join(each.removeprefix(f"{name}__") for each in below) or say("not available")
 

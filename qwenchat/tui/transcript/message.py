@@ -8,7 +8,6 @@ from textual.content import Content
 from textual.widgets import Static
 
 from qwenchat.chat.calls import calls_in
-from qwenchat.chat.continuation import NOTHING, begun_in
 from qwenchat.chat.events import (
     AnswerReclassified,
     Channel,
@@ -57,7 +56,6 @@ class Reply(Said):
         self._account = ""
         """What the footer says of a reply that has ended."""
         self._offer = ""
-        self._broke_off = False
         self._stored = message if message.status is not Status.STREAMING else None
         self.ended = self._stored is not None
         """Whether it is shown as it was saved; else it grows."""
@@ -71,11 +69,6 @@ class Reply(Said):
             yield self.versions
             yield self._footer
         yield self.more
-
-    def acts(self) -> Mapping[str, str]:
-        """What is done to it most often, in a word each."""
-        go_on = {"continue": say("go on")} if self._broke_off else {}
-        return {**super().acts(), **go_on, "retry": say("again"), "inspect": say("inspect"), "lens": say("lens")}
 
     async def on_mount(self) -> None:
         """A reply that is already complete is shown as one, and counts as mounted when it is.
@@ -202,7 +195,6 @@ class Reply(Said):
             self.reasoning.end()
         for call in calls_in(message):
             self._add_call(call)
-        self._broke_off = begun_in(message) not in (None, NOTHING)
         self._account, self._offer = _footer(message), ""
         self._say(self._account)
         self._footer.set_class(message.status is Status.FAILED, "-failed")

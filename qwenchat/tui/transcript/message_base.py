@@ -1,6 +1,6 @@
 """A message on the screen that can be chosen, and then heeds single keys."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from qwenchat.chat.errors import MessageNotFound
 from qwenchat.console.commands import COMMANDS
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import later, say
 from qwenchat.tui.keys.bindings import shown
 from qwenchat.tui.transcript.markdown import CodeBlock
 from qwenchat.tui.transcript.table import Table
@@ -19,6 +19,22 @@ from qwenchat.tui.transcript.viewed import Viewed
 
 ACTS = {command.id: (command.keys, command.title) for command in COMMANDS if command.place == "message"}
 """What can be done to a chosen message: keys and description."""
+WORDS = {
+    "menu": later("all"),
+    "copy": later("copy"),
+    "edit": later("change"),
+    "continue": later("go on"),
+    "retry": later("again"),
+    "inspect": later("inspect"),
+    "lens": later("lens"),
+    "code": later("code"),
+    "wrap": later("wrap"),
+    "delete": later("delete"),
+    "delete_branch": later("delete from here"),
+    "undo": later("undelete"),
+    "copy_plain": later("copy plain"),
+}
+"""The same in a word each, what matters most first."""
 ASIDE = 8
 """Columns that a key scrolls sideways."""
 
@@ -107,6 +123,13 @@ class Said(Viewed):
             super().__init__()
             self.typed = typed
 
+    class Refused(Message):
+        """The reader wants one of `ACTS` that cannot be done now, by a key that is no letter."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
     class Turned(Message):
         """The reader wants another version of a message."""
 
@@ -124,27 +147,27 @@ class Said(Viewed):
         """The ids of all of its versions."""
         self._wide = False
         """Whether lines of its code went on beyond the edge when it was chosen."""
+        self._has_code = False
+        """Whether there was code in it then."""
         self.versions = Versions()
         self.more = More()
 
-    @property
-    def hints(self) -> tuple[str, ...]:
-        """The keys that matter for it, the way out last."""
-        keys = [shown(self, f"message.{name}", ACTS[name][0]) for name in self.acts()]
-        hints = [
-            f"{key if len(key) > 1 else key.lower()} {word}"
-            for key, word in zip(keys, self.acts().values(), strict=True)
-        ]
+    def hints(self, impossible: frozenset[str]) -> tuple[str, ...]:
+        """The keys that do something to it, the way out last; `impossible` are names of `ACTS`."""
+        possible = [name for name in WORDS if name not in impossible and (name != "wrap" or self._wide)]
+        keys = {name: shown(self, f"message.{name}", ACTS[name][0]) for name in possible}
+        hints = [f"{key if len(key) > 1 else key.lower()} {say(WORDS[name])}" for name, key in keys.items()]
         turn = ["←→"] if len(self.variants) > 1 else []
         return (*hints, *turn, shown(self, "message.write", "escape"))
 
-    def acts(self) -> Mapping[str, str]:
-        """What is done to it most often, in a word each, what matters most first."""
-        return {"menu": say("all"), "copy": say("copy"), **({"wrap": say("wrap")} if self._wide else {})}
+    @property
+    def has_code(self) -> bool:
+        """Whether there is a block of code in it."""
+        return self._has_code if self.has_focus else bool(self.query(CodeBlock))
 
     def wrap(self) -> None:
         """Wrap the long lines of its code, or let them go on beyond the edge again. Raises MessageNotFound."""
-        if not self.query(CodeBlock):
+        if not self.has_code:
             raise MessageNotFound(say("There is no code in this message."), "")
         self.toggle_class("-wrapped")
 
@@ -170,6 +193,7 @@ class Said(Viewed):
     def on_focus(self) -> None:
         """What is chosen shows its dots."""
         self.more.visible = True
+        self._has_code = bool(self.query(CodeBlock))
         self._wide = self.has_class("-wrapped") or any(block.max_scroll_x > 0 for block in self.query(CodeBlock))
 
     def on_blur(self, event: Blur) -> None:
@@ -199,9 +223,17 @@ class Said(Viewed):
         """What is no key of a chosen message, or comes when it is chosen no more, belongs into the draft."""
         active = self.screen.active_bindings.get(event.key)
         bound = active is not None and active.node is self and self.has_focus
-        if event.is_printable and event.character and not bound:
+        if bound:
+            return
+        if event.is_printable and event.character:
             event.stop()
             self.post_message(self.Left(event.character))
+            return
+        keymap = getattr(self.app, "keymap", {})
+        for name, (keys, _) in ACTS.items():
+            if event.key in keymap.get(f"message.{name}", keys).split(","):
+                event.stop()
+                self.post_message(self.Refused(name))
 
     def on_more_wanted(self, event: More.Wanted) -> None:
         """A click on the dots."""

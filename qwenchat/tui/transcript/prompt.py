@@ -1,6 +1,6 @@
 """What the user said, or the system prompt, with its code; what was pasted or attached is folded to a line."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from markdown_it import MarkdownIt
 from textual import on
@@ -142,10 +142,6 @@ class Prompt(Said):
             yield piece
         yield self.versions
         yield self.more
-
-    def acts(self) -> Mapping[str, str]:
-        """What is done to it most often, in a word each."""
-        return {**super().acts(), "edit": say("change"), "inspect": say("inspect")}
 
     def action_unfold(self) -> None:
         """Open all that is folded, or fold all."""

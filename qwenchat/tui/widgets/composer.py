@@ -73,6 +73,8 @@ class Composer(TextArea):
         self._pasted = Pasted()
         self._attached: tuple[tuple[str, str], ...] = ()
         """The words that name attached files, each with what it costs."""
+        self._missing: tuple[str, ...] = ()
+        """Words that look like paths and name no file."""
         self._wrapped_for: tuple[object, int, int] | None = None
         """The text, its width and that of its tabs, when it was last wrapped as a whole."""
         super().__init__(
@@ -111,10 +113,13 @@ class Composer(TextArea):
         self.set_class(on, "-editing")
         self._show_above()
 
-    def show_attached(self, costs: tuple[tuple[str, str], ...]) -> None:
-        """Mark the words that name attached files, and say above the draft what each of these costs."""
-        if costs != self._attached:
-            self._attached = costs
+    def show_attached(self, costs: tuple[tuple[str, str], ...], missing: tuple[str, ...] = ()) -> None:
+        """Mark the words that name attached files, and say above the draft what each of these costs.
+
+        `missing` are words that name no file.
+        """
+        if (costs, missing) != (self._attached, self._missing):
+            self._attached, self._missing = costs, missing
             self._line_cache.clear()
             self.refresh()
             self._show_above()
@@ -122,6 +127,7 @@ class Composer(TextArea):
     def _show_above(self) -> None:
         words = [say("changing your message: Enter sends, Esc leaves")] if self.has_class("-editing") else []
         words += [f"{safe_line(word)} {cost}" for word, cost in self._attached]
+        words += [say("{word}: no such file", word=safe_line(word)) for word in self._missing]
         self.border_title = Content(" · ".join(words))
 
     def _labels(self, row: int) -> tuple[graphemes.Span, ...]:

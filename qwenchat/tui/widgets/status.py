@@ -96,6 +96,13 @@ class StatusLine(Widget):
         self._rate = 0.0
         """The speed that is shown of a growing reply."""
         self._rate_at = 0.0
+        self._said = ""
+
+    def say(self, text: str) -> None:
+        """Show `text` in place of the figures; without any, these again."""
+        if text != self._said:
+            self._said = text
+            self.refresh()
 
     def show(self, session: Session, prompt_tokens: int, preset: str = "") -> None:
         """Read the session; `prompt_tokens` is the size of a running turn's prompt, `preset` what is said of it."""
@@ -109,6 +116,8 @@ class StatusLine(Widget):
     def render(self) -> Content:
         """The pieces that fit, those about the model at the left, the figures at the right."""
         width = self.size.width
+        if self._said:
+            return Content.styled(self._said, "$quiet").truncate(max(1, width), ellipsis=True)
         pieces = list(self._pieces)
         while pieces and sum(piece.width for piece in pieces) - GAP > width:
             last = max(pieces, key=lambda piece: piece.weight)
