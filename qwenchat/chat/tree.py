@@ -114,6 +114,24 @@ class MessageTree:
         self._hidden.difference_update(message_ids)
         self._settle()
 
+    def merge(self, messages: Iterable[Message], hidden: Iterable[str]) -> bool:
+        """Take over messages, parents first, and which ones are `hidden`; returns whether that changed anything.
+
+        What is read goes on to the end of its branch.
+        """
+        before, known = self._hidden, len(self)
+        self.path()
+        for message in messages:
+            if message.id not in self:
+                self._put(message)
+            elif message.parts != self[message.id].parts or message.status is not self[message.id].status:
+                self.replace(message)
+        self._hidden = {at for at in hidden if at in self}
+        replaced = self._path is None
+        if changed := replaced or len(self) > known or self._hidden != before:
+            self._settle()
+        return changed
+
     def _put(self, message: Message) -> None:
         if message.parent is not None:
             self[message.parent]

@@ -48,6 +48,8 @@ class Library:
         self._path = path
         self._index = SearchIndex(connection, index_of(path) if path else None)
         self._upkeep: Upkeep | None = None
+        self._seen: object = None
+        """The version of the file at the last look."""
         self._mark_interrupted()
         self._purge(own=False)
 
@@ -124,6 +126,25 @@ class Library:
         """All of a conversation; raises ConversationNotFound, and LibraryError where the file cannot be read."""
         with reading(self._path):
             return whole(self._connection, conversation, self.draft(conversation).whole)
+
+    def changed_elsewhere(self) -> bool:
+        """Whether somebody else wrote into the file since this was asked last; costs next to nothing."""
+        with reading(self._path):
+            (now,) = self._connection.execute("pragma data_version").fetchone()
+        before, self._seen = self._seen, now
+        return bool(now != before)
+
+    def state_of(self, conversation: str) -> tuple[object, ...]:
+        """What is another thing after messages of a conversation came, changed or went, but for growing replies."""
+        with reading(self._path):
+            return tuple(
+                self._connection.execute(
+                    "select count(*) - total(status = 'streaming'), total(hidden is not null), case when"
+                    " total(status = 'streaming') = 0 then (select updated from conversations where id = ?1) end,"
+                    " (select deleted from conversations where id = ?1) from messages where conversation = ?1",
+                    (conversation,),
+                ).fetchone()
+            )
 
     @property
     def in_memory_only(self) -> bool:

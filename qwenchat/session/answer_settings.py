@@ -236,6 +236,18 @@ class Steering:
             case Source.MODEL:
                 return say("model's own") if name in SAMPLING else say("default")
 
+    @property
+    def in_brief(self) -> tuple[tuple[str, str], ...]:
+        """What will count in an empty conversation, for people: what it is, and how it is now."""
+        tools, system = self._session.tools.on, self.value("system")
+        rows = (
+            (say("thinking"), self.now("think")),
+            (say("preset"), self.label),
+            (say("system prompt"), safe_line(system, 200)),
+            (say("tools"), ", ".join(tools)),
+        )
+        return tuple((name, value) for name, value in rows if value)
+
     # Presets
 
     def would_change(self, preset: Preset) -> tuple[Change, ...]:
@@ -260,7 +272,8 @@ class Steering:
 
     def as_preset(self, name: str) -> Preset:
         """The settings as they are, under a name."""
-        sampling = self._session.overrides
+        own = {each: self.own(each) for each in SAMPLING if self.value(each) is None and _of(self._settings, each)}
+        sampling = replace(self._session.overrides, **own)
         system, think, budget = (self.value(each) for each in ("system", "think", "thinking_budget"))
         model = self.preset.model if self.preset else None
         return Preset(name, "", model, system, think, budget or NO_LIMIT, sampling)
@@ -270,10 +283,15 @@ class Steering:
         return preset.model if preset is not None and "model" not in self._flags else None
 
     def add(self, preset: Preset) -> None:
-        """Take in a preset that was saved, and turn to it."""
+        """Take in a preset that was saved, and turn to it: what it sets goes before flags from here on."""
         others = (other for other in self.presets if other.name.lower() != preset.name.lower())
         self.presets = (*others, preset)
         self.preset = preset
+        self._flags = {name: value for name, value in self._flags.items() if name not in preset.values}
+        self._session.usual_budget = self.usual("thinking_budget")
+        for name in NAMES:
+            if self.value(name) != self.usual(name):
+                self.set(name, self.usual(name))
 
     def saved(self, settings: Settings) -> None:
         """From now on `settings` are those of config.toml."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from qwenchat.chat.calls import open_calls
-from qwenchat.chat.errors import LibraryError, QwenchatError
+from qwenchat.chat.errors import ConversationNotFound, LibraryError, QwenchatError
 from qwenchat.chat.events import SaveFailed
 from qwenchat.chat.messages import Message, Role, Status, new_id
 from qwenchat.chat.provenance import FinishReason, ModelInfo
@@ -53,6 +53,10 @@ class OpenConversation:
         self._report = report
         self._clock = clock
         self._require_idle = require_idle
+        self._state: tuple[object, ...] = ()
+        """How the conversation stood in the library when it was last compared."""
+        self.gone = False
+        """Whether another window deleted it; what is said in it brings it back."""
         self._context: tuple[tuple[Message, ...], int] = (), 0
         """The path whose tokens were counted, which are asked for at every draw, and how many there are."""
 
@@ -109,10 +113,12 @@ class OpenConversation:
         """Turn to a conversation that has no message yet."""
         self.id = None
         self.tree = MessageTree()
+        self.gone = False
 
     def open(self, stored: Conversation, message: str | None = None) -> None:
         """Turn to a saved conversation, on the branch through `message` where that can be seen."""
         self.id = stored.id
+        self.gone = False
         self.tree = MessageTree(stored.messages, stored.leaf, stored.hidden)
         if message is not None and message in self.tree and message not in self.tree.hidden:
             self.select(message)
@@ -125,7 +131,11 @@ class OpenConversation:
         if error := self.write():
             raise error
         conversation = self.id or new_id()
-        self._library.save_all(conversation, messages, typed)
+        if self.gone:
+            self._library.undelete(conversation)
+        # What was removed from the disk meanwhile is still here.
+        self._library.save_all(conversation, (*self.path, *messages) if self.gone else messages, typed)
+        self.gone = False
         self.written = True
         self.id = conversation
         for message in messages:
@@ -137,6 +147,26 @@ class OpenConversation:
         if self.id is not None:
             self._unsaved.put(self.id, reply, ticks)
             self.write()
+
+    def catch_up(self) -> bool:
+        """Take over what another window wrote here, but for a growing reply; returns whether there was anything.
+
+        Raises LibraryError.
+        """
+        if self.id is None or self.unsaved or not self._library.changed_elsewhere():
+            return False
+        state = self.id, *self._library.state_of(self.id)
+        if state == self._state:
+            return False
+        self._state = state
+        try:
+            stored = self._library.read(self.id)
+        except ConversationNotFound:
+            self.gone = True
+            return False
+        self.gone = False
+        ended = [message for message in stored.messages if message.status is not Status.STREAMING]
+        return self.tree.merge(ended, stored.hidden)
 
     def select(self, message_id: str) -> None:
         """Read the branch through `message_id`, also when the conversation is opened again.

@@ -169,3 +169,19 @@ def test_a_preset_leaves_no_trace_once_another_is_on(session: Session, first: Pr
             assert steering.label == second.name
             kept.append([steering.value(name) for name in NAMES])
         assert kept[0] == kept[1], second.name
+
+
+@pytest.mark.parametrize("flags", [{}, {"temperature": 0.9}, {"think": False, "system": "By flag."}])
+def test_a_preset_just_saved_is_not_changed_nor_in_the_next_conversation(
+    session: Session, flags: dict[str, object]
+) -> None:
+    steering = Steering(session, flags=flags, settings=SETTINGS)
+    steering.heed("temperature=0.3 think=on thinking_budget=500")
+    steering.set("system", "By hand.")
+    steering.set("top_p", None)
+    steering.add(steering.as_preset("Mine"))
+    assert steering.label == "Mine"
+    session.new()
+    assert steering.label == "Mine"
+    assert (steering.value("temperature"), steering.value("thinking_budget")) == (0.3, 500)
+    assert steering.value("top_p") != 0.5

@@ -8,6 +8,7 @@ import pytest
 from qwenchat.chat.errors import EngineFailed
 from qwenchat.chat.tools import BUILT_IN
 from qwenchat.session.attachments import is_path
+from qwenchat.settings.presets import built_in
 from qwenchat.tui.screens.tools import ABOUT
 from tests.support.chat_driver import chat
 from tests.support.fake_engine import MODEL, FakeEngine, Script
@@ -139,3 +140,18 @@ async def test_the_list_of_models_opens_on_the_one_that_answers_also_where_a_ser
         await it.press("up")
         screen._show()
         assert screen._list.highlighted_row is not None and screen._list.highlighted_row.key == "http://box:1\nsmall"
+
+
+async def test_the_empty_screen_shows_what_will_count_for_the_first_message() -> None:
+    async with chat(Script("Aye."), presets=built_in()) as it:
+        await it.sees("thinking  on")
+        await it.press("ctrl+t")
+        await it.sees("thinking  off")
+        await it.send("/system Talk like a [pirate]")
+        await it.sees("system prompt  Talk like a [pirate]")
+        await it.ask("Hello")
+        await it.press("ctrl+n")
+        await it.sees("system prompt  Talk like a [pirate]")
+        it.session.tools.on = ("calculator",)
+        await it.send("/preset Brief")
+        await it.sees("preset         Brief", "tools          calculator", "system prompt  Answer in as few words")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from qwenchat.chat.continuation import NOTHING
+from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.events import (
     BeginningTrimmed,
     CallEvent,
@@ -39,6 +40,8 @@ SHARE = 0.25
 SHARE_BESIDE_MODEL = 0.12
 """The same while the model runs on this processor: it needs the core, and the interpreter."""
 
+LOOK_S = 0.5
+"""Between two looks at whether another window wrote in the conversation."""
 LONGEST_WAIT_S = 0.5
 """Whatever drawing costs, the text goes on after so many seconds."""
 
@@ -81,6 +84,8 @@ class Feed:
         self._pace = Pace()
         self._prefill: PrefillProgressed | None = None
         """How far the prompt of the running turn was read."""
+        self._looked = 0.0
+        """When it was looked whether another window wrote something."""
         self._shown: str | None = None
         """The id of the growing reply that the transcript knows of."""
         self.live: Reply | None = None
@@ -102,7 +107,10 @@ class Feed:
             beside = model is not None and model.device == "cpu"
             if self._pace.allows(SHARE_BESIDE_MODEL if beside else SHARE):
                 self.live.flush()
+        self._look_elsewhere()
         self._make_offer()
+        if self._transcript.welcome.display:
+            self._transcript.welcome.show(self._steering.in_brief)
         self._status.show(self._session, self._prefill.total if self._prefill else 0, self._steering.label)
 
     def hint(self) -> str:
@@ -132,6 +140,20 @@ class Feed:
             else:
                 self.live.catch_up(growing.parts())
         self._prefill = None
+
+    def _look_elsewhere(self) -> None:
+        """Once a second, while nothing runs, show what another window wrote in this conversation."""
+        now = time.monotonic()
+        if self._session.busy or now - self._looked < LOOK_S:
+            return
+        self._looked = now
+        try:
+            if self._session.conversation.catch_up():
+                self.show_path()
+        except LibraryError:
+            return  # it is said where something cannot be saved
+        deleted = say("This conversation was deleted in another window. What you write brings it back.")
+        self._notices.say("elsewhere", deleted if self._session.conversation.gone else "")
 
     def _take(self, event: Event) -> None:
         live = self.live

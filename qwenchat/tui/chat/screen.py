@@ -122,11 +122,11 @@ class ChatScreen(Screen[None]):
 
     def on_screen_suspend(self) -> None:
         """What is shown over the chat covers the draft or a part of it: then none of it is drawn."""
-        self._composer.visible = False
+        self._composer.cover(True)
 
     def on_screen_resume(self) -> None:
         """The draft is there again."""
-        self._composer.visible = True
+        self._composer.cover(False)
 
     def _tell(self, text: str, severity: Literal["information", "warning"] = "information") -> None:
         self.notify(safe(text), severity=severity, markup=False)

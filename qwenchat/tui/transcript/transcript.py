@@ -50,6 +50,8 @@ class Transcript(Pane, can_focus=False):
         self._start = self._stop = 0
         """The window: the mounted part of the path."""
         self._earlier, self._later = Edge(), Edge()
+        self.welcome = Welcome()
+        """What an empty conversation shows."""
         self._siblings: Callable[[str], Sequence[str]] = lambda message_id: ()
         self._results: dict[str, messages.ToolResultPart] = {}
         """What calls of tools in the path gave, by their ids."""
@@ -62,7 +64,7 @@ class Transcript(Pane, can_focus=False):
     def compose(self) -> ComposeResult:
         """The welcome, until there is a message."""
         yield self._earlier
-        yield Welcome()
+        yield self.welcome
         yield self._later
 
     def on_mount(self) -> None:
@@ -136,7 +138,7 @@ class Transcript(Pane, can_focus=False):
                     widget.finish(message)
         for reply in self.replies:
             reply.show_results(self._results)
-        self.query_one(Welcome).display = not self._widgets
+        self.welcome.display = not self._widgets
 
     def _set_window(self, start: int, stop: int, *, hidden: bool = False) -> tuple[AwaitMount, ...]:
         """Mount what is missing of that part of the path, and take away what is not in it; if `hidden`, unseen."""

@@ -9,8 +9,9 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.document._document import Selection
 from textual.events import Blur, Click, Key, Paste
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import TextArea
 
 from qwenchat.chat.draft import Block, Draft
@@ -75,6 +76,7 @@ class Composer(TextArea):
         """The words that name attached files, each with what it costs."""
         self._missing: tuple[str, ...] = ()
         """Words that look like paths and name no file."""
+        self._covered = False
         self._wrapped_for: tuple[object, int, int] | None = None
         """The text, its width and that of its tabs, when it was last wrapped as a whole."""
         super().__init__(
@@ -114,15 +116,23 @@ class Composer(TextArea):
         self._show_above()
 
     def show_attached(self, costs: tuple[tuple[str, str], ...], missing: tuple[str, ...] = ()) -> None:
-        """Mark the words that name attached files, and say above the draft what each of these costs.
-
-        `missing` are words that name no file.
-        """
+        """Mark words that name attached files; above the draft, say what each costs, and which are `missing`."""
         if (costs, missing) != (self._attached, self._missing):
             self._attached, self._missing = costs, missing
             self._line_cache.clear()
             self.refresh()
             self._show_above()
+
+    def cover(self, on: bool) -> None:
+        """Draw nothing of it, while something is shown over it that leaves a part of it free; it keeps the keys."""
+        self._covered = on
+        self.refresh()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Its text and its edge, or nothing."""
+        if self._covered:
+            return [Strip.blank(crop.width, self.rich_style)] * crop.height
+        return super().render_lines(crop)
 
     def _show_above(self) -> None:
         words = [say("changing your message: Enter sends, Esc leaves")] if self.has_class("-editing") else []
