@@ -57,5 +57,4 @@ class Copying:
 
     def menu(self, act: Callable[[str], None], impossible: frozenset[str]) -> None:
         """Show what can be done with a message, all but what is `impossible`, and do what is chosen."""
-
         self._push(MessageMenu(impossible), lambda name: act(name) if name is not None else None)
