@@ -46,12 +46,15 @@ Stylesheet._parse_rules = partialmethod(_parse_once, parse=Stylesheet._parse_rul
 
 
 async def wait_until(pilot: Pilot[None], condition: Callable[[], object], what: str = "") -> None:
-    """Let the app run until `condition` holds."""
+    """Let the app run until `condition` holds, and then until it has done what that brought about."""
+    if condition():
+        return
     deadline = asyncio.get_running_loop().time() + PATIENCE_S
     while not condition():
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"never came: {what or condition}\n{screen_text(pilot.app)}")
-        await pilot.pause(0.01)
+        await asyncio.sleep(0.01)  # a pause of the pilot would draw the screen each time
+    await pilot.pause(0)
 
 
 def screen_text(app: object) -> str:
