@@ -14,13 +14,21 @@ from click.testing import CliRunner
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status, TextPart
 from qwenchat.cli.main import cli
 from qwenchat.library.library import Library
+from qwenchat.reports import doctor
 from qwenchat.system.paths import Paths
+from tests.support.command_line import Ran
+from tests.support.command_line import run_here as run
 from tests.support.fake_engine import FakeEngine, Script
 from tests.support.unprivileged import unprivileged
 
 LAUNCH = str(Path(__file__).parents[1] / "support" / "launch.py")
 ESCAPE = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
-Ran = subprocess.CompletedProcess[bytes]
+
+
+@pytest.fixture
+def no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A doctor who takes no second to see what torch finds."""
+    monkeypatch.setattr(doctor, "_engine", lambda problems: {"devices": ["cpu"], "best_choice": None})
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +46,8 @@ def command(*arguments: str, engine: dict[str, Any] | None = None) -> list[str]:
     return [sys.executable, LAUNCH, json.dumps(engine or {}), *arguments]
 
 
-def run(*arguments: str, engine: dict[str, Any] | None = None, stdin: bytes = b"", **options: Any) -> Ran:
+def run_apart(*arguments: str, engine: dict[str, Any] | None = None, stdin: bytes = b"", **options: Any) -> Ran:
+    """Run a command in a process of its own, where the process is meant."""
     return subprocess.run(
         command(*arguments, engine=engine), input=stdin, capture_output=True, timeout=60, check=False, **options
     )
@@ -76,7 +85,7 @@ def prompt_of(engine: FakeEngine) -> str:
 
 
 def test_ask_prints_the_answer_alone_without_escapes_and_saves_it() -> None:
-    ran = run("ask", "Capital?", engine={"scripts": [{"answer": "Paris.", "thought": "Hm."}]})
+    ran = run_apart("ask", "Capital?", engine={"scripts": [{"answer": "Paris.", "thought": "Hm."}]})
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"Paris.\n", b"Hm.\n")
     assert saved() == [("user", "Capital?", Status.COMPLETE), ("assistant", "Paris.", Status.COMPLETE)]
 
@@ -97,7 +106,7 @@ def test_an_empty_question_is_a_usage_error(stdin: bytes) -> None:
 
 
 def test_what_is_not_valid_text_is_replaced_and_said() -> None:
-    ran = run("ask", stdin=b"caf\xe9 \xff\x00 au lait", engine={"scripts": [{"answer": "ok"}]})
+    ran = run_apart("ask", stdin=b"caf\xe9 \xff\x00 au lait", engine={"scripts": [{"answer": "ok"}]})
     assert ran.returncode == 0
     assert b"replaced" in ran.stderr
     assert saved()[0][1] == "caf\ufffd \ufffd\ufffd au lait"
@@ -236,14 +245,14 @@ def test_an_answer_full_of_escapes_is_only_text_in_a_pipe() -> None:
 
 
 def test_an_output_that_is_not_utf8_gets_what_it_can_take() -> None:
-    ran = run(
+    ran = run_apart(
         "ask", "q", engine={"scripts": [{"answer": "naïve 你好"}]}, env=os.environ | {"PYTHONIOENCODING": "ascii"}
     )
     assert (ran.returncode, ran.stdout) == (0, b"na?ve ??\n")
 
 
 def test_a_failure_nobody_foresaw_is_one_line_too_and_the_log_has_the_rest(home: Path) -> None:
-    ran = run("ask", "the secret question", engine={"scripts": [{"bug": "list index out of range"}]})
+    ran = run_apart("ask", "the secret question", engine={"scripts": [{"bug": "list index out of range"}]})
     assert ran.returncode == 1
     assert ran.stderr.count(b"\n") == 1
     assert b"list index out of range" in ran.stderr
@@ -484,13 +493,14 @@ def test_doctor_tells_facts_and_what_is_wrong(home: Path) -> None:
 def test_doctor_works_where_torch_is_broken_and_its_exit_code_says_so(tmp_path: Path, how: str) -> None:
     (tmp_path / "broken" / "torch").mkdir(parents=True)
     (tmp_path / "broken" / "torch" / "__init__.py").write_text(how)
-    ran = run("doctor", env=os.environ | {"PYTHONPATH": str(tmp_path / "broken")})
+    ran = run_apart("doctor", env=os.environ | {"PYTHONPATH": str(tmp_path / "broken")})
     assert ran.returncode == 1
     out = ran.stdout.decode()
     assert "The engine cannot be started" in out
     assert "pip install" in out
 
 
+@pytest.mark.usefixtures("no_probe")
 def test_doctor_reads_a_damaged_library_and_leaves_it_where_it_is() -> None:
     path = Paths.of_user().database
     path.parent.mkdir(parents=True)
@@ -500,6 +510,7 @@ def test_doctor_reads_a_damaged_library_and_leaves_it_where_it_is() -> None:
     assert path.read_bytes().startswith(b"not a database")
 
 
+@pytest.mark.usefixtures("no_probe")
 def test_doctor_lists_backups_and_puts_the_last_sound_one_in_place_of_a_damaged_library() -> None:
     keep("old", Message(Role.USER, (TextPart("From the backup"),)))
     path = Paths.of_user().database
@@ -535,6 +546,7 @@ def test_doctor_lists_backups_and_puts_the_last_sound_one_in_place_of_a_damaged_
     assert run("list").stdout == listed
 
 
+@pytest.mark.usefixtures("no_probe")
 def test_nothing_is_restored_while_a_chat_is_open() -> None:
     keep("old", Message(Role.USER, (TextPart("Said before"),)))
     path = Paths.of_user().database
@@ -567,7 +579,7 @@ def test_completion_knows_commands_models_and_conversations() -> None:
     def completed(line: str) -> str:
         words = line.split(" ")
         environment = {"_QWENCHAT_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
-        return run(env=os.environ | environment).stdout.decode()
+        return run_apart(env=os.environ | environment).stdout.decode()
 
     assert "doctor" in completed("qwenchat do")
     assert "abc123" in completed("qwenchat show a")

@@ -1,4 +1,4 @@
-"""The commands for saved conversations, in a process of their own."""
+"""The commands for saved conversations."""
 
 import json
 import os
@@ -12,12 +12,12 @@ import pytest
 
 from qwenchat.library.library import Library
 from qwenchat.system.paths import Paths
+from tests.support.command_line import run_here
 from tests.support.saved_conversations import LONG_AGO, NOW, YESTERDAY, put
 from tests.support.unprivileged import unprivileged
 
 TIDES = b"\\u001b[31m tides."
 """A part of a reply as the database has it."""
-Ran = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +33,9 @@ def ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return with_titles
 
 
-def run(*arguments: str) -> Ran:
-    return subprocess.run(
-        [sys.executable, "-m", "qwenchat", *arguments],
-        capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    ran = run_here(*arguments)
+    return subprocess.CompletedProcess(arguments, ran.returncode, ran.stdout.decode(), ran.stderr.decode())
 
 
 def titles(*options: str) -> list[str]:

@@ -5,9 +5,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
-from qwenchat.chat.errors import ModelNotFound, QwenchatError
+from qwenchat.chat.errors import EngineFailed, ModelNotFound, QwenchatError
 from qwenchat.chat.events import (
     Alternative,
     AnswerReclassified,
@@ -226,6 +227,21 @@ class FakeEngine:
                     raise Stopped
                 return
             time.sleep(0.005)
+
+
+def engine_of(described: dict[str, Any]) -> FakeEngine:
+    """The engine that some JSON describes; a script may say how many `times` its answer comes, and name a `bug`."""
+    described = described | {"scripts": [_script(**script) for script in described.get("scripts", [{}])]}
+    if "load_error" in described:
+        described["load_error"] = ModelNotFound(described["load_error"], "Try another.")
+    return FakeEngine(**described)
+
+
+def _script(
+    answer: str = Script.answer, *, times: int = 1, finish: str = "stop", error: str = "", bug: str = "", **more: Any
+) -> Script:
+    broken = RuntimeError(bug) if bug else EngineFailed(error, "Ask again.") if error else None
+    return Script(answer * times, finish=FinishReason(finish), error=broken, **more)
 
 
 def _tokens(text: str) -> Iterator[str]:
