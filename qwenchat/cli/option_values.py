@@ -41,7 +41,7 @@ def choose_preset(context: click.Context, parameter: click.Parameter, name: str)
         context.meta[_CHOSEN] = preset_files.named(presets(context), name)
     except ConfigInvalid as error:
         if context.get_parameter_source(str(parameter.name)) in EXPLICIT:
-            raise click.BadParameter(str(error)) from error
+            raise click.BadParameter(sentences(str(error), *context.meta[_PRESETS][1])) from error
         found, said = _read(context)
         context.meta[_SETTINGS] = found, (*said, str(error))
         return None

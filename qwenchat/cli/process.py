@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -34,11 +35,13 @@ def _notify(text: str) -> None:
 
 
 @contextmanager
-def said_if_waiting(after_s: float = 1.0) -> Iterator[None]:
-    """Say that standard input is waited for, when reading it takes longer than a moment."""
-    timer = threading.Timer(
-        after_s, _notify, (say("Waiting for the end of standard input; < /dev/null leaves it out."),)
-    )
+def said_if_waiting(file: Path | None = None, *, after_s: float = 1.0) -> Iterator[None]:
+    """Say that `file`, or standard input, is waited for, when reading it takes longer than a moment."""
+    if file is not None:
+        waiting = say("Waiting for somebody to write {file}.", file=file)
+    else:
+        waiting = say("Waiting for the end of standard input; < /dev/null leaves it out.")
+    timer = threading.Timer(after_s, _notify, (waiting,))
     timer.daemon = True
     timer.start()
     try:

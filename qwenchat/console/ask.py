@@ -32,6 +32,10 @@ def ask(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved:
         session.stop()
         ended = printer.run(session)
         code = INTERRUPTED
+    except BaseException:  # a signal, or nobody reads: the question goes no further
+        if session.model.info is None:
+            _forget(session)
+        raise
     reached = _was_reached(session, ended)
     if session.replies.interrupted_in_thought and code == 0:
         notify(
@@ -40,11 +44,16 @@ def ask(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved:
     if as_json:
         print(safe_json(_report(session, session.conversation.path[-1], saved and reached)))
     if not reached:
-        asked = session.conversation.id
-        session.new()
-        if asked is not None:
-            session.library.delete(asked)
+        _forget(session)
     return code
+
+
+def _forget(session: Session) -> None:
+    """Keep nothing of a question that no model had."""
+    asked = session.conversation.id
+    session.new()
+    if asked is not None:
+        session.library.delete(asked)
 
 
 def _was_reached(session: Session, ended: TurnEnded) -> bool:

@@ -78,7 +78,7 @@ class Report:
         """For people."""
         labels = _labels()
         lines = [aligned((labels.get(name, name), _in_words(value)) for name, value in self.facts.items())]
-        lines += ["", say("What is wrong, and how to mend it:") if self.problems else say("Nothing is wrong.")]
+        lines += ["", say("What is wrong, and how to fix it:") if self.problems else say("Nothing is wrong.")]
         lines += [f"- {safe_line(sentences(p.what, p.remedy), 1000)}" for p in self.problems]
         return "\n".join(lines)
 
@@ -131,7 +131,7 @@ def examine(paths: Paths) -> Report:
     }
     _folders(paths, problems)
     wrong = (*config.read(paths.config_file)[1], *presets.read(paths.presets)[1])
-    problems += [Problem(text, say("Mend or remove it.")) for text in wrong]
+    problems += [Problem(text, say("Correct or remove it.")) for text in wrong]
     return Report(facts, tuple(sorted(problems, key=lambda problem: not problem.broken)))
 
 

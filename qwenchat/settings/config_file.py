@@ -116,8 +116,8 @@ def _read(file: Path) -> tomlkit.TOMLDocument:
     except (ValueError, RecursionError) as error:
         name = safe_line(str(file), 400)
         raise ConfigInvalid(
-            say("{file} is no valid TOML: {error}.", file=name, error=safe_line(str(error), 200)),
-            say("Mend it first; nothing was written."),
+            say("{file} cannot be read as TOML: {error}.", file=name, error=safe_line(str(error), 200)),
+            say("Correct it first; nothing was written."),
         ) from error
 
 
@@ -137,7 +137,7 @@ def _set(file: Path, document: Any, path: list[str], value: Any) -> None:
         document = document[name]
         if not isinstance(document, Table | Mapping):
             wrong = say("{file}: {key} is no table.", file=safe_line(str(file), 400), key=safe_line(name))
-            raise ConfigInvalid(wrong, say("Mend it first; nothing was written."))
+            raise ConfigInvalid(wrong, say("Correct it first; nothing was written."))
     if value is None:
         with suppress(KeyError):
             del document[path[-1]]

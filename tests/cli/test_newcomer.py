@@ -166,11 +166,14 @@ def test_where_an_export_went_is_said_whole(monkeypatch: pytest.MonkeyPatch, tmp
     assert Path(said.removeprefix("qwenchat: Wrote ").strip()).is_file()
 
 
-def test_standard_input_that_stays_open_is_said_to_be_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    with process.said_if_waiting(0.01):
+def test_standard_input_and_a_pipe_that_stay_open_are_said_to_be_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with process.said_if_waiting(after_s=0.01):
         time.sleep(0.2)
     assert "Waiting for the end of standard input" in capsys.readouterr().err
-    with process.said_if_waiting(5):
+    with process.said_if_waiting(Path("pipe"), after_s=0.01):
+        time.sleep(0.2)
+    assert "Waiting for somebody to write pipe." in capsys.readouterr().err
+    with process.said_if_waiting(after_s=5):
         pass
     assert capsys.readouterr().err == ""
 
@@ -225,3 +228,12 @@ def test_the_plain_chat_knows_clear_and_blocks_and_the_end_of_input() -> None:
     assert engine.turns[1].messages[-1].text == "two\nlines"
     for said in ("A new conversation.", "It is called “Mine”.", "It is pinned above", "It is archived"):
         assert said in result.stderr
+
+
+def test_a_preset_whose_file_cannot_be_used_is_not_just_missing(home: Path) -> None:
+    (home / "config" / "presets").mkdir(parents=True)
+    (home / "config" / "presets" / "mine.toml").write_text("think = 3\n")
+    result = invoke("ask", "--preset", "mine", "Hi")
+    assert result.exit_code == 2
+    assert "There is no preset mine." in result.stderr
+    assert "mine.toml" in result.stderr

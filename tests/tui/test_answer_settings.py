@@ -273,7 +273,7 @@ class TestSettings:
         file.write_text("think = ", "utf-8")
         async with chat() as it:
             await it.press("f2", "right", "s")
-            await it.sees("is no valid TOML")
+            await it.sees("cannot be read as TOML")
             assert file.read_text() == "think = "
 
     async def test_what_needs_the_model_loaded_anew_says_so_and_does_it_on_demand(self):

@@ -115,7 +115,7 @@ def _read_schema(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        with file.open("rb") as opened:
+        with process.said_if_waiting(file), file.open("rb") as opened:
             data = opened.read(LONGEST_SCHEMA + 1)
         if len(data) > LONGEST_SCHEMA:
             raise click.UsageError(f"{file} has more than {LONGEST_SCHEMA:,} bytes.")

@@ -17,6 +17,7 @@ from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.cli import option_values
+from qwenchat.cli.process import said_if_waiting
 from qwenchat.console.notice import notify
 from qwenchat.console.turn_printer import has_cursor
 from qwenchat.engine.base import Engine
@@ -60,13 +61,13 @@ def run(
     schema: str | None,
 ) -> int:
     """Ask what is not answered yet, and write the answers when all are there; the exit code."""
-
     if click.get_current_context().get_parameter_source("tool_names") is ParameterSource.COMMANDLINE:
         raise click.UsageError("Tools are for single questions: leave out --tools, or --jsonl.")
     keep_log(None if given["private"] else Paths.of_user().log_file)
     load = option_values.load_command(given)
     asking = _asking(given, schema)
-    prompts = read_prompts(file)
+    with said_if_waiting(file):
+        prompts = read_prompts(file)
     journal = Journal(output or file.with_suffix(".answers.jsonl"), prompts, {**_place(load), **asking.key()})
     left = tuple(unasked_first(prompts, journal))
     progress = Progress(len(prompts), len(prompts) - len(left))

@@ -41,14 +41,12 @@ def config() -> None:
 @config.command("path")
 def path_command() -> None:
     """Print where config.toml lies; it need not exist."""
-
     click.echo(safe(str(Paths.of_user().config_file)))
 
 
 @config.command()
 def show() -> None:
     """Print every setting with what counts, and where that comes from."""
-
     file = Paths.of_user().config_file
     settings, _ = read(file)
     preset, problems = _preset(settings), _problems()
@@ -84,7 +82,6 @@ def _tools(settings: Settings) -> dict[str, str]:
 @config.command()
 def check() -> None:
     """Say what is wrong with config.toml and the presets; exit code 1 when something is."""
-
     problems = _problems()
     for problem in problems:
         notify(problem)
@@ -96,7 +93,6 @@ def check() -> None:
 @config.command()
 def edit() -> None:
     """Open config.toml in $VISUAL or $EDITOR; where there is none yet, one with every setting explained is made."""
-
     file = Paths.of_user().config_file
     if create(file):
         notify(say("{file} was made.", file=file))
@@ -120,7 +116,6 @@ def edit() -> None:
 
 def _problems() -> tuple[str, ...]:
     """Everything that a start of the chat would find wrong."""
-
     paths = Paths.of_user()
     settings, _ = read(paths.config_file)
     tools = Toolbox(settings.tools, tuple(settings.mcp.values())).misconfigured()
@@ -130,7 +125,6 @@ def _problems() -> tuple[str, ...]:
 
 def _start_problems() -> tuple[str, ...]:
     """What the chat would say of the settings, the presets and the environment as it starts."""
-
     try:
         context = click.get_current_context().find_root().command.make_context("qwenchat", [])
         option_values.overrides(context.params)
@@ -150,7 +144,6 @@ def _key_problems(paths: Paths, settings: Settings) -> tuple[str, ...]:
 
 def _server_problems(settings: Settings) -> tuple[str, ...]:
     """What stands in the way of the servers: an address or a key that cannot be used, a program that is not there."""
-
     problems = []
     for server in settings.servers.values():
         try:
@@ -179,7 +172,6 @@ def _theme_problems(paths: Paths, name: str) -> tuple[str, ...]:
 
 def _preset(settings: Settings) -> Preset | None:
     """The preset that is on at the start, if there is one of that name."""
-
     name = os.environ.get("QWENCHAT_PRESET") or settings.preset
     with suppress(ConfigInvalid):
         return presets.named(presets.read(Paths.of_user().presets)[0], name) if name else None

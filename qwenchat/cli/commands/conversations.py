@@ -26,7 +26,6 @@ _LISTED = ("id", "title", "updated", "model", "messages", "pinned", "archived")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def list_command(archived: bool, limit: int | None, as_json: bool) -> None:
     """List the saved conversations: pinned ones first, then the latest."""
-
     with saved_conversations() as library:
         rows = library.conversations(limit, archived=archived)
     if as_json:
@@ -44,7 +43,6 @@ def list_command(archived: bool, limit: int | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def search(words: tuple[str, ...], thoughts: bool, limit: int, as_json: bool) -> None:
     """Find messages that have all WORDS, the best first; quotes within an argument make a phrase."""
-
     with saved_conversations() as library:
         hits = library.search(" ".join(words), thoughts=thoughts, limit=limit)
     if as_json:
@@ -64,7 +62,6 @@ def _as_dict(hit: Hit) -> dict[str, object]:
 
 def _excerpt(hit: Hit) -> str:
     """The excerpt on a line, what was found in bold; click leaves that out where the output is no terminal."""
-
     texts = ((re.sub(r"\s+", " ", safe(piece.text)), piece.hit) for piece in hit.excerpt)
     return "".join(click.style(text, bold=True) if found else text for text, found in texts).strip()
 
@@ -78,7 +75,6 @@ def _when(seconds: float) -> str:
 @click.argument("conversation", metavar="ID", shell_complete=complete_conversation)
 def show(conversation: str) -> None:
     """Print a conversation; the first digits of its id are enough."""
-
     with saved_conversations() as library:
         stored = library.read(library.resolve(conversation))
     click.echo(as_text(MessageTree(stored.messages, stored.leaf).path()))

@@ -35,7 +35,6 @@ def models(context: click.Context, server: str | None) -> None:
 @click.argument("name", shell_complete=options.complete_model)
 def show_model(name: str) -> None:
     """Say what is known of a model: parameters, context, sizes, and where it is."""
-
     click.echo(account(name, Paths.of_user()))
 
 

@@ -134,7 +134,6 @@ def _saved(library: Library, source: str) -> _Recording:
 
 def _of_file(file: Path) -> _Recording:
     """The first conversation of a file."""
-
     with file.open("rb") as opened:
         found = next((entry for entry in conversations_in(opened) if isinstance(entry, Found)), None)
     if found is None:
@@ -147,7 +146,6 @@ def _of_file(file: Path) -> _Recording:
 
 def _play(recording: _Recording, given: dict[str, Any]) -> None:
     """On the screen where there is one, else as text."""
-
     first, path = given["start"] - 1, recording.path
     if first >= max(1, len(path)):
         raise click.BadParameter(f"The conversation has {len(path)} messages.", param_hint="--from")
@@ -193,7 +191,6 @@ def _tell(player: Replay, conversation: Conversation, given: dict[str, Any]) -> 
 
 def _rerun(source: str, save: bool, given: dict[str, Any]) -> int:
     """Ask again and report; the exit code."""
-
     try:
         if not save:
             return _ask_again(_recording(source), None, given)
@@ -208,7 +205,6 @@ def _rerun(source: str, save: bool, given: dict[str, Any]) -> int:
 
 def _ask_again(recording: _Recording, library: Library | None, given: dict[str, Any]) -> int:
     """Ask each question of a recording, show what comes of it, and keep what differs in `library`."""
-
     asked, progress = questions(recording.path), LoadReport()
     if not asked:
         raise QwenchatError(say("There is no reply in this conversation that could be asked for again."))
@@ -250,7 +246,6 @@ def _counting(progress: LoadReport, number: int, total: int) -> Callable[[int], 
 @contextmanager
 def _engine() -> Iterator[Rerun]:
     """The model's thread, for as long as it is needed."""
-
     keep_log(Paths.of_user().log_file)
     worker = Worker(engine_maker())
     try:

@@ -18,7 +18,6 @@ from qwenchat.reports.statistics import headline, rows_by_day, rows_by_model
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def stats(days: int, everything: bool, as_json: bool) -> None:
     """Show tokens, time and speed by model and by day."""
-
     with saved_conversations() as library:
         found = library.statistics(0.0 if everything else time.time() - days * 86_400)
     if as_json:

@@ -50,7 +50,6 @@ def allow(names: tuple[str, ...], always: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete)
 def forbid(names: tuple[str, ...]) -> None:
     """Take tools away again."""
-
     settings = _settings()
     kept = {*settings.tools.on, *map(granted_name, settings.tools.always)}
     _check(settings, [name for name in names if name not in kept])
@@ -103,7 +102,6 @@ def _allowed(settings: Settings, box: Toolbox, name: str) -> str:
 
 def _listed(settings: Settings) -> str:
     """Every tool with whether it is allowed and what it does; then what does not answer."""
-
     box = _toolbox(settings)
     try:
         listed = box.listing(box.names)

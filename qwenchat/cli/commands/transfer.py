@@ -16,6 +16,7 @@ from qwenchat.chat.events import LoadProgressed
 from qwenchat.chat.text import safe_line
 from qwenchat.cli.library import saved_conversations
 from qwenchat.cli.options import complete_conversation
+from qwenchat.cli.process import said_if_waiting
 from qwenchat.console.notice import notify
 from qwenchat.console.turn_printer import LoadReport
 from qwenchat.i18n.texts import count, say
@@ -58,7 +59,6 @@ def export_command(
     force: bool,
 ) -> None:
     """Write conversations as Markdown, JSON or JSONL; the first digits of an id are enough."""
-
     if everything == bool(conversations):
         raise click.UsageError("Give the ids of conversations, or --all.")
     if output == "":
@@ -123,7 +123,6 @@ def _write_each(
     reading: _Reading, titles: dict[str, str], chosen: Format, folder: Path, thoughts: bool, force: bool
 ) -> None:
     """Write each conversation into a file of its own."""
-
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     names = names_for(titles, chosen.suffix)
     done: list[Path] = []
@@ -170,7 +169,6 @@ def import_command(files: tuple[str, ...], dry_run: bool) -> None:
 
     `-` reads standard input. What is here already is left alone; exit code 1 when something could not be read.
     """
-
     with _library(dry_run) as library:
         intake = Intake(library, dry_run=dry_run)
         reports = [_import(name, intake, dry_run) for name in files]
@@ -180,7 +178,6 @@ def import_command(files: tuple[str, ...], dry_run: bool) -> None:
 @contextmanager
 def _library(dry_run: bool) -> Iterator[Library]:
     """The library to import into; raises LibraryUnwritable where nothing would be kept."""
-
     if dry_run:
         with saved_conversations() as library:
             yield library
@@ -198,7 +195,6 @@ def _library(dry_run: bool) -> Iterator[Library]:
 
 def _import(name: str, intake: Intake, dry_run: bool) -> bool:
     """Import one file, say what came of it, and return whether all of it was right."""
-
     tally = _Tally(say("standard input") if name == "-" else name)
     try:
         with _open(name) as file, opened(file) as parts:
@@ -218,7 +214,10 @@ def _import(name: str, intake: Intake, dry_run: bool) -> bool:
 
 
 def _open(name: str) -> AbstractContextManager[IO[bytes]]:
-    return nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb")
+    if name == "-":
+        return nullcontext(sys.stdin.buffer)
+    with said_if_waiting(Path(name)):
+        return Path(name).open("rb")
 
 
 class _Tally:
