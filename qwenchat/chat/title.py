@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from qwenchat.i18n.texts import sentences
+
 CELLS = 72
 """The longest title, in columns of a terminal; a Chinese character takes two."""
 _ENOUGH = 24
@@ -96,7 +98,7 @@ def _first_sentences(text: str) -> str:
     taken = ""
     for found in _SENTENCE.finditer(text):
         if sentence := found[0].strip():
-            taken = f"{taken} {sentence}".strip()
+            taken = sentences(taken, sentence)
             if _cells(taken) >= _ENOUGH:
                 break
     return taken if taken.endswith("..") else taken.rstrip(":,;：，；").removesuffix(".").removesuffix("。")

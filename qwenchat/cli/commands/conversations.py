@@ -33,7 +33,7 @@ def list_command(archived: bool, limit: int | None, as_json: bool) -> None:
     elif not rows:
         notify(say("No conversation is archived.") if archived else say("No conversation is saved yet."))
     for row in () if as_json else rows:
-        click.echo(f"{safe_line(row.id)}  {_when(row.updated)}  {row.messages:>4}  {safe_line(row.title, 80)}")
+        click.echo(f"{safe_line(row.id)}  {_when(row.updated)}  {row.messages:>4}  {_titled(row.title)}")
 
 
 @click.command(cls=TextCommand)
@@ -50,7 +50,7 @@ def search(words: tuple[str, ...], thoughts: bool, limit: int, as_json: bool) ->
     elif not hits:
         notify(say("Nothing was found."))
     for hit in () if as_json else hits:
-        click.echo(f"{safe_line(hit.conversation)}  {_when(hit.created)}  {safe_line(hit.title, 80)}")
+        click.echo(f"{safe_line(hit.conversation)}  {_when(hit.created)}  {_titled(hit.title)}")
         click.echo(f"    {_excerpt(hit)}")
 
 
@@ -64,6 +64,10 @@ def _excerpt(hit: Hit) -> str:
     """The excerpt on a line, what was found in bold; click leaves that out where the output is no terminal."""
     texts = ((re.sub(r"\s+", " ", safe(piece.text)), piece.hit) for piece in hit.excerpt)
     return "".join(click.style(text, bold=True) if found else text for text, found in texts).strip()
+
+
+def _titled(title: str) -> str:
+    return safe_line(title, 80) or say("Untitled")
 
 
 def _when(seconds: float) -> str:
@@ -133,7 +137,7 @@ def _name(conversation: str, row: Summary | None) -> str:
 
     if row is None:
         return safe_line(conversation)
-    return f"{safe_line(row.id)}  {row.messages:>4}  {safe_line(row.title, 80)}"
+    return f"{safe_line(row.id)}  {row.messages:>4}  {_titled(row.title)}"
 
 
 def _agreed(names: list[str]) -> bool:
