@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from qwenchat.batch.prompts import Prompt
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.text import safe_json, safe_line
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 
 FORMAT = 2
 """Of the journal; one of another format is not gone on with."""
@@ -160,7 +160,7 @@ class Journal:
         )
 
     def _foreign(self, names: Sequence[str]) -> ConfigInvalid:
-        what = say("{file} belongs to other prompts or settings ({names}).", file=self._name(), names=", ".join(names))
+        what = say("{file} belongs to other prompts or settings ({names}).", file=self._name(), names=listed(names))
         return ConfigInvalid(what, say("Finish those, or remove it to begin anew."))
 
     def _name(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SAMPLING, WHOLE, SamplingOverrides
 from qwenchat.chat.suggest import did_you_mean
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 
 _SWITCH = {"on": True, "off": False, "yes": True, "no": False, "true": True, "false": False}
 
@@ -37,7 +37,7 @@ def again_of(typed: str) -> Again:
         elif name in SAMPLING and value:
             sampling[name] = number_of(name, value)
         else:
-            known = ", ".join((*SAMPLING, "think=on", "think=off", "model=NAME"))
+            known = listed((*SAMPLING, "think=on", "think=off", "model=NAME"))
             raise ConfigInvalid(
                 say("{word} is no setting of a reply.", word=word),
                 did_you_mean(name, (*SAMPLING, "think", "model"))

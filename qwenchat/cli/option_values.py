@@ -13,7 +13,7 @@ from qwenchat.chat.server_profile import Server
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n import texts
-from qwenchat.i18n.texts import say, sentences
+from qwenchat.i18n.texts import listed, say, sentences
 from qwenchat.settings import config
 from qwenchat.settings import presets as preset_files
 from qwenchat.settings.parameters import BY_NAME
@@ -74,7 +74,7 @@ def _wrong_language() -> tuple[str, ...]:
     choices = ("auto", *texts.LANGUAGES)
     if wanted in ("", *choices):
         return ()
-    said = say("it should be one of {choices}", choices=", ".join(choices))
+    said = say("it should be one of {choices}", choices=listed(choices))
     return (say("{where}: {problem}", where="QWENCHAT_LANGUAGE", problem=f"{said}."),)
 
 

@@ -3,7 +3,7 @@
 `catalogue.toml` has all of them with their translations; a test holds it complete.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,11 @@ def sentences(*texts: str) -> str:
     for text in filter(None, texts):
         said += text if not said or said.endswith(_WIDE_STOPS) else f" {text}"
     return said
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names one after the other on a line, with the comma that the language has between them."""
+    return ("、" if _translations else ", ").join(names)
 
 
 def count(one: str, several: str, number: int, /, **values: Any) -> str:

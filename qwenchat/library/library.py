@@ -10,7 +10,7 @@ from qwenchat.chat.draft import Block, Draft
 from qwenchat.chat.errors import ConversationNotFound, LibraryDamaged, LibraryError, LibraryInUse, LibraryUnwritable
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.chat.timeline import Tick
-from qwenchat.i18n.texts import say, sentences
+from qwenchat.i18n.texts import listed, say, sentences
 from qwenchat.library import encoding, timeline
 from qwenchat.library.conversation import Conversation, Summary, as_text, not_found, summaries, whole
 from qwenchat.library.database import connect, copy_in_memory, join, opening, reading, transaction
@@ -190,7 +190,7 @@ class Library:
             raise not_found(prefix)
         if len(rows) == 1 or rows[0][0] == prefix:
             return str(rows[0][0])
-        several = ", ".join(row[0] for row in rows)
+        several = listed(row[0] for row in rows)
         raise ConversationNotFound(
             say("Several conversations begin with {prefix}: {several}.", prefix=prefix, several=several),
             say("Give more digits."),

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from qwenchat.chat.errors import LibraryInUse, LibraryUnwritable
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.library.backup import is_sound, last_backup
 from qwenchat.library.replacing import end_interrupted, put_in_place
 from qwenchat.library.sqlite_file import beside, open_file, open_to_read, remove_file, require_file
@@ -32,7 +32,7 @@ def restore(library: Path, wanted: Path | None = None) -> tuple[Path, Path | Non
         )
     if users := in_use(library):
         raise LibraryInUse(
-            say("{library} is open in {users}.", library=library, users=", ".join(users)),
+            say("{library} is open in {users}.", library=library, users=listed(users)),
             say("Leave every qwenchat, then try again."),
         )
     fresh = beside(library, f".{os.getpid()}.partial")

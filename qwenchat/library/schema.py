@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import closing
 from functools import cache
 
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.library.migrations import MIGRATIONS
 from qwenchat.library.sqlite_file import open_file
 
@@ -24,11 +24,9 @@ def require_own(connection: sqlite3.Connection, version: int) -> None:
     """Raise sqlite3.DatabaseError unless the schema is that of this version, and sound checks say so."""
     there, wanted = objects(connection), objects_of(version)
     if missing := sorted(name for kind, name, *_ in wanted - there if kind == "table"):
-        raise sqlite3.DatabaseError(
-            say("tables are missing or not as they should be: {names}", names=", ".join(missing))
-        )
+        raise sqlite3.DatabaseError(say("tables are missing or not as they should be: {names}", names=listed(missing)))
     if there != wanted:
-        names = ", ".join(sorted({f"{kind} {name}" for kind, name, *_ in there ^ wanted})[:5])
+        names = listed(sorted({f"{kind} {name}" for kind, name, *_ in there ^ wanted})[:5])
         raise sqlite3.DatabaseError(say("its schema is not this program's: {names}", names=names))
 
 

@@ -11,7 +11,7 @@ from qwenchat.chat.typed_settings import switch_of
 from qwenchat.console.commands import Handler
 from qwenchat.console.notice import notify
 from qwenchat.console.word_wrap import print_wrapped
-from qwenchat.i18n.texts import count, say
+from qwenchat.i18n.texts import count, listed, say
 from qwenchat.library.exchange.export import Format, export_to_folder
 from qwenchat.plain.transcript import as_text, last_exchange
 from qwenchat.reports.statistics import headline
@@ -110,7 +110,7 @@ class Conversations:
 
         id_ = self._open()
         if rest and rest not in list(Format):
-            notify(say("Formats are {formats}.", formats=", ".join(Format)))
+            notify(say("Formats are {formats}.", formats=listed(Format)))
             return
         path = export_to_folder(self._library, id_, Format(rest or Format.MARKDOWN), Path.cwd())
         notify(say("Written to {path}", path=path))

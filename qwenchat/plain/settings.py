@@ -12,7 +12,7 @@ from qwenchat.console.commands import Handler
 from qwenchat.console.notice import notify
 from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.engine.resolve import meant
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.plain.answering import Answering
 from qwenchat.session.answer_settings import NAMES, Source, Steering
 from qwenchat.session.session import Session
@@ -60,9 +60,9 @@ class Settings:
             notify(say("{name} answers ({place}).", name=model.name, place=model.place))
         else:
             notify(say("No model is ready."))
-        here = ", ".join(local.name for local in models_here(Paths.of_user()))
+        here = listed(local.name for local in models_here(Paths.of_user()))
         notify(say("Here are: {models}.", models=here or say("none")))
-        if servers := ", ".join(self._steering.servers):
+        if servers := listed(self._steering.servers):
             notify(say("Servers: {servers}.", servers=servers))
         notify(say("/model NAME loads one; /models lists all that can be had."))
 
@@ -115,7 +115,7 @@ class Settings:
         keys = {name: BY_NAME[name].key for name in changed}
         write(file, {keys[name]: self._steering.value(name) for name in changed})
         self._steering.saved(read(file)[0])
-        notify(say("Saved {names} in {file}", names=", ".join(keys.values()), file=file))
+        notify(say("Saved {names} in {file}", names=listed(keys.values()), file=file))
 
     def _system(self, rest: str) -> None:
         notify(self._steering.heed_system(rest))
@@ -138,7 +138,7 @@ class Settings:
         if rest:
             names = self._steering.tools_of(rest)
             self._session.switch_tools(names)
-            notify(say("The model may call: {names}.", names=", ".join(names) or say("nothing")))
+            notify(say("The model may call: {names}.", names=listed(names) or say("nothing")))
             return
         on = self._session.tools.on
         there = tuple(dict.fromkeys((*self._session.tools.available, *on)))

@@ -47,6 +47,6 @@ def _message(message: Message) -> str:
     tools += [result_in_words(part, SHOWN) for part in message.parts if isinstance(part, ToolResultPart)]
     said = "\n".join(filter(None, (safe(message.text), *tools)))
     if not thought and not said.strip():
-        said = f"({say('empty')})"
+        said = say("({note})", note=say("empty"))
     heading = say("{name}:", name=f"{who(message)}{mark}")
     return f"{heading}\n{thought}{said}".rstrip()

@@ -12,7 +12,7 @@ from qwenchat.console.turn_printer import LoadReport
 from qwenchat.engine.local import hardware, measure
 from qwenchat.engine.local.catalog import KNOWN, KnownModel, find
 from qwenchat.engine.local.measure import Subject
-from qwenchat.i18n.texts import count, say
+from qwenchat.i18n.texts import count, listed, say
 from qwenchat.system.paths import Paths
 
 
@@ -143,7 +143,7 @@ def _rows(subject: Subject, contexts: list[int], rounds: int, bandwidth: float, 
 def _known(shape: str) -> KnownModel:
     known = find(shape)
     if known is None:
-        names = ", ".join(model.name for model in KNOWN)
+        names = listed(model.name for model in KNOWN)
         meant = did_you_mean(shape, [model.name for model in KNOWN])
         raise ModelNotFound(
             say("There is no shape {shape}.", shape=shape), meant or say("There are: {names}.", names=names)

@@ -18,7 +18,7 @@ import qwenchat
 from qwenchat.chat.errors import LibraryDamaged, LibraryError, LibraryNewer
 from qwenchat.chat.text import safe_line
 from qwenchat.console.table import aligned
-from qwenchat.i18n.texts import say, sentences
+from qwenchat.i18n.texts import listed, say, sentences
 from qwenchat.library.backup import Backup, backups, last_backup
 from qwenchat.library.database import count_conversations
 from qwenchat.library.replacing import is_interrupted, set_aside_before
@@ -269,6 +269,6 @@ def _in_words(value: object) -> str:
         case bool():
             return say("yes") if value else say("no")
         case list():
-            return ", ".join(map(str, value)) or say("none")
+            return listed(map(str, value)) or say("none")
         case _:
             return safe_line(str(value), 1000)

@@ -10,7 +10,7 @@ from qwenchat.chat.sampling import SAMPLING
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import open_thought
 from qwenchat.chat.timeline import Tick
-from qwenchat.i18n.texts import count, say
+from qwenchat.i18n.texts import count, listed, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _mode(message: Message, made: Provenance) -> Iterator[Fact]:
         end = ends.get(made.thought_cut, end) if made.thought_cut else end
         yield Fact(say("thought ended by"), end, marked=made.thought_cut is not None)
     if made.tools:
-        yield Fact(say("tools"), safe_line(", ".join(tool.name for tool in made.tools), 400))
+        yield Fact(say("tools"), safe_line(listed(tool.name for tool in made.tools), 400))
 
 
 def _sampling(made: Provenance) -> Iterator[Fact]:

@@ -16,7 +16,7 @@ from qwenchat.engine.local.memory import Memory
 from qwenchat.engine.local.offers import Offer
 from qwenchat.engine.remote.discovery import nearby, served
 from qwenchat.engine.remote.listing import Offer as ServedOffer
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.system.paths import Paths
 from qwenchat.system.regular_file import expanded
 
@@ -57,7 +57,7 @@ def _fitting(offer: Offer, rooms: Sequence[Memory]) -> str:
     if known is None:
         return say("yes") if offer.ways[0].fits else say("no")
     names = (name for room in rooms for name in fit.offered(room.device) if Choice(known, name, room.device).fits(room))
-    return ", ".join(dict.fromkeys(names)) or say("no")
+    return listed(dict.fromkeys(names)) or say("no")
 
 
 def _legend(rooms: Sequence[Memory], default: str) -> Iterator[str]:
@@ -197,7 +197,7 @@ def servers_here() -> str:
     """The servers on this machine with their models; empty when none answers."""
     lines = []
     for server in nearby():
-        names = safe_line(", ".join(offer.name for offer in server.models[:5]), 200) or "-"
+        names = safe_line(listed(offer.name for offer in server.models[:5]), 200) or "-"
         lines.append(f"{server.kind}: {names}\n  qwenchat --server {server.address}")
     return "\n".join((say("Servers on this machine:"), *lines)) if lines else ""
 

@@ -14,7 +14,7 @@ from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking_budget import budget_of
 from qwenchat.chat.tools import ALL
 from qwenchat.chat.typed_settings import number_of, pairs_of, switch_of
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.session.session import Session
 from qwenchat.settings.presets import NO_LIMIT, Preset, named
 from qwenchat.settings.settings import Settings
@@ -160,15 +160,14 @@ class Steering:
             if name not in (*there, ALL) and name.partition("__")[0] not in there:  # one of a server's
                 raise ConfigInvalid(
                     say("There is no tool {name}.", name=safe_line(name)),
-                    did_you_mean(name, (*there, ALL))
-                    or say("There are: {names}.", names=", ".join(there) or say("none")),
+                    did_you_mean(name, (*there, ALL)) or say("There are: {names}.", names=listed(there) or say("none")),
                 )
         return names
 
     def value_of(self, name: str, typed: str) -> Any:
         """The value that a person typed for a setting; raises ConfigInvalid."""
         if name not in NAMES:
-            known = ", ".join(NAMES)
+            known = listed(NAMES)
             raise ConfigInvalid(
                 say("There is no setting {name}.", name=safe_line(name)),
                 did_you_mean(name, NAMES) or say("There are {names}, as in /set temperature 0.5.", names=known),
@@ -195,7 +194,7 @@ class Steering:
 
     def in_words(self, name: str) -> str:
         """A setting, its value and who set it, on one line."""
-        return f"{name} {self.now(name)} ({self.origin(name)})"
+        return say("{text} ({note})", text=f"{name} {self.now(name)}", note=self.origin(name))
 
     def now(self, name: str) -> str:
         """What counts for the next message, for people."""

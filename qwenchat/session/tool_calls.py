@@ -11,7 +11,7 @@ from qwenchat.chat.events import CallReturned, CallStarted, Event, PermissionAsk
 from qwenchat.chat.messages import Message, Role, Status, ToolCallPart, ToolResultPart
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.tools import ToolSpec
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.session.turn import Turn
 from qwenchat.tools.base import ToolRunner
 
@@ -222,7 +222,7 @@ class ToolCalls:
     def _check(self, call: ToolCallPart) -> None:
         arguments_of(call)
         if all(tool.name != call.name for tool in self.offered):
-            names = ", ".join(tool.name for tool in self.offered) or say("none")
+            names = listed(tool.name for tool in self.offered) or say("none")
             raise ToolUnavailable(
                 say("There is no tool {name}.", name=call.name), say("There are: {names}.", names=names)
             )

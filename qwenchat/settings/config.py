@@ -16,7 +16,7 @@ from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import ALL, BUILT_IN, McpServer, ToolSettings
 from qwenchat.i18n import texts
-from qwenchat.i18n.texts import count, say, sentences
+from qwenchat.i18n.texts import count, listed, say, sentences
 from qwenchat.settings.parameters import BY_NAME
 from qwenchat.settings.settings import Settings
 from qwenchat.system.toml_file import read_toml
@@ -139,10 +139,10 @@ def _in_words(error: str, kind: Any) -> str:
     """What msgspec says of a value of the wrong kind, for people."""
     choices = [str(choice) for choice in get_args(kind) if isinstance(choice, str)]
     if choices:
-        return say("it should be one of {choices}", choices=", ".join(choices))
+        return say("it should be one of {choices}", choices=listed(choices))
     words = [word for part in get_args(kind) for word in get_args(part) if isinstance(word, str)]
     if words:
-        return say("it should be a whole number or {words}", words=", ".join(words))
+        return say("it should be a whole number or {words}", words=listed(words))
     found = re.fullmatch(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `\$\.?([^`]*)`)?", error)
     if found is None:
         return error

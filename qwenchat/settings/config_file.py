@@ -69,9 +69,8 @@ def template() -> str:
 
 
 def _about(setting: Parameter) -> str:
-    pieces = [setting.about]
-    if setting.range_in_words:
-        pieces.append(f"({setting.range_in_words})")
+    known = setting.range_in_words
+    pieces = [say("{text} ({note})", text=setting.about, note=known) if known else setting.about]
     if setting.unset:
         pieces.append(say("Default: {default}", default=setting.unset))
     return " ".join(pieces)

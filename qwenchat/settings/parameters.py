@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from qwenchat.chat.sampling import NON_THINKING, RANGES, THINKING, WHOLE
 from qwenchat.chat.thinking_budget import BUDGETS
-from qwenchat.i18n.texts import later, say
+from qwenchat.i18n.texts import later, listed, say
 from qwenchat.settings.settings import Device, Keymap, Language, Quantization, Settings
 
 Kind = Literal["text", "switch", "choice", "integer", "number"]
@@ -83,11 +83,11 @@ class Parameter:
         if self.kind == "switch":
             return "true, false"
         if self.choices:
-            return ", ".join(self.choices)
+            return listed(self.choices)
         if self.least is not None and self.most is not None and self.most < 1e6:
             return say("{least:g} to {most:g}", least=self.least, most=self.most)
         least = say("at least {least:g}", least=self.least) if self.least is not None else ""
-        return ", ".join(filter(None, (least, *self.words)))
+        return listed(filter(None, (least, *self.words)))
 
 
 def _sampling(

@@ -13,7 +13,7 @@ from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SAMPLING, SamplingOverrides
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.settings.config import few
 from qwenchat.system.toml_file import read_toml
 
@@ -93,7 +93,7 @@ def named(presets: Sequence[Preset], name: str) -> Preset:
     """The preset of that name in any case; raises ConfigInvalid."""
     preset = next((preset for preset in presets if preset.name.lower() == name.strip().lower()), None)
     if preset is None:
-        known = ", ".join(preset.name for preset in presets)
+        known = listed(preset.name for preset in presets)
         raise ConfigInvalid(
             say("There is no preset {name}.", name=safe_line(name)),
             did_you_mean(name, [preset.name for preset in presets]) or say("There are {names}.", names=known),

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qwenchat.chat.errors import ToolRefused
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 
 LARGEST = 1_000_000
 """Bytes of a file that are read."""
@@ -66,7 +66,7 @@ class Folders:
                         return real_root, real.relative_to(real_root).parts
         if inside:
             raise ToolRefused(say("There is no {path}.", path=path))
-        folders = ", ".join(self.named)
+        folders = listed(self.named)
         raise ToolRefused(
             say("{path} is not below a folder that is allowed.", path=path),
             say("Allowed: {folders}.", folders=folders),

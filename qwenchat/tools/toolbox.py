@@ -18,7 +18,7 @@ from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import ALL, BUILT_IN, McpServer, ToolSettings, ToolSpec, granted_name
 from qwenchat.engine.base import StopSignal
-from qwenchat.i18n.texts import say, sentences
+from qwenchat.i18n.texts import listed, say, sentences
 from qwenchat.settings import config
 from qwenchat.settings.config_file import write
 from qwenchat.system.quick_imports import quick_imports
@@ -104,7 +104,7 @@ class Toolbox:
 
     def unknown(self, name: str) -> tuple[str, str]:
         """What to say of a name that is none, and a way out."""
-        there = say("There are: {names}.", names=", ".join(self.names))
+        there = say("There are: {names}.", names=listed(self.names))
         return say("There is no tool {name}.", name=safe_line(name)), did_you_mean(name, self.names) or there
 
     def misconfigured(self) -> tuple[str, ...]:

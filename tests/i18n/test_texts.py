@@ -13,6 +13,9 @@ import qwenchat
 from qwenchat.chat.errors import PromptTooLong
 from qwenchat.console.table import aligned
 from qwenchat.i18n import texts
+from qwenchat.settings.config_file import template
+from qwenchat.settings.parameters import PARAMETERS
+from qwenchat.tui.settings.knobs import about
 
 PACKAGE = Path(qwenchat.__file__).parent
 
@@ -106,3 +109,14 @@ def test_chinese_texts_have_chinese_punctuation() -> None:
     for english, translated in texts.catalogue().items():
         prose = re.sub(r"`[^`]*`|\{[^}]*\}", "x", translated)  # what is typed, and what others say, is as it is
         assert not _LATIN_STOPS.search(prose), english
+
+
+def test_what_is_put_together_in_chinese_has_chinese_punctuation(chinese: None) -> None:
+    lines = [*map(about, PARAMETERS), *template().split("\n[keys]")[0].splitlines()]
+    wrong = [line for line in lines if _LATIN_STOPS.search(line) or re.search(rf"{_HAN} ?[()]|[()] ?{_HAN}", line)]
+    assert wrong == []
+    assert texts.listed(["a", "b"]) == "a、b"
+
+
+def test_names_in_english_have_commas_between() -> None:
+    assert texts.listed(["a", "b", "c"]) == "a, b, c"

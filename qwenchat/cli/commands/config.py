@@ -20,7 +20,7 @@ from qwenchat.console.notice import notify
 from qwenchat.console.table import aligned
 from qwenchat.engine.remote.address import address_of
 from qwenchat.engine.remote.key import key_of
-from qwenchat.i18n.texts import say, sentences
+from qwenchat.i18n.texts import listed, say, sentences
 from qwenchat.settings import presets
 from qwenchat.settings.config import lines_of, read, refused_in
 from qwenchat.settings.config_file import create
@@ -75,7 +75,7 @@ def _tools(settings: Settings) -> dict[str, str]:
     """What is set in `[tools]`."""
     tools = settings.tools
     lists = {"on": tools.on, "always": tools.always, "folders": tools.folders}
-    shown = {name: ", ".join(values) for name, values in lists.items() if values}
+    shown = {name: listed(values) for name, values in lists.items() if values}
     return shown | ({"private_addresses": "true"} if tools.private_addresses else {})
 
 
@@ -189,7 +189,7 @@ def _shown(setting: Parameter, value: Any, preset: Preset | None) -> str:
         for part in setting.key.split("."):
             value = getattr(value, part)
     if value in (None, ""):
-        return f"({setting.unset})"
+        return say("({note})", note=setting.unset)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

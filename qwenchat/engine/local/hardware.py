@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from qwenchat.chat.errors import ConfigInvalid
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 
 _FLOATS = {"bf16": 2, "float16": 2, "float32": 4}
 """Bytes of each."""
@@ -81,7 +81,7 @@ def choose(device: str, quantization: str) -> Plan:
     if device != "auto" and device not in here:
         raise ConfigInvalid(
             say("There is no {device} device on this machine.", device=device),
-            say("There is: {devices}.", devices=", ".join(here)),
+            say("There is: {devices}.", devices=listed(here)),
         )
     chosen = here[0] if device == "auto" else device
     if quantization in _FLOATS:
@@ -94,7 +94,7 @@ def choose(device: str, quantization: str) -> Plan:
             )
         return Plan(chosen, "float32", packed=True, bits=_BITS[quantization], required=True)
     if quantization != "auto":
-        known = ", ".join(("auto", *_BITS, *_FLOATS))
+        known = listed(("auto", *_BITS, *_FLOATS))
         raise ConfigInvalid(
             say("The quantization {quantization} is not known.", quantization=quantization),
             say("Known: {known}.", known=known),

@@ -19,7 +19,7 @@ from qwenchat.engine.remote.failure import BrokenOff, NothingAnswers, broken_off
 from qwenchat.engine.remote.refusal import Refusal
 from qwenchat.engine.remote.reply import Reply
 from qwenchat.engine.remote.stream import ErrorReported, ReplyStream
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 
 Report = Callable[[Mapping[str, Any]], RequestAccepted]
 """Makes an event of the body that was taken."""
@@ -201,7 +201,7 @@ def _news(server: str, left_out: frozenset[str]) -> Iterator[str]:
     if "response_format" in left_out:
         yield say("{server} keeps to no schema.", server=server)
     if others := sorted(left_out - {"tools", "response_format"}):
-        yield say("Left out, since {server} does not take it: {names}.", server=server, names=", ".join(others))
+        yield say("Left out, since {server} does not take it: {names}.", server=server, names=listed(others))
 
 
 def _is_loading(refusal: Refusal) -> bool:

@@ -13,7 +13,7 @@ from qwenchat.chat.server_profile import Dialect
 from qwenchat.chat.text import safe_line
 from qwenchat.engine.base import Stopped
 from qwenchat.engine.remote.connection import Connection
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 
 Unwanted = Callable[[], bool]
 LIST_S = 10.0
@@ -175,7 +175,7 @@ def chosen(listing: Listing, asked: str | None, host: str) -> Offer:
         return Offer(asked)
     raise ModelNotFound(
         say("{host} has no model {model}.", host=host, model=safe_line(asked)),
-        say("It has {models}.", models=safe_line(", ".join(offer.name for offer in offered), 400)),
+        say("It has {models}.", models=safe_line(listed(offer.name for offer in offered), 400)),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, Status, ToolCallPart
 from qwenchat.chat.provenance import FinishReason
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.library.exchange import foreign_messages
 from qwenchat.library.exchange.chatgpt_content import parts_of, thoughts_of
 from qwenchat.library.exchange.foreign_messages import ROLES, date_of, list_of, object_of, seconds_of, text_of
@@ -120,7 +120,7 @@ class _Reader:
         kind = text_of(content.get("content_type"))
         role = ROLES.get(text_of(object_of(message.get("author")).get("role")))
         if role is None:
-            self.problems.add(say("{where}: its author is none of {roles}", where=where, roles=", ".join(ROLES)))
+            self.problems.add(say("{where}: its author is none of {roles}", where=where, roles=listed(ROLES)))
             return None
         way = self._ways[id_] = replace(way, time=date_of(message.get("create_time"), way.time))
         if kind in ("thoughts", "reasoning_recap"):

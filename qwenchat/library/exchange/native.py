@@ -14,7 +14,7 @@ from qwenchat.chat.messages import Message, Part, Role, Status
 from qwenchat.chat.provenance import Provenance
 from qwenchat.chat.text import safe_json
 from qwenchat.chat.timeline import Tick
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.library import encoding, timeline
 from qwenchat.library.conversation import Conversation
 from qwenchat.library.exchange.found import Found, Problems, Unreadable
@@ -194,7 +194,7 @@ def _parts(entries: list[Any], where: str, problems: Problems) -> Iterator[Part]
             problems.add(say("{where}, part {number}: {error}", where=where, number=number, error=error))
             continue
         if not read:
-            kinds = ", ".join(KINDS)
+            kinds = listed(KINDS)
             problems.add(
                 say("{where}, part {number}: its kind is none of {kinds}", where=where, number=number, kinds=kinds)
             )

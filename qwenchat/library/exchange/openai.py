@@ -17,7 +17,7 @@ from qwenchat.chat.messages import (
 )
 from qwenchat.chat.splitter import Said, TagSplitter
 from qwenchat.chat.text import safe_json, safe_line
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.library.exchange import foreign_messages
 from qwenchat.library.exchange.foreign_messages import ROLES, date_of, list_of, object_of, text_of
 from qwenchat.library.exchange.found import Found, Problems, Unreadable, shown
@@ -88,7 +88,7 @@ def _message(entry: Any, id_: str, parent: str | None, created: float, model: st
         raise Unreadable(say("it is no object"))
     role = ROLES.get(text_of(entry.get("role")))
     if role is None:
-        raise Unreadable(say("its role is none of {roles}", roles=", ".join(ROLES)))
+        raise Unreadable(say("its role is none of {roles}", roles=listed(ROLES)))
     parts = tuple(_parts(entry, role, id_))
     if not parts and entry.get("content") not in ("", None, []):
         content = shown(entry.get("content"))

@@ -13,7 +13,7 @@ from textual.theme import BUILTIN_THEMES, Theme
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
-from qwenchat.i18n.texts import say, sentences
+from qwenchat.i18n.texts import listed, say, sentences
 from qwenchat.settings.config import few
 from qwenchat.system.paths import shipped_themes
 from qwenchat.system.toml_file import read_toml
@@ -131,7 +131,7 @@ def read_theme(file: Path) -> Theme:
     colors = _strings(file, table, "colors")
     for key, color in colors.items():
         if key not in _COLORS:
-            known = ", ".join(sorted(_COLORS))
+            known = listed(sorted(_COLORS))
             raise _wrong(file, say("there is no colour colors.{key}; there are {known}.", key=key, known=known))
         if not _is_color(color, ansi=ansi):
             raise _wrong(

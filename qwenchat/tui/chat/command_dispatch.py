@@ -7,7 +7,7 @@ from qwenchat.chat.errors import ConversationNotFound, ExportFailed
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import switch_of
 from qwenchat.console.commands import WRITTEN
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.session.session import Session
 from qwenchat.tui.chat.message_actions import Branches
 from qwenchat.tui.chat.model_actions import Controls
@@ -80,7 +80,7 @@ class Commands:
         if self._session.conversation.id is None:
             self._tell(say("There is nothing to export yet."))
         elif typed and typed not in list(Format):
-            self._tell(say("Formats are {formats}.", formats=", ".join(Format)))
+            self._tell(say("Formats are {formats}.", formats=listed(Format)))
         else:
             form = Format(typed or Format.MARKDOWN)
             try:

@@ -12,7 +12,7 @@ from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import greedy_warning
 from qwenchat.chat.thinking_budget import budget_in_words, budget_of, next_budget
 from qwenchat.engine.resolve import meant
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.session.answer_settings import Steering
 from qwenchat.session.session import Session
 from qwenchat.session.tool_calls import Permission
@@ -162,7 +162,7 @@ class Controls:
             return
         names = self.steering.tools_of(typed)
         self._session.switch_tools(names)
-        self._tell(say("The model may call: {names}.", names=", ".join(names) or say("nothing")))
+        self._tell(say("The model may call: {names}.", names=listed(names) or say("nothing")))
 
     def choose_tools(self) -> None:
         """Show the tools, to be switched on and off."""

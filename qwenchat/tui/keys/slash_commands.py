@@ -9,7 +9,7 @@ from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.tools import BUILT_IN
 from qwenchat.console.commands import ALIASES, SOFT_SWITCHES, WRITTEN
 from qwenchat.engine.local.catalog import KNOWN
-from qwenchat.i18n.texts import say, sentences
+from qwenchat.i18n.texts import listed, say, sentences
 from qwenchat.session.answer_settings import NAMES
 from qwenchat.settings import config, presets
 from qwenchat.settings.parameters import BY_NAME
@@ -95,7 +95,7 @@ def command_of(text: str) -> tuple[str, str] | None:
         return None
     name = ALIASES.get(found[1].lower(), found[1].lower())
     if name not in WRITTEN:
-        known = ", ".join(f"/{name}" for name in WRITTEN)
+        known = listed(f"/{name}" for name in WRITTEN)
         raise UnknownCommand(
             say("There is no command /{found}.", found=found[1]),
             sentences(

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qwenchat.chat.text import safe_line
-from qwenchat.i18n.texts import later, say
+from qwenchat.i18n.texts import later, listed, say
 from qwenchat.session.session import Session
 from qwenchat.tui.transcript.long_list import LongList
 
@@ -116,7 +116,7 @@ class ToolsScreen(ModalScreen[None]):
         if name in offered:
             return " · ".join(filter(None, (self._asks(name), what)))
         below = [each for each in offered if each.startswith(f"{name}__")]
-        return ", ".join(each.removeprefix(f"{name}__") for each in below) or say("not available")
+        return listed(each.removeprefix(f"{name}__") for each in below) or say("not available")
 
     def _asks(self, name: str) -> str:
         return say("runs without asking") if self._session.tools.may_run(name) else say("asks each time")

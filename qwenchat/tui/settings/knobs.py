@@ -8,7 +8,7 @@ from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import switch_of
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.session.answer_settings import NAMES, Source, Steering
 from qwenchat.settings.config import checked
 from qwenchat.settings.parameters import PARAMETERS, Parameter
@@ -49,7 +49,7 @@ def about(setting: Parameter) -> str:
     """What a setting does and what it may be, for people."""
     what = setting.about[:1].upper() + setting.about[1:]
     known = setting.range_in_words if setting.kind in ("integer", "number", "choice") else ""
-    return f"{what} ({known})." if known else f"{what}."
+    return say("{what} ({known}).", what=what, known=known) if known else say("{what}.", what=what)
 
 
 class AnswerKnob:
@@ -176,7 +176,7 @@ class PlainKnob:
         if self._choices:
             found = next((choice for choice in self._choices if str(choice).lower() == typed.lower()), None)
             if found is None:
-                known = ", ".join(str(choice) for choice in self._choices if choice is not None)
+                known = listed(str(choice) for choice in self._choices if choice is not None)
                 raise ConfigInvalid(say("{text} is none of {choices}.", text=safe_line(typed), choices=known))
             return found
         if self.setting.kind == "text":

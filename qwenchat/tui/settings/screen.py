@@ -18,7 +18,7 @@ from textual.widgets import Static, TextArea
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.text import safe, safe_line
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.session.answer_settings import Steering
 from qwenchat.settings import config, config_file
 from qwenchat.tui.settings.knobs import Knob, Load, about, changes, groups
@@ -187,7 +187,7 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
         def save() -> str:
             config_file.write(self._file, changed)
             self._steering.saved(config.read(self._file)[0])
-            return say("Saved {names} in {file}", names=", ".join(changed), file=self._file)
+            return say("Saved {names} in {file}", names=listed(changed), file=self._file)
 
         self._do(save)
 

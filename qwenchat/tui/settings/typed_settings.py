@@ -7,7 +7,7 @@ from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import pairs_of
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import listed, say
 from qwenchat.session.answer_settings import NAMES, Steering
 from qwenchat.settings import config, config_file
 from qwenchat.tui.settings.knobs import Knob, Load, changes, groups
@@ -42,7 +42,7 @@ class TypedSettings:
                 raise ConfigInvalid(
                     say("There is no setting {name}.", name=safe_line(name)),
                     did_you_mean(name, knobs)
-                    or say("There are {names}, as in /set temperature 0.5.", names=", ".join(knobs)),
+                    or say("There are {names}, as in /set temperature 0.5.", names=listed(knobs)),
                 )
         lines = [line for name, text in pairs for line in self._turn(name, knobs[name], text)]
         return "\n".join(filter(None, lines))
@@ -55,7 +55,7 @@ class TypedSettings:
             said = self._save(knob) if knob.changed else ""
         elif self._load.wanted != before:
             said = ""
-        return f"{name} {knob.shown} ({knob.origin})", said
+        return say("{text} ({note})", text=f"{name} {knob.shown}", note=knob.origin), said
 
     def _save(self, knob: Knob) -> str:
         changed = changes([knob])
