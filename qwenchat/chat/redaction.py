@@ -19,6 +19,7 @@ _PLACEHOLDERS = frozenset(
 )  # fmt: skip
 """What is set where a program insists on a key and the server wants none."""
 _SHORTEST, _SHORTEST_NUMBER, _SHORTEST_WORD, _SHORTEST_BASE64 = 6, 8, 16, 8
+_SHORTEST_HALVED = 16
 _LONGEST_HELD = 8_000
 """Characters that are held back at most, since they may be the beginning of a key with things in it."""
 _NAMED_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|AUTH|CREDENTIAL", re.IGNORECASE)
@@ -49,12 +50,15 @@ class Redaction:
     """
 
     def __init__(self, *keys: str) -> None:
-        forms = [form for key in keys if is_secret(key) for form in _forms(key)]
-        self._pattern = regex.compile("(?V1)" + "|".join(forms)) if forms else None
+        secrets = [key for key in keys if is_secret(key)]
+        self._pattern = _any_of(secrets)
+        self._begun = _any_of([key[: (len(key) + 1) // 2] for key in secrets if len(key) >= _SHORTEST_HALVED])
+        """The first half of a long key: what ends with it was cut off in the middle of the key."""
 
     def masked(self, text: str) -> str:
         """`text` without the key."""
-        return text if self._pattern is None else str(self._pattern.sub(MASK, text))
+        stream = self.stream()
+        return stream.feed(text) + stream.finish()
 
     def values(self, value: Any) -> Any:
         """What JSON says, without the key."""
@@ -69,14 +73,14 @@ class Redaction:
 
     def stream(self) -> "RedactedStream":
         """For a text that comes in chunks."""
-        return RedactedStream(self._pattern)
+        return RedactedStream(self._pattern, self._begun)
 
 
 class RedactedStream:
     """Masks a key that may be cut into chunks: only what may be the beginning of one is held back."""
 
-    def __init__(self, pattern: Any) -> None:
-        self._pattern = pattern
+    def __init__(self, pattern: Any, begun: Any) -> None:
+        self._pattern, self._begun = pattern, begun
         self._held = ""
 
     def feed(self, chunk: str) -> str:
@@ -98,7 +102,13 @@ class RedactedStream:
     def finish(self) -> str:
         """The rest, at the end of the stream."""
         held, self._held = self._held, ""
-        return held
+        return MASK if self._begun is not None and self._begun.match(held) else held
+
+
+def _any_of(keys: list[str]) -> Any:
+    """A pattern for every spelling of these; None for no keys."""
+    forms = [form for key in keys for form in _forms(key)]
+    return regex.compile("(?V1)" + "|".join(forms)) if forms else None
 
 
 def _forms(key: str) -> Iterator[str]:

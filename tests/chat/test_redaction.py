@@ -60,6 +60,17 @@ def test_a_key_is_masked_however_it_is_spelled_and_cut(spelled: str) -> None:
     assert {streamed(redaction, text, step) for step in (1, 2, 3, 7, 64)} == {whole}
 
 
+@pytest.mark.parametrize("spelled", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_text_that_ends_within_the_key_ends_before_it(spelled: str) -> None:
+    redaction = Redaction(KEY)
+    for left in (1, len(spelled) // 8, len(spelled) // 4):
+        text = f"Your key is {spelled[:-left]}"
+        for seen in (redaction.masked(text), *(streamed(redaction, text, step) for step in (1, 3, 64))):
+            assert seen.startswith("Your key is ")
+            assert spelled[: len(spelled) // 2] not in seen
+    assert redaction.masked(f"It begins with {KEY[:8]}") == f"It begins with {KEY[:8]}"
+
+
 @pytest.mark.parametrize("key", ["none", "NONE", "EMPTY", "lm-studio", "not_needed", "secret", "1234", "x", ""])
 def test_without_a_key_and_for_a_word_in_its_place_nothing_is_masked(key: str) -> None:
     said = f"none of the 2 workers is healthy; {key} tool_choice must be one of none, auto, required; nonexistent"

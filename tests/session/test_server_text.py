@@ -161,6 +161,11 @@ def test_a_reply_that_holds_the_key_is_saved_without_it(deltas: list[dict[str, A
         assert server.headers[-1]["authorization"] == f"Bearer {KEY}"
 
 
+def test_a_reply_that_breaks_off_within_the_key_is_saved_without_it(key_file: Path) -> None:
+    with chatting(Answer(delta(content="It is ") + delta(content=KEY[:-1])), key_file=key_file) as (session, _):
+        assert ask(session).text == "It is ***"
+
+
 def test_a_call_that_holds_the_key_runs_and_is_saved_without_it(key_file: Path) -> None:
     escaped = "".join(f"\\u{ord(c):04x}" for c in KEY)
     call = a_call("weather", "c", f'{{"city": "{KEY[:9]}', f'{KEY[9:]}", "b": "{escaped}"}}')
