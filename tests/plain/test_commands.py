@@ -154,11 +154,12 @@ def test_a_reply_is_copied_by_the_tool_of_the_system(monkeypatch: pytest.MonkeyP
         return "xclip" if len(copied) < 3 else None
 
     monkeypatch.setattr(clipboard, "copy", copy)
-    result = chat("/copy", "a", "/copy", "/copy 1", "/copy 9", "/copy", engine=FakeEngine([Script("Yes.")]))
-    assert copied == ["Yes.", "a", "Yes."]
+    said = Script("Ye\x1b[201~s\u202e.")
+    result = chat("/copy", "a", "/copy", "/copy 1", "/copy 9", "/copy", engine=FakeEngine([said]))
+    assert copied == ["Yes⟨RLO⟩.", "a", "Yes⟨RLO⟩."]
     said = result.stderr
     assert "There is no reply to copy yet." in said
-    assert "Copied 4 characters through xclip." in said
+    assert "Copied 9 characters through xclip." in said
     assert "There is no message 9." in said
     assert "/read reads the message." in said
 
