@@ -26,7 +26,6 @@ from qwenchat.chat.messages import Message, ReasoningPart, TextPart
 from qwenchat.chat.provenance import FinishReason, ModelInfo, Usage
 from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.sampling import SamplingOverrides
-from qwenchat.chat.thinking import soft_switch_in_force, thinks
 from qwenchat.engine.base import Engine, Stopped, StopSignal, TurnSignals
 from qwenchat.engine.failures import turn_failure
 from qwenchat.i18n.texts import say
@@ -66,11 +65,11 @@ class Asking:
     def command(self, prompt: Prompt, model: ModelInfo) -> StartTurn:
         """The turn that answers one of them. The seed counts up from the one that is set, so that no two are alike."""
         messages = prompt.messages if prompt.has_system else (*self.system, *prompt.messages)
-        hard = self.thinking and soft_switch_in_force(messages) is not False
-        sampling = self.overrides.over(model.sampling).applied(thinks(model.thinking, hard, messages))
-        if sampling.seed is not None:
-            sampling = replace(sampling, seed=(sampling.seed + prompt.number) % 2**63)
-        return StartTurn(prompt.number, messages, hard, sampling, self.thinking_budget, schema=self.schema)
+        seed = self.overrides.seed
+        counted = replace(self.overrides, seed=None if seed is None else (seed + prompt.number) % 2**63)
+        return StartTurn.of(
+            prompt.number, messages, model, counted, self.thinking, budget=self.thinking_budget, schema=self.schema
+        )
 
 
 @dataclass(frozen=True, slots=True)

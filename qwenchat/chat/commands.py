@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from qwenchat.chat.continuation import NOTHING, Begun
 from qwenchat.chat.messages import Message, ToolCallPart
-from qwenchat.chat.sampling import Sampling
+from qwenchat.chat.provenance import ModelInfo
+from qwenchat.chat.sampling import Sampling, SamplingOverrides
 from qwenchat.chat.server_profile import Server
+from qwenchat.chat.thinking import soft_switch_in_force, support_of, thinks
 from qwenchat.chat.tools import ToolSpec
 
 
@@ -48,6 +50,29 @@ class StartTurn:
     """A JSON schema, as text, that the answer must be JSON of."""
     tools: tuple[ToolSpec, ...] = ()
     """What the model may call. Messages may hold calls and results of others too."""
+
+    @classmethod
+    def of(
+        cls,
+        turn: int,
+        messages: tuple[Message, ...],
+        model: ModelInfo | None,
+        overrides: SamplingOverrides,
+        hard: bool,
+        *,
+        budget: int | None = None,
+        schema: str | None = None,
+        tools: tuple[ToolSpec, ...] = (),
+    ) -> "StartTurn":
+        """The command that asks `model` for a new reply, under the sampling preset of the mode that it answers in.
+
+        `hard` is the hard switch. An earlier /no_think turns it off too, so that it holds also when the message it
+        stands in does not fit the context any more, and for models without a soft switch.
+        """
+        hard = hard and soft_switch_in_force(messages) is not False
+        recommended = model.sampling if model else SamplingOverrides()
+        sampling = overrides.over(recommended).applied(thinks(support_of(model), hard, messages))
+        return cls(turn, messages, hard, sampling, budget, schema=schema, tools=tools)
 
 
 @dataclass(frozen=True, slots=True)

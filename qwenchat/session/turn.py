@@ -26,7 +26,7 @@ from qwenchat.chat.messages import Message, ReasoningPart, Role, Status
 from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, Timing
 from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.sampling import SamplingOverrides
-from qwenchat.chat.thinking import soft_switch_in_force, support_of, thinks
+from qwenchat.chat.thinking import support_of, thinks
 from qwenchat.chat.timeline import Tick
 from qwenchat.chat.tools import ToolSpec
 
@@ -103,32 +103,27 @@ class Turn:
         schema: str | None = None,
         tools: tuple[ToolSpec, ...] = (),
     ) -> StartTurn:
-        """The command that asks `model`, with everything about it written down in the reply.
-
-        `hard` is the hard switch. An earlier /no_think turns it off too, so that it holds also when the message it
-        stands in does not fit the context any more, and for models without a soft switch.
-        """
+        """The command that asks `model`, with everything about it written down in the reply; see `StartTurn.of`."""
+        overrides = self.extra.over(overrides)
+        command = StartTurn.of(self.number, history, model, overrides, hard, budget=budget, schema=schema, tools=tools)
         if self._begun == NOTHING:  # what came before, the loading of the model, is a pause in the conversation
             self.reply = replace(self.reply, created=time.time())
-            hard = hard and soft_switch_in_force(history) is not False
-            will_think = thinks(support_of(model), hard, history)
+            will_think = thinks(support_of(model), command.thinking, history)
         else:
             hard = bool(self._begun.thought)
             will_think = self.reply.provenance.thinking if self.reply.provenance else hard
-        recommended = model.sampling if model else SamplingOverrides()
-        sampling = self.extra.over(overrides).over(recommended).applied(will_think)
-        if sampling.seed is None and not (model and model.server):  # no server gets one that nobody set
-            sampling = replace(sampling, seed=secrets.randbelow(2**31))
+            sampling = overrides.over(model.sampling if model else SamplingOverrides()).applied(will_think)
+            command = replace(command, thinking=hard, sampling=sampling, begun=self._begun, answer_now=self._answer_now)
+        if command.sampling.seed is None and not (model and model.server):  # no server gets one that nobody set
+            command = replace(command, sampling=replace(command.sampling, seed=secrets.randbelow(2**31)))
         if model is not None:
             made = self.reply.provenance or Provenance(
-                model, sampling, will_think, thinking_budget=budget if will_think else None
+                model, command.sampling, will_think, thinking_budget=budget if will_think else None
             )
-            made = replace(made, model=model, sampling=sampling, finish_reason=None, tools=tools)
+            made = replace(made, model=model, sampling=command.sampling, finish_reason=None, tools=tools)
             self.reply = replace(self.reply, provenance=made)
         self.asked = True
-        return StartTurn(
-            self.number, history, hard, sampling, budget, self._begun, self._answer_now, schema, tools=tools
-        )
+        return command
 
     def take(self, event: TurnProgressed) -> None:
         """Take in what happened."""
