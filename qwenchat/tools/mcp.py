@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 MOST_TOOLS = 100
 """Of one server; a model cannot choose among more."""
-MOST_PAGES = 20
 MOST_PROBLEMS = 5
 """Of the tools of one server that are named."""
 END_S = 0.5
@@ -280,7 +279,9 @@ async def _listed(client: Client, server: McpServer) -> Listing:
     tools: dict[str, ToolSpec] = {}
     problems: list[str] = []
     cursor: str | None = None
-    for _ in range(MOST_PAGES):
+    known = -1
+    while known < len(tools) + len(problems) <= 2 * MOST_TOOLS:  # a page that says nothing new is the last
+        known = len(tools) + len(problems)
         page = await client.list_tools(cursor=cursor, cache_mode="bypass")
         for tool in page.tools:
             if tool.title is not None:
@@ -289,7 +290,7 @@ async def _listed(client: Client, server: McpServer) -> Listing:
             else:
                 schema = str((tool.meta or {}).get(SCHEMA, "{}"))
                 tools.setdefault(tool.name, ToolSpec(tool.name, tool.description or "", schema))
-        if not (cursor := page.next_cursor) or len(tools) >= MOST_TOOLS:
+        if not (cursor := page.next_cursor) or len(tools) > MOST_TOOLS:
             break
     if len(tools) > MOST_TOOLS:
         said = say("{server} has more than {number} tools.", server=server.name, number=MOST_TOOLS)

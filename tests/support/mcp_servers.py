@@ -171,6 +171,23 @@ def careless() -> None:
         print("\ufeff" + json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}), flush=True)
 
 
+def pages(number: int, *, turning: bool = False) -> None:
+    """Lists its tools one by one, and perhaps never ends."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request.get("method") == "initialize":
+            say(
+                request,
+                {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "", "version": ""}},
+            )
+        elif request.get("method") == "tools/list":
+            at = int((request.get("params") or {}).get("cursor", 0))
+            after = (at + 1) % number if turning else at + 1
+            say(request, {"tools": [tool(f"t{at}")], **({"nextCursor": str(after)} if after < number else {})})
+        elif "id" in request:
+            print(json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": {"code": 1, "message": ""}}), flush=True)
+
+
 def stubborn() -> None:
     """Neither the end of its input nor a signal ends it."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -264,6 +281,10 @@ def main(kind: str, *rest: str) -> None:
             sys.exit(3)
         case "careless":
             careless()
+        case "pages":
+            pages(60)
+        case "turning":
+            pages(3, turning=True)
         case "mute":
             time.sleep(60)
         case "broken":

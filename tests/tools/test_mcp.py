@@ -231,6 +231,12 @@ def test_a_server_that_leaves_half_of_the_protocol_out_is_used(using: Callable[.
     assert ([tool.name for tool in listed.tools], listed.problems) == (["careless__fine"], ())
 
 
+def test_tools_on_many_pages_are_all_listed_and_pages_without_end_end(using: Callable[..., Used]) -> None:
+    used = using(server("pages"), server("turning"))
+    names = [tool.name for tool in used.listed("pages", "turning").tools]
+    assert names == [*(f"pages__t{at}" for at in range(60)), *(f"turning__t{at}" for at in range(3))]
+
+
 TOKEN = "tok-Sentinel-5d1f0c77"
 
 

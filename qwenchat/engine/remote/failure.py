@@ -206,7 +206,7 @@ class _TooLongForServer(ServerFaulty, PromptTooLong):
 
 
 def _shown(words: str, masked: Callable[[str], str]) -> str:
-    """A server's words as a sentence for a person: masked, cleaned, masked again where that brought a key to light, and
-    cut last."""
-    shown = safe_line(masked(safe(masked(words[:LONGEST_READ]))), LONGEST).strip()
+    """A server's words as a sentence for a person: masked first, since marks of what is invisible would stand between
+    the letters of a key, and cut last."""
+    shown = safe_line(safe(masked(words[:LONGEST_READ])), LONGEST).strip()
     return f"{shown}." if shown and shown[-1] not in ".!?…。！？" else shown
