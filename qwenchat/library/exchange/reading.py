@@ -4,16 +4,15 @@ import codecs
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from io import BufferedReader, BytesIO
+from io import BufferedReader
 from typing import IO, Any, Protocol
 
 from qwenchat.chat.calls import identified
 from qwenchat.chat.errors import ImportFailed
 from qwenchat.i18n.texts import say
-from qwenchat.library.conversation import Conversation, in_order
+from qwenchat.library.conversation import in_order
 from qwenchat.library.exchange import chatgpt, native, openai
 from qwenchat.library.exchange.found import Found, Unreadable, Unusable
-from qwenchat.library.exchange.native import Timelines
 from qwenchat.library.exchange.scanner import Scanner
 from qwenchat.library.exchange.stream import Joined
 from qwenchat.library.exchange.values import by_line, is_lines, values
@@ -59,18 +58,6 @@ def conversations_in(file: IO[bytes]) -> Iterator[Found | Unusable]:
             if unusable == _MOST_UNUSABLE:
                 what = say("More than {number:,} things in it are no conversations.", number=unusable)
                 raise ImportFailed(what, say("What follows was not looked at.")) from error
-
-
-def read_own_json(data: bytes) -> tuple[Conversation, Timelines]:
-    """The one conversation of a file of the program's own; raises ImportFailed for anything else."""
-    found = list(conversations_in(BytesIO(data)))
-    usable = [entry for entry in found if isinstance(entry, Found)]
-    if len(usable) != 1:
-        unusable = [entry.why for entry in found if isinstance(entry, Unusable)]
-        raise ImportFailed(
-            unusable[0] if unusable else say("The file holds {usable} conversations, not one.", usable=len(usable))
-        )
-    return usable[0].conversation, usable[0].timelines
 
 
 def _conversation(value: Any, now: float) -> Found:

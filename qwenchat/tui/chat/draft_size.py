@@ -12,10 +12,6 @@ _DOUBTFUL = 0.4
 """The share of what fits, from which on a draft is counted before it is sent."""
 
 
-def _left_out(messages: int) -> str:
-    return count("the oldest message is left out", "the oldest {number} messages are left out", messages)
-
-
 class Weight:
     """What a draft weighs: exactly once the model's thread has counted it, else as near as the last count allows."""
 

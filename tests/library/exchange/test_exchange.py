@@ -22,10 +22,11 @@ from qwenchat.library.exchange.fence import contained, fenced
 from qwenchat.library.exchange.filename import file_name, names_for
 from qwenchat.library.exchange.found import Found
 from qwenchat.library.exchange.importer import Fate, Intake
-from qwenchat.library.exchange.reading import conversations_in, read_own_json
+from qwenchat.library.exchange.reading import conversations_in
 from qwenchat.library.library import Library
 from tests.support.conversation_strategy import conversations, ended
 from tests.support.examples import examples
+from tests.support.own_json import read_own_json
 
 Whole = tuple[Conversation, dict[str, tuple[Tick, ...]]]
 MADE = Provenance(

@@ -25,10 +25,11 @@ from qwenchat.library.exchange.export import Format, read_whole, written
 from qwenchat.library.exchange.found import Found, Unusable
 from qwenchat.library.exchange.importer import Fate, Intake
 from qwenchat.library.exchange.markdown import tree_in
-from qwenchat.library.exchange.reading import conversations_in, read_own_json
+from qwenchat.library.exchange.reading import conversations_in
 from qwenchat.library.exchange.scanner import Scanner, decoded
 from qwenchat.library.library import Library
 from tests.support.examples import examples
+from tests.support.own_json import read_own_json
 
 CHATGPT = Path(__file__).parents[2] / "data" / "chatgpt" / "conversations.json"
 
