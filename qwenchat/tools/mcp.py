@@ -33,8 +33,9 @@ MOST_PROBLEMS = 5
 """Of the tools of one server that are named."""
 END_S = 0.5
 """How long servers have to end when the program ends; after that the leash ends them."""
-RELIST_S = 1.0
-"""How long to wait after a server said that it has other tools, so that it may say so often."""
+RELIST_S, LONGEST_RELIST_S = 1.0, 60.0
+"""How long to wait after a server said that it has other tools, so that it may say so often; ever longer where it has
+none: some say so whenever they are asked."""
 ENDING_S = 8.0
 """How long one server may take to end, or to give up starting; longer than the package's own patience, which counts."""
 ANSWER_S = 2.0
@@ -116,6 +117,7 @@ class _Connection:
         self._relisting = asyncio.Lock()
         self._stale = False
         """Whether the server said that it has other tools than those listed."""
+        self._pause_s = RELIST_S
         self._doubtful = False
         """Whether the last call got no answer, as when it was stopped, so that the server may still be at it."""
         self._closed = False
@@ -194,18 +196,23 @@ class _Connection:
 
     async def _relist_soon(self, held: "asyncio.Task[None]") -> None:
         """List the tools again, unless a call has done that; not more often than now and then."""
-        await asyncio.sleep(RELIST_S)
+        await asyncio.sleep(self._pause_s)
         if self._stale and self._client is not None and self._held is held and not held.done():
+            before = self.latest
             with suppress(Exception):  # the tools stay as they were
                 async with asyncio.timeout(LIST_AGAIN_S):
                     await self._relist(self._client)
-                    self._changed(self._server.name)
+            if self.latest is not before:
+                self._changed(self._server.name)
 
     async def _relist(self, client: Client) -> None:
         async with self._relisting:
             if self._stale:
                 self._stale = False
-                self.latest = await _listed(client, self._server)
+                listing = await _listed(client, self._server)
+                other = listing != self.latest
+                self._pause_s = RELIST_S if other else min(2 * self._pause_s, LONGEST_RELIST_S)
+                self.latest = listing if other else self.latest
 
     async def _give_up(self) -> None:
         """End a server that failed; nobody waits for that."""

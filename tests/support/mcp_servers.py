@@ -171,6 +171,26 @@ def careless() -> None:
         print("\ufeff" + json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}), flush=True)
 
 
+def restless() -> None:
+    """Says that its tools changed whenever it is asked for them."""
+    asked = 0
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request.get("method") == "initialize":
+            say(
+                request,
+                {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "", "version": ""}},
+            )
+        elif request.get("method") == "tools/list":
+            asked += 1
+            print('{"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}', flush=True)
+            say(request, {"tools": [tool("asked")]})
+        elif request.get("method") == "tools/call":
+            text(request, str(asked))
+        elif "id" in request:
+            print(json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": {"code": 1, "message": ""}}), flush=True)
+
+
 def pages(number: int, *, turning: bool = False) -> None:
     """Lists its tools one by one, and perhaps never ends."""
     for line in sys.stdin:
@@ -283,6 +303,8 @@ def main(kind: str, *rest: str) -> None:
             careless()
         case "pages":
             pages(60)
+        case "restless":
+            restless()
         case "turning":
             pages(3, turning=True)
         case "mute":

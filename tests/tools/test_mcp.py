@@ -345,6 +345,16 @@ def test_tools_that_come_later_are_offered_before_the_model_goes_on(using: Calla
     assert "odd__later" not in [tool.name for tool in found[3].tools]
 
 
+def test_a_server_that_says_its_tools_changed_and_has_the_same_changes_nothing(using: Callable[..., Used]) -> None:
+    used = using(server("restless"))
+    found: list[ToolsListed] = []
+    used.box.prepare(7, ("restless",), found.append)
+    until(lambda: found)
+    until(lambda: int(used.call("restless__asked").text) > 4)
+    assert len(found) == 1
+    assert used.box._started()._connections["restless"]._pause_s > mcp.RELIST_S
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere what leaves its group cannot be found")
 def test_what_a_server_started_ends_with_it_even_when_it_left_its_group(using: Callable[..., Used]) -> None:
     for how in ("close", "kill"):
