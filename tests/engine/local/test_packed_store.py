@@ -69,7 +69,7 @@ def logits(model: LoadedModel) -> np.ndarray:
 
 
 def kept(folder: Path) -> list[Path]:
-    return sorted((folder / "p").iterdir())
+    return sorted((folder / "p").glob("*"))
 
 
 @pytest.mark.parametrize("plan", [AS_IT_IS, FOUR], ids=["8 bits", "4 bits"])
