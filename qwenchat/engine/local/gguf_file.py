@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf import LlamaFileType
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
 from qwenchat.engine.local.decoder_config import DecoderConfig
+from qwenchat.engine.local.ggml import FILE_TYPES
 from qwenchat.engine.local.gguf_parts import parts_of
 from qwenchat.engine.local.gguf_reader import GGUFLayout
 from qwenchat.engine.local.stored_weight import StoredWeight
@@ -70,11 +70,8 @@ class GGUFFile:
     @property
     def quantization(self) -> str:
         """The name of the file's main format, such as Q4_1 or Q4_K_M."""
-        try:
-            name = LlamaFileType(int(self.get("general.file_type", 0))).name
-        except (TypeError, ValueError):
-            return "GGUF"
-        return name.removeprefix("MOSTLY_").removeprefix("ALL_")
+        number = self.get("general.file_type", 0)
+        return FILE_TYPES.get(number, "GGUF") if isinstance(number, int) else "GGUF"
 
     def config(self) -> DecoderConfig:
         """The transformer's numbers; raises ModelDamaged when one is missing."""

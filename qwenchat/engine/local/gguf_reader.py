@@ -2,20 +2,22 @@
 
 import mmap
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from qwenchat.chat.errors import ModelDamaged, ModelUnsupported
+from qwenchat.engine.local.ggml import SIZES, Kind
 from qwenchat.i18n.texts import say
 
 _SCALARS = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
 }  # fmt: skip
 _STRING, _ARRAY = 8, 9
+_LENGTH = struct.Struct("<Q")
 _MOST_ITEMS = 4_000_000
 """More tokens or merges than any vocabulary has."""
 _MOST_ENTRIES = 1_000_000
@@ -30,9 +32,26 @@ class StoredTensor:
     name: str
     shape: tuple[int, ...]
     """As torch has it, the fastest dimension last."""
-    kind: GGMLQuantizationType
+    kind: Kind
     data: np.ndarray
     """uint8, the shape of the tensor with bytes in place of the last dimension; a view of the mapped file."""
+
+
+@dataclass(frozen=True, slots=True)
+class StringArray:
+    """Texts in the mapped file, such as a vocabulary, which are decoded only if somebody goes through them."""
+
+    data: mmap.mmap
+    begin: int
+    count: int
+
+    def __iter__(self) -> Iterator[str]:
+        """Each in turn; raises UnicodeDecodeError."""
+        at = self.begin
+        for _ in range(self.count):
+            begin = at + _LENGTH.size
+            at = begin + _LENGTH.unpack_from(self.data, at)[0]
+            yield self.data[begin:at].decode("utf-8")
 
 
 class GGUFLayout:
@@ -52,7 +71,7 @@ class GGUFLayout:
         self._at = 4
         try:
             self._read()
-        except (struct.error, UnicodeDecodeError, ValueError, IndexError) as error:
+        except (struct.error, UnicodeDecodeError, ValueError, IndexError, OverflowError) as error:
             raise self._damaged(say("its header is broken ({error})", error=error)) from error
 
     @property
@@ -89,9 +108,9 @@ class GGUFLayout:
 
     def _tensor(self, name: str, shape: tuple[int, ...], number: int, start: int) -> StoredTensor:
         try:
-            kind = GGMLQuantizationType(number)
-            block, block_bytes = GGML_QUANT_SIZES[kind]
-        except (ValueError, KeyError) as error:
+            kind = Kind(number)
+            block, block_bytes = SIZES[kind]
+        except ValueError as error:
             raise ModelUnsupported(
                 say("{path} has weights in an unknown format ({number}).", path=self._path, number=number),
                 say("Try another."),
@@ -113,7 +132,7 @@ class GGUFLayout:
             return self._scalar(self._format(kind))
         kind = self._scalar("<I")
         if kind == _STRING:
-            return [self._string() for _ in range(self._count(_MOST_ITEMS))]
+            return self._strings(self._count(_MOST_ITEMS))
         layout = self._format(kind)
         count = self._count(min(_MOST_ITEMS, len(self._bytes) // struct.calcsize(layout)))
         values = np.frombuffer(self._bytes, layout, count, self._at)
@@ -137,6 +156,16 @@ class GGUFLayout:
         text = self._bytes[self._at : end].decode("utf-8")
         self._at = end
         return text
+
+    def _strings(self, count: int) -> "StringArray":
+        found = StringArray(self._bytes, self._at, count)
+        at, read = self._at, _LENGTH.unpack_from
+        for _ in range(count):
+            at += 8 + read(self._bytes, at)[0]
+        if at > len(self._bytes):
+            raise self._damaged(say("it ends within its header"))
+        self._at = at
+        return found
 
     def _count(self, most: int) -> int:
         count = int(self._scalar("<Q"))

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf import GGMLQuantizationType as Kind
-from gguf.quants import dequantize
 from safetensors import SafetensorError, safe_open
 
 from qwenchat.chat.errors import ModelDamaged
+from qwenchat.engine.local.ggml import Kind, dequantize
 from qwenchat.i18n.texts import say
 
 _KINDS = {"F32": Kind.F32, "F16": Kind.F16, "BF16": Kind.BF16}

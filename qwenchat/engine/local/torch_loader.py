@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 
 import torch
-from gguf import GGMLQuantizationType as Kind
 from torch import Tensor
 
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.decoder_config import DecoderConfig
+from qwenchat.engine.local.ggml import Kind
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.stepper import Stepper
 from qwenchat.engine.local.stored_weight import StoredWeight

@@ -15,7 +15,7 @@ from huggingface_hub import constants, file_download
 from qwenchat.chat.errors import DownloadFailed, HubUnreachable, ModelError, ModelNotFound, ModelUnsupported
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local import hub
+from qwenchat.engine.local import hub, hub_download
 from tests.support.hub_server import COMMIT, HubServer
 
 NAME = "Qwen/Qwen3-0.6B"
@@ -136,7 +136,7 @@ def test_full_disk_is_said_and_leaves_nothing_half_done(server: HubServer, monke
 
 
 def test_hub_that_falls_silent_is_left(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "STALL_S", 0.2)
+    monkeypatch.setattr(hub_download, "STALL_S", 0.2)
     server.silent = True
     with pytest.raises(DownloadFailed, match="nothing came"):
         download()

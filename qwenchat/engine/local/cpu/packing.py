@@ -4,8 +4,6 @@ GGUF's 4-bit and 8-bit blocks keep their integers and scales; floats and the oth
 """
 
 import numpy as np
-from gguf import GGMLQuantizationType as Kind
-from gguf.quants import dequantize
 
 from qwenchat.engine.local.cpu.arrays import aligned
 from qwenchat.engine.local.cpu.groups import (
@@ -20,6 +18,7 @@ from qwenchat.engine.local.cpu.layout import GROUP, ROWS, Format
 from qwenchat.engine.local.cpu.linear import U8
 from qwenchat.engine.local.cpu.native import address_of, float_of_half, half_bits, native
 from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
+from qwenchat.engine.local.ggml import Kind, dequantize
 
 _EXACT = {Kind.Q8_0: Format.U8, Kind.Q5_0: Format.U8, Kind.Q4_0: Format.U4, Kind.Q4_1: Format.U4_MIN}
 _EXACT |= {Kind.Q4_K: Format.U4_MIN}
