@@ -12,7 +12,6 @@ from click.core import ParameterSource
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.text import decode_input, safe_json
 from qwenchat.cli import option_values, options, process
-from qwenchat.cli.commands import batch
 from qwenchat.cli.text_command import TextCommand
 from qwenchat.cli.wiring import engine_maker, open_session, tool_names
 from qwenchat.console.ask import ask as ask_once
@@ -42,7 +41,25 @@ class _Ask(TextCommand):
     metavar="FILE",
     help="Answer with JSON that fits the JSON schema in FILE.",
 )
-@batch.options
+@click.option(
+    "--jsonl",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help='Ask each line of a file: {"prompt": "..."} or {"messages": [...]}.',
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where the answers go, in the order of the prompts; by default beside the file.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 512),
+    default=16,
+    show_default=True,
+    help="How many prompts a server is asked at once.",
+)
 @options.not_saved
 @click.pass_context
 def ask(
@@ -62,6 +79,8 @@ def ask(
     if jsonl is not None:
         if prompt or as_json:
             raise click.UsageError("--jsonl brings the prompts and has an output of its own.")
+        from qwenchat.cli.commands import batch  # noqa: PLC0415  (a single question does not wait for it)
+
         sys.exit(batch.run(engine_maker(), given, jsonl, output, concurrency, fitting))
     text = _question(prompt)
     for notice in (*option_values.problems(context), *option_values.warnings(given)):

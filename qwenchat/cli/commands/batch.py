@@ -29,28 +29,6 @@ INTERRUPTED = 130
 EVERY_S = 5.0
 """How often a line of progress is said where none can be redrawn."""
 
-_OPTIONS = (
-    click.option(
-        "--jsonl", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-        help='Ask each line of a file: {"prompt": "..."} or {"messages": [...]}.',
-    ),
-    click.option(
-        "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-        help="Where the answers go, in the order of the prompts; by default beside the file.",
-    ),
-    click.option(
-        "--concurrency", type=click.IntRange(1, 512), default=16, show_default=True,
-        help="How many prompts a server is asked at once.",
-    ),
-)  # fmt: skip
-
-
-def options(command: Any) -> Any:
-    """The options that `ask` has for this."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
 
 def run(
     make_engine: Callable[[], Engine],
