@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.chat_server import Answer, ChatServer, said
-
-PROMPTS = 1000
+from tests.support.command_line import run_here
 
 
 def echo(body: dict[str, Any]) -> Answer:
@@ -35,28 +34,32 @@ def written(folder: Path, count: int) -> Path:
     return file
 
 
-def command(server: ChatServer, file: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "qwenchat", "ask", "--server", server.url, "--jsonl", str(file), *more]
+def arguments(server: ChatServer, file: Path) -> list[str]:
+    return ["--server", server.url, "--jsonl", str(file)]
 
 
 def run(server: ChatServer, file: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    home = os.environ | {"QWENCHAT_HOME": str(file.parent / "home")}
-    return subprocess.run(command(server, file, *more), env=home, capture_output=True, text=True, timeout=100)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QWENCHAT_HOME", str(file.parent / "home"))
+        ran = run_here("ask", *arguments(server, file), *more, scripted=False)
+    return subprocess.CompletedProcess(more, ran.returncode, ran.stdout.decode(), ran.stderr.decode())
 
 
 def answers(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.with_suffix(".answers.jsonl").read_text().splitlines()]
 
 
-def test_a_thousand_prompts_killed_twice_are_answered_once_each_and_in_order(
-    server: ChatServer, tmp_path: Path
+@pytest.mark.parametrize("prompts", [200, pytest.param(1000, marks=pytest.mark.slow)])
+def test_many_prompts_killed_twice_are_answered_once_each_and_in_order(
+    server: ChatServer, tmp_path: Path, prompts: int
 ) -> None:
-    file = written(tmp_path, PROMPTS)
+    file = written(tmp_path, prompts)
     journal = tmp_path / "prompts.answers.jsonl.journal"
     home = os.environ | {"QWENCHAT_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-m", "qwenchat", "ask", *arguments(server, file)]
     for share in (0.2, 0.6):
-        with subprocess.Popen(command(server, file), env=home, stderr=subprocess.DEVNULL) as process:
-            while not journal.exists() or journal.read_bytes().count(b"\n") < share * PROMPTS:
+        with subprocess.Popen(command, env=home, stderr=subprocess.DEVNULL) as process:
+            while not journal.exists() or journal.read_bytes().count(b"\n") < share * prompts:
                 assert process.poll() is None
                 time.sleep(0.01)
             process.send_signal(signal.SIGKILL)
@@ -64,14 +67,14 @@ def test_a_thousand_prompts_killed_twice_are_answered_once_each_and_in_order(
     ended = run(server, file)
     assert ended.returncode == 0, ended.stderr
     found = answers(file)
-    assert [line["number"] for line in found] == list(range(1, PROMPTS + 1))
+    assert [line["number"] for line in found] == list(range(1, prompts + 1))
     assert all(line["answer"] == f"You said number {line['number']}" for line in found)
     assert found[6]["id"] == "p7"
     assert not journal.exists()
     asked = Counter(body["messages"][-1]["content"] for body in server.asked)
-    assert len(asked) == PROMPTS
+    assert len(asked) == prompts
     at_once = 16
-    assert sum(asked.values()) <= PROMPTS + 2 * (2 * at_once + 1)  # asked, or on the way to the disk, at each kill
+    assert sum(asked.values()) <= prompts + 2 * (2 * at_once + 1)  # asked, or on the way to the disk, at each kill
 
 
 def test_one_that_fails_is_said_and_asked_again_by_the_same_command(server: ChatServer, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from tests.support.fake_engine import engine_of
 Ran = subprocess.CompletedProcess[bytes]
 
 
-def run_here(*arguments: str, engine: dict[str, Any] | None = None, stdin: bytes = b"") -> Ran:
-    """Run a command as the program does, over the engine that is described."""
+def run_here(*arguments: str, engine: dict[str, Any] | None = None, stdin: bytes = b"", scripted: bool = True) -> Ran:
+    """Run a command as the program does, over the engine that is described, or over its own if none is `scripted`."""
     streams = {name: io.TextIOWrapper(io.BytesIO(stdin), "utf-8") for name in ("stdin", "stdout", "stderr")}
     for name in ("stdout", "stderr"):
         streams[name] = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="replace", write_through=True)
@@ -23,7 +23,8 @@ def run_here(*arguments: str, engine: dict[str, Any] | None = None, stdin: bytes
         for name, stream in streams.items():
             patch.setattr(sys, name, stream)
         patch.setattr(sys, "argv", ["qwenchat", *arguments])
-        patch.setattr(wiring, "make_engine", lambda: engine_of(engine or {}))
+        if scripted:
+            patch.setattr(wiring, "make_engine", lambda: engine_of(engine or {}))
         code = process._exit_code(cli)
     out, err = (streams[name].buffer.getvalue() for name in ("stdout", "stderr"))  # type: ignore[attr-defined]
     return Ran(arguments, code, out, err)
