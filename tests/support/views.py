@@ -21,6 +21,7 @@ from tests.support.fake_tools import CAPABLE, FakeTools, call
 from tests.support.saved_conversations import put
 
 NOON = datetime(2026, 3, 5, 12)
+SIZES = ((1, 1), (40, 12), (3, 2), (80, 24))
 
 ANSWER = """\
 Python's sort is **stable**: equal items keep their *old order*, see [the documentation](https://docs.python.org).
@@ -226,3 +227,17 @@ async def looks_of(view: View, looks: Iterable[tuple[str, tuple[int, int]]]) -> 
                 it.app.theme = theme
                 await it.pilot.resize_terminal(*size)
                 yield theme, it
+
+
+async def lives_through_any_size(it: Chat) -> None:
+    """Make the terminal larger and smaller while a reply streams: the screen stays, and no panel leaves it."""
+    if not it.session.busy:
+        it.engine._queue.append(Script(" ".join(["word"] * 400), delay_s=0.01))
+        it.session.send("Go on")
+    screen = it.app.screen
+    for size in SIZES:
+        await it.pilot.resize_terminal(*size)
+    assert it.app.is_running
+    assert it.app.screen is screen
+    assert all(screen.region.contains_region(panel.region) for panel in screen.query("#panel"))
+    it.session.stop()

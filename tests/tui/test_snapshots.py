@@ -1,4 +1,4 @@
-"""Pictures of every screen, compared with those that were looked at: dark and wide, light and narrow.
+"""Pictures of every screen, compared with those that were looked at: dark and wide, light and narrow; then any size.
 
 After a wanted change: pytest tests/tui/test_snapshots.py --snapshot-update, and look at what git says is different.
 """
@@ -11,7 +11,7 @@ from pytest_textual_snapshot import SVGImageExtension
 from syrupy.assertion import SnapshotAssertion
 
 from tests.support.chat_driver import Chat
-from tests.support.views import VIEWS, looks_of, still
+from tests.support.views import VIEWS, lives_through_any_size, looks_of, still
 
 __all__ = ["still"]
 
@@ -26,6 +26,8 @@ async def test_it_looks_as_it_did(view, snapshot: SnapshotAssertion):
     async with aclosing(looks_of(view, LOOKS)) as looks:
         async for theme, it in looks:
             assert await _picture(it) == snapshot(name=theme)
+            if theme == LOOKS[-1][0]:
+                await lives_through_any_size(it)
 
 
 async def _picture(it: Chat) -> str:

