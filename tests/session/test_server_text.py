@@ -12,6 +12,7 @@ import pytest
 
 from qwenchat.chat.calls import arguments_of, calls_in
 from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.events import Event, TextProduced
 from qwenchat.chat.messages import Message
 from qwenchat.chat.server_profile import Server
 from qwenchat.chat.text import safe
@@ -99,6 +100,20 @@ def test_half_an_emoji_costs_no_conversation(pieces: list[str], whole: str, fiel
         assert json.dumps(server.asked[-1], ensure_ascii=False).encode()
         assert session.library.read(str(session.conversation.id)).messages[1] == reply
         assert whole in exported(session)
+
+
+@pytest.mark.parametrize(("pieces", "whole"), SAID.values(), ids=SAID)
+def test_no_half_of_an_emoji_is_shown_on_the_way(pieces: list[str], whole: str) -> None:
+    with chatting(stream(*({"content": piece} for piece in pieces))) as (session, _):
+        session.send("Hello")
+        events: list[Event] = []
+        deadline = time.monotonic() + PATIENCE_S
+        while session.busy:
+            assert time.monotonic() < deadline
+            events += session.wait(0.05)
+        said = [event.text for event in events if isinstance(event, TextProduced)]
+        assert "".join(said) == whole
+        assert "".join(said).encode() == b"".join(text.encode() for text in said), "no piece ends within a character"
 
 
 @pytest.mark.parametrize(
