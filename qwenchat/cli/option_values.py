@@ -41,7 +41,8 @@ def choose_preset(context: click.Context, parameter: click.Parameter, name: str)
         context.meta[_CHOSEN] = preset_files.named(presets(context), name)
     except ConfigInvalid as error:
         if context.get_parameter_source(str(parameter.name)) in EXPLICIT:
-            raise click.BadParameter(sentences(str(error), *context.meta[_PRESETS][1])) from error
+            of_its_file = (said for said in context.meta[_PRESETS][1] if f"/{name}.toml".lower() in said.lower())
+            raise click.BadParameter(sentences(str(error), *of_its_file)) from error
         found, said = _read(context)
         context.meta[_SETTINGS] = found, (*said, str(error))
         return None
@@ -65,7 +66,7 @@ def settings(context: click.Context) -> Settings:
 def problems(context: click.Context) -> tuple[str, ...]:
     """What is wrong with config.toml and the presets, in words."""
     presets(context)
-    return (*_read(context)[1], *context.meta[_PRESETS][1], *_wrong_language(), *_unknown_server(context))
+    return (*_read(context)[1], *context.meta[_PRESETS][1], *_wrong_language(), *unknown_server(context))
 
 
 def _wrong_language() -> tuple[str, ...]:
@@ -78,8 +79,8 @@ def _wrong_language() -> tuple[str, ...]:
     return (say("{where}: {problem}", where="QWENCHAT_LANGUAGE", problem=f"{said}."),)
 
 
-def _unknown_server(context: click.Context) -> tuple[str, ...]:
-    """A word for who misspells the name of a server, which could be the name of a machine too."""
+def unknown_server(context: click.Context) -> tuple[str, ...]:
+    """The server of config.toml that may be meant by a name that is none there, but could be that of a machine."""
     typed = context.params.get("server") or ""
     servers = settings(context).servers
     if typed in servers or not typed.replace("-", "").replace("_", "").isalnum():

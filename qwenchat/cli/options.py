@@ -7,7 +7,9 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
+from qwenchat.i18n.texts import sentences
 from qwenchat.settings.parameters import BY_NAME, PARAMETERS, Parameter
 
 Decorator = Callable[[Any], Any]
@@ -38,6 +40,18 @@ class _Setting(click.Option):
         return f"{hint} ({self.envvar})" if from_variable else hint
 
 
+class Choice(click.Choice):  # type: ignore[type-arg]  # older releases of click have it without a type
+    """One of some words; a misspelt one is answered with the one that was meant."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word; raises BadParameter."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            meant = did_you_mean(str(value), [str(word) for word in self.choices])
+            raise click.BadParameter(sentences(error.message, meant), ctx, param) from error
+
+
 def _option(*names: str, **settings: Any) -> Decorator:
     """An option that the environment can set too: `--top-p` by QWENCHAT_TOP_P."""
     variable = "QWENCHAT_" + names[0].split("/")[0].lstrip("-").replace("-", "_").upper()
@@ -57,7 +71,7 @@ def _type(parameter: Parameter) -> Any:
     """How what is typed becomes a value; whether one of sampling is in its range is seen when all are known."""
     match parameter.kind:
         case "choice":
-            return click.Choice(parameter.choices)
+            return Choice(parameter.choices)
         case "integer":
             return int if parameter.is_sampling else click.IntRange(int(parameter.least or 0))
         case "number":

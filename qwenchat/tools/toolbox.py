@@ -20,6 +20,7 @@ from qwenchat.chat.tools import ALL, BUILT_IN, McpServer, ToolSettings, ToolSpec
 from qwenchat.engine.base import StopSignal
 from qwenchat.i18n.texts import listed, say, sentences
 from qwenchat.settings import config
+from qwenchat.settings.config import MOST_SAID, few
 from qwenchat.settings.config_file import write
 from qwenchat.system.quick_imports import quick_imports
 from qwenchat.tools.folders import problems_of
@@ -109,9 +110,13 @@ class Toolbox:
 
     def misconfigured(self) -> tuple[str, ...]:
         """What of the table `[tools]` cannot count, in words; starts nothing."""
-
         unknown = [name for name in self._settings.allowed if name != ALL and not self.knows(name)]
-        return (*(sentences(*self.unknown(name)) for name in unknown), *problems_of(self._settings.folders))
+        return (*self._unknown(unknown), *few(problems_of(self._settings.folders)))
+
+    def _unknown(self, names: Sequence[str]) -> tuple[str, ...]:
+        """What to say of names that are none; of many only the first are said."""
+        said = [sentences(*self.unknown(name)) for name in names[:MOST_SAID]]
+        return few(said, len(names) - len(said))
 
     def server_of(self, name: str) -> str | None:
         """The server that is meant by its name, or by the name of one of its tools."""
@@ -125,7 +130,7 @@ class Toolbox:
         """The tools of these names and those of the servers of these names, which start side by side, if need be."""
         names = self.names if ALL in names else names
         tools: dict[str, ToolSpec] = {}
-        problems: list[str] = []
+        unknown: list[str] = []
         listings: dict[str, Future[Listing]] = {}
         for name in names:
             if name in self._builtins:
@@ -133,9 +138,10 @@ class Toolbox:
             elif server := self.server_of(name):
                 listings.setdefault(server, self._started().listing(server))
             else:
-                problems.append(sentences(*self.unknown(name)))
+                unknown.append(name)
+        problems = [*self._unknown(unknown)]
         if not _OF_FILES.isdisjoint(tools):
-            problems += problems_of(self._settings.folders)
+            problems += few(problems_of(self._settings.folders))
         for server, listing in listings.items():
             try:
                 found = listing.result()

@@ -139,3 +139,23 @@ def test_check_sees_a_variable_that_makes_no_sense(file: Path, monkeypatch: pyte
     checked = run("check")
     assert checked.exit_code == 1
     assert "hot" in checked.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[tools]\non = [{}]".format(", ".join(f'"t{number}"' for number in range(3000))),
+        "[tools]\nfolders = [{}]".format(", ".join(f'"~nobody{number}/x"' for number in range(3000))),
+        "\n".join(f'[mcp.s{number}]\ncommand = "no-such-{number}"' for number in range(3000)),
+        "\n".join(f'[servers.s{number}]\naddress = "ftp://x"' for number in range(3000)),
+        "\n".join(f"k{number} = 1" for number in range(3000)),
+        "[keys]\n" + "\n".join(f'"chat.k{number}" = "f9"' for number in range(3000)),
+    ],
+    ids=["tools", "folders", "mcp", "servers", "settings", "keys"],
+)
+def test_of_very_many_problems_the_first_are_said_and_the_others_counted(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    said = run("check").stderr.splitlines()
+    assert len(said) <= 22
+    assert any("2,980 other problems" in line for line in said)

@@ -237,3 +237,34 @@ def test_a_preset_whose_file_cannot_be_used_is_not_just_missing(home: Path) -> N
     assert result.exit_code == 2
     assert "There is no preset mine." in result.stderr
     assert "mine.toml" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["ask", "--device", "cud", "Hi"], "cuda"),
+        (["ask", "--quantization", "fp16", "Hi"], ""),
+        (["ask", "--quantization", "int88", "Hi"], "int8"),
+        (["export", "--all", "--format", "jsn"], "json"),
+        (["completion", "bsh"], "bash"),
+        (["bench", "--device", "cud"], "cuda"),
+    ],
+)
+def test_a_misspelt_choice_is_answered_with_the_one_that_was_meant(arguments: list[str], meant: str) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert "is not one of" in result.stderr
+    assert (f"Did you mean {meant}" if meant else "") in result.stderr
+
+
+def test_a_server_that_is_listed_by_a_wrong_name_is_told_apart_from_an_address(home: Path) -> None:
+    (home / "config").mkdir(parents=True)
+    (home / "config" / "config.toml").write_text('[servers.cluster]\naddress = "http://127.0.0.1:9"\n')
+    assert "Did you mean cluster?" in invoke("models", "--server", "clusster").stderr
+
+
+def test_the_check_of_the_settings_sees_a_theme_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWENCHAT_THEME", "qwenchat-drak")
+    result = invoke("config", "check")
+    assert result.exit_code == 1
+    assert "QWENCHAT_THEME: There is no theme qwenchat-drak. Did you mean qwenchat-dark?" in result.stderr

@@ -1,10 +1,13 @@
 """`qwenchat bench`: how fast a model is on this machine."""
 
+from typing import get_args
+
 import click
 
 from qwenchat.chat.text import safe_json
 from qwenchat.cli import options
 from qwenchat.reports.benchmark import run
+from qwenchat.settings.settings import Device
 
 
 @click.command()
@@ -15,7 +18,7 @@ from qwenchat.reports.benchmark import run
     shell_complete=options.complete_model,
     help="Instead of a model, random weights in the shape of one, such as qwen3-0.6b.",
 )
-@click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", help="Where it runs.")
+@click.option("--device", type=options.Choice(get_args(Device)), default="auto", help="Where it runs.")
 @click.option("--quantization", metavar="NAMES", default="auto", help="One or several, as in int8,int4.")
 @click.option(
     "--context",

@@ -3,9 +3,11 @@
 import click
 from click.shell_completion import get_completion_class
 
+from qwenchat.cli.options import Choice
+
 
 @click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Print the script that lets a shell complete commands, options, models and conversations.

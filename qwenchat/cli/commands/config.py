@@ -22,9 +22,9 @@ from qwenchat.engine.remote.address import address_of
 from qwenchat.engine.remote.key import key_of
 from qwenchat.i18n.texts import listed, say, sentences
 from qwenchat.settings import presets
-from qwenchat.settings.config import lines_of, read, refused_in
+from qwenchat.settings.config import few, lines_of, read, refused_in
 from qwenchat.settings.config_file import create
-from qwenchat.settings.parameters import PARAMETERS, Parameter
+from qwenchat.settings.parameters import BY_NAME, PARAMETERS, Parameter
 from qwenchat.settings.presets import Preset
 from qwenchat.settings.settings import Settings
 from qwenchat.system.paths import Paths
@@ -120,7 +120,7 @@ def _problems() -> tuple[str, ...]:
     settings, _ = read(paths.config_file)
     tools = Toolbox(settings.tools, tuple(settings.mcp.values())).misconfigured()
     found = (*_key_problems(paths, settings), *_server_problems(settings), *tools)
-    return (*_start_problems(), *_theme_problems(paths, settings.theme), *(safe_line(said, 400) for said in found))
+    return (*_start_problems(), *_theme_problems(paths, settings), *(safe_line(said, 400) for said in found))
 
 
 def _start_problems() -> tuple[str, ...]:
@@ -155,18 +155,20 @@ def _server_problems(settings: Settings) -> tuple[str, ...]:
         if tools.command is not None and shutil.which(expanded(tools.command)) is None:
             said = say("There is no program {name}.", name=tools.command)
             problems.append(say("{where}: {problem}", where=f"mcp.{tools.name}", problem=said))
-    return tuple(problems)
+    return few(problems)
 
 
-def _theme_problems(paths: Paths, name: str) -> tuple[str, ...]:
+def _theme_problems(paths: Paths, settings: Settings) -> tuple[str, ...]:
     """What is wrong with the theme that is set, and with the user's own."""
     from qwenchat.tui.base.themes import OTHERS, read_themes  # noqa: PLC0415  (imports Textual)
 
+    variable = BY_NAME["theme"].variable
+    name, where = (os.environ[variable], variable) if os.environ.get(variable) else (settings.theme, paths.config_file)
     themes, problems = read_themes((paths.themes,))
     known = sorted({*OTHERS, *(theme.name for theme in themes)})
     if name in known:
         return problems
-    wrong = say("{file}: There is no theme {name}.", file=paths.config_file, name=safe_line(name))
+    wrong = say("{file}: There is no theme {name}.", file=where, name=safe_line(name))
     return (*problems, sentences(wrong, did_you_mean(name, known)))
 
 

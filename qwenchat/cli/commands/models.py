@@ -5,6 +5,7 @@ import click
 from qwenchat.chat.text import safe_line
 from qwenchat.cli import option_values, options
 from qwenchat.cli.group import Group
+from qwenchat.console.notice import notify
 from qwenchat.console.turn_printer import LoadReport
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import fit, memory
@@ -23,6 +24,8 @@ def models(context: click.Context, server: str | None) -> None:
         return
 
     if server is not None:
+        for notice in option_values.unknown_server(context):
+            notify(notice)
         click.echo(models_of(option_values.server_of(server)))
         return
 

@@ -15,7 +15,7 @@ from qwenchat.chat.errors import ExportFailed, ImportFailed, LibraryError, Libra
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.chat.text import safe_line
 from qwenchat.cli.library import saved_conversations
-from qwenchat.cli.options import complete_conversation
+from qwenchat.cli.options import Choice, complete_conversation
 from qwenchat.cli.process import said_if_waiting
 from qwenchat.console.notice import notify
 from qwenchat.console.turn_printer import LoadReport
@@ -41,7 +41,7 @@ _TOLD = 50
 @click.argument("conversations", nargs=-1, metavar="[ID]...", shell_complete=complete_conversation)
 @click.option("--all", "everything", is_flag=True, help="All conversations, archived ones too.")
 @click.option(
-    "--format", "format_", type=click.Choice(_FORMATS),
+    "--format", "format_", type=Choice(_FORMATS),
     help="md to read, json to import again, jsonl for fine-tuning; by default what the name after -o says, or md.",
 )  # fmt: skip
 @click.option(
