@@ -33,12 +33,12 @@ def write(file: Path, changes: Mapping[str, Any]) -> None:
             checked(key, value)
     try:
         target = file.resolve()
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with FileLock(target.with_name(f".{target.name}.lock"), mode=MODE):
             document = _read(target)
             for key, value in changes.items():
                 _set(target, document, _path(key), value)
-            _replace(target, tomlkit.dumps(document))
+            replace_whole(target, tomlkit.dumps(document))
     except (OSError, RuntimeError) as error:  # a link that leads to itself is a RuntimeError
         said = say(
             "{file} cannot be changed: {error}.", file=safe_line(str(file), 400), error=safe_line(str(error), 200)
@@ -50,8 +50,8 @@ def create(file: Path) -> bool:
     """Make a commented file that sets nothing, unless there is one; says whether it did. Raises OSError."""
     if file.exists():
         return False
-    file.parent.mkdir(parents=True, exist_ok=True)
-    _replace(file.resolve(), template())
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    replace_whole(file.resolve(), template())
     return True
 
 
@@ -144,8 +144,8 @@ def _set(file: Path, document: Any, path: list[str], value: Any) -> None:
         document[path[-1]] = value
 
 
-def _replace(file: Path, text: str) -> None:
-    """Put `text` in place of the file, whole or not at all."""
+def replace_whole(file: Path, text: str) -> None:
+    """Put `text` in place of the file, whole or not at all; a new one is its owner's alone. Raises OSError."""
     with suppress(FileNotFoundError):
         mode = file.stat().st_mode & 0o777
         if not os.access(file, os.W_OK):

@@ -15,6 +15,7 @@ from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import listed, say
 from qwenchat.settings.config import few
+from qwenchat.settings.config_file import replace_whole
 from qwenchat.system.toml_file import read_toml
 
 NAME = re.compile(r"\w[\w .-]{0,39}")
@@ -147,10 +148,8 @@ def write(preset: Preset, folder: Path) -> Path:
         written["sampling"] = sampling
     file = folder / f"{preset.name}.toml"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = file.with_suffix(".part")
-        draft.write_text(tomlkit.dumps(written), "utf-8")
-        draft.replace(file)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        replace_whole(file, tomlkit.dumps(written))
     except OSError as error:
         raise ConfigInvalid(say("{file} cannot be written: {error}.", file=file, error=error)) from error
     return file

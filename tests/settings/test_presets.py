@@ -83,3 +83,13 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_an_unknown_name_says_what_there_is() -> None:
     with pytest.raises(ConfigInvalid, match=r"no preset heavy.*Precise"):
         named(built_in(), "heavy")
+
+
+def test_a_preset_that_is_written_is_for_its_owner_alone(tmp_path: Path) -> None:
+    file = write(Preset("mine", system="secret"), tmp_path / "new")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    file.chmod(0o644)
+    write(Preset("mine", system="shared"), tmp_path / "new")
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in file.parent.iterdir()] == ["mine.toml"]
