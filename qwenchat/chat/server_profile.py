@@ -7,20 +7,24 @@ from qwenchat.chat.provenance import ThinkingSupport
 
 
 class Dialect(StrEnum):
-    """The program that serves the model. They differ in how thinking is switched and where the thought arrives."""
+    """The program that serves the model, by its name in the config.
+
+    What each does is a file of `engine/remote/servers`, named as the member is. A server that does not say what it is
+    is tried in this order.
+    """
 
     AUTO = "auto"
     """Found out by asking the server."""
-    OPENAI = "openai"
-    """None of those below: only what the OpenAI API itself has."""
-    VLLM = "vllm"
-    SGLANG = "sglang"
-    LLAMA_CPP = "llama.cpp"
     OLLAMA = "ollama"
+    LLAMA_CPP = "llama.cpp"
     LM_STUDIO = "lmstudio"
+    SGLANG = "sglang"
+    VLLM = "vllm"
     TRANSFORMERS = "transformers"
     MLX_LM = "mlx-lm"
     KTRANSFORMERS = "ktransformers"
+    OPENAI = "openai"
+    """None of those above: only what the OpenAI API itself has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from qwenchat.engine.local.footprint import QUANTIZATIONS, Quantization, in_word
 from qwenchat.engine.local.memory import Memory
 from qwenchat.engine.local.offers import Offer
 from qwenchat.engine.remote.discovery import nearby, served
-from qwenchat.engine.remote.listing import Offer as ServedOffer
+from qwenchat.engine.remote.offer import Offer as ServedOffer
 from qwenchat.i18n.texts import listed, say
 from qwenchat.system.paths import Paths
 from qwenchat.system.regular_file import expanded

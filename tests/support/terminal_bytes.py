@@ -28,7 +28,7 @@ from qwenchat.console.notice import notify
 from qwenchat.console.permission import in_words, result_in_words
 from qwenchat.console.turn_printer import ready_in_words
 from qwenchat.engine.remote.failure import typed
-from qwenchat.engine.remote.listing import listed_in
+from qwenchat.engine.remote.offer import listed_in
 from qwenchat.engine.remote.reply import Reply
 from qwenchat.engine.text_gate import gated
 from qwenchat.library.conversation import Conversation

@@ -15,7 +15,7 @@ from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.server_profile import Server
 from qwenchat.engine.remote import discovery
-from qwenchat.engine.remote.listing import Offer
+from qwenchat.engine.remote.offer import Offer
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.session.comparison import compare

@@ -122,7 +122,7 @@ async def test_the_list_of_models_opens_on_the_one_that_answers_also_where_a_ser
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from qwenchat.chat.server_profile import Server
-    from qwenchat.engine.remote.probe import Offer
+    from qwenchat.engine.remote.offer import Offer
     from qwenchat.tui.models.screen import ModelsScreen
     from qwenchat.tui.models.servers import Listing
 

@@ -18,6 +18,8 @@ from qwenchat.engine.remote.key import key_of
 from qwenchat.i18n.texts import say
 from qwenchat.system.regular_file import expanded, open_regular
 
+Unwanted = Callable[[], bool]
+"""Whether what is asked is no longer wanted."""
 CONNECT_S = 10.0
 """How long a server may take to accept a connection."""
 QUESTION_S = 5.0
@@ -58,7 +60,7 @@ class Connection:
             raise not_an_address(server.address) from error
 
     def question(
-        self, url: str, unwanted: Callable[[], bool], body: dict[str, Any] | None = None, within_s: float | None = None
+        self, url: str, unwanted: Unwanted, body: dict[str, Any] | None = None, within_s: float | None = None
     ) -> Any:
         """The JSON that the server has at `url`, None where it has none, or not soon enough. Raises Stopped."""
 

@@ -5,21 +5,16 @@ from collections.abc import Container, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from qwenchat.chat.server_profile import Dialect, Server
+from qwenchat.chat.server_profile import Server
 from qwenchat.engine.base import Stopped
-from qwenchat.engine.remote.connection import Connection
-from qwenchat.engine.remote.listing import Listing, Offer, Unwanted, listed_in, listing_for
+from qwenchat.engine.remote.connection import Connection, Unwanted
+from qwenchat.engine.remote.listing import listing_for
+from qwenchat.engine.remote.offer import Listing, Offer, listed_in
+from qwenchat.engine.remote.servers.registry import by_owner, usual_ports
 from qwenchat.i18n.texts import say
 
-PORTS: Mapping[int, str] = {11434: "Ollama", 1234: "LM Studio", 8000: "vLLM", 8080: "llama.cpp", 30000: "SGLang"}
+PORTS: Mapping[int, str] = usual_ports()
 """The port and the program that usually listens there."""
-_NAMES = {
-    Dialect.VLLM: "vLLM",
-    Dialect.SGLANG: "SGLang",
-    Dialect.LLAMA_CPP: "llama.cpp",
-    Dialect.OLLAMA: "Ollama",
-    Dialect.LM_STUDIO: "LM Studio",
-}
 CONNECT_S = 0.2
 
 
@@ -50,7 +45,8 @@ def nearby(
         host = f"localhost:{port}"
         if port not in without and _listens(port) and (models := _listed(Server(host), unwanted)) is not None:
             # All of these say in their list what they are: what does not is another that listens there.
-            kind = _NAMES.get(models.dialect, kind if not models.offers else say("a server"))
+            owner = by_owner(models.owner)
+            kind = owner.title if owner else kind if not models.offers else say("a server")
             found.append(Nearby(kind, host, models.offers))
     return tuple(found)
 

@@ -20,19 +20,21 @@ from qwenchat.chat.events import (
 from qwenchat.chat.messages import Message, Role, TextPart, kept_from
 from qwenchat.chat.provenance import FinishReason, ModelInfo, ThinkingSupport
 from qwenchat.chat.reply import GrowingReply
-from qwenchat.chat.server_profile import Dialect
 from qwenchat.chat.text import safe_line
 from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
-from qwenchat.engine.remote import probe
 from qwenchat.engine.remote.answer_schema import mismatch
 from qwenchat.engine.remote.connection import Connection
-from qwenchat.engine.remote.dialect import Speech, Switch, speech_of
 from qwenchat.engine.remote.exchange import Exchange
 from qwenchat.engine.remote.failure import empty, filtered
-from qwenchat.engine.remote.listing import Offer, chosen, listing_for
-from qwenchat.engine.remote.probe import has_soft_switch
+from qwenchat.engine.remote.listing import chosen, listing_for
+from qwenchat.engine.remote.model_names import has_soft_switch
+from qwenchat.engine.remote.offer import Offer
+from qwenchat.engine.remote.probe import Probe
 from qwenchat.engine.remote.reply import Reply
 from qwenchat.engine.remote.request import accepted, body_of, tokens_at_least
+from qwenchat.engine.remote.request_format import Switch
+from qwenchat.engine.remote.servers.kind import ServerKind
+from qwenchat.engine.remote.servers.registry import kind_of
 from qwenchat.engine.remote.written_calls import with_calls
 from qwenchat.engine.text_gate import gated
 from qwenchat.i18n.texts import say
@@ -45,8 +47,7 @@ class _Served:
     exchange: Exchange
     model: ModelInfo
     offer: Offer
-    dialect: Dialect
-    speech: Speech
+    kind: ServerKind
     known: ThinkingSupport | None
     """Which switch of thinking the model has; None where it is tried."""
 
@@ -70,28 +71,29 @@ class RemoteEngine:
             asked = command.name or command.server.model
             listing = listing_for(connection, asked, stop.is_set, lambda: progress(_loading(host)))
             offer = chosen(listing, asked, host)
-            dialect = probe.dialect_of(connection, listing.dialect, stop.is_set)
-            if dialect is Dialect.OLLAMA:
+            probe = Probe(connection, stop.is_set)
+            kind = kind_of(probe, listing.owner)
+            if kind.loads_on_question and command.server.context is None:
                 progress(_loading(host, offer.title))
-            window = probe.window_of(connection, offer, dialect, stop.is_set)
-            known, tools = probe.abilities_of(connection, offer, dialect, stop.is_set)
+            window = _window(kind, probe, offer)
+            can = kind.abilities(probe, offer)
         except BaseException:
             connection.close()
             raise
         window = min(window, command.context_window or window)
-        speech = speech_of(dialect)
+        known = command.server.thinking or can.thinking
         model = ModelInfo(
             name=offer.title,
             device="",
             server=host,
             context_window=window,
-            thinking=_support(known, speech, offer),
-            tools=tools,
+            thinking=_support(known, kind, offer),
+            tools=can.tools,
             load_s=time.perf_counter() - started,
-            reason=_notice(dialect, window, connection),
+            reason=_notice(kind, window, connection),
         )
-        log.info("%s speaks %s", connection.address.host, dialect)
-        self._served = _Served(Exchange(connection, offer.name, host), model, offer, dialect, speech, known)
+        log.info("%s is %s", connection.address.host, type(kind).__name__)
+        self._served = _Served(Exchange(connection, offer.name, host), model, offer, kind, known)
         return model
 
     def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
@@ -106,7 +108,7 @@ class RemoteEngine:
         yield from with_calls(events, command.tools) if command.tools else events
 
     def _answered(self, served: _Served, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
-        if command.begun.thought or (command.begun.answer and served.speech.continues is None):
+        if command.begun.thought or (command.begun.answer and served.kind.request.continues is None):
             raise ServerError(say("This server cannot go on with a reply."), say("Ask again for it."))
         messages, left_out = fitted(command.messages, served.model.context_window)
         if left_out:
@@ -144,7 +146,7 @@ class RemoteEngine:
     def _unheeded(self, served: _Served, command: StartTurn) -> Iterator[TurnEvent]:
         """What was set for the turn and has no meaning there, said once."""
         thinks = command.thinking and served.model.thinking is not ThinkingSupport.NONE
-        if thinks and command.thinking_budget is not None and served.speech.budget is None:
+        if thinks and command.thinking_budget is not None and served.kind.request.budget is None:
             text = say("{server} knows no thinking budget: thoughts may be longer.", server=served.model.server)
             yield from served.exchange.notices(command.turn, text)
         if not command.thinking and served.model.thinking is ThinkingSupport.ALWAYS:
@@ -154,9 +156,9 @@ class RemoteEngine:
     def _learned(self, served: _Served, command: StartTurn, reply: Reply) -> Iterator[TurnEvent]:
         """What the reply shows of the model, and what can be asked now that it is loaded."""
         model, turn = served.model, command.turn
-        if not model.context_window and served.dialect in (Dialect.LM_STUDIO, Dialect.LLAMA_CPP):
-            window = probe.window_of(served.exchange.connection, served.offer, served.dialect, lambda: False)
-            model = replace(model, context_window=window)
+        if not model.context_window:
+            probe = Probe(served.exchange.connection, lambda: False)
+            model = replace(model, context_window=_window(served.kind, probe, served.offer))
         if "tools" in served.exchange.adaptation.left_out:
             model = replace(model, tools=False)
         tried = served.known is None and model.thinking is ThinkingSupport.SWITCHED and not command.begun.answer
@@ -191,11 +193,11 @@ class RemoteEngine:
 
     def _stream(self, served: _Served, command: StartTurn, reply: Reply, signals: TurnSignals) -> Iterator[TurnEvent]:
         """The events of one request. Raises Stopped."""
-        model = served.model
-        soft = served.known is ThinkingSupport.SWITCHED or served.speech.switch is not Switch.SOFT
+        model, format = served.model, served.kind.request
+        soft = served.known is ThinkingSupport.SWITCHED or format.switch is not Switch.SOFT
         support = model.thinking if soft else ThinkingSupport.NONE
-        body = body_of(command, served.speech, support, model.context_window, model.server)
-        report = partial(accepted, command, served.speech)
+        body = body_of(command, format, support, model.context_window, model.server)
+        report = partial(accepted, command, format)
         yield from served.exchange.stream(body, reply, signals, report)
 
 
@@ -244,26 +246,23 @@ def _loading(server: str, model: str = "") -> LoadProgressed:
     return LoadProgressed(say("waiting until {server} has loaded {model}", server=server, model=model))
 
 
-def _support(known: ThinkingSupport | None, speech: Speech, offer: Offer) -> ThinkingSupport:
+def _window(kind: ServerKind, probe: Probe, offer: Offer) -> int:
+    """The context in tokens: what the profile says counts more than what the server does; 0 if neither says."""
+    said = probe.server.context
+    return kind.context_window(probe, offer) if said is None else said
+
+
+def _support(known: ThinkingSupport | None, kind: ServerKind, offer: Offer) -> ThinkingSupport:
     """The switch that the user has. One that is not known is tried where that can do no harm."""
-    if known is ThinkingSupport.SWITCHED and speech.switch is Switch.SOFT and not has_soft_switch(offer):
+    soft = kind.request.switch is Switch.SOFT
+    if known is ThinkingSupport.SWITCHED and soft and not has_soft_switch(offer):
         return ThinkingSupport.ALWAYS
     if known is not None:
         return known
-    return ThinkingSupport.NONE if speech.switch is Switch.SOFT else ThinkingSupport.SWITCHED
+    return ThinkingSupport.NONE if soft else ThinkingSupport.SWITCHED
 
 
-def _notice(dialect: Dialect, window: int, connection: Connection) -> str:
+def _notice(kind: ServerKind, window: int, connection: Connection) -> str:
     """What the reader should know about this server."""
-    notices = []
-    if dialect is Dialect.OLLAMA and window <= probe.OLLAMA_WINDOW:
-        notices.append(
-            say(
-                "Ollama gives this model a context of {window:,} tokens and cuts what is longer;"
-                " OLLAMA_CONTEXT_LENGTH=32768 in its environment gives it more.",
-                window=window,
-            )
-        )
-    if not connection.address.private:
-        notices.append(say("The way to {host} is not encrypted.", host=connection.address.host))
-    return " ".join(notices)
+    way = "" if connection.address.private else say("The way to {host} is not encrypted.", host=connection.address.host)
+    return " ".join(filter(None, (kind.notice(window), way)))

@@ -16,7 +16,7 @@ from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import Sampling
 from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.remote.calls import WireIds
-from qwenchat.engine.remote.dialect import Speech, Switch, beyond, standard
+from qwenchat.engine.remote.request_format import RequestFormat, Switch, beyond, standard
 
 _CONTROL = re.compile(r"<(?=\|[^|<>\s]{1,40}\|>|/?(?:think|tool_call|tool_response)>)")
 _JOINER = "\u2060"
@@ -24,28 +24,28 @@ _JOINER = "\u2060"
 
 
 def body_of(
-    command: StartTurn, speech: Speech, support: ThinkingSupport, window: int = 0, server: str = ""
+    command: StartTurn, format: RequestFormat, support: ThinkingSupport, window: int = 0, server: str = ""
 ) -> dict[str, Any]:
     """The chat completion that asks `server` for `command`, without the model's name.
 
-    `window` is the context, 0 if unknown. Going on with a reply needs `speech.continues`.
+    `window` is the context, 0 if unknown. Going on with a reply needs `format.continues`.
     """
     thinking = command.thinking if support is ThinkingSupport.SWITCHED else None
     latest = max((at for at, message in enumerate(command.messages) if message.role is Role.USER), default=0)
     ids = WireIds(server)
     messages = [
-        spoken(message, ids, thought=at > latest and speech.switch is Switch.TEMPLATE)
+        spoken(message, ids, thought=at > latest and format.switch is Switch.TEMPLATE)
         for at, message in enumerate(command.messages)
         if _says_something(message)
     ]
-    if thinking is not None and speech.switch is Switch.SOFT and messages and messages[-1]["role"] == "user":
+    if thinking is not None and format.switch is Switch.SOFT and messages and messages[-1]["role"] == "user":
         messages[-1]["content"] += "" if thinking else "\n/no_think"
     body: dict[str, Any] = {"messages": messages, "stream_options": {"include_usage": True}}
-    body |= standard(command.sampling, speech, window)
-    body |= beyond(command.sampling, speech, thinking=thinking, budget=command.thinking_budget)
+    body |= standard(command.sampling, format, window)
+    body |= beyond(command.sampling, format, thinking=thinking, budget=command.thinking_budget)
     if command.begun.answer:
         messages.append({"role": "assistant", "content": inert(command.begun.answer)})
-        body |= speech.continues or {}
+        body |= format.continues or {}
     if command.schema is not None:
         schema = {"name": "answer", "schema": well_formed_json(command.schema), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -54,9 +54,9 @@ def body_of(
     return body
 
 
-def accepted(command: StartTurn, speech: Speech, sent: Mapping[str, Any]) -> RequestAccepted:
+def accepted(command: StartTurn, format: RequestFormat, sent: Mapping[str, Any]) -> RequestAccepted:
     """What of `command` was in the body that a server took."""
-    names = {"top_k": speech.top_k, "min_p": speech.min_p, "repetition_penalty": speech.repetition_penalty}
+    names = {"top_k": format.top_k, "min_p": format.min_p, "repetition_penalty": format.repetition_penalty}
     limit = sent.get("max_tokens", sent.get("max_completion_tokens"))
     there = {**sent, "max_tokens": limit} if limit is not None else sent
     nothing_meant = {"presence_penalty": 0, "frequency_penalty": 0, "seed": None}
@@ -71,7 +71,7 @@ def accepted(command: StartTurn, speech: Speech, sent: Mapping[str, Any]) -> Req
         max_tokens=limit or command.sampling.max_tokens,
         seed=command.sampling.seed if "seed" in sent else None,
     )
-    budget = command.thinking_budget if speech.budget in sent else None
+    budget = command.thinking_budget if format.budget in sent else None
     return RequestAccepted(command.turn, sampling, omitted, command.tools if "tools" in sent else (), budget)
 
 

@@ -15,7 +15,7 @@ from qwenchat.tui.models.servers import Listing
 
 if TYPE_CHECKING:
     from qwenchat.engine.local.offers import Offer, Way
-    from qwenchat.engine.remote.listing import Offer as Served
+    from qwenchat.engine.remote.offer import Offer as Served
 
 _ADDRESS = re.compile(r"https?://[^\s/]\S*")
 COLUMN = 11

@@ -11,7 +11,7 @@ from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.remote.address import address_of
 
 if TYPE_CHECKING:
-    from qwenchat.engine.remote.listing import Offer
+    from qwenchat.engine.remote.offer import Offer
 
 LOOK_AGAIN_S = 3.0
 """Between two looks at the ports of this machine."""
