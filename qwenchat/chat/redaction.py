@@ -22,7 +22,10 @@ _SHORTEST, _SHORTEST_NUMBER, _SHORTEST_WORD, _SHORTEST_BASE64 = 6, 8, 16, 8
 _SHORTEST_HALVED = 16
 _LONGEST_HELD = 8_000
 """Characters that are held back at most, since they may be the beginning of a key with things in it."""
-_NAMED_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|AUTH|CREDENTIAL", re.IGNORECASE)
+_NAMED_SECRET = re.compile(
+    r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|AUTH|AUTHORIZATION|(?<![A-Z])PASS)S?(?![A-Z])",
+    re.IGNORECASE,
+)
 # What is dropped before a text is shown, so that a key with it inside is read as the key.
 _BACKSLASHES = r"\\*"
 _UNSEEN = rf"(?:{SEQUENCE}|[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f{INVISIBLE}])*+"

@@ -97,7 +97,7 @@ def redaction_of(server: McpServer) -> Redaction:
     url = urlsplit(server.url or "")
     variables = {**{name: os.environ.get(name, "") for name in server.env_from}, **server.env}
     named = [*parse_qsl(url.query), *((name, _expanded(value)) for name, value in variables.items())]
-    secrets = [value for name, value in named if names_a_secret(name)]
+    secrets = [value for name, value in named if names_a_secret(name) and not os.path.exists(value)]  # noqa: PTH110
     return Redaction(os.environ.get(server.key_env or "", ""), url.password or "", *secrets)
 
 

@@ -267,6 +267,18 @@ def test_a_key_for_an_address_is_in_no_reason_why_it_does_not_answer(
     assert TOKEN not in problem
 
 
+def test_only_what_is_named_a_secret_and_is_no_file_is_masked(tmp_path: Path) -> None:
+    secret = ("API_KEY", "apikey", "GITHUB_TOKEN", "DB_PASSWORD", "PASS", "x-auth", "CLIENT_SECRETS", "AUTHORIZATION")
+    plain = ("AUTHOR", "KEYBOARD", "COMPASS", "PATH", "NOTES", "TOKENIZER")
+    for name in (*secret, *plain):
+        masked = redaction_of(McpServer("x", command="x", env={name: TOKEN})).masked(TOKEN)
+        assert (masked == "***") == (name in secret), name
+    file = tmp_path / "credentials.json"
+    file.touch()
+    assert redaction_of(McpServer("x", command="x", env={"CREDENTIALS": str(file)})).masked(str(file)) == str(file)
+    assert redaction_of(McpServer("x", command="x", env={"API_KEY": "a\0b" * 9})).masked("x") == "x"
+
+
 @asynccontextmanager
 async def ending_with(error: BaseException) -> AsyncIterator[Any]:
     raise error
