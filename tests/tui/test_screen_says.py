@@ -155,3 +155,26 @@ async def test_the_empty_screen_shows_what_will_count_for_the_first_message() ->
         it.session.tools.on = ("calculator",)
         await it.send("/preset Brief")
         await it.sees("preset         Brief", "tools          calculator", "system prompt  Answer in as few words")
+
+
+async def test_the_way_out_is_said_in_each_list_however_narrow_and_nothing_is_said_twice() -> None:
+    async with chat(Script("Fine."), size=(60, 20)) as it:
+        await it.ask("Hello")
+        for key in ("f2", "f3", "f5", "f7", "ctrl+f", "f8"):
+            await it.press(key)
+            await it.sees("Esc leaves")
+            await it.press("escape")
+        await it.press("ctrl+up", "l")
+        await it.sees("N and P go to doubtful tokens", "Esc leaves")
+        await it.no_longer_sees("Shift+D")  # a key of the chat, which does nothing here
+        await it.press("escape", "escape")
+        await it.sees("F1 help")
+        await it.pilot.pause(0.1)  # what was told on the screen before is cleared
+        await it.press("ctrl+o", "ctrl+o")
+        await it.sees("There is no reasoning to open here.")
+        await it.pilot.pause()
+        assert it.screen.count("There is no reasoning to open here.") == 1
+        for number in range(5):
+            it.app.notify(f"message {number}")
+        await it.sees("message 4")
+        assert len(it.app._notifications) == 3

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from textual import on
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import DescendantFocus
 from textual.filter import LineFilter
-from textual.notifications import SeverityLevel
+from textual.notifications import Notify, SeverityLevel
 from textual.widgets import Input, TextArea
 from textual.widgets._toast import ToastHolder
 
@@ -18,6 +19,9 @@ from qwenchat.settings.settings import WIDTH, Width
 from qwenchat.tui.base import themes
 from qwenchat.tui.base.terminal_colors import Swapped
 from qwenchat.tui.base.terminal_driver import TerminalDriver
+
+MOST = 3
+"""Messages that are shown for a while at one time."""
 
 
 class ThemedApp(App[None]):
@@ -74,6 +78,14 @@ class ThemedApp(App[None]):
         words = {"warning": say("Warning"), "error": say("Error")}
         title = title or words.get(severity, "")
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+
+    @on(Notify)
+    def _make_room(self, event: Notify) -> None:
+        """What is said again takes the place of what stands there, and only the latest few do."""
+        there = list(self._notifications)
+        for old in there:
+            if old.message == event.notification.message or old in there[: 1 - MOST]:
+                self._unnotify(old, refresh=False)
 
     def copy_to_clipboard(self, text: str) -> None:
         """Let the terminal copy what can be seen of `text`: what is pasted into a shell is obeyed there."""

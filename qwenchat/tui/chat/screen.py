@@ -159,7 +159,7 @@ class ChatScreen(Screen[None]):
 
     def _hint(self, room: int) -> None:
         """Say what keys do now: on the composer's edge, and for a chosen message below it, too."""
-        hits, chosen = self._marks.hint(room), self._transcript.chosen
+        hits, chosen = self._marks.hint(room), self._transcript.chosen if self.is_active else None
         keys = chosen.hints(self._branches.impossible(chosen.message_id)) if chosen else ()
         first, others = fitting(keys, 0 if hits else room)
         self._status.say(others)

@@ -52,7 +52,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         self._session = session
         self._paths = paths
         self._servers = Servers(servers, self._show)
-        hint = say("A part of a name, a path to a folder or GGUF file, or the address of a server")
+        hint = say("Name, folder, GGUF file or address of a server")
         self._field = Line(hint, id="typed")
         self._list = LongList(clicks=2)
         self._pace = Pace(time.monotonic)

@@ -17,7 +17,7 @@ from qwenchat.chat.events import Alternative, ScoredToken
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.i18n.texts import count, say
 from qwenchat.session.token_scores import TokenScores
-from qwenchat.tui.keys.bindings import shown
+from qwenchat.tui.keys.bindings import fitting, shown
 from qwenchat.tui.transcript.long_list import LongList
 from qwenchat.tui.widgets.overview import Overview
 from qwenchat.tui.widgets.token_view import SHADES, TokenView, shade_of
@@ -115,7 +115,6 @@ class LensScreen(ModalScreen[Beginning | None]):
     def on_mount(self) -> None:
         """Begin to read."""
         self.set_focus(self._view)
-        self._legend.update(self._words_below())
         self._read()
         self._look()
         self.set_interval(1 / LOOKS_PER_S, self._look)
@@ -180,8 +179,9 @@ class LensScreen(ModalScreen[Beginning | None]):
         self._title.update(Content.assemble((say("Token lens"), "bold $primary"), "   ", self._state()))
 
     def on_resize(self) -> None:
-        """The overview is as wide as the screen allows."""
+        """The overview and the keys take the width that there is."""
         self.call_after_refresh(self._show_overview)
+        self.call_after_refresh(lambda: self._legend.update(self._words_below()))
 
     def _show_overview(self) -> None:
         self._overview.show(self._view.tokens, self._view.cursor, self._scoring.total)
@@ -215,8 +215,9 @@ class LensScreen(ModalScreen[Beginning | None]):
         next_, before = (shown(self, id_, key) for id_, key in (("lens.next_doubt", "n"), ("lens.doubt_before", "p")))
         doubts = say("{next} and {before} go to doubtful tokens", next=next_, before=before)
         key = shown(self, "lens.choose", "enter")
-        others = say("{key} to the alternatives; there, Enter goes on from one", key=key)
-        words = (f" {own}", "$quiet"), (f"\n{doubts}   {others}", "$quiet")
+        others = say("{key} to the alternatives", key=key), say("there, Enter goes on from one")
+        keys, _ = fitting((doubts, *others, say("Esc leaves")), self._legend.size.width, "   ")
+        words = (f" {own}", "$quiet"), (f"\n{keys}", "$quiet")
         return Content.assemble(*shades, *words)
 
 

@@ -22,7 +22,7 @@ from qwenchat.chat.text import safe, safe_line
 from qwenchat.i18n.texts import count, later, say
 from qwenchat.library.library import Hit, Library, Piece, Summary
 from qwenchat.library.search import TITLE
-from qwenchat.tui.keys.bindings import shown
+from qwenchat.tui.keys.bindings import fitting, shown
 from qwenchat.tui.text.dates import moment
 from qwenchat.tui.transcript.long_list import LongList, Row
 from qwenchat.tui.widgets.line import Line
@@ -37,6 +37,8 @@ _WHO: dict[str, str] = {
     TITLE: later("Title"),
     Role.USER: later("You"), Role.ASSISTANT: later("Model"), Role.SYSTEM: later("System"), Role.TOOL: later("Tool"),
 }  # fmt: skip
+
+GAP = " · "
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,9 +271,10 @@ class SearchScreen(ModalScreen[Chosen | None]):
         if words and self._indexing:
             said += say(", older messages are still being indexed")
         thoughts = say("Alt+T thoughts on") if self._thoughts else say("Alt+T thoughts off")
-        hints = [thoughts, say("Enter opens · Esc leaves")]
+        hints = [thoughts, say("Enter opens"), say("Esc leaves")]
         if self._here is not None:
             key = shown(self, "search.here", "f8")
             where = say("{key} in all", key=key) if self._here_only else say("{key} in this one alone", key=key)
-            hints.insert(1, where)
-        return Content.assemble(said, (f" · {' · '.join(hints)}", "$quiet"))
+            hints.insert(0, where)
+        room = self.query_one("#about").size.width - cell_len(said) - len(GAP)
+        return Content.assemble(said, (GAP + fitting(hints, room, GAP)[0], "$quiet"))
