@@ -136,6 +136,18 @@ def test_a_problem_names_its_line(file: Path) -> None:
     assert settings.servers == {}
 
 
+def test_a_server_can_be_said_to_have_a_switch_of_thinking(file: Path) -> None:
+    file.write_text(
+        '[servers.box]\naddress = "box"\nthinking = "switched"\ncontext = 4096\ndialect = "mlx-lm"\n'
+        '[servers.far]\naddress = "far"\nthinking = "often"\n'
+    )
+    settings, (problem,) = read(file)
+    box = settings.servers["box"]
+    assert (box.thinking, box.context, box.dialect) == ("switched", 4096, "mlx-lm")
+    assert "servers.far" in problem
+    assert "often" in problem
+
+
 def test_an_action_gets_its_keys(file: Path) -> None:
     write(file, {"keys.chat.search": "ctrl+l"})
     assert read(file)[0].keys == {"chat.search": "ctrl+l"}

@@ -50,6 +50,8 @@ class Answer:
     """So many bytes at a time; 0 for all at once."""
     stalls: bool = False
     """Whether nothing comes after the body, and the connection stays open."""
+    bare: bool = False
+    """Whether the body ends with the connection alone, as in HTTP/1.0."""
     resets: bool = False
     """Whether the connection is reset after the body."""
 
@@ -136,12 +138,14 @@ class ChatServer:
 
     def _send(self, request: BaseHTTPRequestHandler, answer: Answer) -> None:
         request.close_connection = True
+        if answer.bare:
+            request.protocol_version = "HTTP/1.0"
         request.send_response(answer.status)
         request.send_header("Content-Type", answer.kind)
         request.send_header("Connection", "close")
         for name, value in answer.headers.items():
             request.send_header(name, value)
-        if not (answer.stalls or answer.resets):
+        if not (answer.stalls or answer.resets or answer.bare):
             request.send_header("Content-Length", str(len(answer.body)))
         request.end_headers()
         try:

@@ -149,6 +149,9 @@ class RemoteEngine:
         if thinks and command.thinking_budget is not None and served.kind.request.budget is None:
             text = say("{server} knows no thinking budget: thoughts may be longer.", server=served.model.server)
             yield from served.exchange.notices(command.turn, text)
+        if command.sampling.seed is not None and not served.kind.keeps_seed:
+            text = say("{server} may give another reply for the same seed.", server=served.model.server)
+            yield from served.exchange.notices(command.turn, text)
         if not command.thinking and served.model.thinking is ThinkingSupport.ALWAYS:
             text = say("{model} has no switch of thinking here, and may think.", model=served.model.name)
             yield from served.exchange.notices(command.turn, text)

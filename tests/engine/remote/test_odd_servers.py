@@ -348,6 +348,31 @@ class TestConnections:
         with pytest.raises(ServerUnreachable, match="broke off"):
             ask(engine)
 
+    @pytest.mark.parametrize(
+        ("body", "expected"),
+        [
+            (delta(content="Half"), "broke off. What came is kept"),
+            (delta(reasoning="Hm."), "broke off. What came is kept"),
+            (b"", "broke off before the first word"),
+            (b": waiting\n\n", "broke off before the first word"),
+        ],
+        ids=["in its answer", "in its thought", "before the first word", "after a comment"],
+    )
+    def test_a_stream_of_http_1_0_that_ends_without_a_sign_broke_off(
+        self, engine: RemoteEngine, server: ChatServer, body: bytes, expected: str
+    ) -> None:
+        server.answers = [Answer(body, bare=True)]
+        load(engine, server)
+        with pytest.raises(ServerUnreachable, match=expected):
+            ask(engine)
+        assert len(server.asked) == (3 if "before" in expected else 1)
+
+    @pytest.mark.parametrize("end", [delta("stop"), DONE], ids=["a finish reason", "the end of the stream"])
+    def test_one_of_the_two_signs_is_enough(self, engine: RemoteEngine, server: ChatServer, end: bytes) -> None:
+        server.answers = [Answer(delta(content="Yes.") + end, bare=True)]
+        load(engine, server)
+        assert text(ask(engine)) == "Yes."
+
     def test_a_server_that_loads_its_model_is_waited_for_as_long_as_patience_lasts(
         self, engine: RemoteEngine, server: ChatServer
     ) -> None:
@@ -482,6 +507,16 @@ class TestAbilities:
         load(engine, server)
         assert "no thinking budget" in notices(ask(engine, thinking_budget=50))[0]
         assert notices(ask(engine, thinking_budget=50)) == []
+
+    def test_a_seed_that_gives_several_texts_there_is_said_once_to_whom_sets_one(
+        self, engine: RemoteEngine, server: ChatServer
+    ) -> None:
+        for owner, said_ in (("sglang", 1), ("vllm", 0)):
+            server.models = [{"id": "qwen3-8b", "owned_by": owner}]
+            load(engine, server)
+            assert notices(ask(engine, sampling=Sampling())) == []
+            assert len([text for text in notices(ask(engine, sampling=Sampling(seed=3))) if "seed" in text]) == said_
+            assert notices(ask(engine, sampling=Sampling(seed=4))) == []
 
     def test_a_thought_that_the_servers_budget_ended_is_said_to_be_cut(
         self, engine: RemoteEngine, server: ChatServer

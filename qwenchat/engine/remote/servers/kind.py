@@ -33,6 +33,8 @@ class ServerKind:
     """What it says of itself in `owned_by` of its models; empty where it says nothing of use."""
     request: ClassVar[RequestFormat] = RequestFormat()
     """What it understands in a request."""
+    keeps_seed: ClassVar[bool] = True
+    """Whether it gives the same text for the same seed, as far as was seen."""
     loads_on_question: ClassVar[bool] = False
     """Whether `context_window` makes it load the model, which takes a while."""
 

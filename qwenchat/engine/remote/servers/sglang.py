@@ -15,6 +15,7 @@ class SGLang(ServerKind):
     title = "SGLang"
     port = 30000
     owner = "sglang"
+    keeps_seed = False
     request = RequestFormat(
         Switch.TEMPLATE,
         "top_k",
