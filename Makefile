@@ -20,7 +20,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 3 --dist loadfile
+	$(BIN)/pytest -q -n 4 --dist loadfile
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -q -m 'slow or hypothesis' --hypothesis-profile=full
