@@ -49,3 +49,16 @@ def long(library: Library, title: str, turns: int) -> str:
     other = Message(Role.USER, (TextPart("Another ending"),), messages[-2].parent)
     at = NOW.timestamp()
     return library.import_conversation(Conversation(new_id(), title, at, at, (*messages, other), other.id, ""))
+
+
+def long_library(turns: int, reply: str = "Yes.") -> Library:
+    """One conversation, "long", of so many questions and answers."""
+    library = Library.in_memory()
+    parent = None
+    for n in range(turns):
+        asked = Message(Role.USER, (TextPart(f"Question {n}"),), parent=parent)
+        answer = Message(Role.ASSISTANT, (TextPart(f"{reply} {n}"),), parent=asked.id)
+        for message in (asked, answer):
+            library.save("long", message)
+        parent = answer.id
+    return library
