@@ -10,7 +10,7 @@ from textual.events import DescendantFocus
 from textual.filter import LineFilter
 from textual.notifications import Notify, SeverityLevel
 from textual.widgets import Input, TextArea
-from textual.widgets._toast import ToastHolder
+from textual.widgets._toast import ToastHolder, ToastRack
 
 import qwenchat.tui.base.textual_patches  # noqa: F401  (for its effect)
 from qwenchat.chat.text import safe
@@ -86,6 +86,7 @@ class ThemedApp(App[None]):
         for old in there:
             if old.message == event.notification.message or old in there[: 1 - MOST]:
                 self._unnotify(old, refresh=False)
+                self.screen.query(f"#{ToastRack._toast_id(old)}").remove()  # Textual leaves the room it took
 
     def copy_to_clipboard(self, text: str) -> None:
         """Let the terminal copy what can be seen of `text`: what is pasted into a shell is obeyed there."""
