@@ -20,7 +20,8 @@ from qwenchat.tools.toolbox import Toolbox
 
 NOTES = McpServer("notes", command="notes-server", args=("--dir", "~/notes"))
 LIKE = ["a", "a_", "_a", "a__b", "b__ok", "ok", "", "-", "__", "calculator", "docs.getText", "docs_getText", "а", "A",
-        "x" * 31, "x" * 32, "x" * 33, "x" * 64, "x" * 65, "a-01234567", "01234567", name_for("a", "é")[3:], "工具",
+        "x" * 31, "x" * 32, "x" * 33, "x" * 64, "x" * 65, "a-01234567", "01234567", name_for("a", "é")[3:], "é", "工具",
+        name_for("a", "a b")[3:], prefix_for("x" * 33)[:-2],
         "\x1b[2J", "a\n", "\ud800", "a b", "all"]  # fmt: skip
 
 
