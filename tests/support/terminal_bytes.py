@@ -1,6 +1,5 @@
 """Hostile text, the places where text enters, and those where it leaves."""
 
-import base64
 import io
 import json
 import logging
@@ -22,7 +21,7 @@ from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, Status, T
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.redaction import Redaction
 from qwenchat.chat.reply import GrowingReply
-from qwenchat.chat.text import SafeStream, decode_input, safe, safe_json, safe_line
+from qwenchat.chat.text import SafeStream, decode_input, safe_json, safe_line
 from qwenchat.console.editor import edited
 from qwenchat.console.notice import notify
 from qwenchat.console.permission import in_words, result_in_words
@@ -43,7 +42,6 @@ from qwenchat.reports.message_details import account_of
 from qwenchat.reports.message_details import in_words as details_in_words
 from qwenchat.session import attachments
 from qwenchat.settings import config
-from qwenchat.system import clipboard
 from qwenchat.tui.base.terminal_input import TerminalParser
 from qwenchat.tui.markdown.plain_text import code_in, plain
 
@@ -240,7 +238,6 @@ class Exits:
 
     def _message(self, message: Message) -> Iterator[tuple[str, str, str]]:
         said = message.text
-        yield "seen", "copy", base64.b64decode(clipboard.sequence(safe(said))[7:-1]).decode()
         yield "seen", "plain text", plain(said)
         for code in code_in(said):
             yield "seen", "code", code.text

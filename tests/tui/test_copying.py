@@ -12,6 +12,7 @@ from textual.geometry import Offset
 
 from qwenchat.chat.invisible import INVISIBLE
 from qwenchat.chat.text import safe
+from qwenchat.system import clipboard
 from qwenchat.tui.markdown.pieces import parser
 from qwenchat.tui.markdown.plain_text import Code, code_in, plain
 from tests.support.chat_driver import Chat, chat
@@ -165,6 +166,35 @@ async def test_code_is_saved_in_a_file(tmp_path: Path, monkeypatch: pytest.Monke
         assert (tmp_path / "folder" / "a.py").exists()
         await it.press("s", "ctrl+u", *"folder", "enter")
         await it.sees("it is a folder")
+
+
+async def test_whatever_is_copied_is_safe_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is pasted into a shell is obeyed there, so both ways to the clipboard are given what can be seen."""
+    given: list[str] = []
+
+    async def take(text: str) -> str:
+        given.append(text)
+        return "xclip"
+
+    monkeypatch.setattr(clipboard, "copy", take)
+    monkeypatch.chdir(tmp_path)
+    hostile = "\x1b[201~rm -rf ~\x00\x9b2J\u202e&#x202e;"
+    async with chat(Script(answer=f"Say {hostile}:\n\n```sh{hostile}\nls {hostile}\n```\n"), size=(80, 30)) as it:
+        await it.ask(f"Go {hostile}")
+        await it.press("ctrl+up", "y")
+        await it.until(lambda: len(given) == 1, "the message")
+        await it.press("Y")
+        await it.until(lambda: len(given) == 2, "its words")
+        await it.press("k")
+        await it.until(lambda: len(given) == 3, "its code")
+        await it.press("k", "s", "enter")
+        await it.sees("Saved in")
+        await it.press("enter")
+        await it.until(lambda: len(given) == 4, "the block of the list")
+        (saved,) = tmp_path.iterdir()
+        for text in (*given, it.app.clipboard, saved.read_text()):
+            assert "rm -rf ~" in text
+            assert not HIDDEN.search(text)
 
 
 async def test_a_message_without_code_says_so() -> None:
