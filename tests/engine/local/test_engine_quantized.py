@@ -13,7 +13,7 @@ from qwenchat.chat.messages import Message
 from qwenchat.chat.provenance import FinishReason
 from qwenchat.engine.base import TurnSignals
 from qwenchat.engine.local import engine as engine_module
-from qwenchat.engine.local import loader
+from qwenchat.engine.local.cpu import packing
 from qwenchat.engine.local.cpu.cache import QuantizedCache
 from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.engine import LocalEngine
@@ -155,7 +155,7 @@ def test_memory_that_runs_out_in_a_turn_is_said_and_the_next_turn_works(
 def test_memory_that_runs_out_while_packing_is_said_and_the_next_load_works(
     tiny_qwen3: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch, quantization: str
 ) -> None:
-    pack, packed = loader.pack, []
+    pack, packed = packing.pack, []
 
     def full(*args: object) -> PackedMatrix:
         packed.append(args)
@@ -165,7 +165,7 @@ def test_memory_that_runs_out_while_packing_is_said_and_the_next_load_works(
 
     engine = LocalEngine(paths)
     with monkeypatch.context() as patch:
-        patch.setattr(loader, "pack", full)
+        patch.setattr(packing, "pack", full)
         with pytest.raises(OutOfMemory, match=tiny_qwen3.name):
             load(engine, tiny_qwen3, quantization=quantization)
     load(engine, tiny_qwen3, quantization=quantization)

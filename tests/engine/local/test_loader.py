@@ -21,6 +21,7 @@ from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local import loader
 from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.cpu import packing
 from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.hardware import Plan
 from qwenchat.engine.local.loader import LoadedModel, load
@@ -133,7 +134,7 @@ def test_loading_tells_how_far_it_is_and_stops_when_told(sound: Path, plan: Plan
 
 
 def test_stop_packs_no_more_of_what_was_read(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stop, stopped, really_pack = StopSignal(), threading.Event(), loader.pack
+    stop, stopped, really_pack = StopSignal(), threading.Event(), packing.pack
     read, packed, matrices = 0, 0, len(load_file(sound / "model.safetensors"))
 
     def pack(*args: Any) -> PackedMatrix:
@@ -149,7 +150,7 @@ def test_stop_packs_no_more_of_what_was_read(sound: Path, monkeypatch: pytest.Mo
             stop.set()
             stopped.set()
 
-    monkeypatch.setattr(loader, "pack", pack)
+    monkeypatch.setattr(packing, "pack", pack)
     monkeypatch.setattr(loader.hardware, "cpu_threads", lambda: 2)
     with pytest.raises(Stopped):
         load(sound, plan=PLANS["int8"], cache_folder=sound, progress=progress, stop=stop)
