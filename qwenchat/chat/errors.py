@@ -1,4 +1,23 @@
-"""What can go wrong, as types: each error says what happened and what to do about it."""
+"""What can go wrong, as types: each error says what happened and what to do about it.
+
+QwenchatError                 an error that a person can act on
+├── ConfigInvalid             a setting, theme or option
+├── PromptEmpty, PromptTooLong, TurnInProgress, NoThought, MessageNotFound
+├── ModelError                a model could not be found, fetched, read or run
+│   ├── ModelNotFound, ModelDamaged, ModelUnsupported
+│   ├── HubUnreachable, DownloadFailed
+│   ├── OutOfMemory, DeviceFailed, EngineFailed
+│   └── ServerError           a server that was asked for a model
+│       └── ServerUnreachable, ServerRefused, ServerBusy, ServerSilent, ServerFaulty
+├── LibraryError              saved conversations
+│   ├── LibraryUnwritable
+│   │   └── MessageTooLarge
+│   ├── LibraryDamaged, LibraryNewer, LibraryInUse
+│   └── ConversationPresent, ConversationNotFound
+├── ImportFailed, ExportFailed
+└── ToolError                 a call of a tool; it costs that call alone
+    └── CallMalformed, ToolUnavailable, ToolRefused, ToolFailed
+"""
 
 from qwenchat.i18n.texts import say, sentences
 

@@ -249,3 +249,10 @@ def test_the_sizes_of_the_models_are_right() -> None:
 def test_every_page_is_in_the_list_of_pages() -> None:
     listed = re.findall(r"^\| \[.+?\]\((.+?)\)", page("README.md"), re.MULTILINE)
     assert sorted(listed) == sorted(file.name for file in PAGES if file.name != "README.md")
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_what_a_map_of_the_code_names_is_there(name: str) -> None:
+    named = set(re.findall(r"`((?:[a-z_]+/)+(?:[a-z_]+\.(?:py|toml))?)`", (ROOT / name).read_text("utf-8")))
+    assert named
+    assert {path for path in named if not any((base / path).exists() for base in (ROOT, ROOT / "qwenchat"))} == set()
