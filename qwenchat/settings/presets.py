@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import tomlkit
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SAMPLING, SamplingOverrides
@@ -140,6 +139,8 @@ def write(preset: Preset, folder: Path) -> Path:
             say("A preset cannot be called {name}.", name=safe_line(preset.name) or '""'),
             say("The name may hold letters, digits, spaces, dots and dashes."),
         )
+    import tomlkit  # noqa: PLC0415  (only to write)
+
     table = {name: getattr(preset, name) for name in ("description", "model", "system", "think", "thinking_budget")}
     written: dict[str, Any] = {name: value for name, value in table.items() if value not in (None, "")}
     if preset.system == "":

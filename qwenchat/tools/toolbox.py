@@ -21,7 +21,6 @@ from qwenchat.engine.base import StopSignal
 from qwenchat.i18n.texts import listed, say, sentences
 from qwenchat.settings import config
 from qwenchat.settings.config import MOST_SAID, few
-from qwenchat.settings.config_file import write
 from qwenchat.system.quick_imports import quick_imports
 from qwenchat.tools.folders import problems_of
 from qwenchat.tools.grants import Grants
@@ -181,6 +180,8 @@ class Toolbox:
         if self._config is not None:
             there = config.read(self._config)[0].tools.always
             kept = [other for other in there if granted_name(other) != name]
+            from qwenchat.settings.config_file import write  # noqa: PLC0415  (only to write)
+
             write(self._config, {"tools.always": [*kept, entry]})
 
     def close(self) -> None:
