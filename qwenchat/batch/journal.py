@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -37,13 +38,17 @@ class Journal:
         self._lines: dict[int, bytes] = {}
         self._failed: set[int] = set()
         self._model: Any = None
-        if output.exists() and not self.file.exists():
-            raise self._taken()
+        self._partial = output.with_name(f"{output.name}.partial")
+        """What the output is until it is whole; nobody else's, since it is not there before the journal is."""
+        if not self.file.exists():
+            for place in (output, self._partial):
+                if place.exists():
+                    raise _taken(place)
         self._out = self._opened()
         try:
             end = self._read({"journal": FORMAT, "settings": json.loads(json.dumps(settings))})
             if not end and output.exists():
-                raise self._taken()
+                raise _taken(output)
             self._out.truncate(end)
             self._out.seek(end)
             if not end:
@@ -82,17 +87,17 @@ class Journal:
 
         When it is complete the journal goes away; else it stays, so that the same command asks for the rest.
         """
-        partial = self._output.with_name(f"{self._output.name}.partial")
         try:
-            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE), "wb") as out:
+            self._partial.unlink(missing_ok=True)
+            with os.fdopen(os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE), "wb") as out:
                 for number in sorted(self._lines):
                     out.write(self._lines[number])
                 out.flush()
                 os.fsync(out.fileno())
-            partial.replace(self._output)
+            self._partial.replace(self._output)
         except BaseException:
             with suppress(OSError):
-                partial.unlink()
+                self._partial.unlink()
             raise
         if complete:
             self.file.unlink(missing_ok=True)
@@ -104,7 +109,11 @@ class Journal:
 
     def _opened(self) -> BinaryIO:
         """The file, held against every other program."""
-        out = os.fdopen(os.open(self.file, os.O_RDWR | os.O_CREAT, MODE), "r+b")
+        descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT, MODE)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise _taken(self.file)
+        out = os.fdopen(descriptor, "r+b")
         try:
             fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -154,17 +163,18 @@ class Journal:
             self._failed.discard(number)
         return True
 
-    def _taken(self) -> ConfigInvalid:
-        return ConfigInvalid(
-            say("{file} is there already.", file=safe_line(str(self._output), 400)), say("Name another: --output FILE.")
-        )
-
     def _foreign(self, names: Sequence[str]) -> ConfigInvalid:
         what = say("{file} belongs to other prompts or settings ({names}).", file=self._name(), names=listed(names))
         return ConfigInvalid(what, say("Finish those, or remove it to begin anew."))
 
     def _name(self) -> str:
         return safe_line(str(self.file), 400)
+
+
+def _taken(file: Path) -> ConfigInvalid:
+    return ConfigInvalid(
+        say("{file} is there already.", file=safe_line(str(file), 400)), say("Name another: --output FILE.")
+    )
 
 
 def _different(before: Any, now: Mapping[str, Any]) -> list[str]:

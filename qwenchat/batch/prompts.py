@@ -12,6 +12,7 @@ from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say, sentences
+from qwenchat.system.regular_file import open_stream
 
 LONGEST_LINE = 16_000_000
 """Bytes of a line that are read; no model has a window for more."""
@@ -68,7 +69,7 @@ def read_prompts(file: Path) -> tuple[Prompt, ...]:
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes | None]]:
     """Each line with its number; None for one that is too long, of which no more than that is held."""
-    with file.open("rb") as data:
+    with open_stream(file) as data:
         number = 0
         while line := data.readline(LONGEST_LINE + 1):
             number += 1

@@ -17,6 +17,16 @@ LATEST = "latest"
 """What --resume without an id goes on with."""
 
 
+class FileName(click.Path):
+    """The name of a file; an empty one, as of a variable that is not set, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name, as click's own paths have it."""
+        if value in ("", b""):
+            self.fail("The name is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class _Setting(click.Option):
     """An option of the chat that a subcommand has too."""
 

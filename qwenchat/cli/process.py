@@ -1,6 +1,7 @@
 """The process around the commands: streams, signals, errors and the exit code."""
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ import click
 
 from qwenchat.chat.errors import ConfigInvalid, QwenchatError
 from qwenchat.chat.text import safe
-from qwenchat.i18n.texts import say
+from qwenchat.i18n.texts import say, sentences
 from qwenchat.system.type_ahead import type_ahead
 
 
@@ -86,7 +87,22 @@ def _exit_code(program: click.Group) -> int:
     except OSError as error:
         _notify(in_words(error))
         return 1
+    except Exception as error:  # noqa: BLE001  (a traceback helps nobody, and may hold what a terminal obeys)
+        _unforeseen(error)
+        return 1
     return 0
+
+
+def _unforeseen(error: Exception) -> None:
+    """One line of what nobody foresaw; the log has the rest."""
+    from qwenchat.system.log import keep_log  # noqa: PLC0415  (for this alone)
+    from qwenchat.system.paths import Paths  # noqa: PLC0415
+
+    log = logging.getLogger("qwenchat")
+    if not log.handlers:
+        keep_log(Paths.of_user().log_file)
+    log.error("the program failed", exc_info=error)
+    _notify(sentences(say("The program failed: {error!r}.", error=error), say("The log has more.")))
 
 
 def _leave(code: int) -> NoReturn:

@@ -115,7 +115,7 @@ def opening(connection: sqlite3.Connection, path: Path | None) -> Iterator[None]
         if isinstance(error, sqlite3.Error) and not (refused(error) and not _claims_to_be_read_only(path)):
             raise LibraryDamaged(say("{path} is damaged: {error}.", path=path, error=error)) from error
         raise LibraryUnwritable(
-            say("{path} cannot be written: {error}.", path=path, error=error or type(error).__name__),
+            say("{path} cannot be written: {error}.", path=path, error=_reason(error)),
             say("Check the disk and the folder."),
         ) from error
 
@@ -262,7 +262,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
                 say("A message is too long to be saved."), say("Up to {size} MB can be.", size=_LONGEST >> 20)
             ) from error
         remedy = say("Free some space.") if _is_full(error) else say("`qwenchat doctor` examines the library.")
-        raise LibraryUnwritable(say("The conversation could not be saved: {error}.", error=error), remedy) from error
+        what = say("The conversation could not be saved: {error}.", error=_reason(error))
+        raise LibraryUnwritable(what, remedy) from error
 
 
 @contextmanager
@@ -291,7 +292,8 @@ def reading(path: Path | None) -> Iterator[None]:
             with suppress(OSError):
                 doubt(path)
         raise LibraryError(
-            say("Saved conversations could not be read: {error}.", error=error), say("`qwenchat doctor` examines them.")
+            say("Saved conversations could not be read: {error}.", error=_reason(error)),
+            say("`qwenchat doctor` examines them."),
         ) from error
 
 
@@ -302,6 +304,11 @@ def _doubt_if_damaged(connection: sqlite3.Connection, error: Exception) -> None:
             for _, name, file in connection.execute("pragma database_list"):
                 if name == "main" and file:
                     doubt(Path(file))
+
+
+def _reason(error: Exception) -> str:
+    """What an error says of itself, in words also where Python gives it none."""
+    return say("there is too little memory") if isinstance(error, MemoryError) else str(error) or type(error).__name__
 
 
 def is_damage(error: Exception) -> bool:

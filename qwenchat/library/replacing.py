@@ -63,7 +63,8 @@ def is_interrupted(library: Path) -> bool:
 
 
 def _ready(library: Path) -> list[Path]:
-    return sorted(library.parent.glob(f"{escape(library.name)}.*-*{_NEW}"))
+    found = library.parent.glob(f"{escape(library.name)}.*-*{_NEW}")
+    return sorted(file for file in found if file.is_file() and file.stat().st_size)
 
 
 def _finish(ready: Path, library: Path) -> Path:

@@ -27,6 +27,11 @@ def open_regular(file: Path) -> BinaryIO:
         raise
 
 
+def open_stream(file: Path) -> BinaryIO:
+    """`file` or a pipe, which is waited for, to be read once. Raises OSError as `open_regular` does."""
+    return file.open("rb") if file.is_fifo() else open_regular(file)
+
+
 def read_regular(file: Path, most: int) -> bytes:
     """All of `file`. Raises OSError as `open_regular` does, and for one of more than `most` bytes."""
     with open_regular(file) as opened:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qwenchat.chat.errors import ToolRefused
 from qwenchat.i18n.texts import listed, say
+from qwenchat.settings.config import few
 
 LARGEST = 1_000_000
 """Bytes of a file that are read."""
@@ -74,13 +75,14 @@ class Folders:
 
 
 def problems_of(folders: Sequence[str]) -> tuple[str, ...]:
-    """What is wrong with the folders that the user allows, in words; each such entry costs itself alone."""
+    """What is wrong with the folders that the user allows, in words, of many the first; each costs itself alone."""
     found = ((folder, _misnamed(folder) or _unreadable(Path(_expanded(folder)))) for folder in folders)
-    return tuple(
+    problems = [
         say("The folder {folder} that [tools] allows cannot be used: {reason}.", folder=repr(folder), reason=reason)
         for folder, reason in found
         if reason
-    )
+    ]
+    return few(problems)
 
 
 def _expanded(path: str) -> str:

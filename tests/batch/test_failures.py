@@ -385,6 +385,23 @@ def test_a_disk_that_is_full_is_said_and_the_batch_goes_on_later(
     assert max(server.asked.values()) <= 2
 
 
+@pytest.mark.parametrize("suffix", ["", ".partial", ".journal"])
+def test_a_file_that_is_there_is_never_written_over(server: Server, tmp_path: Path, suffix: str) -> None:
+    file = written(tmp_path, "a")
+    prompts_ = file.rename(tmp_path / f"out{suffix}")
+    before = prompts_.read_bytes()
+    assert run(server, prompts_, "--output", str(tmp_path / "out")).exception is not None
+    assert prompts_.read_bytes() == before
+    assert not server.asked
+
+
+@pytest.mark.parametrize("suffix", [".partial", ".journal"])
+def test_a_pipe_in_the_place_of_a_file_of_the_batch_is_said(server: Server, tmp_path: Path, suffix: str) -> None:
+    file = written(tmp_path, "a")
+    os.mkfifo(tmp_path / f"prompts.answers.jsonl{suffix}")
+    assert "is there already" in str(run(server, file).exception)
+
+
 def test_ctrl_c_keeps_what_came(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = written(tmp_path, "a", "b", "c", "d")
     real = Journal.add

@@ -261,6 +261,49 @@ def test_a_failure_nobody_foresaw_is_one_line_too_and_the_log_has_the_rest(home:
     assert "secret" not in log
 
 
+def test_no_traceback_reaches_a_terminal_whatever_raises_it(home: Path) -> None:
+    program = (
+        "import click, sys; from qwenchat.cli import process\n"
+        "@click.group(invoke_without_command=True)\ndef program(): raise ValueError('\\x1b[31modd')\n"
+        "process.run(program)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.count(b"\n") == 1
+    assert b"odd" in ran.stderr
+    assert b"\x1b" not in ran.stderr
+    assert "Traceback" in (home / "logs" / "qwenchat.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["ask", "--jsonl", ""],
+        ["ask", "--jsonl", __file__, "--output", ""],
+        ["ask", "--schema", "", "x"],
+        ["replay", "1", "--cast", ""],
+    ],
+)
+def test_an_empty_name_of_a_file_is_a_usage_error(line: list[str]) -> None:
+    ended = CliRunner().invoke(cli, line)
+    assert ended.exit_code == 2
+    assert "The name is empty." in ended.stderr
+
+
+@pytest.mark.parametrize("line", [["import"], ["ask", "x", "--schema"], ["ask", "--jsonl"], ["replay"]])
+def test_a_device_that_could_be_read_for_ever_is_refused(home: Path, line: list[str]) -> None:
+    assert CliRunner().invoke(cli, [*line, "/dev/zero"]).exit_code
+
+
+def test_a_pipe_that_is_written_into_is_read(home: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b'[{"role": "user", "content": "Hi"}]')
+    os.close(writing)
+    ended = CliRunner().invoke(cli, ["import", f"/dev/fd/{reading}"])
+    os.close(reading)
+    assert ended.exit_code == 0, ended.output
+
+
 # Settings
 
 

@@ -20,6 +20,7 @@ from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.chat.tree import MessageTree
 from qwenchat.library import database
 from qwenchat.library.conversation import Conversation
+from qwenchat.library.database import transaction
 from qwenchat.library.library import Library
 from qwenchat.library.migrations import MIGRATIONS
 from qwenchat.library.timeline import unpack
@@ -564,3 +565,10 @@ def test_an_id_that_tries_to_be_more_is_only_an_id(tmp_path: Path) -> None:
     assert library.read(name).hidden == frozenset()
     assert library.resolve("';") == name
     assert [row.id for row in library.conversations()] == [name]
+
+
+def test_an_error_that_says_nothing_of_itself_is_said_in_words(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "c.sqlite3")
+    with pytest.raises(LibraryUnwritable, match="too little memory"), transaction(library._connection):
+        raise MemoryError
+    library.close()

@@ -151,3 +151,13 @@ def test_two_starts_end_an_interrupted_restore_once(path: Path) -> None:
     assert said == ["False", "False", "False", "True"]
     assert end_interrupted(path) == ""
     assert len(replacing.set_aside_before(path, "replaced")) == 1
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "empty"])
+def test_what_is_no_library_is_never_put_in_place_of_one(path: Path, kind: str) -> None:
+    there = path.with_name(f"{path.name}.replaced-20260101-000000.new")
+    {"folder": Path.mkdir, "pipe": os.mkfifo, "empty": Path.touch}[kind](there)
+    library = Library.open(path)
+    assert library.notice == ""
+    assert library.conversations()
+    library.close()

@@ -216,3 +216,10 @@ def test_what_is_wrong_with_tools_is_said(tmp_path: Path, text: str, problem: st
     found, problems = read(written(tmp_path, text))
     assert problem in problems[0]
     assert found.tools == ToolSettings()
+
+
+def test_a_number_that_python_refuses_to_read_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("context = " + "9" * 10_000)
+    _, (problem,) = read(tmp_path / "config.toml")
+    assert "too many digits" in problem
+    assert "sys." not in problem

@@ -22,7 +22,7 @@ from qwenchat.engine.base import StopSignal
 from qwenchat.tools import addresses
 from qwenchat.tools.clock import clock
 from qwenchat.tools.files import files
-from qwenchat.tools.folders import LARGEST, Folders, _walked
+from qwenchat.tools.folders import LARGEST, Folders, _walked, problems_of
 from qwenchat.tools.page import page
 from qwenchat.tools.tool import Tool, clipped
 from qwenchat.tools.toolbox import Toolbox
@@ -477,3 +477,7 @@ def test_nobody_answers(site: str) -> None:
             use(page(private=True), url=f"http://127.0.0.1:{unused.getsockname()[1]}/")
     with pytest.raises(ToolFailed, match=r"no-such-host.invalid cannot be found"):
         use(page(private=True), url="http://no-such-host.invalid/")
+
+
+def test_of_ten_thousand_folders_that_are_none_the_first_are_named() -> None:
+    assert len(problems_of([f"x{at}" for at in range(10_000)])) < 30

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.text import decode_input, safe_json
 from qwenchat.cli import option_values, options, process
+from qwenchat.cli.options import FileName
 from qwenchat.cli.text_command import TextCommand
 from qwenchat.cli.wiring import engine_maker, open_session, tool_names
 from qwenchat.console.ask import ask as ask_once
@@ -20,6 +21,7 @@ from qwenchat.console.notice import notify
 from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library
 from qwenchat.system.paths import Paths
+from qwenchat.system.regular_file import open_stream
 
 LONGEST_SCHEMA = 1_000_000
 """Bytes of a schema that are read."""
@@ -37,19 +39,19 @@ class _Ask(TextCommand):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--schema",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FileName(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Answer with JSON that fits the JSON schema in FILE.",
 )
 @click.option(
     "--jsonl",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FileName(path_type=Path, dir_okay=False),
     metavar="FILE",
     help='Ask each line of a file: {"prompt": "..."} or {"messages": [...]}.',
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FileName(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Where the answers go, in the order of the prompts; by default beside the file.",
 )
@@ -134,7 +136,7 @@ def _read_schema(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        with process.said_if_waiting(file), file.open("rb") as opened:
+        with process.said_if_waiting(file), open_stream(file) as opened:
             data = opened.read(LONGEST_SCHEMA + 1)
         if len(data) > LONGEST_SCHEMA:
             raise click.UsageError(f"{file} has more than {LONGEST_SCHEMA:,} bytes.")

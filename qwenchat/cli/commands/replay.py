@@ -20,7 +20,7 @@ from qwenchat.chat.timeline import Tick
 from qwenchat.chat.tree import MessageTree
 from qwenchat.cli import option_values, options
 from qwenchat.cli.library import conversations_to_change, saved_conversations
-from qwenchat.cli.options import complete_conversation
+from qwenchat.cli.options import FileName, complete_conversation
 from qwenchat.cli.wiring import engine_maker
 from qwenchat.console.notice import notify
 from qwenchat.console.turn_printer import LoadReport, may_dim
@@ -37,6 +37,7 @@ from qwenchat.replay.rerun import Rerun, keep, questions
 from qwenchat.replay.rerun_report import Report, as_dict, failure
 from qwenchat.system.log import keep_log
 from qwenchat.system.paths import Paths, shipped_themes
+from qwenchat.system.regular_file import open_stream
 
 SLOWEST, FASTEST = 0.25, 16.0
 _PLAYING = ("speed", "idle_limit", "start", "cast", "force")
@@ -86,7 +87,7 @@ def _speed(context: click.Context, parameter: click.Parameter, typed: str) -> fl
 )
 @click.option("--from", "start", type=click.IntRange(1), default=1, metavar="N", help="Begin at the N-th message.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for all that happens, at once.")
-@click.option("--cast", type=click.Path(dir_okay=False), metavar="FILE", help="Write an asciinema cast; - prints it.")
+@click.option("--cast", type=FileName(dir_okay=False), metavar="FILE", help="Write an asciinema cast; - prints it.")
 @click.option("--force", is_flag=True, help="With --cast: replace a file that is there.")
 @click.option("--rerun", is_flag=True, help="Ask the same questions again and compare: exit code 1 where they differ.")
 @click.option("--save", is_flag=True, help="With --rerun: keep new replies that differ as branches.")
@@ -134,7 +135,7 @@ def _saved(library: Library, source: str) -> _Recording:
 
 def _of_file(file: Path) -> _Recording:
     """The first conversation of a file."""
-    with file.open("rb") as opened:
+    with open_stream(file) as opened:
         found = next((entry for entry in conversations_in(opened) if isinstance(entry, Found)), None)
     if found is None:
         raise QwenchatError(say("There is no conversation in {file}.", file=file))

@@ -30,6 +30,7 @@ from qwenchat.library.exchange.native import Timelines
 from qwenchat.library.exchange.reading import conversations_in
 from qwenchat.library.library import Library
 from qwenchat.system.paths import Paths
+from qwenchat.system.regular_file import open_stream
 
 _FORMATS = ("md", "json", "jsonl")
 _SHOWN_EVERY_S = 0.2
@@ -217,7 +218,7 @@ def _open(name: str) -> AbstractContextManager[IO[bytes]]:
     if name == "-":
         return nullcontext(sys.stdin.buffer)
     with said_if_waiting(Path(name)):
-        return Path(name).open("rb")
+        return open_stream(Path(name))
 
 
 class _Tally:
