@@ -1,1 +1,1 @@
-"""config.toml, its schema, and presets."""
+"""config.toml, the table of parameters, and presets."""

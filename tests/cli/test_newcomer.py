@@ -268,3 +268,34 @@ def test_the_check_of_the_settings_sees_a_theme_that_the_environment_names(monke
     result = invoke("config", "check")
     assert result.exit_code == 1
     assert "QWENCHAT_THEME: There is no theme qwenchat-drak. Did you mean qwenchat-dark?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["ask", "--output", "x.jsonl", "Hi"], "--output"),
+        (["ask", "--concurrency", "4", "Hi"], "--concurrency"),
+        (["--tools", "calculator", "ask", "--jsonl", "p.jsonl"], "--tools"),
+        (["ask", "--tools", "calculator", "--jsonl", "p.jsonl"], "--tools"),
+        (["ask", "--jsonl", "p.jsonl", "Hi"], "--jsonl"),
+        (["ask", "--jsonl", "p.jsonl", "--json"], "--jsonl"),
+        (["models", "--server", "http://127.0.0.1:9", "show", "qwen3-4b"], "--server"),
+        (["doctor", "--json", "--restore"], "--json"),
+        (["stats", "--days", "3", "--all"], "--days"),
+        (["--theme", "paper", "ask", "Hi"], "--theme"),
+        (["--model", "x", "list"], "--model"),
+        (["--resume", "x", "ask", "Hi"], "--resume"),
+        (["bench", "--model", "x", "--shape", "y"], "--shape"),
+        (["export", "--all", "--format", "json", "--no-thoughts"], "--no-thoughts"),
+        (["replay", "--save", "x"], "--save"),
+        (["replay", "--rerun", "--speed", "2", "x"], "--speed"),
+    ],
+)
+def test_an_option_of_which_nothing_would_come_is_refused(
+    arguments: list[str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.jsonl").write_text('{"prompt": "Hi"}\n')
+    result = invoke(*arguments)
+    assert (result.exit_code, named in result.stderr) == (2, True), result.output
+    assert [path.name for path in tmp_path.glob("*.jsonl*")] == ["p.jsonl"]

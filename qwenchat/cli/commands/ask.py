@@ -77,10 +77,9 @@ def ask(
 ) -> None:
     """Ask once; standard input is added to the prompt. Or ask each prompt of a file."""
     given = _with_flags_before(context, given)
+    _refuse_what_does_not_go_together(context, prompt)
     fitting = _read_schema(schema)
     if jsonl is not None:
-        if prompt or as_json:
-            raise click.UsageError("--jsonl brings the prompts and has an output of its own.")
         from qwenchat.cli.commands import batch  # noqa: PLC0415  (a single question does not wait for it)
 
         sys.exit(batch.run(engine_maker(), given, jsonl, output, concurrency, fitting))
@@ -99,6 +98,22 @@ def ask(
             click.echo(safe_json(failure(error)))
         raise
     sys.exit(code)
+
+
+def _refuse_what_does_not_go_together(context: click.Context, prompt: tuple[str, ...]) -> None:
+    """Raise UsageError for an option of which nothing would come."""
+    contexts = [it for it in (context, context.parent) if it is not None]
+
+    def typed(name: str) -> bool:
+        return any(it.get_parameter_source(name) is ParameterSource.COMMANDLINE for it in contexts)
+
+    if context.params["jsonl"] is None:
+        if ignored := next(filter(typed, ("output", "concurrency")), None):
+            raise click.UsageError(f"--{ignored} goes with --jsonl.")
+    elif prompt or context.params["as_json"]:
+        raise click.UsageError("--jsonl brings the prompts and has an output of its own.")
+    elif typed("tool_names"):
+        raise click.UsageError("Tools are for single questions: leave out --tools, or --jsonl.")
 
 
 def _with_flags_before(context: click.Context, given: dict[str, Any]) -> dict[str, Any]:

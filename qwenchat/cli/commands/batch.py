@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from qwenchat.batch.journal import Journal, unasked_first
 from qwenchat.batch.prompts import read_prompts
@@ -39,8 +38,6 @@ def run(
     schema: str | None,
 ) -> int:
     """Ask what is not answered yet, and write the answers when all are there; the exit code."""
-    if click.get_current_context().get_parameter_source("tool_names") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("Tools are for single questions: leave out --tools, or --jsonl.")
     keep_log(None if given["private"] else Paths.of_user().log_file)
     load = option_values.load_command(given)
     asking = _asking(given, schema)

@@ -21,6 +21,8 @@ from qwenchat.system.paths import Paths
 def doctor(as_json: bool, restore: str | None) -> None:
     """Say what this machine has, what is wrong and how to fix it; exit code 1 when no chat is possible."""
     if restore is not None:
+        if as_json:
+            raise click.UsageError("--json goes without --restore.")
         click.echo(go_back(Paths.of_user(), restore))
         return
     report = examine(Paths.of_user())

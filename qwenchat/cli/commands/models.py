@@ -21,6 +21,9 @@ from qwenchat.system.paths import Paths
 def models(context: click.Context, server: str | None) -> None:
     """List the known models, show one, or fetch one."""
     if context.invoked_subcommand is not None:
+        if server is not None:
+            command = context.invoked_subcommand
+            raise click.UsageError(f"--server lists what a server has; leave it out, or `{command}`.")
         return
 
     if server is not None:
