@@ -1,7 +1,5 @@
 """Writes config.toml: what is changed changes, and what the user wrote around it stays."""
 
-import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,10 +14,8 @@ from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say
 from qwenchat.settings.config import checked
 from qwenchat.settings.parameters import PARAMETERS, Parameter
+from qwenchat.system.private_files import MODE, replace_whole
 from qwenchat.system.toml_file import read_toml
-
-MODE = 0o600
-"""Of a new file: it may name servers and hold a system prompt."""
 
 
 def write(file: Path, changes: Mapping[str, Any]) -> None:
@@ -142,27 +138,3 @@ def _set(file: Path, document: Any, path: list[str], value: Any) -> None:
             del document[path[-1]]
     else:
         document[path[-1]] = value
-
-
-def replace_whole(file: Path, text: str) -> None:
-    """Put `text` in place of the file, whole or not at all; a new one is its owner's alone. Raises OSError."""
-    with suppress(FileNotFoundError):
-        mode = file.stat().st_mode & 0o777
-        if not os.access(file, os.W_OK):
-            raise PermissionError(13, os.strerror(13), str(file))
-        return _write(file, text, mode)
-    return _write(file, text, MODE)
-
-
-def _write(file: Path, text: str, mode: int) -> None:
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

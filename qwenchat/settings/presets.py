@@ -14,7 +14,7 @@ from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import listed, say
 from qwenchat.settings.config import few
-from qwenchat.settings.config_file import replace_whole
+from qwenchat.system.private_files import replace_whole
 from qwenchat.system.toml_file import read_toml
 
 NAME = re.compile(r"\w[\w .-]{0,39}")
