@@ -76,9 +76,10 @@ class SafeStream:
         return self._marked(text[:at])
 
     def finish(self) -> str:
-        """The rest, at the end of the stream."""
-        held, self._held = self._held, ""
-        return self._marked(held)
+        """The rest, at the end of the stream; what is fed then begins another text."""
+        rest, self._held = self._marked(self._held), ""
+        self._before = ""
+        return rest
 
     def _marked(self, text: str) -> str:
         text, before = _printable(text), self._before

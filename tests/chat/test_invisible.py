@@ -151,3 +151,9 @@ def test_halves_are_joined_where_they_join_and_replaced_where_not(text: str) -> 
     assert "".join(map(joiner.feed, text)) + joiner.finish() == whole
     assert well_formed_json(json.dumps({text: [text]})) == {whole: [whole]}
     assert safe(text) == whole
+
+
+def test_nothing_hides_behind_the_end_of_the_text_before() -> None:
+    stream = SafeStream()
+    assert stream.feed("thought \U0001f4ff") + stream.finish() == "thought \U0001f4ff"
+    assert stream.feed("\ufe0fanswer") + stream.finish() == safe("\ufe0fanswer")
