@@ -96,7 +96,7 @@ def _exit_code(program: click.Group) -> int:
 def _unforeseen(error: Exception) -> None:
     """One line of what nobody foresaw; the log has the rest."""
     from qwenchat.system.log import keep_log  # noqa: PLC0415  (for this alone)
-    from qwenchat.system.paths import Paths  # noqa: PLC0415
+    from qwenchat.system.paths import Paths  # noqa: PLC0415  (for this alone)
 
     log = logging.getLogger("qwenchat")
     if not log.handlers:

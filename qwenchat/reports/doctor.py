@@ -190,7 +190,7 @@ def _models(paths: Paths, problems: list[Problem], free: int) -> dict[str, Any]:
     """Which models are here, and whether others can be had."""
     try:
         from qwenchat.engine.local import hub  # noqa: PLC0415  (may be what is broken)
-        from qwenchat.engine.local.inventory import models_here  # noqa: PLC0415
+        from qwenchat.engine.local.inventory import models_here  # noqa: PLC0415  (may be what is broken)
     except ImportError as error:
         said = say("Models cannot be looked for: {error}.", error=error)
         problems.append(Problem(said, say("Install qwenchat again."), broken=True))
