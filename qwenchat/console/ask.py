@@ -84,7 +84,7 @@ def _report(session: Session, reply: Message, saved: bool) -> dict[str, Any]:
             "timing": {
                 "load_s": round(made.model.load_s, 3),
                 "first_token_s": round(made.timing.first_token_s, 3) or None,
-                "tokens_per_s": round(made.timing.tokens_per_s, 2) or None,
+                "tokens_per_s": round(made.timing.tokens_per_s * made.counted, 2) or None,
             },
             "seed": made.sampling.seed,
             "not_sent": list(made.omitted),

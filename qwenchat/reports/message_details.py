@@ -188,7 +188,8 @@ def _times(made: Provenance) -> Iterator[Fact]:
     yield Fact(say("thinking"), say("{seconds} s", seconds=f"{timing.thinking_s:,.2f}"))
     yield Fact(say("answering"), say("{seconds} s", seconds=f"{_answering(timing):,.2f}"))
     yield Fact(say("total"), say("{seconds} s", seconds=f"{timing.total_s:,.2f}"))
-    speed = say("{rate} tokens/s", rate=f"{timing.tokens_per_s:,.1f}") if timing.tokens_per_s else say("not known")
+    rate = f"{'' if made.counted else '≈ '}{timing.tokens_per_s:,.1f}"
+    speed = say("{rate} tokens/s", rate=rate) if timing.tokens_per_s else say("not known")
     yield Fact(say("speed"), speed)
 
 

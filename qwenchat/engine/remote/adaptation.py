@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Any
 
 from qwenchat.engine.remote.refusal import Refusal
+from qwenchat.engine.remote.tool_schema import simplified
 
 _RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _NEEDED = frozenset({"model", "messages", "continue_final_message", "add_generation_prompt"})
@@ -38,6 +39,8 @@ class Adaptation:
     """The largest `max_tokens` for this request alone."""
     thoughts: bool = True
     """Whether earlier thoughts may go along."""
+    simple_tools: bool = False
+    """Whether schemas of tools say no more than every server understands."""
     guesses: int = 0
     """How often a refusal was answered that named nothing."""
 
@@ -48,6 +51,8 @@ class Adaptation:
         if limits and "max_tokens" in changed:
             changed["max_tokens"] = min(changed["max_tokens"], *limits)
         changed = {self.renamed.get(name, name): value for name, value in changed.items()}
+        if self.simple_tools and "tools" in changed:
+            changed["tools"] = [simplified(tool) for tool in changed["tools"]]
         messages = folded(changed["messages"], self.system)
         if not self.thoughts:
             messages = [_without(message, "reasoning_content") for message in messages]
@@ -64,6 +69,8 @@ class Adaptation:
             per_request = refusal.about_context
             return replace(self, room=limit) if per_request else replace(self, most_tokens=limit)
         named = refusal.names(sent.keys() - _NEEDED)
+        if "tools" in named and refusal.about_schema and not self.simple_tools:
+            return replace(self, simple_tools=True)
         if "stream" in named:
             named |= {"stream_options"}
         if named:

@@ -15,6 +15,8 @@ CHAT = "/chat/completions"
 """Where the chat is, below the base."""
 _HERE = ("localhost", "localhost.localdomain", "ip6-localhost", "host.docker.internal", "host.containers.internal")
 """Names of this machine; the last two are what a container calls the one that it runs on."""
+_ENDPOINTS = ("models", "completions", "embeddings", "responses", "messages", "chat")
+"""What else is below the version of an API."""
 _VERSION = re.compile(r"v\d\w*")
 
 
@@ -70,6 +72,9 @@ def address_of(typed: str) -> Address:
 def _paths(path: str) -> tuple[str, str]:
     """The paths of the API and of what is above its version."""
     base = path.removesuffix(CHAT)
+    above, _, last = base.rpartition("/")
+    if last in _ENDPOINTS and _VERSION.fullmatch(above.rpartition("/")[2]):
+        return _paths(above)
     versions = [part for part in base.split("/") if _VERSION.fullmatch(part)]
     if base == path and not versions:
         return f"{base}/v1", base

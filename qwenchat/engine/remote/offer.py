@@ -19,6 +19,10 @@ _NO_CHAT_KIND = re.compile(
 """What lists say of such models."""
 _ROWS = ("data", "models", "model_list", "result", "results", "response", "items", "list")
 _NAMES = ("id", "model", "name", "key", "slug", "model_name", "modelName", "model_id")
+_ROOTS = ("root", "base_model", "hugging_face_id", "canonical_slug", "model_path", "parent")
+"""Where lists say what is behind a name of the server's own."""
+_WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length", "context_size", "n_ctx")
+_WITHIN = ("meta", "limits", "top_provider", "metadata", "info")
 _ENDPOINTS = re.compile("chat|completion|messages|responses|generate", re.IGNORECASE)
 
 
@@ -91,16 +95,26 @@ def _offer(row: Any) -> Offer | None:
     name = next(names, "")
     if not name:
         return None
-    root = row.get("root")
+    root = next((text for key in _ROOTS if isinstance(text := row.get(key), str) and text and text != name), "")
     status = row.get("status")
     state = str(status.get("value") if isinstance(status, dict) else row.get("state", ""))
     return Offer(
         name,
-        next((n for key in ("max_model_len", "context_length", "context_window") if (n := number(row.get(key)))), 0),
-        root if isinstance(root, str) else "",
+        _window(row),
+        root,
         _chats(name, row),
         state == "loaded" if state in ("loaded", "not-loaded", "unloaded", "loading", "sleeping") else None,
     )
+
+
+def _window(row: dict[str, Any]) -> int:
+    """The context that a row tells of; 0 for none."""
+    places = (row, *(row[key] for key in _WITHIN if isinstance(row.get(key), dict)))
+    return next((n for place in places for key in _WINDOWS if (n := _digits(place.get(key)))), 0)
+
+
+def _digits(value: Any) -> int:
+    return number(int(value)) if isinstance(value, str) and value.isdecimal() and len(value) < 12 else number(value)
 
 
 def _chats(name: str, row: dict[str, Any]) -> bool:

@@ -14,7 +14,8 @@ _CLUES = {
     "chat_template_kwargs": r"enable_thinking|template kwargs|chat_?template\b|\bthinking\b",
     "reasoning_effort": r"reasoning[ _-]?(?:effort|value|level|mode)|think(?:ing)? (?:value|level)|['\"`]none['\"`]",
     "response_format": r"json_schema|structured output|guided (?:json|decoding)|grammar",
-    "tools": r"tool[ _]?(?:use|calls?|calling|choice)\b|\btools?\b|functions? call|schema for function",
+    "tools": r"tool[ _]?(?:use|calls?|calling|choice)\b|\btools?\b|functions? (?:call|declaration|schema|parameter)"
+    r"|function_declarations|(?:input_)?schema for function|additionalProperties",
     "max_tokens": r"max(?:imum)?[_ -]?(?:(?:number of )?(?:new|completion|output|generation)[_ -]?)?tokens",
     "top_p": r"nucleus",
     "presence_penalty": r"\bpenalt(?:y|ies)",
@@ -56,6 +57,11 @@ _ROLES = re.compile(
     r"\broles?\b|\bsystem[ _](?:messages?|prompts?|instructions?)|系统(?:消息|提示)|角色", re.IGNORECASE
 )
 """It is about the messages: other places are tried in turn."""
+_SCHEMA = re.compile(
+    r"schema|propert|keyword|unknown name|additionalProperties|\$ref|\$defs|anyOf|oneOf|maxLength|minLength|pattern"
+    r"|'?required'? .{0,30}(?:empty|array|field)|function_declarations|parameters",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"(?<![\w.,-])\d[\d,]*(?![\d,]*[\w-])(?!\.\d)", re.ASCII)
 _NOT_OURS = re.compile(
     r"api[ _-]?key|auth|credit|billing|quota|polic(?:y|ies)|safety|moderation|not (?:found|exist)|no such model|"
@@ -105,6 +111,11 @@ class Refusal:
     def about_value(self) -> bool:
         """Whether the parameter is known, and only its value is not taken."""
         return bool(_VALUE.search(self.words))
+
+    @property
+    def about_schema(self) -> bool:
+        """Whether tools are taken, and only how one is described is not."""
+        return bool(_SCHEMA.search(self.words))
 
     @property
     def about_context(self) -> bool:

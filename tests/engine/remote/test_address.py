@@ -43,6 +43,9 @@ def test_scheme_and_path_may_be_left_out(typed: str, base: str, private: bool) -
         ("http://x/api/chat/completions", "http://x/api", "http://x/api"),
         ("http://x/v1/chat/completions", "http://x/v1", "http://x"),
         ("http://x/chat/completions", "http://x", "http://x"),
+        ("http://x/v1/models", "http://x/v1", "http://x"),
+        ("http://x/api/paas/v4/completions/", "http://x/api/paas/v4", "http://x/api/paas"),
+        ("http://x/models", "http://x/models/v1", "http://x/models"),
     ],
 )
 def test_a_base_of_its_own_is_kept_as_typed(typed: str, base: str, root: str) -> None:

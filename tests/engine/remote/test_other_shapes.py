@@ -13,6 +13,7 @@ from qwenchat.chat.sampling import Sampling
 from qwenchat.engine.base import TurnSignals
 from qwenchat.engine.remote import exchange
 from qwenchat.engine.remote.engine import RemoteEngine
+from qwenchat.engine.remote.tool_schema import simplified
 from tests.support.chat_server import DONE, Answer, ChatServer, delta, event, said
 from tests.support.tiny_caller import CALCULATOR
 from tests.support.tiny_qwen3 import reply, system, user
@@ -361,3 +362,72 @@ def test_what_will_not_be_loaded_in_a_while_either_is_said_soon(
     with pytest.raises(QwenchatError, match=f"{words}. Try again"):
         list(engine.generate(turn(), TurnSignals()))
     assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Invalid JSON payload received. Unknown name \"maxLength\" at 'tools[0].function_declarations[0].parameters'",
+        "Invalid schema for function 'calculator': 'additionalProperties' is not permitted",
+        "tools.0.function.parameters: keyword 'maxLength' is not supported",
+        {"detail": [{"loc": ["body", "tools", 0, "function", "parameters"], "msg": "unsupported property"}]},
+    ],
+    ids=str,
+)
+def test_a_schema_that_says_too_much_for_a_server_is_said_in_less_and_the_tools_stay(
+    engine: RemoteEngine, server: ChatServer, message: Any
+) -> None:
+    def answer(asked: dict[str, Any]) -> Answer:
+        odd = any(word in json.dumps(asked.get("tools", [])) for word in ("maxLength", "additionalProperties"))
+        return refused(message) if odd else Answer(streamed([piece("calculator", ONE, index=0, id="a")]))
+
+    server.answer = answer
+    load(engine, server)
+    for _ in range(2):
+        events = ask(engine, tools=(CALCULATOR,))
+        assert [happened.call.name for happened in events if isinstance(happened, ToolCalled)] == ["calculator"]
+    parameters = server.asked[-1]["tools"][0]["function"]["parameters"]
+    assert (parameters["type"], parameters["required"]) == ("object", ["expression"])
+    assert parameters["properties"]["expression"]["type"] == "string"
+    assert len(server.asked) == 3
+
+
+SIMPLE = [
+    ({"properties": {"a": {"type": ["null", "integer"], "default": 1}}}, {"a": {"type": "integer"}}),
+    ({"properties": {"a": {"anyOf": [{"type": "null"}, {"type": "string"}]}}}, {"a": {"type": "string"}}),
+    ({"properties": {"a": {"type": "array"}}}, {"a": {"type": "array", "items": {"type": "string"}}}),
+    ({"properties": {"a": {"$ref": "#/$defs/A"}}, "required": ["b"]}, {"a": {"type": "string"}}),
+    ({"properties": {"a": True}}, {"a": {"type": "string"}}),
+    (
+        {"properties": {"a": {"properties": {"b": {"enum": ["x"], "pattern": "x"}}}}},
+        {"a": {"type": "object", "properties": {"b": {"enum": ["x"], "type": "string"}}}},
+    ),
+    ({}, {}),
+]
+
+
+@pytest.mark.parametrize(("schema", "expected"), SIMPLE, ids=str)
+def test_schemas_of_every_shape_can_be_said_in_less(schema: dict[str, Any], expected: dict[str, Any]) -> None:
+    tool = {"type": "function", "function": {"name": "f", "description": "d", "parameters": schema}}
+    parameters = {"type": "object", "properties": expected}
+    assert simplified(tool)["function"] == {"name": "f", "description": "d", "parameters": parameters}
+
+
+@pytest.mark.parametrize(
+    ("row", "window", "thinking"),
+    [
+        ({"max_context_length": 4096}, 4096, "switched"),
+        ({"meta": {"n_ctx": 4096, "n_ctx_train": 40960}}, 4096, "switched"),
+        ({"top_provider": {"context_length": "4096"}}, 4096, "switched"),
+        ({"context_length": True, "max_model_len": -1}, 0, "switched"),
+        ({"base_model": "Qwen/Qwen3-4B-Instruct-2507"}, 0, "none"),
+        ({"root": "mine", "hugging_face_id": "Qwen/Qwen3-4B-Thinking-2507"}, 0, "always"),
+    ],
+    ids=str,
+)
+def test_what_lists_say_of_a_model_is_found_under_other_names(
+    engine: RemoteEngine, server: ChatServer, row: dict[str, Any], window: int, thinking: str
+) -> None:
+    server.models = [{"id": "mine", "owned_by": "vllm", **row}]
+    model = load(engine, server)
+    assert (model.context_window, model.thinking) == (window, thinking)
