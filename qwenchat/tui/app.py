@@ -24,6 +24,7 @@ from qwenchat.system import clipboard
 from qwenchat.tui.base import themes
 from qwenchat.tui.base.terminal import own_terminal, signals_to_end
 from qwenchat.tui.base.themed_app import ThemedApp
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.screen import ChatScreen
 from qwenchat.tui.gc_pause import Garbage
 from qwenchat.tui.keys.bindings import VIM, Place, bindings, keymap_of
@@ -97,7 +98,9 @@ class QwenChat(ThemedApp):
         self.keymap: dict[str, str] = {}
         """The keys by the ids of actions, where they are not the usual ones."""
         told = (*themes.choose(self, theme, theme_folders), *self._take_keys(keys, vim), *notices)
-        self._chat = ChatScreen(session, load, steering or Steering(session), resume, told, tools)
+        self._chat = ChatScreen(
+            ChatContext(self, session, load, steering or Steering(session), resume, tuple(told), tuple(tools))
+        )
         self._keys = KeyOrder(self, super().on_event, self._chat.quitting.heard)
 
     def run(self, *args: Any, **options: Any) -> None:

@@ -28,11 +28,13 @@ def test_no_name_key_or_written_form_is_there_twice() -> None:
 def test_what_can_be_done_at_once_has_its_action(command: Command) -> None:
     if command.place != "message":
         owner = {"chat": ChatScreen, "app": QwenChat}[command.place]
-        assert hasattr(owner, f"action_{command.action or command.id}")
+        assert hasattr(owner, f"action_{command.run.removeprefix('app.').partition('(')[0]}")
 
 
 async def test_what_can_be_done_to_a_message_is_done() -> None:
     async with chat() as it:
+        controls = {c.action for c in COMMANDS if c.action.startswith("control(")}
+        assert controls == {f"control({name!r})" for name in it.app._chat._controls.acts}
         assert set(it.app._chat._branches.acts) == {c.id for c in COMMANDS if c.place == "message"}
 
 

@@ -29,4 +29,4 @@ def test_every_module_has_a_package() -> None:
 def test_files_can_be_read_in_one_sitting() -> None:
     lines = {file: len(file.read_text("utf-8").splitlines()) for file in PACKAGE.rglob("*.py")}
     assert statistics.median(lines.values()) <= 130
-    assert not {str(file.relative_to(PACKAGE)): count for file, count in lines.items() if count > 430}
+    assert not {str(file.relative_to(PACKAGE)): count for file, count in lines.items() if count > 350}

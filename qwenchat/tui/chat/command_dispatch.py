@@ -8,20 +8,17 @@ from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import switch_of
 from qwenchat.console.commands import WRITTEN
 from qwenchat.i18n.texts import listed, say
-from qwenchat.session.session import Session
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.message_actions import Branches
 from qwenchat.tui.chat.model_actions import Controls
 
 
 class Commands:
-    """Heeds commands; `tell` is given what they say, `run` the actions of the screen."""
+    """Heeds commands; `run` is given the actions of the screen."""
 
-    def __init__(
-        self, session: Session, controls: Controls, tell: Callable[[str], None], run: Callable[[str], None]
-    ) -> None:
-        self._session = session
+    def __init__(self, context: ChatContext, controls: Controls, run: Callable[[str], None]) -> None:
+        self._session, self._tell = context.session, context.tell
         self._controls = controls
-        self._tell = tell
         self._run = run
 
     def heed(self, name: str, rest: str, branches: Branches) -> None:

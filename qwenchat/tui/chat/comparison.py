@@ -1,9 +1,6 @@
 """Lets several models answer the draft, or the last message again, side by side."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
-from textual.screen import Screen
+from collections.abc import Sequence
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid, ModelNotFound, PromptEmpty
@@ -11,39 +8,28 @@ from qwenchat.chat.messages import TextPart
 from qwenchat.chat.timeline import Tick
 from qwenchat.chat.tree import question_before
 from qwenchat.i18n.texts import say
-from qwenchat.session.answer_settings import Steering
 from qwenchat.session.comparison import Contender, compare, conclude
-from qwenchat.session.session import Session
 from qwenchat.system.paths import Paths
 from qwenchat.tui.chat.composing import Writing
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.drafts import Drafts
 from qwenchat.tui.chat.message_actions import Branches
 from qwenchat.tui.keys.slash_commands import command_of
 from qwenchat.tui.models.compare_screen import CompareScreen
 from qwenchat.tui.models.contenders import Rivals
 from qwenchat.tui.models.contenders_screen import RivalsScreen
-from qwenchat.tui.widgets.composer import Composer
 
 
 class Comparing:
-    """Chooses who answers, shows the answers, and goes on with the one that is chosen.
+    """Chooses who answers, shows the answers, and goes on with the one that is chosen."""
 
-    `push` shows a screen and gives on what that gives back.
-    """
-
-    def __init__(
-        self, session: Session, load: LoadModel, steering: Steering, composer: Composer, writing: Writing,
-        branches: Branches, drafts: Drafts, tell: Callable[[str], None],
-        push: Callable[[Screen[Any], Callable[[Any], None]], object],
-    ) -> None:  # fmt: skip
-        self._session = session
-        self._rivals = Rivals(session, load, steering.servers)
-        self._composer = composer
+    def __init__(self, context: ChatContext, writing: Writing, branches: Branches, drafts: Drafts) -> None:
+        self._session, self._composer = context.session, context.composer
+        self._tell, self._push = context.tell, context.push
+        self._rivals = Rivals(context.session, context.load, context.steering.servers)
         self._writing = writing
         self._branches = branches
         self._drafts = drafts
-        self._tell = tell
-        self._push = push
         self._chosen: tuple[LoadModel, ...] = ()
         """Who could answer the last time."""
 

@@ -14,8 +14,8 @@ from qwenchat.chat.thinking import soft_switch
 from qwenchat.chat.timeline import Tick
 from qwenchat.i18n.texts import count, say
 from qwenchat.session.attachments import AttachmentRefused
-from qwenchat.session.session import Session
 from qwenchat.tui.chat.command_dispatch import Commands
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.draft_files import Attachments
 from qwenchat.tui.chat.draft_size import Weight
 from qwenchat.tui.chat.drafts import Drafts
@@ -25,7 +25,6 @@ from qwenchat.tui.chat.prompt_history import History
 from qwenchat.tui.chat.send_queue import Queue
 from qwenchat.tui.keys.bindings import shown
 from qwenchat.tui.keys.slash_commands import command_of, switch_of
-from qwenchat.tui.widgets.composer import Composer
 
 QUOTES = '"""'
 """They begin and end a message of several lines, in which Enter breaks the line."""
@@ -34,22 +33,17 @@ COUNTS_WITHIN_S = 3.0
 
 
 class Writing:
-    """Carries what stands in the composer to where it belongs; `tell` is given what there is to say."""
+    """Carries what stands in the composer to where it belongs."""
 
-    def __init__(
-        self, session: Session, composer: Composer, drafts: Drafts, branches: Branches, commands: Commands,
-        tell: Callable[[str], None],
-    ) -> None:  # fmt: skip
-        self._session = session
-        self._composer = composer
+    def __init__(self, context: ChatContext, drafts: Drafts, branches: Branches, commands: Commands) -> None:
+        self._session, self._composer, self._tell = context.session, context.composer, context.tell
         self._drafts = drafts
         self._branches = branches
         self._commands = commands
-        self._tell = tell
-        self._history = History(session.library, composer)
+        self._history = History(context.session.library, context.composer)
         self._attachments = Attachments()
-        self._weight = Weight(session)
-        self.queue = Queue(session, composer, drafts, branches, tell, self._fits)
+        self._weight = Weight(context.session)
+        self.queue = Queue(context, drafts, branches, self._fits)
         self._looking: asyncio.Task[None] | None = None
         self._text = ""
         """What the model would read of the draft as it stands."""

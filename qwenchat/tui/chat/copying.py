@@ -2,13 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
-
-from textual.screen import Screen
 
 from qwenchat.chat.errors import MessageNotFound
 from qwenchat.chat.messages import Message
 from qwenchat.i18n.texts import say
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.markdown.plain_text import code_in, plain
 from qwenchat.tui.screens.code_blocks import CodeBlocksScreen
 from qwenchat.tui.screens.message_menu import MessageMenu
@@ -17,15 +15,10 @@ AGAIN_WITHIN_S = 4.0
 
 
 class Copying:
-    """Copies parts of messages. `copy` takes the text; `push` shows a screen and gives on what that gives back."""
+    """Copies parts of messages."""
 
-    def __init__(
-        self, copy: Callable[[str], None], tell: Callable[[str], None],
-        push: Callable[[Screen[Any], Callable[[Any], None]], object], clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
-        self._copy = copy
-        self._tell = tell
-        self._push = push
+    def __init__(self, context: ChatContext, clock: Callable[[], float] = time.monotonic) -> None:
+        self._copy, self._tell, self._push = context.copy, context.tell, context.push
         self._clock = clock
         self._copied: tuple[str, float] = ("", 0.0)
         """The message whose only block of code was copied last, and when."""
@@ -36,12 +29,10 @@ class Copying:
 
     def plain(self, message: Message) -> None:
         """Copy a message without the marks of Markdown."""
-
         self._copy(plain(message.text))
 
     def code(self, message: Message) -> None:
         """Copy the only block of code of a message; show them all where there are more, or when asked again."""
-
         blocks = code_in(message.text)
         if not blocks:
             raise MessageNotFound(say("There is no code in this message."), "")
@@ -52,7 +43,6 @@ class Copying:
             self._tell(say("K again saves the code in a file."))
             return
         self._copied = ("", 0.0)
-
         self._push(CodeBlocksScreen(blocks), lambda block: self._copy(block.text) if block is not None else None)
 
     def menu(self, act: Callable[[str], None], impossible: frozenset[str]) -> None:

@@ -26,14 +26,10 @@ from qwenchat.chat.events import (
 from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION
 from qwenchat.i18n.texts import count, say
-from qwenchat.session.answer_settings import Steering
-from qwenchat.session.session import Session
 from qwenchat.session.turn import Phase
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.keys.bindings import shown
 from qwenchat.tui.transcript.message import Reply
-from qwenchat.tui.transcript.transcript import Transcript
-from qwenchat.tui.widgets.notices import Notices
-from qwenchat.tui.widgets.status import StatusLine
 
 SHARE = 0.25
 """Of one core: what the interface takes at most to draw a growing reply."""
@@ -70,17 +66,11 @@ class Pace:
 class Feed:
     """Drains the session's events into transcript, notices and status line; `draw` is called many times a second."""
 
-    def __init__(
-        self, session: Session, transcript: Transcript, notices: Notices, status: StatusLine, steering: Steering,
-        ask: Callable[[ToolCallPart], object],
-    ) -> None:  # fmt: skip
+    def __init__(self, context: ChatContext, ask: Callable[[ToolCallPart], object]) -> None:
         """`ask` lets the user say whether a call may run."""
-        self._session = session
+        self._session, self._steering = context.session, context.steering
         self._ask = ask
-        self._transcript = transcript
-        self._notices = notices
-        self._status = status
-        self._steering = steering
+        self._transcript, self._notices, self._status = context.transcript, context.notices, context.status
         self._pace = Pace()
         self._prefill: PrefillProgressed | None = None
         """How far the prompt of the running turn was read."""

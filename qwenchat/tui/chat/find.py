@@ -1,26 +1,19 @@
 """The way from words to the place where they were said: the search, and the hits it leaves marked."""
 
-from collections.abc import Awaitable, Callable
-
 from qwenchat.i18n.texts import say
-from qwenchat.session.session import Session
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.navigation import Opening
 from qwenchat.tui.chat.search_marks import Marks
 from qwenchat.tui.screens.search import Chosen, SearchScreen
 
 
 class Finding:
-    """Opens the search, and what is chosen in it; `push` shows a screen and gives on what that gives back."""
+    """Opens the search, and what is chosen in it."""
 
-    def __init__(
-        self, session: Session, marks: Marks, opening: Opening, tell: Callable[[str], None],
-        push: Callable[[SearchScreen, Callable[[Chosen | None], Awaitable[None]]], object],
-    ) -> None:  # fmt: skip
-        self._session = session
+    def __init__(self, context: ChatContext, marks: Marks, opening: Opening) -> None:
+        self._session, self._tell, self._push = context.session, context.tell, context.push
         self._marks = marks
         self._opening = opening
-        self._tell = tell
-        self._push = push
 
     def search(self, words: str) -> None:
         """Search in every word of every conversation, at first for `words`."""

@@ -1,29 +1,48 @@
-"""One message looked at closely: how it was made, and how sure the model was of each token."""
+"""What was said, looked at closely: how it was made, how sure the model was of it, how it came, and what it took."""
 
 from collections.abc import Callable
-from typing import Any
-
-from textual.screen import Screen
 
 from qwenchat.chat.branch_point import Beginning
-from qwenchat.chat.messages import Message
+from qwenchat.chat.messages import Message, Status
 from qwenchat.chat.provenance import ModelInfo
+from qwenchat.i18n.texts import say
+from qwenchat.replay.player import Replay, timelines_of
 from qwenchat.reports.message_details import account_of
-from qwenchat.session.session import Session
 from qwenchat.session.token_scores import scoring_of
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.screens.inspect import InspectScreen
 from qwenchat.tui.screens.lens import LensScreen
+from qwenchat.tui.screens.replay import ReplayScreen
 
 
 class Looking:
-    """Opens the screens that show one message closely.
+    """Opens the screens that show what was said, closely or played back, and what it took."""
 
-    `push` shows a screen and gives on what that gives back.
-    """
+    def __init__(self, context: ChatContext) -> None:
+        self._session, self._push, self._tell = context.session, context.push, context.tell
+        self._transcript = context.transcript
 
-    def __init__(self, session: Session, push: Callable[[Screen[Any], Callable[[Any], None] | None], object]) -> None:
-        self._session = session
-        self._push = push
+    def replay(self) -> None:
+        """Play back what has been said and answered so far."""
+        path = [message for message in self._session.conversation.path if message.status is not Status.STREAMING]
+        if path:
+            self._push(ReplayScreen(Replay(path, timelines_of(self._session.library, path))))
+        else:
+            self._tell(say("There is nothing to play yet."))
+
+    def statistics(self) -> None:
+        """Show tokens, time and speed, by day and by model."""
+        from qwenchat.tui.screens.statistics import StatisticsScreen  # noqa: PLC0415  (imports plotext)
+
+        self._push(StatisticsScreen(self._session.library))
+
+    def thought(self) -> None:
+        """Open or fold the latest thought there is."""
+        thoughts = [reply.reasoning for reply in self._transcript.replies if reply.reasoning.display]
+        if thoughts:
+            thoughts[-1].toggle()
+        else:
+            self._tell(say("There is no reasoning to open here."))
 
     def inspect(self, message: Message) -> None:
         """Show everything that made a message."""

@@ -9,31 +9,26 @@ from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.timeline import Tick
 from qwenchat.chat.typed_settings import again_of
 from qwenchat.i18n.texts import count, say
-from qwenchat.session.session import Session
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.copying import Copying
 from qwenchat.tui.chat.drafts import Drafts
 from qwenchat.tui.chat.event_feed import Feed
 from qwenchat.tui.chat.inspection import Looking
 from qwenchat.tui.text.pasted import draft_of
 from qwenchat.tui.transcript.message_base import Said
-from qwenchat.tui.transcript.transcript import Transcript
-from qwenchat.tui.widgets.composer import Composer
 
 
 class Branches:
     """Carries the reader's wishes to the session and shows what became of them."""
 
     def __init__(
-        self, session: Session, transcript: Transcript, composer: Composer, drafts: Drafts, feed: Feed,
-        tell: Callable[..., None], copying: Copying, load: Callable[[str], None], looking: Looking,
-    ) -> None:  # fmt: skip
-        self._session = session
-        self._transcript = transcript
-        self._composer = composer
+        self, context: ChatContext, drafts: Drafts, feed: Feed, load: Callable[[str], None], looking: Looking
+    ) -> None:
+        self._session, self._tell = context.session, context.tell
+        self._transcript, self._composer = context.transcript, context.composer
         self._drafts = drafts
         self._feed = feed
-        self._tell = tell
-        self._copying = copying
+        self._copying = Copying(context)
         self._load = load
         self._looking = looking
         self.editing: str | None = None

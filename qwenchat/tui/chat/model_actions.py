@@ -1,10 +1,7 @@
 """How the user changes the way the model answers: by a key, a command, or in a screen for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
-
-from textual.screen import Screen
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.messages import ToolCallPart
@@ -13,10 +10,9 @@ from qwenchat.chat.sampling import greedy_warning
 from qwenchat.chat.thinking_budget import budget_in_words, budget_of, next_budget
 from qwenchat.engine.resolve import meant
 from qwenchat.i18n.texts import listed, say
-from qwenchat.session.answer_settings import Steering
-from qwenchat.session.session import Session
 from qwenchat.session.tool_calls import Permission
 from qwenchat.system.paths import Paths
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.models.rows import Wanted
 from qwenchat.tui.models.screen import ModelsScreen
 from qwenchat.tui.screens.permission import PermissionScreen
@@ -25,25 +21,26 @@ from qwenchat.tui.settings.presets_screen import PresetsScreen
 from qwenchat.tui.settings.screen import SettingsScreen
 from qwenchat.tui.settings.screen_settings import Looks
 from qwenchat.tui.settings.typed_settings import TypedSettings
-from qwenchat.tui.widgets.notices import Notices
 
 
 class Controls:
     """Carries the user's wishes about the model to it.
 
-    `tell` is given what there is to say; `push` shows a screen and gives on what that gives back.
+    `acts` are what the screen's keys do, by the names of their commands.
     """
 
-    def __init__(
-        self, session: Session, load: LoadModel, steering: Steering, notices: Notices,
-        tell: Callable[[str], None], push: Callable[[Screen[Any], Callable[[Any], None]], object],
-    ) -> None:  # fmt: skip
-        self.steering = steering
-        self._session = session
-        self._load = load
-        self._notices = notices
-        self._tell = tell
-        self._push = push
+    def __init__(self, context: ChatContext) -> None:
+        self.steering = context.steering
+        self._session, self._load = context.session, context.load
+        self._notices, self._tell, self._push = context.notices, context.tell, context.push
+        self.acts: Mapping[str, Callable[[], None]] = {
+            "thinking": self.switch_thinking,
+            "budget": self.step_budget,
+            "models": self.choose_model,
+            "presets": self.choose_preset,
+            "settings": self.change_settings,
+            "tools": self.choose_tools,
+        }
         self._paths = Paths.of_user()
 
     def load(self, name: str | None = None) -> None:

@@ -1,28 +1,21 @@
 """Turns the chat to another conversation: a new one, a saved one, or a message of it."""
 
 from qwenchat.i18n.texts import say
-from qwenchat.session.session import Session
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.drafts import Drafts
 from qwenchat.tui.chat.event_feed import Feed
 from qwenchat.tui.chat.message_actions import Branches
-from qwenchat.tui.transcript.transcript import Transcript
-from qwenchat.tui.widgets.notices import Notices
 from qwenchat.tui.widgets.sidebar import Sidebar
 
 
 class Opening:
     """Leaves a conversation, saved with its draft, and shows the next."""
 
-    def __init__(
-        self, session: Session, transcript: Transcript, drafts: Drafts, feed: Feed, branches: Branches,
-        notices: Notices, sidebar: Sidebar,
-    ) -> None:  # fmt: skip
-        self._session = session
-        self._transcript = transcript
+    def __init__(self, context: ChatContext, drafts: Drafts, feed: Feed, branches: Branches, sidebar: Sidebar) -> None:
+        self._session, self._transcript, self._notices = context.session, context.transcript, context.notices
         self._drafts = drafts
         self._feed = feed
         self._branches = branches
-        self._notices = notices
         self._sidebar = sidebar
 
     def begin(self, resume: str | None) -> None:

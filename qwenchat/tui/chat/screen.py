@@ -1,7 +1,6 @@
 """The chat: hands the user's keys to the session and the session's events to the widgets."""
 
-from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -11,36 +10,29 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Markdown, TextArea
 
-from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.messages import Status, ToolCallPart
-from qwenchat.chat.text import is_web_link, safe, safe_line
+from qwenchat.chat.text import is_web_link, safe_line
 from qwenchat.i18n.texts import say
-from qwenchat.replay.player import Replay, timelines_of
-from qwenchat.session.answer_settings import Steering
-from qwenchat.session.session import Session
 from qwenchat.tui.chat.command_dispatch import Commands
 from qwenchat.tui.chat.comparison import Comparing
 from qwenchat.tui.chat.composing import Writing
-from qwenchat.tui.chat.copying import Copying
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.drafts import Drafts
 from qwenchat.tui.chat.event_feed import Feed
 from qwenchat.tui.chat.find import Finding
+from qwenchat.tui.chat.hints import Hints
 from qwenchat.tui.chat.inspection import Looking
 from qwenchat.tui.chat.message_actions import Branches
 from qwenchat.tui.chat.model_actions import Controls
 from qwenchat.tui.chat.navigation import Opening
 from qwenchat.tui.chat.search_marks import Marks
-from qwenchat.tui.keys.bindings import bindings, fitting
+from qwenchat.tui.keys.bindings import bindings
 from qwenchat.tui.keys.double_press import Twice
-from qwenchat.tui.screens.replay import ReplayScreen
 from qwenchat.tui.screens.viewer import ViewerScreen
 from qwenchat.tui.transcript.message_base import Said
 from qwenchat.tui.transcript.transcript import Transcript
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
-from qwenchat.tui.widgets.notices import Notices
 from qwenchat.tui.widgets.sidebar import Sidebar
-from qwenchat.tui.widgets.status import StatusLine
 
 DRAWS_PER_S = 20
 
@@ -55,48 +47,26 @@ class ChatScreen(Screen[None]):
     class Begun(Message):
         """The conversation is open and the draft is there: keys have something to go to."""
 
-    def __init__(
-        self, session: Session, load: LoadModel, steering: Steering, resume: str | None, notices: Iterable[str] = (),
-        tools: Iterable[str] = (),
-    ) -> None:  # fmt: skip
-        """`tools` are switched on once the first frame is there."""
+    def __init__(self, context: ChatContext) -> None:
         super().__init__()
-        self.session = session
-        self._resume = resume
-        self._told = tuple(notices)
-        self._tools = tuple(tools)
-        self._composer = Composer()
-        self._transcript = Transcript(choosable=True)
-        self._notices = Notices()
-        self._sidebar = Sidebar(session.library)
-        self._status = StatusLine()
-        self._drafts = Drafts(session.library, self._composer, lambda text: self._notices.say("draft", text))
-        self.feed = Feed(session, self._transcript, self._notices, self._status, steering, self._ask_about)
-        self._controls = Controls(
-            session, load, steering, self._notices, self._tell, lambda *args: self.app.push_screen(*args)
-        )
-        self._commands = Commands(session, self._controls, self._tell, self._run)
-        copying = Copying(
-            lambda text: self.app.copy_to_clipboard(text), self._tell, lambda *args: self.app.push_screen(*args)
-        )
-        self._branches = Branches(
-            session, self._transcript, self._composer, self._drafts, self.feed,
-            self._tell, copying, self._controls.load,
-            Looking(session, lambda *args: self.app.push_screen(*args)),
-        )  # fmt: skip
-        self._writing = Writing(session, self._composer, self._drafts, self._branches, self._commands, self._tell)
-        self._comparing = Comparing(
-            session, load, steering, self._composer, self._writing, self._branches,
-            self._drafts, self._tell, lambda *args: self.app.push_screen(*args),
-        )  # fmt: skip
+        self._chat = context
+        self.session = context.session
+        self._composer, self._transcript = context.composer, context.transcript
+        self._notices = context.notices
+        self._sidebar = Sidebar(self.session.library)
+        self._drafts = Drafts(self.session.library, self._composer, lambda text: self._notices.say("draft", text))
+        self._controls = Controls(context)
+        self.feed = Feed(context, self._controls.ask_about)
+        self._looking = Looking(context)
+        self._branches = Branches(context, self._drafts, self.feed, self._controls.load, self._looking)
+        self._commands = Commands(context, self._controls, self._run)
+        self._writing = Writing(context, self._drafts, self._branches, self._commands)
         self._composer.recall = self._writing.recall
-        self.opening = Opening(
-            session, self._transcript, self._drafts, self.feed, self._branches, self._notices, self._sidebar
-        )
-        self._marks = Marks(session, self._transcript, self._composer)
-        self._finding = Finding(
-            session, self._marks, self.opening, self._tell, lambda *args: self.app.push_screen(*args)
-        )
+        self._comparing = Comparing(context, self._writing, self._branches, self._drafts)
+        self.opening = Opening(context, self._drafts, self.feed, self._branches, self._sidebar)
+        self._marks = Marks(context)
+        self._finding = Finding(context, self._marks, self.opening)
+        self._hints = Hints(context, self._marks, self._branches, self.feed, self._writing)
         self.quitting = Twice()
         self._begun = False
         self._due = ""
@@ -113,7 +83,7 @@ class ChatScreen(Screen[None]):
                 yield self._writing.queue.line
                 yield self._composer.dropdown
                 yield self._composer
-                yield self._status
+                yield self._chat.status
 
     def on_mount(self) -> None:
         """Begin once the first frame is on the screen, since loading a model takes the processor."""
@@ -128,9 +98,6 @@ class ChatScreen(Screen[None]):
         """The draft is there again."""
         self._composer.cover(False)
 
-    def _tell(self, text: str, severity: Literal["information", "warning"] = "information") -> None:
-        self.notify(safe(text), severity=severity, markup=False)
-
     def _run(self, action: str) -> None:
         self._due = action
 
@@ -141,12 +108,12 @@ class ChatScreen(Screen[None]):
             return
         self._begun = True
         self._controls.load()
-        if self._tools:
-            self.session.switch_tools(self._tools)
+        if self._chat.tools:
+            self.session.switch_tools(self._chat.tools)
         self._notices.say("library", self.session.library.notice)
-        for number, text in enumerate(self._told):
+        for number, text in enumerate(self._chat.problems):
             self._notices.say(f"start {number}", text)
-        self.opening.begin(self._resume)
+        self.opening.begin(self._chat.resume)
         self.set_interval(1 / DRAWS_PER_S, self._draw)
         self.post_message(self.Begun())
 
@@ -154,16 +121,8 @@ class ChatScreen(Screen[None]):
         """Show what has happened since the last time."""
         self.feed.draw()
         self._marks.draw()
-        self._hint(self._composer.hint_room)
+        self._hints.draw()
         self._writing.draw()
-
-    def _hint(self, room: int) -> None:
-        """Say what keys do now: on the composer's edge, and for a chosen message below it, too."""
-        hits, chosen = self._marks.hint(room), self._transcript.chosen if self.is_active else None
-        keys = chosen.hints(self._branches.impossible(chosen.message_id)) if chosen else ()
-        first, others = fitting(keys, 0 if hits else room)
-        self._status.say(others)
-        self._composer.hint(self._writing.hint(hits or first or self.feed.hint()))
 
     # From the user
 
@@ -191,7 +150,7 @@ class ChatScreen(Screen[None]):
     @on(Composer.Viewed)
     def _view(self, event: Composer.Viewed) -> None:
 
-        self.app.push_screen(ViewerScreen(event.block.label, event.block.text))
+        self._chat.push(ViewerScreen(event.block.label, event.block.text))
 
     @on(Dropdown.Accepted)
     def _complete(self, event: Dropdown.Accepted) -> None:
@@ -203,34 +162,11 @@ class ChatScreen(Screen[None]):
         if is_web_link(event.href):
             self.app.open_url(event.href)
         else:
-            self._tell(say("Only web links are opened, not {href}", href=safe_line(event.href)))
+            self._chat.tell(say("Only web links are opened, not {href}", href=safe_line(event.href)))
 
-    def action_thinking(self) -> None:
-        """Turn thinking on or off for the next message."""
-        self._controls.switch_thinking()
-
-    def action_budget(self) -> None:
-        """Step through the lengths that thoughts may have."""
-        self._controls.step_budget()
-
-    def action_settings(self) -> None:
-        """Show the settings."""
-        self._controls.change_settings()
-
-    def action_models(self) -> None:
-        """Show the models that can answer."""
-        self._controls.choose_model()
-
-    def action_presets(self) -> None:
-        """Show the presets."""
-        self._controls.choose_preset()
-
-    def action_tools(self) -> None:
-        """Show what the model may call."""
-        self._controls.choose_tools()
-
-    def _ask_about(self, call: ToolCallPart) -> None:
-        self._controls.ask_about(call)
+    def action_control(self, name: str) -> None:
+        """Do one of `Controls.acts`: change how the model answers."""
+        self._controls.acts[name]()
 
     async def action_compare(self, typed: str = "") -> None:
         """Let several models answer, those that were typed or are chosen."""
@@ -242,11 +178,7 @@ class ChatScreen(Screen[None]):
 
     def action_reasoning(self) -> None:
         """Open or fold the latest thought there is."""
-        thoughts = [reply.reasoning for reply in self._transcript.replies if reply.reasoning.display]
-        if thoughts:
-            thoughts[-1].toggle()
-        else:
-            self._tell(say("There is no reasoning to open here."))
+        self._looking.thought()
 
     def action_stop(self) -> None:
         """Leave a change, take marks away, stop the reply, or put the notices away: the first that there is."""
@@ -276,7 +208,7 @@ class ChatScreen(Screen[None]):
         """Choose the message before or after the chosen one, or the last; after that one, write again."""
         if not self._transcript.choose_beside(by):
             if self._transcript.chosen is None:
-                self._tell(say("There is no message to choose yet."))
+                self._chat.tell(say("There is no message to choose yet."))
             self.set_focus(self._composer)
 
     def action_turn(self, by: int) -> None:
@@ -316,10 +248,8 @@ class ChatScreen(Screen[None]):
         self._composer.focus()
 
     def action_statistics(self) -> None:
-        """Tokens, time and speed, by day and by model."""
-        from qwenchat.tui.screens.statistics import StatisticsScreen  # noqa: PLC0415  (imports plotext)
-
-        self.app.push_screen(StatisticsScreen(self.session.library))
+        """Show tokens, time and speed, by day and by model."""
+        self._looking.statistics()
 
     def action_copy_reply(self) -> None:
         """Copy the last reply, as the model wrote it."""
@@ -349,7 +279,7 @@ class ChatScreen(Screen[None]):
         elif self.quitting.is_second():
             self.call_later(self.run_action, "app.quit")
         else:
-            self._tell(say("Press Ctrl+C again to quit."))
+            self._chat.tell(say("Press Ctrl+C again to quit."))
 
     # Saved conversations and drafts
 
@@ -380,11 +310,7 @@ class ChatScreen(Screen[None]):
 
     def action_replay(self) -> None:
         """Play back what has been said and answered so far."""
-        path = [message for message in self.session.conversation.path if message.status is not Status.STREAMING]
-        if path:
-            self.app.push_screen(ReplayScreen(Replay(path, timelines_of(self.session.library, path))))
-        else:
-            self._tell(say("There is nothing to play yet."))
+        self._looking.replay()
 
     def action_search(self, words: str = "") -> None:
         """Search in every word of every conversation, at first for `words`."""

@@ -8,14 +8,12 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerError
 
 from qwenchat.i18n.texts import say
-from qwenchat.session.session import Session
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.search_hits import Hits, Place
 from qwenchat.tui.keys.bindings import fitting, shown
 from qwenchat.tui.transcript.message import Reply
 from qwenchat.tui.transcript.message_base import Said
 from qwenchat.tui.transcript.passage import Passage
-from qwenchat.tui.transcript.transcript import Transcript
-from qwenchat.tui.widgets.composer import Composer
 
 MARK, CURRENT = "$foreground on $warning 25%", "$background on $warning"
 PLAIN_MARK, PLAIN_CURRENT = "bold underline", "bold reverse"
@@ -30,10 +28,8 @@ class Marks:
     What comes into view is marked a moment later; the rest of a long conversation costs nothing.
     """
 
-    def __init__(self, session: Session, transcript: Transcript, composer: Composer) -> None:
-        self._session = session
-        self._transcript = transcript
-        self._composer = composer
+    def __init__(self, context: ChatContext) -> None:
+        self._session, self._transcript, self._composer = context.session, context.transcript, context.composer
         self._hits: Hits | None = None
         """None while nothing is marked."""
         self._begun_with: tuple[str | None, str] = None, ""

@@ -6,11 +6,10 @@ from collections.abc import Awaitable, Callable
 from qwenchat.chat.draft import Queued
 from qwenchat.chat.messages import Role, Status, TextPart
 from qwenchat.i18n.texts import say
-from qwenchat.session.session import Session
+from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.drafts import Drafts
 from qwenchat.tui.chat.message_actions import Branches
 from qwenchat.tui.text.pasted import joined
-from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.queued_line import QueuedLine
 
 
@@ -21,14 +20,12 @@ class Queue:
     """
 
     def __init__(
-        self, session: Session, composer: Composer, drafts: Drafts, branches: Branches, tell: Callable[[str], None],
+        self, context: ChatContext, drafts: Drafts, branches: Branches,
         fits: Callable[[tuple[TextPart, ...]], Awaitable[bool]],
     ) -> None:  # fmt: skip
-        self._session = session
-        self._composer = composer
+        self._session, self._composer, self._tell = context.session, context.composer, context.tell
         self._drafts = drafts
         self._branches = branches
-        self._tell = tell
         self._fits = fits
         self._sending: asyncio.Task[None] | None = None
         self.line = QueuedLine()

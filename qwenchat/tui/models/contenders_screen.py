@@ -117,7 +117,7 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
     def action_models(self) -> None:
         """Leave for the list of all models."""
         self.dismiss(None)
-        self.app.call_later(self.app.run_action, "screen.models")
+        self.app.call_later(self.app.run_action, "screen.control('models')")
 
     async def _look(self) -> None:
         found = await asyncio.to_thread(lambda: tuple(self._rivals.here(self._paths)))
