@@ -110,7 +110,7 @@ class Toolbox:
     def misconfigured(self) -> tuple[str, ...]:
         """What of the table `[tools]` cannot count, in words; starts nothing."""
         unknown = [name for name in self._settings.allowed if name != ALL and not self.knows(name)]
-        return (*self._unknown(unknown), *few(problems_of(self._settings.folders)))
+        return (*self._unknown(unknown), *problems_of(self._settings.folders))
 
     def _unknown(self, names: Sequence[str]) -> tuple[str, ...]:
         """What to say of names that are none; of many only the first are said."""
@@ -140,7 +140,7 @@ class Toolbox:
                 unknown.append(name)
         problems = [*self._unknown(unknown)]
         if not _OF_FILES.isdisjoint(tools):
-            problems += few(problems_of(self._settings.folders))
+            problems += problems_of(self._settings.folders)
         for server, listing in listings.items():
             try:
                 found = listing.result()
