@@ -188,11 +188,11 @@ HOSTILE = "\x1b[2J[red]\u202e\n"
 def test_a_hostile_call_is_shown_as_what_it_is(arguments: str) -> None:
     shown = in_words(ToolCallPart("1", HOSTILE, arguments))
     assert not set("\x1b\u202e\x07") & set(shown)
-    assert len(shown) < 5_000
+    assert len(shown) < 15_000
     told = result_in_words(ToolResultPart("1", HOSTILE, HOSTILE * 1000))
     assert not set("\x1b\u202e\n") & set(told)
 
 
 def test_long_arguments_say_how_long_they_are() -> None:
-    value: Any = "x" * 5_000
-    assert "x… (3000 more characters) …x" in in_words(ToolCallPart("1", "f", json.dumps({"a": value})))
+    value: Any = "x" * 15_000
+    assert "x… (5000 more characters) …x" in in_words(ToolCallPart("1", "f", json.dumps({"a": value})))
