@@ -26,8 +26,19 @@ from qwenchat.i18n.texts import say
 
 LONGEST_READ, LONGEST = 20_000, 300
 """Characters of a server's own words that are looked at, and shown."""
-_TOO_LONG = re.compile(r"context (?:length|size|window)|too many tokens|maximum.{0,20}(?:length|tokens)", re.IGNORECASE)
+_TOO_LONG = re.compile(
+    r"context[ _](?:length|size|window|limit)|too many tokens|maximum.{0,20}(?:length|tokens)"
+    r"|(?:prompt|input|request|messages?|conversation|payload).{0,12} too (?:long|large)|上下文长度|输入过长",
+    re.IGNORECASE,
+)
+_NO_MODEL = re.compile(r"\bmodel\b.{0,100}(?:not (?:be )?found|not exist)|no such model|unknown model", re.IGNORECASE)
+_NO_KEY = re.compile(
+    r"(?:invalid|incorrect|missing|no|wrong|expired)\b.{0,20}\b(?:api[ _-]?key|credentials)|unauthori[sz]ed",
+    re.IGNORECASE,
+)
 
+_SAYING = frozenset({0, 400, 422, 500})
+"""Statuses that say nothing, so that the words count."""
 _AFTER_CONNECTING = {
     "ReadError",
     "WriteError",
@@ -157,12 +168,12 @@ class _Status:
         """The error in words; `url` is where the chat should be."""
         host, said = self.host, self.said
         match self.code:
-            case 401 | 403:
+            case code if code in (401, 403) or (code in _SAYING and _NO_KEY.search(said)):
                 return ServerRefused(
                     say("{host} does not accept the key, or wants one.", host=host),
                     say("Set key_env or key_file in [servers.NAME]."),
                 )
-            case 404 | 405:
+            case code if code in (404, 405) or (code in _SAYING and _NO_MODEL.search(said)):
                 return ModelNotFound(
                     say(
                         "{host} has no model {model}, or no chat at {url}.", host=host, model=safe_line(model), url=url

@@ -32,6 +32,8 @@ _CONTEXT = re.compile(
     r"|(?:fits?|within|exceeds?) .{0,40}context\D{0,12})([\d,]+)",
     re.IGNORECASE,
 )
+_SUM = re.compile(r"([\d,]+) *\+ *([\d,]+) *(?:>|exceeds?) *([\d,]+)")
+"""The prompt, the reply, and the context that is less than the two."""
 _PROMPT = re.compile(
     r"([\d,]+) (?:`?inputs?`? tokens|tokens (?:from|in|of) the (?:input|messages?|prompt)|prompt tokens"
     r"|(?:in (?:the|your)|of(?: text| the)?) (?:messages?|prompt|input))|(?:prompt|input)\D{0,24}([\d,]+)",
@@ -120,10 +122,14 @@ class Refusal:
     @property
     def about_context(self) -> bool:
         """Whether it is about the context window, of which the prompt takes a part."""
-        return bool(_CONTEXT.search(self.words))
+        return bool(_CONTEXT.search(self.words) or _SUM.search(self.words))
 
     def most_tokens(self, asked: int) -> int | None:
         """How many tokens of reply it would take instead of `asked`; None where it does not say."""
+        if found := _SUM.search(self.words):
+            prompt, reply, window = map(_int, found.groups())
+            left = window - (prompt + reply - asked)
+            return left if 0 < left < asked else None
         if found := _CONTEXT.search(self.words):
             window = _int(found[1])
             left = window - self._prompt_tokens(window, asked)

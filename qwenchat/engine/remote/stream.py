@@ -52,23 +52,29 @@ class ReplyStream:
                 name, value = _field(line)
                 if name == "data":
                     data.append(value)
+                elif _ends(line):
+                    for chunk in _chunks("\n".join(data).strip()):
+                        yield chunk
+                    self.done = True
+                    return
                 elif name == "error":
                     raise ErrorReported(_json(value))
                 elif name not in ("", "event", "id", "retry") and sum(map(len, strays)) < LONGEST_EVENT:
                     strays.append(line)
                 continue
             text, data = "\n".join(data).strip(), []
-            if text.startswith("[DONE]"):
+            if _ends(text):
                 self.done = True
                 return
-            if text:
+            for chunk in _chunks(text):
                 began = True
-                yield _chunk(_json(text))
+                yield chunk
         rest = "\n".join(data).strip()  # a stream that ends without an empty line
-        if rest.startswith("[DONE]"):
+        if _ends(rest):
             self.done = True
         elif rest:
-            yield _chunk(_json(rest))
+            for chunk in _chunks(rest):
+                yield chunk
         elif strays and not began:
             try:
                 objects = [_json("\n".join(strays))]
@@ -112,6 +118,19 @@ def _json(text: str) -> Any:
         raise NotAReply from error
 
 
+def _ends(text: str) -> bool:
+    """Whether a line, or the data of an event, says that this was all."""
+    return text.lstrip('" ')[:6].upper() == "[DONE]"
+
+
+def _chunks(text: str) -> list[Any]:
+    """The chunks in the data of an event; none in a word that keeps the connection open."""
+    if not text.startswith(("{", "[")):
+        return []
+    value = _json(text)
+    return [_chunk(each) for each in (value if isinstance(value, list) else [value])]
+
+
 def _chunk(value: Any) -> Any:
     """One chunk; a whole completion is one chunk with all that is said."""
     if not isinstance(value, dict):
@@ -123,6 +142,9 @@ def _chunk(value: Any) -> Any:
     choices = value.get("choices")
     if choices is None and any(name in value for name in ("errors", "detail")):
         raise ErrorReported(value)
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and choice.get("error"):
+            raise ErrorReported(choice["error"])
     whole = [_choice(choice) for choice in (choices if isinstance(choices, list) else ()) if isinstance(choice, dict)]
     fields = {name: field for name, field in value.items() if not name.startswith("_")}
     return ChatCompletionChunk.construct(**{**fields, "choices": whole})

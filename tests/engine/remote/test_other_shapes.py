@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qwenchat.chat.errors import QwenchatError, ServerFaulty
+from qwenchat.chat.errors import ModelNotFound, PromptTooLong, QwenchatError, ServerFaulty, ServerRefused
 from qwenchat.chat.events import Channel, Noticed, ToolCalled
 from qwenchat.chat.provenance import FinishReason
 from qwenchat.chat.sampling import Sampling
@@ -168,6 +168,11 @@ STREAMS = {
     "an object to a line": b"".join(
         json.dumps({"choices": [{"delta": {"content": part}}]}).encode() + b"\n" for part in ("Ye", "s.")
     ),
+    "an end in other letters": delta(content="Yes.") + b"data: [done]\n\n",
+    "an end in quotes": delta(content="Yes.") + b'data: "[DONE]"\n\n',
+    "an end beside no field": delta(content="Yes.") + b"[DONE]\n\n",
+    "events without anything": b"data: null\n\ndata: []\n\ndata: 1\n\ndata: ping\n\n" + said("Yes."),
+    "chunks in a list": b"data: [" + delta(content="Yes.").removeprefix(b"data: ").strip() + b"]\n\n" + DONE,
     "text with the finish reason": delta("stop", content="Ye") + delta(content="s.") + DONE,
 }
 
@@ -260,6 +265,7 @@ def test_an_effort_that_is_refused_by_its_value_is_left_out_alone(
         ("max_tokens=2000 cannot be greater than max_model_len=2048 - prompt 62 = 1986", 1986),
         ("Requested tokens (2062) exceed context window of 2048", 1986),
         ("prompt (62) + max_tokens (2000) exceeds context length 2048", 1986),
+        ("input length and `max_tokens` exceed context limit: 62 + 2000 > 2048, decrease input length", 1986),
     ],
 )  # fmt: skip
 def test_limits_are_read_in_other_wordings(engine: RemoteEngine, server: ChatServer, message: str, given: int) -> None:
@@ -431,3 +437,25 @@ def test_what_lists_say_of_a_model_is_found_under_other_names(
     server.models = [{"id": "mine", "owned_by": "vllm", **row}]
     model = load(engine, server)
     assert (model.context_window, model.thinking) == (window, thinking)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (refused("The model `x` does not exist."), ModelNotFound),
+        (refused("model 'x' not found, try pulling it first", 500), ModelNotFound),
+        (refused("Invalid API key"), ServerRefused),
+        (refused("Incorrect API key provided: abc", 500), ServerRefused),
+        (refused("prompt is too long: 210000 tokens > 200000 maximum"), PromptTooLong),
+        (refused("payload too large", 413), PromptTooLong),
+        (Answer(event({"choices": [{"delta": {}, "finish_reason": "error", "error": "died"}]})), ServerFaulty),
+    ],
+    ids=str,
+)
+def test_errors_are_what_they_say_whatever_their_status(
+    engine: RemoteEngine, server: ChatServer, answer: Answer, kind: type[QwenchatError]
+) -> None:
+    server.answers = [answer]
+    load(engine, server)
+    with pytest.raises(kind):
+        ask(engine)
