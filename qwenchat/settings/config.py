@@ -54,7 +54,7 @@ class Problems:
             self._more += 1
 
     def where(self, key: str) -> str:
-        """The file, and the line of a key where it can be told."""
+        """The file, and the line of a key where it is known."""
         file, line = safe_line(str(self._file), 400), self._lines.get(key)
         return say("{file}, line {line}", file=file, line=line) if line else file
 

@@ -147,7 +147,7 @@ def _question(prompt: tuple[str, ...]) -> str:
 
 
 def _read_schema(file: Path | None) -> str | None:
-    """The JSON schema in a file, as text; that it is one is seen by whoever heeds it. Raises UsageError."""
+    """The JSON schema in a file, as text; whether it is valid is checked where it is used. Raises UsageError."""
     if file is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The command `replay`: a saved conversation played back, told, kept as a cast, or asked once more."""
+"""The command `replay`: a saved conversation played back, printed, kept as a cast, or asked once more."""
 
 import math
 import os
@@ -161,7 +161,7 @@ def _play(recording: _Recording, given: dict[str, Any]) -> None:
     if not path:
         notify(say("There is nothing to play in this conversation yet."))
     if not on_screen:
-        _tell(player, recording.conversation, given)
+        _play_as_text(player, recording.conversation, given)
     elif path:
         from qwenchat.tui.replay_app import ReplayApp  # noqa: PLC0415  (imports Textual)
 
@@ -175,7 +175,7 @@ def _play(recording: _Recording, given: dict[str, Any]) -> None:
         ).run()
 
 
-def _tell(player: Replay, conversation: Conversation, given: dict[str, Any]) -> None:
+def _play_as_text(player: Replay, conversation: Conversation, given: dict[str, Any]) -> None:
 
     if given["cast"]:
         lines = (f"{line}\n" for line in as_cast(player, conversation.title, conversation.created))

@@ -34,7 +34,7 @@ from qwenchat.system.regular_file import open_stream
 
 _FORMATS = ("md", "json", "jsonl")
 _SHOWN_EVERY_S = 0.2
-_TOLD = 50
+_LISTED = 50
 """How many problems of one file are listed."""
 
 
@@ -253,7 +253,7 @@ class _Tally:
         """Say what could not be read; when there are very many, no more than a number of them."""
         self.problems += 1
         self._report.clear()
-        if self.problems <= _TOLD:
+        if self.problems <= _LISTED:
             notify(say("{name}: {problem}", name=self._name, problem=what))
 
     def show(self, done: int, size: int) -> None:
@@ -267,8 +267,8 @@ class _Tally:
         """Say how many of each there were."""
 
         self._report.clear()
-        if self.problems > _TOLD:
-            notify(say("{name}: and {number:,} more like these.", name=self._name, number=self.problems - _TOLD))
+        if self.problems > _LISTED:
+            notify(say("{name}: and {number:,} more like these.", name=self._name, number=self.problems - _LISTED))
         counts = say(", ").join(_counted(fate, number, dry_run) for fate, number in self._fates.items())
         click.echo(say("{name}: {counts}", name=safe_line(self._name), counts=counts or say("nothing imported")))
 
