@@ -10,7 +10,6 @@ from textual.events import DescendantFocus
 from textual.filter import LineFilter
 from textual.notifications import Notify, SeverityLevel
 from textual.widgets import Input, TextArea
-from textual.widgets._toast import ToastHolder, ToastRack
 
 import qwenchat.tui.base.textual_patches  # noqa: F401  (for its effect)
 from qwenchat.chat.text import safe
@@ -86,17 +85,10 @@ class ThemedApp(App[None]):
         for old in there:
             if old.message == event.notification.message or old in there[: 1 - MOST]:
                 self._unnotify(old, refresh=False)
-                self.screen.query(f"#{ToastRack._toast_id(old)}").remove()  # Textual leaves the room it took
 
     def copy_to_clipboard(self, text: str) -> None:
         """Let the terminal copy what can be seen of `text`: what is pasted into a shell is obeyed there."""
         super().copy_to_clipboard(safe(text))
-
-    def clear_notifications(self) -> None:
-        """Take all messages away, with the room that Textual would leave for each."""
-        super().clear_notifications()
-        for screen in self.screen_stack:
-            screen.query(ToastHolder).remove()
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Where nothing shall move, no cursor blinks either."""
