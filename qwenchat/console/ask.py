@@ -1,10 +1,11 @@
 """One question from a script or a shell, and its answer."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from qwenchat.chat.calls import calls_in
 from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.endings import NextStep
 from qwenchat.chat.errors import QwenchatError, ServerUnreachable
 from qwenchat.chat.events import TurnEnded, TurnFailed
 from qwenchat.chat.messages import Message, Status, ToolResultPart
@@ -37,15 +38,28 @@ def ask(session: Session, load: LoadModel, prompt: str, *, as_json: bool, saved:
             _forget(session)
         raise
     reached = _was_reached(session, ended)
-    if session.replies.interrupted_in_thought and code == 0:
-        notify(
-            say("The reply ended inside its thought, so there is no answer. --thinking-budget keeps thoughts shorter.")
-        )
+    for helps in filter(None, map(what_helps, session.replies.next_steps if code == 0 else ())):
+        notify(helps)
     if as_json:
         print(safe_json(_report(session, session.conversation.path[-1], saved and reached)))
     if not reached:
         _forget(session)
     return code
+
+
+def what_helps(step: NextStep) -> str:
+    """What a script can do about a reply by flags; empty for nothing."""
+    match step:
+        case NextStep.ANSWER | NextStep.RETRY_THOUGHT:
+            return say(
+                "The reply ended inside its thought, so there is no answer. --thinking-budget keeps thoughts shorter."
+            )
+        case NextStep.RETRY_WITH_PENALTY:
+            return say("Try --presence-penalty 1.5.")
+        case NextStep.FOLLOW_TOOLS | NextStep.CONTINUE | NextStep.RETRY:
+            return ""
+        case _:
+            assert_never(step)
 
 
 def _forget(session: Session) -> None:

@@ -42,7 +42,7 @@ from qwenchat.chat.text import SafeStream, safe_line
 from qwenchat.console.notice import notify
 from qwenchat.console.permission import ask_by_line, in_words, result_in_words
 from qwenchat.console.word_wrap import WordWrap, print_wrapped, width_of
-from qwenchat.i18n.texts import count, say, sentences
+from qwenchat.i18n.texts import count, say
 from qwenchat.session.session import Session
 from qwenchat.session.tool_calls import Permission
 
@@ -108,15 +108,11 @@ class Printer:
         thoughts: bool = True,
         permit: Callable[[ToolCallPart], Permission] = ask_by_line,
         notice: Callable[[str], None] = notify,
-        heeded: bool = False,
     ) -> None:
-        """`permit` is asked whether a call may run; `notice` is told what concerns more than this turn; commands are
-        named where they are `heeded`.
-        """
+        """`permit` is asked whether a call may run; `notice` is told what concerns more than this turn."""
         self._quiet = quiet
         self._permit = permit
         self._notice = notice
-        self._heeded = heeded
         self._thought_tokens = 0
         self._announced = announced
         self._thoughts = thoughts
@@ -261,12 +257,7 @@ class Printer:
             case TurnFinished(reason=FinishReason.LENGTH) if not self._quiet:
                 notify(say("The reply was cut off at the limit of tokens (--max-tokens) or the end of the context."))
             case TurnFinished(reason=FinishReason.REPETITION) if not self._quiet:
-                ended = say("The reply did nothing but repeat itself and was ended.")
-                if self._heeded:
-                    way_out = say("/retry asks again with presence penalty 1.5.")
-                else:
-                    way_out = say("Try --presence-penalty 1.5.")
-                notify(sentences(ended, way_out))
+                notify(say("The reply did nothing but repeat itself and was ended."))
             case TurnFinished() if self._announced and not _goes_on(event):
                 notify(_figures(event))
 

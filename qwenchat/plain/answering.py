@@ -1,10 +1,12 @@
 """What the model does while the chat waits: it loads and it answers, told line by line."""
 
 import time
+from typing import assert_never
 
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.continuation import NOTHING
+from qwenchat.chat.endings import NextStep
 from qwenchat.chat.events import Event, LoadFailed, LoadProgressed, ModelLoaded, SaveFailed, ToolsListed, TurnFailed
+from qwenchat.console.ask import what_helps
 from qwenchat.console.notice import notify
 from qwenchat.console.turn_printer import LoadReport, Printer, ready_in_words
 from qwenchat.i18n.texts import say
@@ -62,7 +64,7 @@ class Answering:
 
     def reply(self) -> None:
         """Print the reply that was begun."""
-        printer = Printer(announced=True, thoughts=self.thoughts, notice=self._once, heeded=self._asking)
+        printer = Printer(announced=True, thoughts=self.thoughts, notice=self._once)
         try:
             ended = printer.run(self._session)
         except KeyboardInterrupt:
@@ -71,22 +73,9 @@ class Answering:
             self._session.stop()
             ended = printer.run(self._session)
         self.failed = self.failed or isinstance(ended, TurnFailed)
-        if self._asking:
-            self._tell_of_ways_on()
-
-    def _tell_of_ways_on(self) -> None:
-        """Say by which command a reply that is not complete goes on."""
-        model = self._session.model.info
-        if self._session.replies.interrupted_in_thought and model is not None and model.server:
-            notify(say("The reply ended inside its thought, from which no server can go on. /retry asks again."))
-        elif self._session.replies.interrupted_in_thought:
-            notify(say("The reply ended inside its thought. /answer makes the model answer from there."))
-        elif self._session.replies.lacks_results:
-            notify(say("The tools were stopped. /continue lets the model go on from them."))
-        elif self._session.replies.interrupted == NOTHING:
-            notify(say("/retry asks again."))
-        elif self._session.replies.interrupted is not None:
-            notify(say("The reply broke off. /continue lets it go on from there."))
+        in_words = _by_command if self._asking else what_helps
+        for said in filter(None, map(in_words, self._session.replies.next_steps)):
+            notify(said)
 
     def _hear(self, timeout_s: float) -> None:
         for event in self._session.wait(timeout_s):
@@ -113,3 +102,22 @@ class Answering:
         if notice not in self._told:
             self._told.add(notice)
             notify(notice)
+
+
+def _by_command(step: NextStep) -> str:
+    """By which command something is done next about a reply."""
+    match step:
+        case NextStep.ANSWER:
+            return say("The reply ended inside its thought. /answer makes the model answer from there.")
+        case NextStep.RETRY_WITH_PENALTY:
+            return say("/retry asks again with presence penalty 1.5.")
+        case NextStep.FOLLOW_TOOLS:
+            return say("The tools were stopped. /continue lets the model go on from them.")
+        case NextStep.CONTINUE:
+            return say("The reply broke off. /continue lets it go on from there.")
+        case NextStep.RETRY_THOUGHT:
+            return say("The reply ended inside its thought, from which no server can go on. /retry asks again.")
+        case NextStep.RETRY:
+            return say("/retry asks again.")
+        case _:
+            assert_never(step)

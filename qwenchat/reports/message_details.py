@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
+from qwenchat.chat.endings import Ending, ending_of
 from qwenchat.chat.messages import Message, Role, Status
-from qwenchat.chat.provenance import FinishReason, ModelInfo, Provenance, ThoughtCut, Timing
+from qwenchat.chat.provenance import ModelInfo, Provenance, ThoughtCut, Timing
 from qwenchat.chat.sampling import SAMPLING
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.thinking import open_thought
@@ -91,25 +93,28 @@ def _message(message: Message, number: int, versions: int, typed: tuple[Tick, ..
     yield Fact(say("id"), safe_line(message.id))
 
 
-def _ending(message: Message) -> str:
-    reason = message.provenance.finish_reason if message.provenance else None
-    match message.status:
-        case Status.STREAMING:
+def _ending(reply: Message) -> str:
+    match ending_of(reply):
+        case Ending.GROWING:
             return say("not yet: it is being written")
-        case Status.STOPPED:
+        case Ending.STOPPED:
             return say("stopped by you")
-        case Status.INTERRUPTED:
+        case Ending.INTERRUPTED:
             return say("interrupted: the program ended while it was written")
-        case Status.FAILED:
+        case Ending.FAILED:
             return say("by an error")
-    match reason:
-        case FinishReason.LENGTH:
+        case Ending.CUT_OFF:
             return say("cut off at the length limit")
-        case FinishReason.REPETITION:
+        case Ending.REPETITIVE:
             return say("since it only repeated itself")
-        case FinishReason.TOOL_CALLS:
+        case Ending.CALLED:
             return say("with a call of a tool")
-    return say("inside its thought") if open_thought(message) else say("by the model")
+        case Ending.IN_THOUGHT:
+            return say("inside its thought")
+        case Ending.WHOLE | Ending.EMPTY:
+            return say("by the model")
+        case ending:
+            assert_never(ending)
 
 
 def _model(model: ModelInfo) -> Iterator[Fact]:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from qwenchat.chat.branch_point import Beginning
 from qwenchat.chat.commands import AnswerNow
-from qwenchat.chat.continuation import Begun, begun_in
+from qwenchat.chat.continuation import NOTHING, Begun, begun_in
+from qwenchat.chat.endings import NextStep
 from qwenchat.chat.errors import NoThought, QwenchatError
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.chat.provenance import ThinkingSupport
@@ -61,6 +62,22 @@ class Replies:
     def lacks_results(self) -> bool:
         """Whether tool calls, or their results, came last and nothing goes on: the model can go on from there."""
         return not self._session.busy and self._session.conversation.lacks_results
+
+    @property
+    def next_steps(self) -> tuple[NextStep, ...]:
+        """What can be done about the latest reply, what is wanted most first; nothing about one that ended well."""
+        begun, model = self.interrupted, self._session.model.info
+        in_vain = begun is not None and (begun == NOTHING or self.continued_in_vain)
+        on_server = begun is not None and begun.thinking and model is not None and bool(model.server)
+        steps = {
+            NextStep.ANSWER: self.interrupted_in_thought and not on_server,
+            NextStep.RETRY_WITH_PENALTY: self._session.conversation.repeats,
+            NextStep.FOLLOW_TOOLS: self.lacks_results,
+            NextStep.CONTINUE: begun is not None and not in_vain and not on_server,
+            NextStep.RETRY_THOUGHT: on_server,
+            NextStep.RETRY: in_vain and not on_server,
+        }
+        return tuple(step for step, possible in steps.items() if possible)
 
     def retry(
         self,

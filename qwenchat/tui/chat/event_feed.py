@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 
-from qwenchat.chat.continuation import NOTHING
 from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.events import (
     BeginningTrimmed,
@@ -24,11 +23,11 @@ from qwenchat.chat.events import (
     TurnFailed,
 )
 from qwenchat.chat.messages import ToolCallPart
-from qwenchat.chat.sampling import PENALTY_ON_REPETITION
 from qwenchat.i18n.texts import count, say
 from qwenchat.session.turn import Phase
 from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.keys.bindings import shown
+from qwenchat.tui.transcript.endings import step_in_words
 from qwenchat.tui.transcript.message import Reply
 
 SHARE = 0.25
@@ -228,22 +227,8 @@ class Feed:
             self._offering.offer("")
         self._offering = latest
         if latest is not None and latest is not self.live:
-            offers = []
-            in_vain = self._session.replies.continued_in_vain
-            if self._session.replies.interrupted_in_thought and not in_vain:
-                offers.append(say("{key} makes it answer", key=self._key("chat.answer", "ctrl+s")))
-            if self._session.conversation.repeats:
-                key = self._key("chat.retry", "ctrl+r")
-                offers.append(
-                    say("{key} asks again with presence penalty {penalty}", key=key, penalty=PENALTY_ON_REPETITION)
-                )
-            if unanswered:
-                offers.append(say("/continue lets the model go on from its tools"))
-            if self._session.replies.interrupted == NOTHING or in_vain:
-                offers.append(say("{key} asks again", key=self._key("chat.retry", "ctrl+r")))
-            elif self._session.replies.interrupted is not None:
-                offers.append(say("/continue goes on with it"))
-            latest.offer(" · ".join(offers))
+            steps = self._session.replies.next_steps
+            latest.offer(" · ".join(step_in_words(step, latest) for step in steps))
 
     def _why_waiting(self) -> str:
         """What to say in place of a reply of which nothing has come; empty once something has."""

@@ -17,7 +17,8 @@ from qwenchat.i18n.texts import count, say
 from qwenchat.session.comparison import Contender
 from qwenchat.session.turn import Phase
 from qwenchat.tui.models.contenders import place_of, title_of
-from qwenchat.tui.transcript.message import Reply, ending
+from qwenchat.tui.transcript.endings import ending_in_words
+from qwenchat.tui.transcript.message import Reply
 from qwenchat.tui.transcript.viewed import Pane
 from qwenchat.tui.widgets.status import Pace
 
@@ -79,7 +80,7 @@ class ContenderColumn(Vertical):
         if not contender.begun:
             return say("was not asked") if contender.ended else say("waits for the others on this machine")
         if contender.ended:
-            return " · ".join(self._ending)
+            return self._ending
         if (load := contender.slot.progress) is not None:
             return " ".join(filter(None, (safe_line(load.step), self._pace.words(load))))
         match contender.phase:
@@ -133,9 +134,9 @@ class ContenderColumn(Vertical):
         return self.contender.ended and self.contender.reply.status is Status.FAILED
 
     @property
-    def _ending(self) -> list[str]:
+    def _ending(self) -> str:
         contender = self.contender
-        return ending(contender.reply) if contender.begun and contender.ended else []
+        return ending_in_words(contender.reply) if contender.begun and contender.ended else ""
 
     @property
     def _model(self) -> ModelInfo | None:

@@ -27,11 +27,11 @@ from qwenchat.chat.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from qwenchat.chat.provenance import FinishReason, Provenance, ThoughtCut
+from qwenchat.chat.provenance import Provenance, ThoughtCut
 from qwenchat.chat.text import SafeStream, safe, safe_line
-from qwenchat.chat.thinking import open_thought
 from qwenchat.i18n.texts import count, say
 from qwenchat.tui.transcript.answer import Answer
+from qwenchat.tui.transcript.endings import ending_in_words
 from qwenchat.tui.transcript.message_base import Said
 from qwenchat.tui.transcript.prompt import Prompt
 from qwenchat.tui.transcript.reasoning import Reasoning
@@ -213,30 +213,8 @@ class Reply(Said):
 
 def _footer(message: Message) -> str:
     """How the reply was made and how it ended, in one line."""
-    return " · ".join((*(_figures(message.provenance) if message.provenance else ()), *ending(message)))
-
-
-def ending(message: Message) -> list[str]:
-    """What is to be said of how a reply ended; nothing of one that ended well."""
-    match message.status:
-        case Status.STOPPED | Status.INTERRUPTED:
-            return [say("stopped") if message.status is Status.STOPPED else say("interrupted")]
-        case Status.FAILED:
-            return [say("failed: {why}", why=safe_line(message.note))]
-        case _:
-            return _ending(message)
-
-
-def _ending(message: Message) -> list[str]:
-    """What is to be said of a reply that was neither stopped nor failed."""
-    reason = message.provenance.finish_reason if message.provenance else None
-    if reason is FinishReason.REPETITION:
-        return [say("ended, since it repeated itself")]
-    if reason is FinishReason.LENGTH:
-        return [say("cut off at the length limit")]
-    if open_thought(message):
-        return [say("ended inside its thought")]
-    return [] if message.text.strip() or calls_in(message) else [say("no answer")]
+    figures = _figures(message.provenance) if message.provenance else []
+    return " · ".join(filter(None, (*figures, ending_in_words(message))))
 
 
 def _figures(made: Provenance) -> list[str]:
