@@ -15,7 +15,8 @@ COMMANDS = {
     "ask": ("ask", "Ask once; standard input is added to the prompt."),
     "bench": ("bench", "Measure how fast a model reads and answers on this machine."),
     "completion": (
-        "completion", "Print the script that lets a shell complete commands, options, models and conversations.",
+        "completion",
+        "Print or install the script that lets a shell complete commands, options, models and conversations.",
     ),
     "config": ("config", "Show, check and edit the settings."),
     "delete": ("conversations", "Delete conversations for good; asks first."),
