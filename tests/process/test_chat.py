@@ -173,7 +173,7 @@ def test_type_while_it_loads_send_see_it_stream_toggle_stop_quit_and_resume(
     assert [text for text, _ in saved()][2:] == ["my next thought", "And so on."]
 
 
-@pytest.mark.parametrize("words", [1, 5, 25, 60, 130])
+@pytest.mark.parametrize("words", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (5, 25, 60)), 130])
 def test_a_reply_that_was_killed_is_there_again_marked_and_not_asked_again(
     start: Callable[..., Terminal], words: int
 ) -> None:
