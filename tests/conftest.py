@@ -39,6 +39,11 @@ for _kind, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHU
         signal.signal(_kind, _usual)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a long text by how it begins: workers send the names of tests to one another."""
+    return f"{ascii(val[:60])} and more" if isinstance(val, str | bytes) and len(val) > 100 else None
+
+
 def pytest_collection_finish() -> None:
     """Leave what was imported out of Python's searches for garbage: each takes a third of a second with torch."""
     gc.collect()

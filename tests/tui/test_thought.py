@@ -94,11 +94,11 @@ class TestForcingTheAnswer:
             await it.sees("Berlin.")
             assert "Ctrl+S" not in it.screen
 
-    async def test_a_failure_while_it_goes_on_keeps_the_thought_and_the_offer(self):
+    async def test_a_failure_while_it_goes_on_keeps_the_thought_and_offers_to_ask_again(self):
         async with chat(BROKEN, Script("x", error=EngineFailed("It broke.", "Again.")), Script("Paris it is.")) as it:
             await it.ask("Go")
             await it.press("ctrl+s")
-            await it.sees("failed: It broke. Again.", "Ctrl+S makes it answer")
+            await it.sees("failed: It broke. Again.", "Ctrl+R asks again")
             assert it.replies[0].reasoning.text.strip() == THOUGHT.strip()
             await it.press("ctrl+s")
             await it.sees("Paris it is.")
