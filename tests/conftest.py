@@ -41,7 +41,7 @@ for _kind, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHU
 
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Name a long text by how it begins: workers send the names of tests to one another."""
-    return f"{ascii(val[:60])} and more" if isinstance(val, str | bytes) and len(val) > 100 else None
+    return f"{val[:60]!a} and more" if isinstance(val, str | bytes) and len(val) > 100 else None
 
 
 def pytest_collection_finish() -> None:

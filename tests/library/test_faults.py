@@ -550,7 +550,11 @@ ENDLESS = zlib.compress(b"\xff" * 1_000_000)
 CUT_OFF = zlib.compress(bytes(50_000_000))[:100]
 
 
-@pytest.mark.parametrize("packed", [b"", b"nonsense", ENDLESS, CUT_OFF, zlib.compress(b"\x01")])
+@pytest.mark.parametrize(
+    "packed",
+    [b"", b"nonsense", ENDLESS, CUT_OFF, zlib.compress(b"\x01")],
+    ids=["empty", "nonsense", "endless", "cut off", "short"],
+)
 def test_a_timeline_that_makes_no_sense_is_refused_at_once(packed: bytes) -> None:
     with pytest.raises(ValueError, match=r"timeline|argument"):
         unpack(packed)
