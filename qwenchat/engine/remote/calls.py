@@ -12,6 +12,8 @@ from qwenchat.chat.calls import arguments_text, calls_in
 from qwenchat.chat.messages import Message, ToolCallPart, new_id
 
 MOST_CALLS = 32
+_NO_ARGUMENTS = ("", "{}", "null", "[]")
+"""How servers write that there are none, or none yet."""
 LONGEST_ARGUMENTS = 200_000
 _FIT = re.compile(r"[A-Za-z0-9_.:/+=-]{1,4096}")
 """Ids that can be sent again. Some servers keep whole signatures in them; none of these spells a control token."""
@@ -61,7 +63,9 @@ class StreamedCalls:
         """The calls in their order, with ids of the program's own. Their arguments may still be no JSON object."""
         for call in self._calls:
             server_id = call.id if _FIT.fullmatch(call.id) else ""
-            yield ToolCallPart(new_id(), call.name.strip(), arguments_text(call.arguments or "{}"), server_id)
+            arguments = arguments_text(call.arguments)
+            arguments = "{}" if arguments.strip() in _NO_ARGUMENTS else arguments
+            yield ToolCallPart(new_id(), call.name.strip(), arguments, server_id)
 
     def _add(self, piece: Any) -> None:
         function = _attributes(getattr(piece, "function", None) or piece)
@@ -71,6 +75,8 @@ class StreamedCalls:
         number = getattr(piece, "index", None)
         number = number if isinstance(number, int | str) and not isinstance(number, bool) else None
         call = self._meant(number, id_)
+        if call is not None and id_ and (id_, name, arguments) == (call.id, call.name, call.arguments):
+            return  # the whole call once more, as some servers end a reply
         if call is None or _begins(call, id_, name, arguments, numbered=number is not None):
             if len(self._calls) >= MOST_CALLS:
                 return
@@ -81,6 +87,8 @@ class StreamedCalls:
         call.id = call.id or id_
         if not call.arguments and name != call.name:  # some servers send a name in pieces, or what there is of it
             call.name = name if name.startswith(call.name) else call.name + name
+        if call.arguments.strip() in _NO_ARGUMENTS and arguments.lstrip().startswith("{"):
+            call.arguments = ""
         call.arguments += arguments[: max(0, LONGEST_ARGUMENTS - len(call.arguments))]
 
     def _meant(self, number: int | str | None, id_: str) -> _Growing | None:

@@ -39,7 +39,7 @@ _NOT_LOADING = re.compile(
 )
 """What is said of a model that will not be there in a while either."""
 _MAY_LOAD = frozenset({400, 409, 425, 429, 500, 502, 503, 504})
-_REFUSING = frozenset({400, 404, 415, 422, 500, 501})
+_REFUSING = frozenset({400, 403, 404, 415, 422, 500, 501})
 _BUSY = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 
 

@@ -71,6 +71,13 @@ def test_every_name_of_the_config_has_its_file_and_no_kind_says_what_another_doe
     }  # fmt: skip
 
 
+def test_the_documentation_has_the_port_of_each() -> None:
+    page = (PACKAGE.parent / "docs/servers.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    for kind in (kind for kind in KINDS.values() if kind.port):
+        assert any(kind.title in row.split("|")[1] and row.endswith(f"| {kind.port} |") for row in rows), kind.title
+
+
 def test_no_kind_is_named_where_all_are_meant() -> None:
     """A new kind is one file and its name in the config: nothing else asks which one a server is."""
     named = {

@@ -76,6 +76,16 @@ CALLS = {
         streamed([piece(START, ONE[:5], index=0, id="a")], [piece(START, ONE[5:], index=0, id="a")]),
         [ONE],
     ),
+    "the whole call once more": (
+        streamed(
+            [piece(START, "", index=0, id="a")], [piece(None, ONE, index=0)], [piece(START, ONE, index=0, id="a")]
+        ),
+        [ONE],
+    ),
+    "no arguments at first": (streamed([piece(START, "{}", index=0, id="a")], [piece(None, ONE, index=0)]), [ONE]),
+    "null for no arguments": (streamed([piece(START, "null", index=0, id="a")]), ["{}"]),
+    "a list for no arguments": (streamed([piece(START, [], index=0, id="a")]), ["{}"]),
+    "numbers from the end": (streamed([piece(START, ONE, index=-1)], [piece(START, TWO, index=-1)]), [ONE, TWO]),
     "no list": (streamed(piece(START, ONE, id="a")), [ONE]),
     "no function": (streamed([{"id": "a", "name": START, "arguments": json.loads(ONE)}]), [ONE]),
     "the API's former way": (
@@ -217,6 +227,7 @@ REFUSALS = {
     "inside of another's": (
         "top_k", {"error": {"message": "Provider error", "metadata": {"raw": '{"message": "top_k unsupported"}'}}}, 400
     ),
+    "with a status for keys": ("top_k", "parameter top_k is not permitted for your plan", 403),
     "as a success": ("top_k", {"success": False, "errors": [{"message": "top_k unsupported"}]}, 200),
     "as a detail of a success": ("top_k", {"detail": "top_k unsupported"}, 200),
     "the template": ("chat_template_kwargs", "chat_template is not supported for Mistral tokenizers.", 400),
