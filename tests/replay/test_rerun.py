@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from qwenchat.chat.errors import EngineFailed, ModelNotFound
+from qwenchat.chat.errors import EngineFailed, LibraryUnwritable, ModelNotFound
 from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.chat.provenance import ThoughtCut
 from qwenchat.chat.sampling import Sampling
@@ -178,6 +178,20 @@ class TestSaving:
         assert new.provenance is not None
         assert new.provenance.sampling.seed == 7
         assert second["saved"] is None
+
+    def test_a_new_reply_that_cannot_be_saved_is_shown_before_that_is_said(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def save(*arguments: object) -> None:
+            raise LibraryUnwritable("The disk is full.", "Make room.")
+
+        rerun(engine=FakeEngine(list(SAME)))
+        monkeypatch.setattr(Library, "save", save)
+        result = rerun("--save", engine=FakeEngine([Script("Five."), SAME[1]]))
+        assert result.exit_code == 2
+        assert "Five." in result.stdout
+        assert "The disk is full." in result.stderr
+        assert saved().messages == CONVERSATION
 
     def test_without_it_nothing_is_written(self) -> None:
         rerun(engine=FakeEngine([Script("Five.")]))

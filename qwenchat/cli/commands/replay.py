@@ -221,12 +221,12 @@ def _ask_again(recording: _Recording, library: Library | None, given: dict[str, 
                 repeated = rerun.ask(question, _counting(progress, number, len(asked)))
             finally:
                 progress.clear()
+            if report is not None:
+                report.show(number, question, repeated)
             kept = library is not None and not repeated.identical
             if library is not None and kept:
                 keep(library, recording.conversation.id, recording.path[-1].id, repeated)
             results.append((repeated, kept))
-            if report is not None:
-                report.show(number, question, repeated)
     if report is None:
         click.echo(safe_json(as_dict(recording.conversation.id, model, results)))
     else:
