@@ -25,7 +25,7 @@ CONNECT_S = 10.0
 QUESTION_S = 5.0
 """How long it may take to answer a question about itself."""
 RETRIES = 2
-"""How often a request is sent again that the server did not begin to answer; OpenAI's client heeds Retry-After."""
+"""How often a request is sent again that the server did not begin to answer; Retry-After is kept to."""
 
 
 class Connection:

@@ -122,7 +122,7 @@ class RemoteEngine:
             thinks=not never and not turned_off,
             switched_off=never or turned_off,
         )
-        yield from self._unheeded(served, command)
+        yield from self._without_effect(served, command)
         try:
             yield from self._stream(served, command, reply, signals)
             if reply.tally.thinking and signals.wants_answer():
@@ -143,7 +143,7 @@ class RemoteEngine:
         yield from self._learned(served, command, reply)
         yield from reply.end(stopped=False)
 
-    def _unheeded(self, served: _Served, command: StartTurn) -> Iterator[TurnEvent]:
+    def _without_effect(self, served: _Served, command: StartTurn) -> Iterator[TurnEvent]:
         """What was set for the turn and has no meaning there, said once."""
         thinks = command.thinking and served.model.thinking is not ThinkingSupport.NONE
         if thinks and command.thinking_budget is not None and served.kind.request.budget is None:

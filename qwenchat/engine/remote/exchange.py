@@ -54,7 +54,7 @@ class Exchange:
     """Its name for people."""
     adaptation: Adaptation = field(default_factory=Adaptation)
     said: set[str] = field(default_factory=set)
-    """What the user was told already."""
+    """What the user has read already."""
 
     def notices(self, turn: int, text: str) -> Iterator[TurnEvent]:
         """Say something, once."""

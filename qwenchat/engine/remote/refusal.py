@@ -70,7 +70,7 @@ _NOT_OURS = re.compile(
     r"does not exist|load",
     re.IGNORECASE,
 )
-"""What leaving out parameters surely does not mend."""
+"""What leaving out parameters surely does not change."""
 _LONGEST = 4000
 
 

@@ -89,7 +89,7 @@ class Reply:
 
     def take(self, chunk: Any) -> Iterator[TurnEvent]:
         """What a chunk of the stream says. Its fields may be missing or odd; those are passed over."""
-        self._heed_figures(chunk)
+        self._read_usage(chunk)
         for choice in (getattr(chunk, "choices", None) or ())[:1]:
             delta = getattr(choice, "delta", None)
             thought = next((text for name in _REASONING if (text := _text(delta, name))), "")
@@ -177,7 +177,7 @@ class Reply:
         self._in_field, self._closed = False, True
         return self._splitter.feed(CLOSE_TAG)
 
-    def _heed_figures(self, chunk: Any) -> None:
+    def _read_usage(self, chunk: Any) -> None:
         usage = getattr(chunk, "usage", None)
         if usage is not None:
             details = getattr(usage, "completion_tokens_details", None)

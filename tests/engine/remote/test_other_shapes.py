@@ -470,3 +470,15 @@ def test_errors_are_what_they_say_whatever_their_status(
     load(engine, server)
     with pytest.raises(kind):
         ask(engine)
+
+
+def test_what_a_refusal_repeats_of_the_request_counts_for_nothing(engine: RemoteEngine, server: ChatServer) -> None:
+    body = {"detail": [{"type": "invalid", "input": {"top_k": 20, "messages": "a secret"}, "min_p": ["unknown field"]}]}
+    server.answer = lambda asked: refused(body, 422) if "min_p" in asked else Answer(said("Yes."))
+    load(engine, server)
+    (notice,) = [happened.text for happened in ask(engine) if isinstance(happened, Noticed)]
+    assert notice.endswith(" it: min_p.")
+    server.answers, server.answer = [refused({"detail": [{"input": "a secret"}]}, 403)], None
+    with pytest.raises(QwenchatError) as caught:
+        ask(engine)
+    assert "secret" not in str(caught.value)
