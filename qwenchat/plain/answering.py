@@ -5,7 +5,7 @@ from typing import assert_never
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.endings import NextStep
-from qwenchat.chat.events import Event, LoadFailed, LoadProgressed, ModelLoaded, SaveFailed, ToolsListed, TurnFailed
+from qwenchat.chat.events import LoadEvent, LoadFailed, LoadProgressed, ModelLoaded, SaveFailed, ToolsListed, TurnFailed
 from qwenchat.console.ask import what_helps
 from qwenchat.console.notice import notify
 from qwenchat.console.turn_printer import LoadReport, Printer, ready_in_words
@@ -79,12 +79,14 @@ class Answering:
 
     def _hear(self, timeout_s: float) -> None:
         for event in self._session.wait(timeout_s):
-            self._tell_of(event)
+            if isinstance(event, LoadEvent | SaveFailed | ToolsListed):  # others come of a turn, and none runs
+                self._tell_of(event)
 
-    def _tell_of(self, event: Event) -> None:
+    def _tell_of(self, event: LoadEvent | SaveFailed | ToolsListed) -> None:
         match event:
-            case LoadProgressed() if self._asking:
-                self._report.show(event)
+            case LoadProgressed():
+                if self._asking:
+                    self._report.show(event)
             case ModelLoaded() if self._session.model.error is not None:
                 notify(say("{name} goes on.", name=event.model.name))
             case ModelLoaded():
@@ -96,6 +98,8 @@ class Answering:
             case ToolsListed():
                 for problem in event.problems:
                     self._once(problem)
+            case _:
+                assert_never(event)
 
     def _once(self, notice: str) -> None:
         """Tell what was not told yet."""

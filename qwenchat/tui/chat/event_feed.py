@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import assert_never
 
 from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.events import (
@@ -9,18 +10,25 @@ from qwenchat.chat.events import (
     CallEvent,
     CallReturned,
     CallStarted,
+    DraftWeighed,
     Event,
     HistoryTrimmed,
+    LoadEvent,
     LoadFailed,
+    LoadProgressed,
     ModelLoaded,
     Noticed,
     PermissionAsked,
     PermissionNotSaved,
     PrefillProgressed,
+    ReplyEvent,
+    RequestEvent,
     SaveFailed,
+    ScoringEvent,
     ToolsListed,
     TurnEnded,
     TurnFailed,
+    TurnNotice,
 )
 from qwenchat.chat.messages import ToolCallPart
 from qwenchat.i18n.texts import count, say
@@ -145,56 +153,72 @@ class Feed:
         self._notices.say("elsewhere", deleted if self._session.conversation.gone else "")
 
     def _take(self, event: Event) -> None:
-        live = self.live
+        if isinstance(event, ReplyEvent):
+            if self.live is not None:
+                self.live.take(event, fold=self._transcript.following)
+        elif isinstance(event, TurnEnded):
+            self._take_end(event)
+        elif isinstance(event, LoadEvent):
+            self._take_load(event)
+        elif isinstance(event, TurnNotice):
+            self._take_notice(event)
+        elif isinstance(event, CallEvent):
+            self._take_call(event)
+        elif isinstance(event, PrefillProgressed):
+            self._prefill = event
+        elif isinstance(event, SaveFailed):
+            said = say("The reply is not saved yet, only kept on the screen. {error}", error=event.error)
+            self._notices.say("save", said)
+        elif isinstance(event, RequestEvent | ScoringEvent | DraftWeighed):
+            pass  # the session keeps what these say
+        else:
+            assert_never(event)
+
+    def _take_end(self, event: TurnEnded) -> None:
+        if self.live is not None:
+            self._notices.say("model", "")
+            self.live.finish(self._session.conversation.tree[self.live.message_id])
+            self.live = None
+        elif isinstance(event, TurnFailed):
+            self._notices.say("tools", str(event.error))
+
+    def _take_load(self, event: LoadEvent) -> None:
         match event:
             case ModelLoaded():
                 if self._session.model.error is None:
                     self._notices.say("load", "")
                 self._notices.say("model", event.model.reason)
                 self._notices.say("server", "")
-            case Noticed():
-                self._notices.say("server", event.text)
             case LoadFailed():
                 if self._session.model.progress is not None:
                     way_out = say("The model before it goes on.")
                 else:
                     way_out = say("/model tries again, /model NAME loads another; Ctrl+R then asks again.")
                 self._notices.say("load", f"{event.error} {way_out}")
-            case SaveFailed():
-                self._notices.say(
-                    "save", say("The reply is not saved yet, only kept on the screen. {error}", error=event.error)
-                )
-            case ToolsListed() | PermissionAsked() | PermissionNotSaved() | CallStarted() | CallReturned():
-                self._take_call(event)
-            case PrefillProgressed():
-                self._prefill = event
-            case HistoryTrimmed():
-                self._notices.say(
-                    "trimmed",
-                    count(
-                        "The model no longer reads the oldest message: the context is full.",
-                        "The model no longer reads the oldest {number} messages: the context is full.",
-                        event.messages,
-                    ),
-                )
-            case BeginningTrimmed():
-                self._notices.say(
-                    "trimmed",
-                    say(
-                        "The model no longer reads the first {tokens:,} tokens of the reply: the context is full.",
-                        tokens=event.tokens,
-                    ),
-                )
-            case TurnFailed() if live is None:
-                self._notices.say("tools", str(event.error))
-            case _ if live is None:
-                return
-            case _ if isinstance(event, TurnEnded):
-                self._notices.say("model", "")
-                live.finish(self._session.conversation.tree[live.message_id])
-                self.live = None
+            case LoadProgressed():
+                pass  # the status line asks the session
             case _:
-                live.take(event, fold=self._transcript.following)
+                assert_never(event)
+
+    def _take_notice(self, event: TurnNotice) -> None:
+        match event:
+            case Noticed():
+                self._notices.say("server", event.text)
+            case HistoryTrimmed():
+                said = count(
+                    "The model no longer reads the oldest message: the context is full.",
+                    "The model no longer reads the oldest {number} messages: the context is full.",
+                    event.messages,
+                )
+                self._notices.say("trimmed", said)
+            case BeginningTrimmed():
+                said = say(
+                    "The model no longer reads the first {tokens:,} tokens of the reply: the context is full.",
+                    tokens=event.tokens,
+                )
+                self._notices.say("trimmed", said)
+            case _:
+                assert_never(event)
 
     def _take_call(self, event: CallEvent) -> None:
         """What happens to the calls of tools after the reply that asks for them."""
@@ -212,6 +236,8 @@ class Feed:
                 if (block := self._transcript.call(event.result.call_id)) is not None:
                     block.settle(event.result)
                 self._transcript.show(self._session.conversation.path)
+            case _:
+                assert_never(event)
 
     def _say_of_call(self, call_id: str, state: str) -> None:
         if (block := self._transcript.call(call_id)) is not None:

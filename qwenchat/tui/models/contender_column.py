@@ -9,7 +9,7 @@ from textual.events import Click
 from textual.message import Message
 from textual.widgets import Static
 
-from qwenchat.chat.events import Event, PrefillProgressed, TurnEnded, TurnProgressed
+from qwenchat.chat.events import Event, PrefillProgressed, ReplyEvent, TurnEnded
 from qwenchat.chat.messages import Status
 from qwenchat.chat.provenance import ModelInfo, Timing
 from qwenchat.chat.text import safe_line
@@ -100,7 +100,7 @@ class ContenderColumn(Vertical):
             self.reply.finish(self.contender.reply)
         elif isinstance(event, PrefillProgressed):
             self._read = event
-        elif isinstance(event, TurnProgressed):
+        elif isinstance(event, ReplyEvent):
             self.reply.take(event, fold=True)
 
     def draw(self, *, active: bool, flush: bool) -> None:

@@ -1,6 +1,7 @@
 """What one speaker said, as widgets; here the model's reply while it grows and after."""
 
 from collections.abc import Iterable, Mapping
+from typing import assert_never
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -11,7 +12,7 @@ from qwenchat.chat.calls import calls_in
 from qwenchat.chat.events import (
     AnswerReclassified,
     Channel,
-    Event,
+    ReplyEvent,
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
@@ -110,7 +111,7 @@ class Reply(Said):
         """Say why nothing has come yet."""
         self._say(why)
 
-    def take(self, event: Event, *, fold: bool) -> None:
+    def take(self, event: ReplyEvent, *, fold: bool) -> None:
         """Take in what happened in its turn; `flush` shows it. `fold` says whether a thought that ends is folded."""
         match event:
             case ThoughtStarted():
@@ -126,6 +127,8 @@ class Reply(Said):
             case ToolCalled():
                 self._say("")
                 self._add_call(event.call)
+            case _:
+                assert_never(event)
 
     def _add(self, event: TextProduced) -> None:
         text = self._safe[event.channel].feed(event.text)
