@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
+from enum import EnumType
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -143,6 +144,10 @@ def _in_words(error: str, kind: Any) -> str:
     words = [word for part in get_args(kind) for word in get_args(part) if isinstance(word, str)]
     if words:
         return say("it should be a whole number or {words}", words=listed(words))
+    if choice := re.fullmatch(r"Invalid enum value .* - at `\$\.(\w+)`", error, re.DOTALL):
+        hint = get_type_hints(kind)[choice[1]]
+        allowed = next(part for part in (hint, *get_args(hint)) if isinstance(part, EnumType))
+        return f"{choice[1]}: {say('it should be one of {choices}', choices=listed(map(str, allowed)))}"
     found = re.fullmatch(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `\$\.?([^`]*)`)?", error)
     if found is None:
         return error

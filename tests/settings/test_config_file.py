@@ -140,12 +140,13 @@ def test_a_server_can_be_said_to_have_a_switch_of_thinking(file: Path) -> None:
     file.write_text(
         '[servers.box]\naddress = "box"\nthinking = "switched"\ncontext = 4096\ndialect = "mlx-lm"\n'
         '[servers.far]\naddress = "far"\nthinking = "often"\n'
+        '[servers.odd]\naddress = "odd"\ndialect = "vlm"\n'
     )
-    settings, (problem,) = read(file)
+    settings, (problem, another) = read(file)
     box = settings.servers["box"]
     assert (box.thinking, box.context, box.dialect) == ("switched", 4096, "mlx-lm")
-    assert "servers.far" in problem
-    assert "often" in problem
+    assert "servers.far cannot be used: thinking: it should be one of none, switched, always." in problem
+    assert "servers.odd cannot be used: dialect: it should be one of auto, ollama, " in another
 
 
 def test_an_action_gets_its_keys(file: Path) -> None:
