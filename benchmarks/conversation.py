@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.environments import ROOT
 from benchmarks.random_qwen3 import random_qwen3
-from qwenchat.chat.commands import LoadModel, ReadAhead, StartTurn
+from qwenchat.chat.commands import LoadModel, Prefill, StartTurn
 from qwenchat.chat.events import TurnFinished, TurnStopped
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.reply import GrowingReply
@@ -91,7 +91,7 @@ class Conversation:
 
     def read_ahead(self, messages: list[Message], draft: str = "") -> None:
         """Read what the next turn will see, as far as it is there."""
-        self.engine.read_ahead(ReadAhead(tuple(messages), True, draft), StopSignal())
+        self.engine.read_ahead(Prefill(tuple(messages), True, draft), StopSignal())
 
     def stop_ms(self, tokens: int) -> float:
         """How long the reading of a prompt goes on once it is to stop."""

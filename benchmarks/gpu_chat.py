@@ -10,7 +10,7 @@ from benchmarks.gpu_checks import prompt_of
 from benchmarks.gpu_subjects import WINDOW
 from qwenchat.chat.sampling import THINKING
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.context import SequenceContext
 from qwenchat.engine.local.generate import decode, prefill
 from qwenchat.engine.local.sampler import Sampler
 from qwenchat.engine.local.stepper import Stepper
@@ -24,16 +24,16 @@ def first_tokens(network: Stepper) -> dict[str, float]:
     """Milliseconds to the first token of a message by itself, and behind a history that was read before."""
     message, history = prompt_of(network, MESSAGE), prompt_of(network, HISTORY)
     alone, later = [], []
-    behind = Context(network, WINDOW)
+    behind = SequenceContext(network, WINDOW)
     for _ in prefill(behind, history, StopSignal()):
         pass
     for _ in range(TRIES + 1):
-        alone.append(_answered(Context(network, WINDOW), message))
+        alone.append(_answered(SequenceContext(network, WINDOW), message))
         later.append(_answered(behind, history + message))
     return {"alone": statistics.median(alone[1:]), "behind 4,000 tokens": statistics.median(later[1:])}
 
 
-def _answered(context: Context, ids: list[int]) -> float:
+def _answered(context: SequenceContext, ids: list[int]) -> float:
     started = time.perf_counter()
     for _ in prefill(context, ids[context.rewind(ids) :], StopSignal()):
         pass
@@ -46,7 +46,7 @@ def longest_stop(network: Stepper, tokens: int) -> float:
     """Milliseconds from a stop to the end of reading a prompt of that length, at most; NaN if it was never in time."""
     prompt = prompt_of(network, tokens)
     started = time.perf_counter()
-    for _ in prefill(Context(network, WINDOW), prompt, StopSignal()):
+    for _ in prefill(SequenceContext(network, WINDOW), prompt, StopSignal()):
         pass
     whole, waited = time.perf_counter() - started, []
     for part in range(1, TRIES + 1):
@@ -59,7 +59,7 @@ def longest_stop(network: Stepper, tokens: int) -> float:
         timer = threading.Timer(whole * part / (TRIES + 2), ask)
         timer.start()
         try:
-            for _ in prefill(Context(network, WINDOW), prompt, stop):
+            for _ in prefill(SequenceContext(network, WINDOW), prompt, stop):
                 pass
         except Stopped:
             waited.append(1000 * (time.perf_counter() - asked[0]))

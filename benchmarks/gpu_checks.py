@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from benchmarks.gpu_subjects import TimedCuda, reading, stepper
 from qwenchat.chat.sampling import Sampling
 from qwenchat.engine.base import StopSignal
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.context import SequenceContext
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.generate import decode, prefill
 from qwenchat.engine.local.sampler import Sampler
@@ -73,8 +73,8 @@ def prompt_of(network: Stepper, length: int) -> list[int]:
     return torch.randint(0, network.config.vocab, (length,), generator=random).tolist()
 
 
-def _begun(network: Stepper, prompt: list[int]) -> Context:
-    context = Context(network, WINDOW)
+def _begun(network: Stepper, prompt: list[int]) -> SequenceContext:
+    context = SequenceContext(network, WINDOW)
     for _ in prefill(context, prompt, StopSignal()):
         pass
     return context
@@ -130,11 +130,11 @@ def _apart(found: Tensor, expected: Tensor) -> float:
     return float(((found - expected).norm(dim=-1) / expected.norm(dim=-1)).max())
 
 
-def _said(context: Context, sampling: Sampling) -> list[int]:
+def _said(context: SequenceContext, sampling: Sampling) -> list[int]:
     return list(decode(context, Sampler(sampling, context.ids), StopSignal(), STEPS))
 
 
-def _said_one_by_one(network: Stepper, context: Context, sampling: Sampling) -> list[int]:
+def _said_one_by_one(network: Stepper, context: SequenceContext, sampling: Sampling) -> list[int]:
     """The same with nothing recorded, and by the draw that waits for the host."""
     sampler, logits, said = Sampler(sampling, context.ids), context.logits, list[int]()
     while len(said) < STEPS:

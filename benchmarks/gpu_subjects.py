@@ -13,10 +13,10 @@ from benchmarks.shape import QWEN3_06B
 from benchmarks.transformers_worker import Listener
 from qwenchat.chat.sampling import THINKING
 from qwenchat.engine.base import StopSignal
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.context import SequenceContext
 from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.engine.local.generate import decode, prefill
-from qwenchat.engine.local.graph import Cuda, Direct, Runner, Work
+from qwenchat.engine.local.graph import CudaGraphRunner, DeviceRunner, DirectRunner, Work
 from qwenchat.engine.local.sampler import Sampler
 from qwenchat.engine.local.stepper import Stepper, Way
 
@@ -41,7 +41,7 @@ SAMPLING = {"do_sample": True, "temperature": 0.6, "top_p": 0.95, "top_k": 20}
 """`THINKING` in transformers' words."""
 
 
-class TimedCuda(Cuda):
+class TimedCuda(CudaGraphRunner):
     """Notes how long each recording took, in seconds, and how many failed."""
 
     def __init__(self) -> None:
@@ -69,11 +69,11 @@ def random_model(shape: str, device: str, dtype: torch.dtype) -> PreTrainedModel
     return model.to(dtype).eval().requires_grad_(requires_grad=False)
 
 
-def stepper(model: PreTrainedModel, runner: Runner | None = None) -> Stepper:
+def stepper(model: PreTrainedModel, runner: DeviceRunner | None = None) -> Stepper:
     """qwenchat's decoder with the weights of `model`; on a CPU it works ahead too, without recording."""
-    told = model.config.to_dict() | {"architectures": ["Qwen3ForCausalLM"]}
-    usual = Direct() if model.device.type == "cpu" else TimedCuda()
-    return Stepper(DecoderConfig.from_json(told), lambda name, shape: model.state_dict().get(name), runner or usual)
+    reported = model.config.to_dict() | {"architectures": ["Qwen3ForCausalLM"]}
+    usual = DirectRunner() if model.device.type == "cpu" else TimedCuda()
+    return Stepper(DecoderConfig.from_json(reported), lambda name, shape: model.state_dict().get(name), runner or usual)
 
 
 @contextmanager
@@ -98,12 +98,12 @@ class Subject:
 
 def qwenchat(network: Stepper) -> Subject:
     """Each length of prompt has a context of its own, as each conversation has."""
-    contexts: dict[int, Context] = {}
+    contexts: dict[int, SequenceContext] = {}
 
     def run(ids: list[int], tokens: int, watch: Stopwatch) -> None:
         with torch.inference_mode():
             if len(ids) not in contexts:
-                contexts[len(ids)] = Context(network, WINDOW)
+                contexts[len(ids)] = SequenceContext(network, WINDOW)
             context = contexts[len(ids)]
             for _ in prefill(context, ids[context.rewind(ids) :], StopSignal()):
                 pass

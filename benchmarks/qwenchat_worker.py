@@ -8,9 +8,9 @@ from qwenchat.chat.sampling import THINKING
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import hardware, loader
 from qwenchat.engine.local.catalog import KNOWN
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.context import SequenceContext
 from qwenchat.engine.local.generate import decode, prefill
-from qwenchat.engine.local.measure import Subject
+from qwenchat.engine.local.measure import MeasuredModel
 from qwenchat.engine.local.network import Network
 from qwenchat.engine.local.random_model import config_of, random_network
 from qwenchat.engine.local.sampler import Sampler
@@ -34,8 +34,8 @@ def main() -> None:
     hardware.give_torch_threads(network_has_its_own=True)
     hardware.cpu_threads = lambda: options.threads
     network = load(options.variant, Path(options.cache))
-    subject = Subject("Qwen3-0.6B", options.variant, "cpu", network, 0.0)
-    running, stop = Context(network, options.longest + 512), StopSignal()
+    subject = MeasuredModel("Qwen3-0.6B", options.variant, "cpu", network, 0.0)
+    running, stop = SequenceContext(network, options.longest + 512), StopSignal()
 
     def measure(context: int, tokens: int) -> dict[str, float]:
         ids = fresh_ids(context)

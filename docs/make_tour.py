@@ -29,7 +29,7 @@ from qwenchat.engine.local.engine import LocalEngine
 from qwenchat.engine.worker import Worker
 from qwenchat.i18n import texts
 from qwenchat.library.library import Library
-from qwenchat.session.answer_settings import Steering
+from qwenchat.session.answer_settings import AnswerSettings
 from qwenchat.session.session import Session
 from qwenchat.settings.presets import built_in
 from qwenchat.system.paths import Paths, shipped_themes
@@ -134,7 +134,7 @@ class Tour:
         app = QwenChat(
             session,
             LoadModel(f"./{MODEL}"),
-            steering=Steering(session, presets=built_in()),
+            steering=AnswerSettings(session, presets=built_in()),
             theme=theme,
             theme_folders=(shipped_themes(),),
             resume=session.library.latest() if resumed else None,

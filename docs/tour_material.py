@@ -130,7 +130,7 @@ def fill(library: Library) -> None:
         at = min(datetime.now().replace(hour=9, minute=30), datetime.now() - timedelta(minutes=1)).timestamp()
         at -= timedelta(days=days).total_seconds()
         asked = Message(Role.USER, (TextPart(question),), created=at)
-        account = _account(SMALL if days % 3 else LARGE, 160 + 10 * days, 5 * len(answer.split()))
+        account = _details(SMALL if days % 3 else LARGE, 160 + 10 * days, 5 * len(answer.split()))
         said = Message(Role.ASSISTANT, (TextPart(answer),), asked.id, created=at + 20, provenance=account)
         conversation = Conversation(new_id(), question, at, at + 20, (asked, said), said.id, "")
         library.pin(library.import_conversation(conversation), question == PINNED)
@@ -147,14 +147,14 @@ def fill_with_weeks(library: Library) -> None:
             at = (begun + timedelta(minutes=4 * turn)).timestamp()
             asked = Message(Role.USER, (TextPart("A question"),), parent, created=at)
             model = LARGE if dice.random() < 0.3 else SMALL
-            account = _account(model, dice.randint(80, 600), dice.randint(60, 400), dice.uniform(0.9, 1.1))
+            account = _details(model, dice.randint(80, 600), dice.randint(60, 400), dice.uniform(0.9, 1.1))
             said = Message(Role.ASSISTANT, (TextPart("An answer"),), asked.id, created=at + 20, provenance=account)
             for message in (asked, said):
                 library.save(f"day {days}", message)
             parent = said.id
 
 
-def _account(model: ModelInfo, thinking: int, answer: int, pace: float = 1.0) -> Provenance:
+def _details(model: ModelInfo, thinking: int, answer: int, pace: float = 1.0) -> Provenance:
     speed = pace * (9.0 if model is LARGE else 42.0)
     timing = Timing(0.3 / pace, thinking / speed, (thinking + answer) / speed, speed)
     return Provenance(model, THINKING, True, Usage(220, 0, thinking, answer), timing, FinishReason.STOP)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from qwenchat.batch.prompts import Prompt
+from qwenchat.batch.prompts import BatchPrompt
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.text import safe_json, safe_line
 from qwenchat.i18n.texts import listed, say
@@ -29,7 +29,7 @@ class Journal:
     answered. A journal whose prompts, settings or model are others is refused, and so is one that is being written.
     """
 
-    def __init__(self, output: Path, prompts: Sequence[Prompt], settings: Mapping[str, Any]) -> None:
+    def __init__(self, output: Path, prompts: Sequence[BatchPrompt], settings: Mapping[str, Any]) -> None:
         """`settings` are all that answers depend on beside the model. Raises ConfigInvalid and OSError."""
         self._output = output
         """Nothing stands there yet, or what this journal made of it before."""
@@ -196,7 +196,7 @@ def _loaded(line: bytes) -> dict[str, Any]:
     return {}
 
 
-def unasked_first(prompts: Sequence[Prompt], journal: Journal) -> Iterator[Prompt]:
+def unasked_first(prompts: Sequence[BatchPrompt], journal: Journal) -> Iterator[BatchPrompt]:
     """The prompts without an answer: those that failed before come last, so that no such one holds up the others."""
     left = [prompt for prompt in prompts if prompt.number not in journal.answered]
     yield from (prompt for prompt in left if prompt.number not in journal.failed)

@@ -20,7 +20,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class BatchPrompt:
     """One line of the file."""
 
     number: int
@@ -47,12 +47,12 @@ class _NoPrompt(Exception):
     """What is wrong with a line."""
 
 
-def read_prompts(file: Path) -> tuple[Prompt, ...]:
+def read_prompts(file: Path) -> tuple[BatchPrompt, ...]:
     """The lines of a JSONL file: {"prompt": "..."} or {"messages": [...]}, with an "id" if wanted, or a mere string.
 
     Empty lines are left out. Raises ConfigInvalid where there is no other, and OSError.
     """
-    prompts: list[Prompt] = []
+    prompts: list[BatchPrompt] = []
     ids: dict[str | int, int] = {}
     for number, line in _lines(file):
         prompt = _prompt(number, line)
@@ -81,7 +81,7 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes | None]]:
             yield number, None
 
 
-def _prompt(number: int, line: bytes | None) -> Prompt | None:
+def _prompt(number: int, line: bytes | None) -> BatchPrompt | None:
     """The prompt of a line, or what is wrong with it; None for an empty line."""
     id_: str | int | None = None
     try:
@@ -89,15 +89,15 @@ def _prompt(number: int, line: bytes | None) -> Prompt | None:
         if value is None:
             return None
         id_ = _id(value)
-        return Prompt(number, _messages(value), id_)
+        return BatchPrompt(number, _messages(value), id_)
     except _NoPrompt as problem:
         return _refused(number, str(problem), id_)
 
 
-def _refused(number: int, problem: str, id_: str | int | None) -> Prompt:
+def _refused(number: int, problem: str, id_: str | int | None) -> BatchPrompt:
     where = say("Line {number} was not asked: {problem}.", number=number, problem=problem)
     wanted = say('Write {"prompt": "..."}, or {"messages": [...]} with one of the user at the end.')
-    return Prompt(number, id=id_, problem=sentences(where, wanted))
+    return BatchPrompt(number, id=id_, problem=sentences(where, wanted))
 
 
 def _value(line: bytes | None) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from qwenchat.batch.prompts import Prompt
+from qwenchat.batch.prompts import BatchPrompt
 from qwenchat.chat.commands import LoadModel, StartTurn
 from qwenchat.chat.errors import (
     DeviceFailed,
@@ -21,7 +21,7 @@ from qwenchat.chat.errors import (
     ServerSilent,
     ServerUnreachable,
 )
-from qwenchat.chat.events import Noticed, TurnEnded, TurnFailed, TurnFinished, TurnProgressed, TurnStopped
+from qwenchat.chat.events import ServerNotice, TurnEnded, TurnFailed, TurnFinished, TurnProgressed, TurnStopped
 from qwenchat.chat.messages import Message, ReasoningPart, TextPart
 from qwenchat.chat.provenance import FinishReason, ModelInfo, Usage
 from qwenchat.chat.reply import GrowingReply
@@ -43,7 +43,7 @@ _OF_THE_PLACE = (*_AGAIN, ServerSilent, DeviceFailed)
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class BatchSettings:
     """How all of the prompts are asked."""
 
     thinking: bool = True
@@ -62,7 +62,7 @@ class Asking:
             **asdict(self.overrides),
         }
 
-    def command(self, prompt: Prompt, model: ModelInfo) -> StartTurn:
+    def command(self, prompt: BatchPrompt, model: ModelInfo) -> StartTurn:
         """The turn that answers one of them. The seed counts up from the one that is set, so that no two are alike."""
         messages = prompt.messages if prompt.has_system else (*self.system, *prompt.messages)
         seed = self.overrides.seed
@@ -73,10 +73,10 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class BatchAnswer:
     """What came of one prompt."""
 
-    prompt: Prompt
+    prompt: BatchPrompt
     answer: str = ""
     thinking: str = ""
     finish_reason: str = "error"
@@ -108,7 +108,7 @@ class Batch:
         self,
         make_engine: Callable[[], Engine],
         load: LoadModel,
-        asking: Asking,
+        asking: BatchSettings,
         concurrency: int,
         accept: Callable[[ModelInfo], None] = lambda model: None,
         notice: Callable[[str], None] = lambda text: None,
@@ -124,16 +124,16 @@ class Batch:
         self._lock = threading.Lock()
         self._signals: set[TurnSignals] = set()
         # Bounded, so that no more answers wait to be written down than there are threads.
-        self._done: queue.Queue[Answered | QwenchatError | None] = queue.Queue(concurrency)
+        self._done: queue.Queue[BatchAnswer | QwenchatError | None] = queue.Queue(concurrency)
         self.model: ModelInfo | None = None
         """The model that answers, once it is known."""
 
-    def run(self, prompts: Iterable[Prompt]) -> Iterator[Answered]:
+    def run(self, prompts: Iterable[BatchPrompt]) -> Iterator[BatchAnswer]:
         """What came of each prompt, in any order. Raises QwenchatError where the model is gone or cannot be loaded."""
-        waiting: queue.SimpleQueue[Prompt] = queue.SimpleQueue()
+        waiting: queue.SimpleQueue[BatchPrompt] = queue.SimpleQueue()
         for prompt in prompts:
             if prompt.problem:
-                yield Answered(prompt, error=prompt.problem)
+                yield BatchAnswer(prompt, error=prompt.problem)
             else:
                 waiting.put(prompt)
         running = min(self._concurrency, waiting.qsize())
@@ -147,7 +147,7 @@ class Batch:
                         running -= 1
                     case QwenchatError() as error:
                         raise error
-                    case Answered() as answered:
+                    case BatchAnswer() as answered:
                         yield answered
                         in_a_row = in_a_row + 1 if answered.of_the_server else 0
                         if in_a_row == IN_A_ROW:
@@ -163,7 +163,7 @@ class Batch:
         for signals in tuple(self._signals):
             signals.set()
 
-    def _work(self, waiting: "queue.SimpleQueue[Prompt]") -> None:
+    def _work(self, waiting: "queue.SimpleQueue[BatchPrompt]") -> None:
         """Ask until no prompt is left; whatever happens, the end of this thread is reported."""
         try:
             engine = self._make()
@@ -193,7 +193,7 @@ class Batch:
             self.model = self.model or model
         return model
 
-    def _ask(self, engine: Engine, model: ModelInfo, prompt: Prompt) -> None:
+    def _ask(self, engine: Engine, model: ModelInfo, prompt: BatchPrompt) -> None:
         """Ask one, a few times if need be, and report what came of it. Raises when the model is gone, and Stopped."""
         failure: QwenchatError | None = None
         for pause in (*PAUSES_S, None):
@@ -211,11 +211,11 @@ class Batch:
                 break
             self._wait(pause)
         of_the_server = isinstance(failure, (*_AGAIN, ServerSilent))
-        self._report(Answered(prompt, *_said(growing), error=str(failure), of_the_server=of_the_server))
+        self._report(BatchAnswer(prompt, *_said(growing), error=str(failure), of_the_server=of_the_server))
         if isinstance(failure, _OF_THE_PLACE):
             self._loaded(engine)
 
-    def _answered(self, engine: Engine, model: ModelInfo, prompt: Prompt, growing: GrowingReply) -> Answered:
+    def _answered(self, engine: Engine, model: ModelInfo, prompt: BatchPrompt, growing: GrowingReply) -> BatchAnswer:
         """One answer, that grows in `growing`; raises what the engine raises, and Stopped."""
         signals = TurnSignals()
         self._signals.add(signals)
@@ -226,7 +226,7 @@ class Batch:
             for event in engine.generate(self._asking.command(prompt, model), signals):
                 if isinstance(event, TurnEnded):
                     end = event
-                elif isinstance(event, Noticed):
+                elif isinstance(event, ServerNotice):
                     self._notice_once(event.text)
                 elif isinstance(event, TurnProgressed):
                     growing.add(event)
@@ -236,7 +236,7 @@ class Batch:
             self._signals.discard(signals)
         match end:
             case TurnFinished() if end.reason is not FinishReason.ERROR:
-                return Answered(prompt, *_said(growing), str(end.reason), end.usage)
+                return BatchAnswer(prompt, *_said(growing), str(end.reason), end.usage)
             case TurnFailed():
                 raise end.error
             case TurnStopped() if self._stop.is_set():
@@ -258,7 +258,7 @@ class Batch:
                 raise Stopped
             time.sleep(min(0.05, seconds))
 
-    def _report(self, what: Answered | QwenchatError | None) -> None:
+    def _report(self, what: BatchAnswer | QwenchatError | None) -> None:
         """Hand it to `run`, as long as that takes anything."""
         while True:
             with suppress(queue.Full):
@@ -296,7 +296,7 @@ class Progress:
         self._total, self._before, self._clock, self._began = total, done, clock, clock()
         self.done, self.failed, self._tokens = done, 0, 0
 
-    def add(self, answered: Answered) -> None:
+    def add(self, answered: BatchAnswer) -> None:
         """One more."""
         self.done += 1
         self.failed += bool(answered.error)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qwenchat.chat.events import Alternative, Channel, ScoredToken
+from qwenchat.chat.events import Channel, ScoredToken, TokenAlternative
 from qwenchat.chat.messages import Part, ReasoningPart, TextPart
 from qwenchat.chat.splitter import CLOSE_TAG
 from qwenchat.chat.timeline import Tick
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class ReplyPrefix:
     """What there is of a reply that is to be gone on with."""
 
     parts: tuple[Part, ...]
@@ -18,7 +18,7 @@ class Beginning:
     """One for each token, since each came at once."""
 
 
-def beginning(tokens: Sequence[ScoredToken], at: int, alternative: Alternative) -> Beginning | None:
+def beginning(tokens: Sequence[ScoredToken], at: int, alternative: TokenAlternative) -> ReplyPrefix | None:
     """The reply before token `at`, and `alternative`; None where the model cannot go on from that.
 
     That is inside of a character, and after a control token, but for the one that ends a thought.
@@ -37,7 +37,7 @@ def beginning(tokens: Sequence[ScoredToken], at: int, alternative: Alternative) 
         parts.append(ReasoningPart(thought, number, closed=closes or bool(answer)))
     if answer:
         parts.append(TextPart(answer))
-    return Beginning(tuple(parts), tuple(Tick(0, channel, len(text)) for channel, text in pieces))
+    return ReplyPrefix(tuple(parts), tuple(Tick(0, channel, len(text)) for channel, text in pieces))
 
 
 def _joined(pieces: Sequence[tuple[Channel, str]], channel: Channel) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from qwenchat.chat.continuation import NOTHING, Begun
+from qwenchat.chat.continuation import NOTHING, PartialReply
 from qwenchat.chat.messages import Message, ToolCallPart
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.sampling import Sampling, SamplingOverrides
@@ -42,7 +42,7 @@ class StartTurn:
     sampling: Sampling
     thinking_budget: int | None = None
     """Most tokens of thought: then it is closed with Qwen's own sentence, and the answer follows. None for no limit."""
-    begun: Begun = NOTHING
+    begun: PartialReply = NOTHING
     """The part of the reply that is there already; the model goes on from its last word."""
     answer_now: bool = False
     """Whether the thought that is gone on from ends at once, in the same way as when its budget is spent."""
@@ -76,7 +76,7 @@ class StartTurn:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadAhead:
+class Prefill:
     """Read a conversation as the turn after it will see it, so that the turn's first token comes sooner.
 
     Whatever is asked next goes before it.
@@ -103,7 +103,7 @@ class ScoreReply:
 
     messages: tuple[Message, ...]
     """From the root to what was answered."""
-    reply: Begun
+    reply: PartialReply
     ended: bool
     """Whether the model ended the reply itself, so that the token which ends it counts too."""
     tools: tuple[ToolSpec, ...] = ()
@@ -113,7 +113,7 @@ class ScoreReply:
 
 @dataclass(frozen=True, slots=True)
 class RunTool:
-    """Run a call that is permitted. It goes to whoever runs tools, not to the engine."""
+    """Run a call that is permitted. It goes to the one who runs tools, not to the engine."""
 
     number: int
     """Identifies the run in the event it causes."""
@@ -148,4 +148,4 @@ class Close:
     """Give the model's memory back and end the thread."""
 
 
-Command = LoadModel | StartTurn | ReadAhead | ScoreReply | AnswerNow | Stop | StopScoring | Close
+Command = LoadModel | StartTurn | Prefill | ScoreReply | AnswerNow | Stop | StopScoring | Close

@@ -1,4 +1,4 @@
-"""A reply that broke off: what of it is there, for the model to go on from."""
+"""An interrupted reply: what of it is there, for the model to go on from."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from qwenchat.chat.thinking import open_thought
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class PartialReply:
     """The part of a reply that is written already."""
 
     thought: str = ""
@@ -17,30 +17,30 @@ class Begun:
     """Whether the thought has not ended; then there is no answer."""
 
 
-NOTHING = Begun()
+NOTHING = PartialReply()
 """The beginning of a reply of which nothing is there."""
 
 
-def begun_in(message: Message) -> Begun | None:
+def begun_in(message: Message) -> PartialReply | None:
     """What the model can go on from; None for a message that is no reply, is complete, or has more than text."""
-    return written_in(message) if message.role is Role.ASSISTANT and _broke_off(message) else None
+    return written_in(message) if message.role is Role.ASSISTANT and _interrupted(message) else None
 
 
-def written_in(message: Message) -> Begun | None:
+def written_in(message: Message) -> PartialReply | None:
     """A reply as it stands; None for one that has more than text."""
     match message.parts:
         case ():
             return NOTHING
         case (TextPart(answer),):
-            return Begun(answer=answer)
+            return PartialReply(answer=answer)
         case (ReasoningPart(thought, closed=closed),):
-            return Begun(thought, thinking=not closed)
+            return PartialReply(thought, thinking=not closed)
         case (ReasoningPart(thought), TextPart(answer)):
-            return Begun(thought, answer)
+            return PartialReply(thought, answer)
     return None
 
 
-def _broke_off(message: Message) -> bool:
+def _interrupted(message: Message) -> bool:
     if message.status is not Status.COMPLETE:
         return message.status is not Status.STREAMING
     cut = message.provenance is not None and message.provenance.finish_reason is FinishReason.LENGTH

@@ -12,7 +12,7 @@ PASTED = "pasted"
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class PastedBlock:
     """A long text that is pasted into a draft."""
 
     label: str
@@ -26,11 +26,11 @@ class Draft:
 
     text: str = ""
     """What is typed, with the labels of the blocks."""
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[PastedBlock, ...] = ()
     """Those whose labels stand in the text."""
 
     @classmethod
-    def of(cls, text: str, blocks: Iterable[Block]) -> "Draft":
+    def of(cls, text: str, blocks: Iterable[PastedBlock]) -> "Draft":
         """A draft with those of the blocks that stand in it."""
         return cls(text, tuple(block for block in blocks if block.label in text))
 
@@ -54,7 +54,7 @@ NOTHING = Draft()
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class QueuedMessage:
     """A message that was sent while a reply comes, and waits for the end of that."""
 
     draft: Draft

@@ -77,7 +77,7 @@ class RequestAccepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Noticed:
+class ServerNotice:
     """Something that the user should know of the server, reported once."""
 
     turn: int
@@ -184,7 +184,7 @@ class TurnFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class DraftWeighed:
+class DraftCounted:
     """How much of the context window a draft takes, exactly."""
 
     number: int
@@ -212,7 +212,7 @@ class DraftWeighed:
 
 
 @dataclass(frozen=True, slots=True)
-class Alternative:
+class TokenAlternative:
     """A token that might have come next, with the model's own probability before temperature and penalties."""
 
     text: str
@@ -230,8 +230,8 @@ class ScoredToken:
     """The characters that are whole with it, raw; may be empty. Those of all tokens together are the reply."""
     channel: Channel
     control: bool
-    chosen: Alternative
-    likeliest: tuple[Alternative, ...]
+    chosen: TokenAlternative
+    likeliest: tuple[TokenAlternative, ...]
     """The five likeliest tokens, likeliest first; the chosen one may be among them."""
 
 
@@ -311,7 +311,7 @@ class PermissionNotSaved:
 TurnEnded = TurnFinished | TurnStopped | TurnFailed
 ReplyEvent = TextProduced | ThoughtStarted | ThoughtEnded | AnswerReclassified | ToolCalled
 """What a reply is made of."""
-TurnNotice = HistoryTrimmed | BeginningTrimmed | Noticed
+TurnNotice = HistoryTrimmed | BeginningTrimmed | ServerNotice
 """What the user should know of a turn."""
 RequestEvent = RequestAccepted | ModelLearned
 """What a server turned out to take and to be."""
@@ -320,4 +320,4 @@ LoadEvent = LoadProgressed | ModelLoaded | LoadFailed
 TurnEvent = TurnProgressed | TurnEnded
 CallEvent = ToolsListed | PermissionAsked | PermissionNotSaved | CallStarted | CallReturned
 ScoringEvent = TokensScored | ScoringEnded
-Event = LoadEvent | TurnEvent | DraftWeighed | ScoringEvent | SaveFailed | CallEvent
+Event = LoadEvent | TurnEvent | DraftCounted | ScoringEvent | SaveFailed | CallEvent

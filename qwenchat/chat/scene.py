@@ -23,14 +23,14 @@ LONGEST_REST_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
+class TypedText:
     """The user typed, or pasted, the next characters of a message."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class MessageSent:
     """A message stands there as a whole: the user sent it, or nobody saw it being written."""
 
     message: Message
@@ -51,7 +51,7 @@ class ReplyEnded:
     message: Message
 
 
-Happening = Typed | Sent | ReplyBegan | ThoughtStarted | TextProduced | ThoughtEnded | ReplyEnded
+Happening = TypedText | MessageSent | ReplyBegan | ThoughtStarted | TextProduced | ThoughtEnded | ReplyEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +83,18 @@ class Scene:
             case Role.ASSISTANT:
                 found = self._reply()
             case _:
-                found = iter((self._moment(self.starts_s, Sent(self.message)),))
+                found = iter((self._moment(self.starts_s, MessageSent(self.message)),))
         return tuple(found)
 
     def _typing(self) -> Iterator[Moment]:
         text, at = self.message.text, 0
         for tick in self.ticks:
             if more := text[at : at + tick.characters]:
-                yield self._moment(self._at(tick), Typed(more))
+                yield self._moment(self._at(tick), TypedText(more))
                 at += len(more)
         if at < len(text):
-            yield self._moment(self.ends_s, Typed(text[at:]))
-        yield self._moment(self.ends_s, Sent(self.message))
+            yield self._moment(self.ends_s, TypedText(text[at:]))
+        yield self._moment(self.ends_s, MessageSent(self.message))
 
     def _reply(self) -> Iterator[Moment]:
         texts = {Channel.THOUGHT: self.message.reasoning, Channel.ANSWER: self.message.text}

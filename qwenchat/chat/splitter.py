@@ -9,7 +9,7 @@ OPEN_TAG = "<think>"
 CLOSE_TAG = "</think>"
 
 
-class Mark(Enum):
+class SplitMark(Enum):
     """A boundary in the stream."""
 
     OPENED = auto()
@@ -21,14 +21,14 @@ class Mark(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SplitText:
     """A piece of text and where it belongs."""
 
     channel: Channel
     text: str
 
 
-Split = Mark | Said
+Split = SplitMark | SplitText
 
 
 class Splitter:
@@ -57,8 +57,8 @@ class Splitter:
         if not kept:
             return []
         first, self._began = not self._began, True
-        opened: list[Split] = [Mark.OPENED] if first and self.channel is Channel.THOUGHT else []
-        return [*opened, Said(self.channel, kept)]
+        opened: list[Split] = [SplitMark.OPENED] if first and self.channel is Channel.THOUGHT else []
+        return [*opened, SplitText(self.channel, kept)]
 
     def open(self) -> list[Split]:
         """A thought begins here."""
@@ -72,17 +72,17 @@ class Splitter:
         began = self._began
         if self.channel is Channel.THOUGHT:
             self._switch(Channel.ANSWER)
-            return [Mark.CLOSED] if began else []
+            return [SplitMark.CLOSED] if began else []
         if self._thought_seen or not self._expected:
             return []
         self._thought_seen = True
         self._switch(Channel.ANSWER)
-        return [Mark.RECLASSIFIED] if began else []
+        return [SplitMark.RECLASSIFIED] if began else []
 
-    def broken_off(self) -> list[Split]:
+    def interrupted(self) -> list[Split]:
         """The blank text that was held back, for a reply that ends here but may go on from its last character."""
         blank, self._blank = self._blank, ""
-        return [Said(self.channel, blank)] if self._began and blank else []
+        return [SplitText(self.channel, blank)] if self._began and blank else []
 
     def _switch(self, channel: Channel) -> None:
         self.channel, self._began, self._blank = channel, False, ""

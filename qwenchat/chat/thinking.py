@@ -34,7 +34,7 @@ def soft_switch_in_force(messages: Iterable[Message]) -> bool | None:
 
 
 def open_thought(message: Message) -> ReasoningPart | None:
-    """The thought of a reply that broke off inside it, so that it can be made to answer from there; else None."""
+    """The thought of an interrupted reply inside it, so that it can be made to answer from there; else None."""
     match message.parts:
         case (ReasoningPart(closed=False) as thought,) if message.role is Role.ASSISTANT:
             return thought

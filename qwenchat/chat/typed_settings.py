@@ -13,7 +13,7 @@ _SWITCH = {"on": True, "off": False, "yes": True, "no": False, "true": True, "fa
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class RetrySettings:
     """What is to be other than usual, this one time."""
 
     overrides: SamplingOverrides = SamplingOverrides()
@@ -22,7 +22,7 @@ class Again:
     """The model to load for it, which stays loaded."""
 
 
-def again_of(typed: str) -> Again:
+def retry_settings(typed: str) -> RetrySettings:
     """What was typed, as in `temperature=0.2 think=off model=NAME`; raises ConfigInvalid naming what is wrong."""
     sampling: dict[str, Any] = {}
     thinking: bool | None = None
@@ -45,7 +45,7 @@ def again_of(typed: str) -> Again:
             )
     overrides = SamplingOverrides(**sampling)
     overrides.applied(thinking=True)
-    return Again(overrides, thinking, model)
+    return RetrySettings(overrides, thinking, model)
 
 
 def pairs_of(typed: str) -> list[tuple[str, str]]:

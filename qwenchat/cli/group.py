@@ -14,7 +14,7 @@ from qwenchat.i18n.texts import later, say, sentences
 from qwenchat.system.quick_imports import quick_imports
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """Commands whose summaries are whole sentences, and a word for who misspells one."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -29,15 +29,15 @@ class Group(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command; an unknown one is answered with the one that was meant."""
         if not ctx.resilient_parsing and args[0][:1] != "-" and self.get_command(ctx, args[0]) is None:
-            meant = did_you_mean(args[0], self.list_commands(ctx)) or say(self.hint)
-            ctx.fail(sentences(say("There is no command {word}.", word=safe_line(args[0], 80)), meant))
+            suggestion = did_you_mean(args[0], self.list_commands(ctx)) or say(self.hint)
+            ctx.fail(sentences(say("There is no command {word}.", word=safe_line(args[0], 80)), suggestion))
         return super().resolve_command(ctx, args)
 
     hint = ""
     """What is said where no command is like the one that was typed."""
 
 
-class LazyGroup(Group):
+class LazyGroup(CommandGroup):
     """All commands of the program, known by a table; the module of one is imported when it is run or asked for help."""
 
     hint = later('Write `qwenchat ask "..."` to ask something.')

@@ -48,7 +48,7 @@ COMMANDS = {
 class _Chat(LazyGroup):
     """The chat, and the commands beside it."""
 
-    context_class = options.Context
+    context_class = options.OptionContext
 
 
 def _no_command(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

@@ -85,9 +85,9 @@ def unknown_server(context: click.Context) -> tuple[str, ...]:
     servers = settings(context).servers
     if typed in servers or not typed.replace("-", "").replace("_", "").isalnum():
         return ()
-    meant = did_you_mean(typed, servers)
+    suggestion = did_you_mean(typed, servers)
     named = say("There is no server {name} in config.toml, so this is taken as its address.", name=safe_line(typed))
-    return (sentences(named, meant),) if meant else ()
+    return (sentences(named, suggestion),) if suggestion else ()
 
 
 def presets(context: click.Context) -> tuple[Preset, ...]:

@@ -58,8 +58,8 @@ class Choice(click.Choice):  # type: ignore[type-arg]  # older releases of click
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
-            meant = did_you_mean(str(value), [str(word) for word in self.choices])
-            raise click.BadParameter(sentences(error.message, meant), ctx, param) from error
+            suggestion = did_you_mean(str(value), [str(word) for word in self.choices])
+            raise click.BadParameter(sentences(error.message, suggestion), ctx, param) from error
 
 
 def _option(*names: str, **settings: Any) -> Decorator:
@@ -177,7 +177,7 @@ for_model = _all(_MODEL)
 for_screen = _all(_SCREEN)
 
 
-class Context(click.Context):
+class OptionContext(click.Context):
     """Takes from the preset, then from config.toml, what neither a flag nor the environment says.
 
     The files are read when they are needed.

@@ -51,7 +51,7 @@ def said_if_waiting(file: Path | None = None, *, after_s: float = 1.0) -> Iterat
         timer.cancel()
 
 
-def in_words(error: OSError) -> str:
+def system_error_text(error: OSError) -> str:
     """What the system could not do, without its number."""
     reason = error.strerror or str(error)
     return f"{error.filename}: {reason}." if error.filename is not None else f"{reason}."
@@ -85,7 +85,7 @@ def _exit_code(program: click.Group) -> int:
         _notify(str(error))
         return 2 if isinstance(error, ConfigInvalid) else 1
     except OSError as error:
-        _notify(in_words(error))
+        _notify(system_error_text(error))
         return 1
     except Exception as error:  # noqa: BLE001  (a traceback helps nobody, and may hold what a terminal obeys)
         _unforeseen(error)
@@ -113,7 +113,7 @@ def _leave(code: int) -> NoReturn:
         drop_output()
     except OSError as error:
         drop_output()
-        _notify(in_words(error))
+        _notify(system_error_text(error))
         code = code or 1
     type_ahead.give_back()
     if threading.active_count() > 1:

@@ -12,11 +12,11 @@ from qwenchat.chat.tools import ALL
 from qwenchat.cli import option_values
 from qwenchat.console.notice import notify
 from qwenchat.engine.base import Engine
-from qwenchat.engine.router import Engines
+from qwenchat.engine.router import EngineRouter
 from qwenchat.engine.worker import Worker
 from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library
-from qwenchat.session.answer_settings import Steering
+from qwenchat.session.answer_settings import AnswerSettings
 from qwenchat.session.session import Session
 from qwenchat.system.log import keep_log
 from qwenchat.system.paths import Paths
@@ -26,7 +26,7 @@ from qwenchat.tools.toolbox import Toolbox
 
 def make_engine() -> Engine:
     """The local engine and the servers; what each needs is imported when it is asked for, on the worker's thread."""
-    return Engines(_make_local, _make_remote)
+    return EngineRouter(_make_local, _make_remote)
 
 
 def _make_local() -> Engine:
@@ -79,13 +79,13 @@ def open_session(given: dict[str, Any], library: Library, *, private: bool, chat
         sys.exit(1)
 
 
-def steering(given: dict[str, Any], session: Session) -> Steering:
+def steering(given: dict[str, Any], session: Session) -> AnswerSettings:
     """What `session` is steered by, as these options say it."""
     context = click.get_current_context()
     flags = {
         name: value for name, value in given.items() if context.get_parameter_source(name) in option_values.EXPLICIT
     }
-    return Steering(
+    return AnswerSettings(
         session,
         flags=flags,
         settings=option_values.settings(context),

@@ -138,7 +138,7 @@ GROUPS: Mapping[str, tuple[Command, ...]] = {
         Command("message.edit", later("Change your message and send it again, as a new version"), "e",
                 slash="edit", plain=later("TEXT or NUMBER: TEXT")),
         Command("message.retry", later("Ask again for the reply; the old one is kept as a version"), "r"),
-        Command("message.continue", later("Let a reply that broke off go on from where it stopped"), "c",
+        Command("message.continue", later("Let an interrupted reply go on from where it stopped"), "c",
                 slash="continue", plain=""),
         Command("message.copy", later("Copy the message as it was written"), "y"),
         Command("message.copy_plain", later("Copy the message as plain text, without the marks of Markdown"), "Y"),

@@ -39,7 +39,7 @@ def ask_by_line(call: ToolCallPart) -> Permission:
             )
         )
         return Permission.REFUSE
-    _print(say("The model wants to call {call}", call=in_words(call)))
+    _print(say("The model wants to call {call}", call=call_in_words(call)))
     while True:
         _print(say("Allow it? y: once, c: in this chat, a: always, n: no "), end="")
         typed = sys.stdin.readline()
@@ -49,7 +49,7 @@ def ask_by_line(call: ToolCallPart) -> Permission:
             return permission
 
 
-def in_words(call: ToolCallPart) -> str:
+def call_in_words(call: ToolCallPart) -> str:
     """A call as a person reads it: its name and its arguments, with every character visible; safe for a terminal."""
     lines = [name_shown(call) or say("something that is no call")]
     lines += (f"  {name}: {value}" for name, value in arguments_shown(call))

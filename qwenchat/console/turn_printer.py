@@ -19,11 +19,11 @@ from qwenchat.chat.events import (
     LoadFailed,
     LoadProgressed,
     ModelLoaded,
-    Noticed,
     PermissionAsked,
     PermissionNotSaved,
     ReplyEvent,
     SaveFailed,
+    ServerNotice,
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
@@ -40,7 +40,7 @@ from qwenchat.chat.provenance import FinishReason, ModelInfo
 from qwenchat.chat.sentences import Sentences
 from qwenchat.chat.text import SafeStream, safe_line
 from qwenchat.console.notice import notify
-from qwenchat.console.permission import ask_by_line, in_words, result_in_words
+from qwenchat.console.permission import ask_by_line, call_in_words, result_in_words
 from qwenchat.console.word_wrap import WordWrap, print_wrapped, width_of
 from qwenchat.i18n.texts import count, say
 from qwenchat.session.session import Session
@@ -186,9 +186,9 @@ class Printer:
                 self._notice(event.in_words)
             case CallStarted():
                 self._end()
-                self._tell_of_call(in_words(event.call))
+                self._report_call(call_in_words(event.call))
             case CallReturned():
-                self._tell_of_call(result_in_words(event.result))
+                self._report_call(result_in_words(event.result))
             case _:
                 assert_never(event)
 
@@ -224,7 +224,7 @@ class Printer:
                         tokens=event.tokens,
                     )
                 )
-            case Noticed():
+            case ServerNotice():
                 self._end()
                 self._notice(event.text)
             case _:
@@ -261,7 +261,7 @@ class Printer:
             case TurnFinished() if self._announced and not _goes_on(event):
                 notify(_figures(event))
 
-    def _tell_of_call(self, text: str) -> None:
+    def _report_call(self, text: str) -> None:
         if not self._quiet:
             stream = sys.stdout if self._announced else sys.stderr
             print(f"{DIM}{text}{RESET}" if self._dim else text, file=stream, flush=True)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
-from qwenchat.chat.events import DraftWeighed, LoadProgressed, TokensScored, TurnEvent
+from qwenchat.chat.commands import LoadModel, Prefill, ScoreReply, StartTurn
+from qwenchat.chat.events import DraftCounted, LoadProgressed, TokensScored, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 
 
@@ -63,11 +63,11 @@ class Engine(Protocol):
         """
         ...
 
-    def weigh(self, command: ReadAhead, stop: StopSignal) -> DraftWeighed | None:
+    def count_tokens(self, command: Prefill, stop: StopSignal) -> DraftCounted | None:
         """How much of the context window the draft takes; None where that cannot be told exactly. Raises Stopped."""
         ...
 
-    def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+    def read_ahead(self, command: Prefill, stop: StopSignal) -> None:
         """Read a conversation before its next turn is asked for; returns early on `stop`, keeping what was read."""
         ...
 

@@ -11,7 +11,7 @@ from qwenchat.engine.local.catalog import HUB_NAMES
 _ADDRESS = re.compile(r"https?://\S+|[\w.-]+:\d{2,5}(/\S*)?")
 
 
-def meant(typed: str, command: LoadModel, servers: Mapping[str, Server]) -> LoadModel:
+def resolve_model(typed: str, command: LoadModel, servers: Mapping[str, Server]) -> LoadModel:
     """The load that `typed` asks for, where `command` was the last one; `servers` have the user's names for them.
 
     A server's name or address may have a model of it behind it. A short name or a path is a model of this machine;

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterator
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
+from qwenchat.chat.commands import LoadModel, Prefill, ScoreReply, StartTurn
 from qwenchat.chat.errors import EngineFailed
-from qwenchat.chat.events import DraftWeighed, LoadProgressed, TokensScored, TurnEvent
+from qwenchat.chat.events import DraftCounted, LoadProgressed, TokensScored, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.engine.base import Engine, StopSignal, TurnSignals
 from qwenchat.i18n.texts import say
 
 
-class Engines:
+class EngineRouter:
     """Makes each engine when it is first asked for; one of them has a model at a time."""
 
     def __init__(self, make_local: Callable[[], Engine], make_remote: Callable[[], Engine]) -> None:
@@ -35,11 +35,11 @@ class Engines:
         """See `Engine.generate`."""
         return self._require_current().generate(command, signals)
 
-    def weigh(self, command: ReadAhead, stop: StopSignal) -> DraftWeighed | None:
+    def count_tokens(self, command: Prefill, stop: StopSignal) -> DraftCounted | None:
         """See `Engine.weigh`."""
-        return self._current.weigh(command, stop) if self._current is not None else None
+        return self._current.count_tokens(command, stop) if self._current is not None else None
 
-    def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+    def read_ahead(self, command: Prefill, stop: StopSignal) -> None:
         """See `Engine.read_ahead`."""
         if self._current is not None:
             self._current.read_ahead(command, stop)

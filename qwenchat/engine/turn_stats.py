@@ -14,10 +14,10 @@ from qwenchat.chat.events import (
 )
 from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import ThoughtCut, Timing, Usage
-from qwenchat.chat.splitter import Mark, Said, Split
+from qwenchat.chat.splitter import Split, SplitMark, SplitText
 
 
-class Tally:
+class TurnStats:
     """The tokens and times of one turn."""
 
     def __init__(self, turn: int, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -67,17 +67,17 @@ class Tally:
         for split in splits:
             now = self._elapsed()
             match split:
-                case Said():
+                case SplitText():
                     self.tokens[split.channel] += self._unreported
                     yield TextProduced(self._turn, split.channel, split.text, self._unreported, now)
                     self._unreported = 0
-                case Mark.OPENED:
+                case SplitMark.OPENED:
                     self._thought_began_s = now
                     yield ThoughtStarted(self._turn, now)
-                case Mark.CLOSED:
+                case SplitMark.CLOSED:
                     self._end_thought(now)
                     yield ThoughtEnded(self._turn, now, cut)
-                case Mark.RECLASSIFIED:
+                case SplitMark.RECLASSIFIED:
                     self.tokens = {Channel.THOUGHT: sum(self.tokens.values()), Channel.ANSWER: 0}
                     self._thought_began_s = self._first_s
                     self._end_thought(now)

@@ -13,7 +13,7 @@ from qwenchat.chat.commands import (
     Close,
     Command,
     LoadModel,
-    ReadAhead,
+    Prefill,
     ScoreReply,
     StartTurn,
     Stop,
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class EventBuffer:
-    """Events on their way from the worker to whoever drains them; adding never blocks."""
+    """Events on their way from the worker to the one who drains them; adding never blocks."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
@@ -93,7 +93,7 @@ class Worker:
             if self._closing:
                 return
             if isinstance(command, Stop | AnswerNow | StopScoring):
-                self._tell(command)
+                self._notify_user(command)
                 return
             for pending, signal in self._pending:
                 if _gives_way(pending, command):
@@ -113,7 +113,7 @@ class Worker:
         self._thread.join(timeout_s if self._engine is not None else 0)
         return not self._thread.is_alive()
 
-    def _tell(self, command: Stop | AnswerNow | StopScoring) -> None:
+    def _notify_user(self, command: Stop | AnswerNow | StopScoring) -> None:
         """Let what is pending know."""
         for pending, signals in self._pending:
             match pending, command:
@@ -133,7 +133,7 @@ class Worker:
                     self._load(command, signal)
                 case StartTurn():
                     self._turn(command, signal)
-                case ReadAhead():
+                case Prefill():
                     self._read_ahead(command, signal)
                 case ScoreReply():
                     self._score(command, signal)
@@ -165,15 +165,15 @@ class Worker:
             return
         self.events.put(LoadFailed(self._model_failed))
 
-    def _read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+    def _read_ahead(self, command: Prefill, stop: StopSignal) -> None:
         """Nothing waits for this, so nothing is said when it fails: the turn itself will fail, and say so."""
         if self._engine is None or self._model_failed is not None or stop.is_set():
             return
         try:
-            weighed = self._engine.weigh(command, stop) if command.draft else None
-            if weighed is not None:
-                self.events.put(weighed)
-            if weighed is None or weighed.fits:
+            counted = self._engine.count_tokens(command, stop) if command.draft else None
+            if counted is not None:
+                self.events.put(counted)
+            if counted is None or counted.fits:
                 self._engine.read_ahead(command, stop)
         except Stopped:
             pass
@@ -231,8 +231,8 @@ def _gives_way(pending: Command, command: Command) -> bool:
     match pending:
         case LoadModel():
             return isinstance(command, LoadModel)
-        case ReadAhead():
+        case Prefill():
             return True
         case ScoreReply():
-            return not isinstance(command, ReadAhead)
+            return not isinstance(command, Prefill)
     return False

@@ -1,4 +1,4 @@
-"""Messages to JSON and back. Text that is not valid Unicode is mended on the way in."""
+"""Messages to JSON and back. Text that is not valid Unicode is repaired on the way in."""
 
 import dataclasses
 from contextlib import suppress

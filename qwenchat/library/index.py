@@ -85,21 +85,21 @@ class SearchIndex:
         try:
             return self._opened().execute(sql, (query, first, last, newest)).fetchall()
         except sqlite3.Error as error:
-            self._mend(error)
+            self._repair(error)
             return []
 
     def catch_up(self, seconds: float | None = None) -> bool:
         """Index what has changed, for about so long; whether more of it is left that could be done now."""
         until = None if seconds is None else time.monotonic() + seconds
-        mended = False
+        repaired = False
         while True:
             try:
                 if not self._step(until):
                     return False
             except sqlite3.Error as error:
-                if mended or not self._mend(error):
+                if repaired or not self._repair(error):
                     return False
-                mended = True
+                repaired = True
             if until is not None and time.monotonic() >= until:
                 return True
 
@@ -143,7 +143,7 @@ class SearchIndex:
                 if time.monotonic() >= until:
                     return False
         except sqlite3.Error as error:
-            self._mend(error)
+            self._repair(error)
             return False
         return True
 
@@ -244,7 +244,7 @@ class SearchIndex:
                 raise
             return []
 
-    def _mend(self, error: sqlite3.Error) -> bool:
+    def _repair(self, error: sqlite3.Error) -> bool:
         """After an error, begin a new index, unless that would not help; whether it is worth trying again."""
         if self._index is not None and self._index.in_transaction:
             with suppress(sqlite3.Error):

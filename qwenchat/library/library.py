@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from qwenchat.chat.characters import well_formed
-from qwenchat.chat.draft import Block, Draft
+from qwenchat.chat.draft import Draft, PastedBlock
 from qwenchat.chat.errors import ConversationNotFound, LibraryDamaged, LibraryError, LibraryInUse, LibraryUnwritable
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.chat.timeline import Tick
@@ -15,16 +15,16 @@ from qwenchat.library import encoding, timeline
 from qwenchat.library.conversation import Conversation, Summary, as_text, not_found, summaries, whole
 from qwenchat.library.database import connect, copy_in_memory, join, opening, reading, transaction
 from qwenchat.library.index import SearchIndex, index_of
-from qwenchat.library.maintenance import Upkeep
+from qwenchat.library.maintenance import Maintenance
 from qwenchat.library.rescue import before_opening, rescue
 from qwenchat.library.saving import entitle_again, put_conversation, put_draft, put_message
-from qwenchat.library.search import Hit, Piece, search, search_in
+from qwenchat.library.search import ExcerptPart, Hit, search, search_in
 from qwenchat.library.sqlite_file import require_file
 from qwenchat.library.statistics import Statistics, statistics
-from qwenchat.library.trash import Bin
+from qwenchat.library.trash import Trash
 from qwenchat.library.writer_locks import Writer
 
-__all__ = ["Conversation", "Hit", "Library", "Piece", "Summary"]
+__all__ = ["Conversation", "ExcerptPart", "Hit", "Library", "Summary"]
 
 _CATCH_UP_S = 0.05
 """How long a search may index what was said just before, where the rest is done in the background."""
@@ -44,10 +44,10 @@ class Library:
         """What the reader must know about saving; empty when all is well."""
         self._connection = connection
         self._writer = writer
-        self._bin = Bin(connection)
+        self._bin = Trash(connection)
         self._path = path
         self._index = SearchIndex(connection, index_of(path) if path else None)
-        self._upkeep: Upkeep | None = None
+        self._upkeep: Maintenance | None = None
         self._seen: object = None
         """The version of the file at the last look."""
         self._mark_interrupted()
@@ -267,7 +267,7 @@ class Library:
             row = self._connection.execute("select text from drafts where conversation = ?", key).fetchone()
             blocks = self._connection.execute("select label, text from blocks where draft = ?", key).fetchall()
         return Draft.of(
-            as_text(row[0]) if row else "", (Block(as_text(label), as_text(text)) for label, text in blocks)
+            as_text(row[0]) if row else "", (PastedBlock(as_text(label), as_text(text)) for label, text in blocks)
         )
 
     def said_before(self, number: int | None) -> tuple[int, Message] | None:
@@ -284,7 +284,7 @@ class Library:
     def look_after(self, after_s: float = 0.0) -> None:
         """Index, back up and examine the library in the background from `after_s` seconds from now on."""
         if self._path is not None and self._upkeep is None:
-            self._upkeep = Upkeep(self._path, after_s)
+            self._upkeep = Maintenance(self._path, after_s)
 
     @property
     def indexing(self) -> bool:

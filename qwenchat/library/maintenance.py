@@ -18,7 +18,7 @@ _BACKUP_S = 60.0
 _log = logging.getLogger(__name__)
 
 
-class Upkeep:
+class Maintenance:
     """A daemon thread with connections of its own, which looks after one library as long as the program runs."""
 
     def __init__(self, library: Path, after_s: float) -> None:

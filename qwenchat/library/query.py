@@ -15,7 +15,7 @@ _PIECE = re.compile(r'"([^"]*)("?)|([^"\s]+)')
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class Phrase:
     """Words that stand one after the other."""
 
     words: tuple[str, ...]
@@ -35,21 +35,21 @@ class Term:
         return pattern(list(self.words), whole=self.whole)
 
 
-def terms(typed: str) -> tuple[Term, ...]:
+def terms(typed: str) -> tuple[Phrase, ...]:
     """All of these are wanted. Quotes make a phrase of whole words; else words are beginnings of words."""
-    found: list[Term] = []
+    found: list[Phrase] = []
     for quoted, closed, plain in _PIECE.findall(typed[: 64 * _WORDS].replace("\0", " ")):
         words = tokens(quoted or plain)[:_WORDS]
         if words:
             last = words[-1]
-            found.append(Term(tuple(words), bool(closed) or stands_alone(last) or len(last) < _PREFIX))
+            found.append(Phrase(tuple(words), bool(closed) or stands_alone(last) or len(last) < _PREFIX))
     found = list(dict.fromkeys(found[:_TERMS]))
     if len(found) > 1 and typed[-1:].isalnum() and _is_letter(found[-1]):
         found[-1] = replace(found[-1], begun=True)
     return tuple(found)
 
 
-def _is_letter(term: Term) -> bool:
+def _is_letter(term: Phrase) -> bool:
     word = term.words[0]
     return len(term.words) == 1 and len(word) == 1 and not stands_alone(word)
 
@@ -58,7 +58,7 @@ Span = tuple[int, int]
 """From where to where in a text."""
 
 
-class Sought:
+class SearchQuery:
     """What someone searches for, found in a text as the search finds it."""
 
     def __init__(self, typed: str) -> None:
@@ -89,7 +89,7 @@ def spans(folded: str, patterns: Iterable[re.Pattern[str]], start: int = 0, end:
     return apart
 
 
-def match(wanted: tuple[Term, ...], *, thoughts: bool) -> str:
+def match(wanted: tuple[Phrase, ...], *, thoughts: bool) -> str:
     """The query for FTS5."""
     column = "" if thoughts else "{said} : "
     required = " AND ".join(term.match for term in wanted if not term.begun)

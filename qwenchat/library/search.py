@@ -11,7 +11,7 @@ from qwenchat.chat.dates import as_date
 from qwenchat.library import encoding
 from qwenchat.library.conversation import as_text
 from qwenchat.library.index import SearchIndex, searchable
-from qwenchat.library.query import Term, match, spans, terms
+from qwenchat.library.query import Phrase, match, spans, terms
 from qwenchat.library.words import fold
 
 TITLE = "title"
@@ -24,7 +24,7 @@ _LOOKED_AT = 300_000
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ExcerptPart:
     """A part of an excerpt, raw text on one line."""
 
     text: str
@@ -40,7 +40,7 @@ class Hit:
     message: str
     role: str
     created: float
-    excerpt: tuple[Piece, ...]
+    excerpt: tuple[ExcerptPart, ...]
 
 
 def search(connection: sqlite3.Connection, index: SearchIndex, typed: str, *, thoughts: bool, limit: int) -> list[Hit]:
@@ -75,7 +75,7 @@ def _is_of(connection: sqlite3.Connection, number: int, conversation: str) -> bo
 
 
 def _read(
-    connection: sqlite3.Connection, numbers: Iterable[int], wanted: tuple[Term, ...], thoughts: bool, limit: int
+    connection: sqlite3.Connection, numbers: Iterable[int], wanted: tuple[Phrase, ...], thoughts: bool, limit: int
 ) -> list[Hit]:
     """The messages with those numbers, as far as they are there."""
     patterns = [term.pattern for term in wanted]
@@ -118,19 +118,19 @@ def _hit(row: tuple[Any, ...], patterns: list[re.Pattern[str]], thoughts: bool) 
     return Hit(conversation, as_text(title), as_text(message), as_text(role), as_date(created), pieces)
 
 
-def excerpt(text: str, patterns: list[re.Pattern[str]]) -> tuple[Piece, ...]:
+def excerpt(text: str, patterns: list[re.Pattern[str]]) -> tuple[ExcerptPart, ...]:
     """The part of `text` around the first thing found, on one line, with all that is found in it marked."""
     text = text[:_LOOKED_AT]
     folded = fold(text)
     firsts = [found.start() for pattern in patterns if (found := pattern.search(folded))]
     start = _word_begin(text, max(0, min(firsts, default=0) - _BEFORE))
     end = min(len(text), start + _LENGTH)
-    pieces = [Piece("…", False)] if start else []
+    pieces = [ExcerptPart("…", False)] if start else []
     at = start
     for begin, stop in spans(folded, patterns, start, end):
-        pieces += [Piece(_line(text[at:begin]), False), Piece(_line(text[begin:stop]), True)]
+        pieces += [ExcerptPart(_line(text[at:begin]), False), ExcerptPart(_line(text[begin:stop]), True)]
         at = stop
-    pieces += [Piece(_line(text[at:end]), False), Piece("…" if end < len(text) else "", False)]
+    pieces += [ExcerptPart(_line(text[at:end]), False), ExcerptPart("…" if end < len(text) else "", False)]
     return tuple(piece for piece in pieces if piece.text)
 
 

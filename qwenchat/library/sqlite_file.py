@@ -28,7 +28,7 @@ _GUARDS = {
 """Python can set them from 3.12 on; before that, the schema is compared before it is used, see schema.py."""
 
 
-class Connection(sqlite3.Connection):
+class SafeConnection(sqlite3.Connection):
     """A connection whose errors are sqlite3.Error also where SQLite quotes bytes of the file that are no text."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
@@ -53,7 +53,7 @@ def open_file(path: Path | None, options: str = "", *, timeout: float | None = N
         timeout=BUSY_S if timeout is None else timeout,
         isolation_level=None,
         uri=bool(path and options),
-        factory=Connection,
+        factory=SafeConnection,
     )
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     if hasattr(connection, "setconfig"):

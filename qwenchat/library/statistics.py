@@ -8,7 +8,7 @@ from qwenchat.library.conversation import as_text
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ReplyTotals:
     """Sums over some replies."""
 
     replies: int = 0
@@ -37,18 +37,18 @@ class Figures:
         """The mean wait for the first token."""
         return self.first_token_s / self.replies if self.replies else 0.0
 
-    def __add__(self, other: "Figures") -> "Figures":
-        names = Figures.__slots__
-        return Figures(*(getattr(self, name) + getattr(other, name) for name in names))
+    def __add__(self, other: "ReplyTotals") -> "ReplyTotals":
+        names = ReplyTotals.__slots__
+        return ReplyTotals(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """What happened since a day."""
 
-    days: tuple[tuple[str, Figures], ...]
+    days: tuple[tuple[str, ReplyTotals], ...]
     """By ISO date in the local time zone, oldest first; days without replies are not there."""
-    models: tuple[tuple[str, Figures], ...]
+    models: tuple[tuple[str, ReplyTotals], ...]
     """By the model's name, with that of its server if it has one; the one that wrote most first."""
     hours: tuple[int, ...]
     """Messages of the user by hour of the day, 24 of them."""
@@ -57,7 +57,7 @@ class Statistics:
     """Messages of the user."""
 
     @property
-    def total(self) -> Figures:
+    def total(self) -> ReplyTotals:
         """All of it."""
         return _sum(figures for _, figures in self.days)
 
@@ -87,12 +87,12 @@ _CONVERSATIONS = "select count(distinct conversation) from messages where hidden
 
 def statistics(connection: sqlite3.Connection, since: float) -> Statistics:
     """Everything since a moment in Unix seconds; deleted messages do not count. Raises sqlite3.Error."""
-    days: dict[str, Figures] = {}
-    models: dict[str, Figures] = {}
+    days: dict[str, ReplyTotals] = {}
+    models: dict[str, ReplyTotals] = {}
     for day, model, *sums in connection.execute(_BY_DAY, (since,)):
-        figures = Figures(*sums)
-        days[as_text(day)] = days.get(as_text(day), Figures()) + figures
-        models[as_text(model)] = models.get(as_text(model), Figures()) + figures
+        figures = ReplyTotals(*sums)
+        days[as_text(day)] = days.get(as_text(day), ReplyTotals()) + figures
+        models[as_text(model)] = models.get(as_text(model), ReplyTotals()) + figures
     hours = [0] * 24
     for hour, count in connection.execute(_BY_HOUR, (since,)):
         if isinstance(hour, int) and 0 <= hour < 24:
@@ -102,8 +102,8 @@ def statistics(connection: sqlite3.Connection, since: float) -> Statistics:
     return Statistics(tuple(days.items()), tuple(ranked), tuple(hours), conversations, sum(hours))
 
 
-def _sum(some: Iterable[Figures]) -> Figures:
-    total = Figures()
+def _sum(some: Iterable[ReplyTotals]) -> ReplyTotals:
+    total = ReplyTotals()
     for figures in some:
         total += figures
     return total

@@ -13,7 +13,7 @@ KEPT_S = 3600.0
 """How long what a program that died had deleted can still be brought back."""
 
 
-class Bin:
+class Trash:
     """The deleted conversations and messages of one database; changes belong into a transaction of the caller."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -18,7 +18,7 @@ class _Entry:
     ticks: tuple[Tick, ...]
 
 
-class Pending:
+class UnsavedReplies:
     """The latest versions of replies that are not on disk yet, in the order in which they began."""
 
     def __init__(self, library: Library) -> None:

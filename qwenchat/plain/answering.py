@@ -28,7 +28,7 @@ class Answering:
         self._session = session
         self._asking = asking
         self._report = LoadReport(redraw=False, lines=True)
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def begin(self, command: LoadModel) -> None:
         """Let the model of the chat load, and say so; what a server says is waited for, since it comes at once."""
@@ -43,19 +43,19 @@ class Answering:
         if command.server is not None:
             until = time.monotonic() + PATIENCE_S
             while self._session.model.progress is not None and time.monotonic() < until:
-                self._hear(0.1)
+                self._receive(0.1)
 
     def catch_up(self) -> None:
         """Tell what happened while something was written."""
-        self._hear(0.0)
+        self._receive(0.0)
 
     def load(self, command: LoadModel) -> bool:
         """Load another model and wait until it is there; says whether it is. Ctrl+C ends the waiting alone."""
-        self._told.clear()
+        self._reported.clear()
         self._session.model.load(command)
         try:
             while self._session.model.progress is not None:
-                self._hear(0.5)
+                self._receive(0.5)
         except KeyboardInterrupt:
             print(flush=True)
             notify(say("Loading goes on; write meanwhile."))
@@ -77,12 +77,12 @@ class Answering:
         for said in filter(None, map(in_words, self._session.replies.next_steps)):
             notify(said)
 
-    def _hear(self, timeout_s: float) -> None:
+    def _receive(self, timeout_s: float) -> None:
         for event in self._session.wait(timeout_s):
             if isinstance(event, LoadEvent | SaveFailed | ToolsListed):  # others come of a turn, and none runs
-                self._tell_of(event)
+                self._report_event(event)
 
-    def _tell_of(self, event: LoadEvent | SaveFailed | ToolsListed) -> None:
+    def _report_event(self, event: LoadEvent | SaveFailed | ToolsListed) -> None:
         match event:
             case LoadProgressed():
                 if self._asking:
@@ -103,8 +103,8 @@ class Answering:
 
     def _once(self, notice: str) -> None:
         """Tell what was not told yet."""
-        if notice not in self._told:
-            self._told.add(notice)
+        if notice not in self._reported:
+            self._reported.add(notice)
             notify(notice)
 
 
@@ -118,7 +118,7 @@ def _by_command(step: NextStep) -> str:
         case NextStep.FOLLOW_TOOLS:
             return say("The tools were stopped. /continue lets the model go on from them.")
         case NextStep.CONTINUE:
-            return say("The reply broke off. /continue lets it go on from there.")
+            return say("The reply was interrupted. /continue lets it go on from there.")
         case NextStep.RETRY_THOUGHT:
             return say("The reply ended inside its thought, from which no server can go on. /retry asks again.")
         case NextStep.RETRY:

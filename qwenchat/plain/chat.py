@@ -16,12 +16,12 @@ from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library
 from qwenchat.plain.answering import Answering
-from qwenchat.plain.conversations import Conversations
+from qwenchat.plain.conversations import ConversationCommands
 from qwenchat.plain.editor import Editor, readline_here
 from qwenchat.plain.lines import Lines
-from qwenchat.plain.messages import Messages, parts_of, typed_of
-from qwenchat.plain.settings import Settings
-from qwenchat.session.answer_settings import Steering
+from qwenchat.plain.messages import MessageCommands, parts_of, typed_of
+from qwenchat.plain.settings import SettingCommands
+from qwenchat.session.answer_settings import AnswerSettings
 from qwenchat.session.attachments import begun
 from qwenchat.session.session import Session
 
@@ -33,21 +33,21 @@ _SWITCHES = ("think", "no_think", "nothink")
 """Qwen's own switches: with words behind them they are part of a message."""
 
 
-class Quit(Exception):
+class ChatQuit(Exception):
     """The user has had enough."""
 
 
 class PlainChat:
     """The chat line by line."""
 
-    def __init__(self, session: Session, load: LoadModel, steering: Steering | None = None) -> None:
+    def __init__(self, session: Session, load: LoadModel, steering: AnswerSettings | None = None) -> None:
         self._session = session
         self._load = load
         self._asking = sys.stdin.isatty()
         self._answering = Answering(session, asking=self._asking)
-        self._conversations = Conversations(session)
-        settings = Settings(session, self._answering, steering or Steering(session), load)
-        messages = Messages(session, self._answering, settings.load_named)
+        self._conversations = ConversationCommands(session)
+        settings = SettingCommands(session, self._answering, steering or AnswerSettings(session), load)
+        messages = MessageCommands(session, self._answering, settings.load_named)
         self._handlers: Mapping[str, Handler] = {
             **self._conversations.commands,
             **settings.commands,
@@ -72,8 +72,8 @@ class PlainChat:
             self._answering.begin(self._load)
             self._conversations.greet()
             while (text := self._read_or_leave()) is not None:
-                self._heed(text)
-        except Quit:
+                self._handle(text)
+        except ChatQuit:
             pass
         except KeyboardInterrupt:
             print(flush=True)
@@ -109,7 +109,7 @@ class PlainChat:
             self._answering.catch_up()
         return self._lines.read()
 
-    def _heed(self, text: str) -> None:
+    def _handle(self, text: str) -> None:
         """Carry out a command, or send a message and print the reply."""
         word, _, rest = text.strip().partition(" ")
         name, rest = word[1:].lower(), rest.strip()
@@ -144,8 +144,8 @@ class PlainChat:
         name = ALIASES.get(name, name)
         if name in self._handlers:
             return name
-        meant = did_you_mean(name, self._handlers, mark="/") or say("/help lists the commands.")
-        raise QwenchatError(say("There is no command {word}.", word=word), meant)
+        suggestion = did_you_mean(name, self._handlers, mark="/") or say("/help lists the commands.")
+        raise QwenchatError(say("There is no command {word}.", word=word), suggestion)
 
     def _help(self, rest: str) -> None:
         if rest:
@@ -167,7 +167,7 @@ class PlainChat:
         )
 
     def _quit(self, rest: str) -> None:
-        raise Quit
+        raise ChatQuit
 
 
 def _help_line(name: str) -> str:

@@ -12,7 +12,7 @@ from qwenchat.console.commands import Handler
 from qwenchat.console.notice import notify
 from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.i18n.texts import count, listed, say
-from qwenchat.library.exchange.export import Format, export_to_folder
+from qwenchat.library.exchange.export import ExportFormat, export_to_folder
 from qwenchat.plain.transcript import as_text, last_exchange
 from qwenchat.reports.statistics import headline
 from qwenchat.session.session import Session
@@ -20,8 +20,8 @@ from qwenchat.session.session import Session
 LISTED = 20
 
 
-class Conversations:
-    """Heeds them."""
+class ConversationCommands:
+    """Handles them."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -109,10 +109,10 @@ class Conversations:
     def _export(self, rest: str) -> None:
 
         id_ = self._open()
-        if rest and rest not in list(Format):
-            notify(say("Formats are {formats}.", formats=listed(Format)))
+        if rest and rest not in list(ExportFormat):
+            notify(say("Formats are {formats}.", formats=listed(ExportFormat)))
             return
-        path = export_to_folder(self._library, id_, Format(rest or Format.MARKDOWN), Path.cwd())
+        path = export_to_folder(self._library, id_, ExportFormat(rest or ExportFormat.MARKDOWN), Path.cwd())
         notify(say("Written to {path}", path=path))
 
     def _stats(self, rest: str) -> None:
@@ -122,7 +122,7 @@ class Conversations:
             notify(say("Nothing was answered in this time."))
             return
         print(headline(found), flush=True)
-        notify(say("`qwenchat stats` tells it by model and by day."))
+        notify(say("`qwenchat stats` lists it by model and by day."))
 
     def _open(self) -> str:
         """The id of the open conversation; raises ConversationNotFound where nothing was said yet."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from qwenchat.chat.errors import MessageNotFound, PromptEmpty
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.text import safe, safe_line
-from qwenchat.chat.typed_settings import Again, again_of
+from qwenchat.chat.typed_settings import RetrySettings, retry_settings
 from qwenchat.console.commands import Handler
 from qwenchat.console.notice import notify
 from qwenchat.console.turn_printer import has_cursor
@@ -15,8 +15,8 @@ from qwenchat.console.word_wrap import print_wrapped
 from qwenchat.i18n.texts import count, say, size
 from qwenchat.plain.answering import Answering
 from qwenchat.plain.transcript import as_text, who
-from qwenchat.reports.message_details import account_of
-from qwenchat.reports.message_details import in_words as account_in_words
+from qwenchat.reports.message_details import details_as_text as details_as_text
+from qwenchat.reports.message_details import details_of
 from qwenchat.session.attachments import read, words
 from qwenchat.session.session import Session
 from qwenchat.system import clipboard
@@ -25,8 +25,8 @@ QUOTED = 40
 """Characters of a message that say which one is meant."""
 
 
-class Messages:
-    """Heeds them; `load` makes the model of that name ready and says whether it is."""
+class MessageCommands:
+    """Handles them; `load` makes the model of that name ready and says whether it is."""
 
     def __init__(self, session: Session, answering: Answering, load: Callable[[str], bool]) -> None:
         self._session = session
@@ -49,13 +49,13 @@ class Messages:
         number, _, settings = rest.partition(" ")
         if not number.isdecimal():
             number, settings = "", rest
-        again = again_of(settings)
+        again = retry_settings(settings)
         reply = self._numbered(number) if number else self._session.conversation.latest
         if again.model is not None and not self._load(again.model):
             return
         self._ask_again(reply, again)
 
-    def _ask_again(self, reply: Message | None, again: Again) -> None:
+    def _ask_again(self, reply: Message | None, again: RetrySettings) -> None:
         self._session.replies.retry(reply.id if reply else None, again.overrides, again.thinking)
         siblings = self._session.conversation.tree.siblings(self._session.model.turn.reply_id or "")
         if len(siblings) > 1:
@@ -124,10 +124,10 @@ class Messages:
     def _details(self, rest: str) -> None:
         message = self._numbered(rest or str(len(self._session.conversation.path)))
         siblings = self._session.conversation.tree.siblings(message.id)
-        account = account_of(
+        account = details_of(
             message, siblings.index(message.id) + 1, len(siblings), self._session.library.timeline(message.id)
         )
-        print_wrapped(safe(account_in_words(account)))
+        print_wrapped(safe(details_as_text(account)))
 
     def _delete(self, rest: str) -> None:
         number, _, on = rest.partition(" ")

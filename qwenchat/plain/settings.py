@@ -11,10 +11,10 @@ from qwenchat.chat.typed_settings import pairs_of, switch_of
 from qwenchat.console.commands import Handler
 from qwenchat.console.notice import notify
 from qwenchat.console.word_wrap import print_wrapped
-from qwenchat.engine.resolve import meant
+from qwenchat.engine.resolve import resolve_model
 from qwenchat.i18n.texts import listed, say
 from qwenchat.plain.answering import Answering
-from qwenchat.session.answer_settings import NAMES, Source, Steering
+from qwenchat.session.answer_settings import NAMES, AnswerSettings, SettingSource
 from qwenchat.session.session import Session
 from qwenchat.settings.config import read
 from qwenchat.settings.config_file import write
@@ -22,10 +22,10 @@ from qwenchat.settings.parameters import BY_NAME, PARAMETERS
 from qwenchat.system.paths import Paths
 
 
-class Settings:
-    """Heeds them; `load` is what was loaded at the start."""
+class SettingCommands:
+    """Handles them; `load` is what was loaded at the start."""
 
-    def __init__(self, session: Session, answering: Answering, steering: Steering, load: LoadModel) -> None:
+    def __init__(self, session: Session, answering: Answering, steering: AnswerSettings, load: LoadModel) -> None:
         self._session = session
         self._answering = answering
         self._steering = steering
@@ -47,7 +47,7 @@ class Settings:
     def load_named(self, typed: str) -> bool:
         """Load the model that is meant, wait for it, and say whether it is there."""
         command = self._session.model.command or self._load
-        return self._answering.load(meant(typed, command, self._steering.servers))
+        return self._answering.load(resolve_model(typed, command, self._steering.servers))
 
     def _model(self, rest: str) -> None:
         if rest:
@@ -92,7 +92,7 @@ class Settings:
     def _set(self, rest: str) -> None:
         if rest:
             self._refuse_others(rest)
-            notify(self._steering.heed(rest))
+            notify(self._steering.handle(rest))
         else:
             print_wrapped("\n".join(map(self._steering.in_words, NAMES)))
 
@@ -107,7 +107,7 @@ class Settings:
                 )
 
     def _save(self, rest: str) -> None:
-        changed = [name for name in NAMES if self._steering.source(name) is Source.CHAT]
+        changed = [name for name in NAMES if self._steering.source(name) is SettingSource.CHAT]
         if not changed:
             notify(say("Nothing was changed that could be saved."))
             return
@@ -118,7 +118,7 @@ class Settings:
         notify(say("Saved {names} in {file}", names=listed(keys.values()), file=file))
 
     def _system(self, rest: str) -> None:
-        notify(self._steering.heed_system(rest))
+        notify(self._steering.set_system(rest))
 
     def _preset(self, rest: str) -> None:
         if not rest:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from qwenchat.chat.calls import calls_in
 from qwenchat.chat.messages import Message, Role, Status, ToolResultPart
 from qwenchat.chat.text import safe, safe_line
-from qwenchat.console.permission import in_words, result_in_words
+from qwenchat.console.permission import call_in_words, result_in_words
 from qwenchat.i18n.texts import say
 
 SHOWN = 1_000
@@ -43,7 +43,7 @@ def _message(message: Message) -> str:
     if message.status is Status.FAILED and message.note:
         mark = f" [{say('failed: {text}', text=safe_line(message.note, 1000))}]"
     thought = f"<think>\n{safe(message.reasoning)}\n</think>\n\n" if message.reasoning else ""
-    tools = [say("calls {call}", call=in_words(call)) for call in calls_in(message)]
+    tools = [say("calls {call}", call=call_in_words(call)) for call in calls_in(message)]
     tools += [result_in_words(part, SHOWN) for part in message.parts if isinstance(part, ToolResultPart)]
     said = "\n".join(filter(None, (safe(message.text), *tools)))
     if not thought and not said.strip():

@@ -46,7 +46,7 @@ class Replay:
         """Where the replay was when it last changed its pace, and what the clock said then."""
         self._scene = 0
         """The first scene that has not been told to its end."""
-        self._told = 0
+        self._reported = 0
         """How many moments of that scene have been told."""
         self._moments: tuple[int, tuple[Moment, ...]] = (-1, ())
         """The moments of one scene, so that they are not made again at every look."""
@@ -82,18 +82,18 @@ class Replay:
         while not self.over and self.scenes[self._scene].starts_s <= now:
             of_scene = self._moments_of(self._scene)
             upto = bisect.bisect_right(of_scene, now, key=lambda moment: moment.at_s)
-            moments += of_scene[self._told : upto]
-            self._told = upto
+            moments += of_scene[self._reported : upto]
+            self._reported = upto
             if upto < len(of_scene):
                 break
-            self._scene, self._told = self._scene + 1, 0
+            self._scene, self._reported = self._scene + 1, 0
         return moments
 
     def next_in_s(self) -> float | None:
         """Seconds by the clock until something is due; None while paused, and when it is over."""
         if self.paused or self.over:
             return None
-        at_s = self._moments_of(self._scene)[self._told].at_s
+        at_s = self._moments_of(self._scene)[self._reported].at_s
         return 0.0 if self.speed == INSTANT else max(0.0, (at_s - self.position_s) / self.speed)
 
     def pause(self, on: bool = True) -> None:
@@ -113,7 +113,7 @@ class Replay:
         if self.speed == INSTANT:
             self.speed = 1.0
         self._scene = next((scene.number for scene in self.scenes if scene.ends_s >= self._at_s), len(self.scenes))
-        self._told = 0
+        self._reported = 0
         self.due()
 
     def go_to(self, number: int) -> None:
@@ -134,7 +134,7 @@ class Replay:
     def so_far(self) -> tuple[tuple[Message, ...], tuple[Moment, ...]]:
         """The messages that were told to their ends, and what was told of the one after them."""
         whole = tuple(scene.message for scene in self.scenes[: self._scene])
-        return whole, () if self.over else self._moments_of(self._scene)[: self._told]
+        return whole, () if self.over else self._moments_of(self._scene)[: self._reported]
 
     def _turn_to(self, at_s: float) -> None:
         self._at_s, self._since = at_s, self._clock()

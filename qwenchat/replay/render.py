@@ -6,7 +6,7 @@ from typing import Any, assert_never
 
 from qwenchat.chat.events import Channel, TextProduced, ThoughtEnded, ThoughtStarted
 from qwenchat.chat.messages import Message, Role, Status, TextPart, ToolCallPart, ToolResultPart
-from qwenchat.chat.scene import Happening, Moment, ReplyBegan, ReplyEnded, Sent, Typed
+from qwenchat.chat.scene import Happening, MessageSent, Moment, ReplyBegan, ReplyEnded, TypedText
 from qwenchat.chat.text import SafeStream, safe, safe_json, safe_line
 from qwenchat.console.turn_printer import DIM, RESET
 from qwenchat.i18n.texts import say
@@ -17,7 +17,7 @@ COLUMNS, ROWS = 80, 24
 """Of the terminal that a cast is played in."""
 
 
-class Teller:
+class ReplayPrinter:
     """Turns what happens into text to be printed piece by piece; `styled` dims thoughts and makes names bold."""
 
     def __init__(self, *, styled: bool) -> None:
@@ -25,25 +25,25 @@ class Teller:
         self._name = ""
         """Of the model whose reply is being told."""
         self._stream = SafeStream()
-        self._writing: Typed | Channel | None = None
+        self._writing: TypedText | Channel | None = None
         """What is being written, piece by piece."""
         self._last = ""
         """The last character of all; empty before there is any."""
 
-    def tell(self, what: Happening) -> str:
+    def render(self, what: Happening) -> str:
         """The text that comes next; it may be empty."""
-        text = "".join(self._told(what))
+        text = "".join(self._rendered(what))
         self._last = text[-1:] or self._last
         return text
 
-    def _told(self, what: Happening) -> Iterator[str]:
+    def _rendered(self, what: Happening) -> Iterator[str]:
         match what:
-            case Typed(text):
+            case TypedText(text):
                 if self._writing is None:
                     yield self._heading(say("You:"))
                     self._writing = what
                 yield self._stream.feed(text)
-            case Sent(message):
+            case MessageSent(message):
                 yield self._ended() if self._writing else self._whole(message)
             case ReplyBegan(message):
                 made = message.provenance
@@ -105,9 +105,9 @@ def play_as_text(
     replay: Replay, put: Callable[[str], object], *, styled: bool, sleep: Callable[[float], object] = time.sleep
 ) -> None:
     """Say all of a replay at its pace."""
-    teller = Teller(styled=styled)
+    printer = ReplayPrinter(styled=styled)
     while True:
-        said = "".join(teller.tell(moment.what) for moment in replay.due())
+        said = "".join(printer.render(moment.what) for moment in replay.due())
         if said:
             put(said)
         wait_s = replay.next_in_s()
@@ -126,9 +126,9 @@ def as_json_lines(replay: Replay) -> Iterator[str]:
 
 def _happening(moment: Moment) -> dict[str, Any]:
     match moment.what:
-        case Typed(text):
+        case TypedText(text):
             return {"event": "typed", "text": text}
-        case Sent(message):
+        case MessageSent(message):
             return {"event": "sent", "role": message.role.value, "text": _said(message)}
         case ReplyBegan(message):
             return {"event": "asked", "model": message.provenance.model.name if message.provenance else None}
@@ -148,9 +148,9 @@ def as_cast(replay: Replay, title: str, began: float) -> Iterator[str]:
     """The lines of an asciicast, version 2, of the replay at its speed (docs.asciinema.org/manual/asciicast/v2)."""
     header = {"version": 2, "width": COLUMNS, "height": ROWS, "timestamp": int(began), "title": safe_line(title)}
     yield safe_json(header)
-    teller = Teller(styled=True)
+    printer = ReplayPrinter(styled=True)
     for scene in replay.scenes:
         for moment in scene.moments():
-            if text := teller.tell(moment.what):
+            if text := printer.render(moment.what):
                 at_s = 0.0 if replay.speed == INSTANT else moment.at_s / replay.speed
                 yield safe_json([round(at_s, 6), "o", text.replace("\n", "\r\n")])

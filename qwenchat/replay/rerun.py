@@ -36,7 +36,7 @@ PATIENCE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Divergence:
     """Where a new reply parts from the old one, counted from 1."""
 
     channel: Channel
@@ -47,7 +47,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class RecordedQuestion:
     """What led to a reply, and the reply itself."""
 
     history: tuple[Message, ...]
@@ -55,14 +55,14 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
+class RerunResult:
     """A reply and its repetition."""
 
     old: Message
     new: Message
     ticks: tuple[Tick, ...]
     """When the pieces of the new one came."""
-    parts_at: Place | None
+    parts_at: Divergence | None
     """None when they are identical, as far as the old one goes."""
 
     @property
@@ -73,11 +73,11 @@ class Repeated:
     @property
     def partial(self) -> bool:
         """Whether only the beginning could be compared."""
-        return Recorded.of(self.old).partial
+        return RecordedReply.of(self.old).partial
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedReply:
     """What of a reply the model itself said, to be compared."""
 
     thought: str
@@ -86,7 +86,7 @@ class Recorded:
     """Whether the model would have gone on: the reply was stopped or broke off, or the user ended its thought."""
 
     @classmethod
-    def of(cls, reply: Message) -> "Recorded":
+    def of(cls, reply: Message) -> "RecordedReply":
         """The thought up to where the user ended it, if that happened: nobody knows at which token that was."""
         if reply.provenance is not None and reply.provenance.thought_cut is ThoughtCut.USER:
             return cls(reply.reasoning.rpartition(CLOSING)[0], "", True)
@@ -100,13 +100,13 @@ class Recorded:
         return answered > 0 or said.length(Channel.THOUGHT) >= len(self.thought)
 
 
-def questions(path: Sequence[Message]) -> list[Question]:
+def questions(path: Sequence[Message]) -> list[RecordedQuestion]:
     """The replies that can be asked for again; those that say nothing are left out, since nothing can be compared."""
-    found = [Question(tuple(path[:at]), reply) for at, reply in enumerate(path) if reply.role is Role.ASSISTANT]
-    return [question for question in found if _said_something(Recorded.of(question.reply))]
+    found = [RecordedQuestion(tuple(path[:at]), reply) for at, reply in enumerate(path) if reply.role is Role.ASSISTANT]
+    return [question for question in found if _said_something(RecordedReply.of(question.reply))]
 
 
-def _said_something(recorded: Recorded) -> bool:
+def _said_something(recorded: RecordedReply) -> bool:
     return bool(recorded.thought or recorded.answer)
 
 
@@ -136,14 +136,14 @@ class Rerun:
                     case _:
                         assert_never(event)
 
-    def ask(self, question: Question, progress: Callable[[int], object] = lambda tokens: None) -> Repeated:
+    def ask(self, question: RecordedQuestion, progress: Callable[[int], object] = lambda tokens: None) -> RerunResult:
         """Ask again; `progress` is told how many tokens have come. Raises the QwenchatError of a turn that failed.
 
         Where the old reply is only partial, the new one is stopped as soon as it has come as far.
         """
         self._turns += 1
         turn, said = Turn(self._turns, question.reply.parent, time.monotonic()), _Said()
-        recorded = Recorded.of(question.reply)
+        recorded = RecordedReply.of(question.reply)
         self._worker.send(self._command(turn, question))
         while True:
             for event in self._events():
@@ -153,7 +153,7 @@ class Rerun:
                     turn.end(event)
                     new = turn.saved(time.monotonic())
                     parts_at = said.parts_from(recorded, new)
-                    return Repeated(question.reply, new, tuple(turn.growing.timeline), parts_at)
+                    return RerunResult(question.reply, new, tuple(turn.growing.timeline), parts_at)
                 if not isinstance(event, TurnProgressed):
                     continue
                 turn.take(event)
@@ -166,7 +166,7 @@ class Rerun:
         self._worker.events.wait(PATIENCE_S)
         return self._worker.events.drain()
 
-    def _command(self, turn: Turn, question: Question) -> StartTurn:
+    def _command(self, turn: Turn, question: RecordedQuestion) -> StartTurn:
         made, history = question.reply.provenance, question.history
         hard = soft_switch_in_force(history) is not False if made is None else made.thinking
         return turn.ask(
@@ -179,7 +179,7 @@ class Rerun:
         )
 
 
-def keep(library: Library, conversation: str, leaf: str, repeated: Repeated) -> None:
+def keep(library: Library, conversation: str, leaf: str, repeated: RerunResult) -> None:
     """Save a new reply as a branch beside the old one; the branch that is read stays the one to `leaf`.
 
     Raises LibraryError.
@@ -217,7 +217,7 @@ class _Said:
         """Characters so far."""
         return self._characters[channel]
 
-    def parts_from(self, old: "Recorded", new: Message) -> Place | None:
+    def parts_from(self, old: "RecordedReply", new: Message) -> Divergence | None:
         """Where what was said, all in all `new`, is something else than `old`."""
         pairs = [(Channel.THOUGHT, old.thought, new.reasoning, old.partial and not old.answer)]
         if old.answer or not old.partial:
@@ -225,7 +225,7 @@ class _Said:
         for channel, before, now, open_ended in pairs:
             common = common_length(before, now)
             if common < len(before) or (common < len(now) and not open_ended):
-                return Place(channel, common + 1, self._token_of(channel, common))
+                return Divergence(channel, common + 1, self._token_of(channel, common))
         return None
 
     def _token_of(self, channel: Channel, character: int) -> int:

@@ -15,13 +15,13 @@ from qwenchat.chat.messages import Message, Role
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.i18n.texts import count, say
-from qwenchat.replay.rerun import Place, Question, Repeated
+from qwenchat.replay.rerun import Divergence, RecordedQuestion, RerunResult
 
 SIDE_BY_SIDE_FROM = 72
 """Columns from which old and new have room beside each other."""
 
 
-class Report:
+class RerunReport:
     """Prints each reply beside its repetition as they come, and at the end how many are the same."""
 
     def __init__(self, total: int) -> None:
@@ -30,7 +30,7 @@ class Report:
         self._beside = width >= SIDE_BY_SIDE_FROM
         self._total = total
 
-    def show(self, number: int, question: Question, repeated: Repeated) -> None:
+    def show(self, number: int, question: RecordedQuestion, repeated: RerunResult) -> None:
         """One reply: that it is the same, or both, from where they part in another style."""
         asked = next((message.text for message in reversed(question.history) if message.role is Role.USER), "")
         heading = say(
@@ -53,7 +53,7 @@ class Report:
                 self._console.print(Text("\n\n").join(columns))
         self._console.print()
 
-    def conclude(self, results: Sequence[tuple[Repeated, bool]]) -> None:
+    def conclude(self, results: Sequence[tuple[RerunResult, bool]]) -> None:
         """How many of them are the same; with each comes whether it was saved."""
         same, total = sum(repeated.identical for repeated, _ in results), len(results)
         if same == total:
@@ -75,7 +75,7 @@ class Report:
             )
 
 
-def verdict(repeated: Repeated) -> str:
+def verdict(repeated: RerunResult) -> str:
     """Whether a reply and its repetition are the same, and where they part, in words."""
     if (place := repeated.parts_at) is not None:
         at = {"token": place.token, "character": place.character}
@@ -93,7 +93,7 @@ def verdict(repeated: Repeated) -> str:
     return count("Identical, {number:,} token.", "Identical, {number:,} tokens.", tokens)
 
 
-def as_dict(conversation: str, model: ModelInfo, results: Sequence[tuple[Repeated, bool]]) -> dict[str, Any]:
+def as_dict(conversation: str, model: ModelInfo, results: Sequence[tuple[RerunResult, bool]]) -> dict[str, Any]:
     """The object for scripts; with each repetition comes whether it was saved."""
     return {
         "conversation": conversation,
@@ -108,7 +108,7 @@ def failure(conversation: str, error: QwenchatError) -> dict[str, Any]:
     return {"conversation": conversation, "identical": False, "replies": [], "error": str(error)}
 
 
-def _reply(repeated: Repeated, saved: bool) -> dict[str, Any]:
+def _reply(repeated: RerunResult, saved: bool) -> dict[str, Any]:
     place = repeated.parts_at
     at = None if place is None else {"channel": place.channel.value, "token": place.token, "character": place.character}
     return {
@@ -137,7 +137,7 @@ def _model(message: Message) -> str:
     return safe_line(f"{made.model.name} {made.model.quantization}") if made else say("a model of unknown name")
 
 
-def _column(heading: str, message: Message, place: Place | None) -> Text:
+def _column(heading: str, message: Message, place: Divergence | None) -> Text:
     """A reply under a line that says who gave it; what differs is yellow, and so is all that comes after."""
     text = Text.assemble((heading, "cyan"))
     texts = ((Channel.THOUGHT, message.reasoning, "dim"), (Channel.ANSWER, message.text, ""))

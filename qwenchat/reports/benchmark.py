@@ -11,13 +11,13 @@ from qwenchat.console.table import aligned
 from qwenchat.console.turn_printer import LoadReport
 from qwenchat.engine.local import hardware, measure
 from qwenchat.engine.local.catalog import KNOWN, KnownModel, find
-from qwenchat.engine.local.measure import Subject
+from qwenchat.engine.local.measure import MeasuredModel
 from qwenchat.i18n.texts import count, listed, say
 from qwenchat.system.paths import Paths
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BenchmarkRow:
     """One measurement."""
 
     quantization: str
@@ -30,14 +30,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BenchmarkReport:
     """What was measured, and of what."""
 
     model: str
     device: str
     threads: int
     bandwidth_gb_s: float
-    rows: tuple[Row, ...]
+    rows: tuple[BenchmarkRow, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; `load_s` is that of the first quantization, and each row has its own."""
@@ -102,7 +102,7 @@ class Report:
 
 def run(
     model: str | None, shape: str | None, device: str, quantizations: Iterable[str], contexts: list[int], rounds: int
-) -> Report:
+) -> BenchmarkReport:
     """Measure a model, or random weights in a known shape; progress goes to standard error.
 
     Raises ModelError, and ConfigInvalid for what cannot be measured here.
@@ -110,7 +110,7 @@ def run(
     report = LoadReport(lines=True)
     plans = [hardware.choose(device, quantization) for quantization in quantizations]
     longest = max(contexts) + measure.STEPS + 1
-    rows: list[Row] = []
+    rows: list[BenchmarkRow] = []
     try:
         report.show(LoadProgressed(say("measuring the memory")))
         bandwidth = measure.bandwidth(plans[0].device)
@@ -123,12 +123,14 @@ def run(
             subject.network.close()
     finally:
         report.clear()
-    return Report(subject.name, subject.device, hardware.cpu_threads(), bandwidth / 1e9, tuple(rows))
+    return BenchmarkReport(subject.name, subject.device, hardware.cpu_threads(), bandwidth / 1e9, tuple(rows))
 
 
-def _rows(subject: Subject, contexts: list[int], rounds: int, bandwidth: float, report: LoadReport) -> list[Row]:
+def _rows(
+    subject: MeasuredModel, contexts: list[int], rounds: int, bandwidth: float, report: LoadReport
+) -> list[BenchmarkRow]:
     return [
-        Row(
+        BenchmarkRow(
             subject.quantization,
             speed.context,
             speed.prefill_tokens_per_s,
@@ -144,8 +146,8 @@ def _known(shape: str) -> KnownModel:
     known = find(shape)
     if known is None:
         names = listed(model.name for model in KNOWN)
-        meant = did_you_mean(shape, [model.name for model in KNOWN])
+        suggestion = did_you_mean(shape, [model.name for model in KNOWN])
         raise ModelNotFound(
-            say("There is no shape {shape}.", shape=shape), meant or say("There are: {names}.", names=names)
+            say("There is no shape {shape}.", shape=shape), suggestion or say("There are: {names}.", names=names)
         )
     return known

@@ -59,7 +59,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DoctorReport:
     """The findings; every fact fits JSON."""
 
     facts: dict[str, Any]
@@ -106,7 +106,7 @@ def _labels() -> dict[str, str]:
     }
 
 
-def examine(paths: Paths) -> Report:
+def examine(paths: Paths) -> DoctorReport:
     """Look at everything the chat needs; takes as long as loading torch does."""
     problems: list[Problem] = []
     memory = psutil.virtual_memory()
@@ -132,7 +132,7 @@ def examine(paths: Paths) -> Report:
     _folders(paths, problems)
     wrong = (*config.read(paths.config_file)[1], *presets.read(paths.presets)[1])
     problems += [Problem(text, say("Correct or remove it.")) for text in wrong]
-    return Report(facts, tuple(sorted(problems, key=lambda problem: not problem.broken)))
+    return DoctorReport(facts, tuple(sorted(problems, key=lambda problem: not problem.broken)))
 
 
 def go_back(paths: Paths, wanted: str) -> str:

@@ -16,7 +16,7 @@ from qwenchat.i18n.texts import count, listed, say
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class Detail:
     """One thing that is known."""
 
     name: str
@@ -27,7 +27,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class BarShare:
     """A part of a whole."""
 
     name: str
@@ -35,32 +35,32 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DetailGroup:
     """What is known of one side of a message."""
 
     title: str
-    facts: tuple[Fact, ...]
-    shares: tuple[Share, ...] = ()
+    facts: tuple[Detail, ...]
+    shares: tuple[BarShare, ...] = ()
     """What the whole is made of, where there is one."""
 
 
-def account_of(message: Message, number: int, versions: int, typed: tuple[Tick, ...] = ()) -> tuple[Facts, ...]:
+def details_of(message: Message, number: int, versions: int, typed: tuple[Tick, ...] = ()) -> tuple[DetailGroup, ...]:
     """All that is known of a message, which is the version `number` of so many; `typed` is how it was written."""
-    facts = [Facts(_speaker(message), tuple(_message(message, number, versions, typed)))]
+    facts = [DetailGroup(_speaker(message), tuple(_message(message, number, versions, typed)))]
     if (made := message.provenance) is not None:
         facts += [
-            Facts(say("Model"), tuple(_model(made.model))),
-            Facts(say("Mode"), tuple(_mode(message, made))),
-            Facts(say("Sampling"), tuple(_sampling(made))),
-            Facts(say("Tokens"), tuple(_tokens(made)), _token_shares(made)),
-            Facts(say("Time"), tuple(_times(made)), _time_shares(made)),
+            DetailGroup(say("Model"), tuple(_model(made.model))),
+            DetailGroup(say("Mode"), tuple(_mode(message, made))),
+            DetailGroup(say("Sampling"), tuple(_sampling(made))),
+            DetailGroup(say("Tokens"), tuple(_tokens(made)), _token_shares(made)),
+            DetailGroup(say("Time"), tuple(_times(made)), _time_shares(made)),
         ]
     elif message.role is Role.ASSISTANT:
-        facts.append(Facts(say("Model"), (Fact(say("model"), say("not known")),)))
+        facts.append(DetailGroup(say("Model"), (Detail(say("model"), say("not known")),)))
     return tuple(facts)
 
 
-def in_words(account: tuple[Facts, ...]) -> str:
+def details_as_text(account: tuple[DetailGroup, ...]) -> str:
     """An account as plain text, to be copied."""
     blocks = []
     for facts in account:
@@ -81,16 +81,18 @@ def _speaker(message: Message) -> str:
             return say("Result of a tool")
 
 
-def _message(message: Message, number: int, versions: int, typed: tuple[Tick, ...]) -> Iterator[Fact]:
-    yield Fact(say("made") if message.role is Role.ASSISTANT else say("said"), _moment(message.created))
+def _message(message: Message, number: int, versions: int, typed: tuple[Tick, ...]) -> Iterator[Detail]:
+    yield Detail(say("made") if message.role is Role.ASSISTANT else say("said"), _moment(message.created))
     if message.role is Role.USER:
-        yield Fact(say("typed for"), say("{seconds} s", seconds=f"{typed[-1].at_ms / 1000:,.1f}") if typed else "-")
-        yield Fact(say("characters"), f"{len(message.text):,}")
+        yield Detail(say("typed for"), say("{seconds} s", seconds=f"{typed[-1].at_ms / 1000:,.1f}") if typed else "-")
+        yield Detail(say("characters"), f"{len(message.text):,}")
     if message.role is Role.ASSISTANT:
-        yield Fact(say("ended"), _ending(message), safe_line(message.note, 400), message.status is not Status.COMPLETE)
+        yield Detail(
+            say("ended"), _ending(message), safe_line(message.note, 400), message.status is not Status.COMPLETE
+        )
     if versions > 1:
-        yield Fact(say("version"), say("{number} of {versions}", number=number, versions=versions))
-    yield Fact(say("id"), safe_line(message.id))
+        yield Detail(say("version"), say("{number} of {versions}", number=number, versions=versions))
+    yield Detail(say("id"), safe_line(message.id))
 
 
 def _ending(reply: Message) -> str:
@@ -117,93 +119,93 @@ def _ending(reply: Message) -> str:
             assert_never(ending)
 
 
-def _model(model: ModelInfo) -> Iterator[Fact]:
-    yield Fact(say("model"), safe_line(model.name, 400))
-    yield Fact(say("revision"), safe_line(model.revision) or say("not known"))
-    yield Fact(say("number format"), safe_line(model.quantization) or say("not known"))
+def _model(model: ModelInfo) -> Iterator[Detail]:
+    yield Detail(say("model"), safe_line(model.name, 400))
+    yield Detail(say("revision"), safe_line(model.revision) or say("not known"))
+    yield Detail(say("number format"), safe_line(model.quantization) or say("not known"))
     if model.server:
-        yield Fact(say("server"), safe_line(model.server, 400))
+        yield Detail(say("server"), safe_line(model.server, 400))
     else:
-        yield Fact(say("device"), safe_line(model.device))
+        yield Detail(say("device"), safe_line(model.device))
     window = model.context_window
-    yield Fact(say("context window"), say("{tokens:,} tokens", tokens=window) if window else say("not known"))
+    yield Detail(say("context window"), say("{tokens:,} tokens", tokens=window) if window else say("not known"))
     if model.load_s:
-        yield Fact(say("loaded in"), say("{seconds} s", seconds=f"{model.load_s:,.1f}"))
+        yield Detail(say("loaded in"), say("{seconds} s", seconds=f"{model.load_s:,.1f}"))
 
 
-def _mode(message: Message, made: Provenance) -> Iterator[Fact]:
-    yield Fact(say("thinking"), say("on") if made.thinking else say("off"))
+def _mode(message: Message, made: Provenance) -> Iterator[Detail]:
+    yield Detail(say("thinking"), say("on") if made.thinking else say("off"))
     if made.thinking:
         budget = made.thinking_budget
         limit = say("no limit") if budget is None else say("{tokens:,} tokens", tokens=budget)
-        yield Fact(say("longest thought"), limit)
+        yield Detail(say("longest thought"), limit)
     if message.reasoning:
         ends = {ThoughtCut.BUDGET: say("the budget was spent"), ThoughtCut.USER: say("you asked for the answer")}
         end = say("nothing yet") if open_thought(message) is not None else say("the model")
         end = ends.get(made.thought_cut, end) if made.thought_cut else end
-        yield Fact(say("thought ended by"), end, marked=made.thought_cut is not None)
+        yield Detail(say("thought ended by"), end, marked=made.thought_cut is not None)
     if made.tools:
-        yield Fact(say("tools"), safe_line(listed(tool.name for tool in made.tools), 400))
+        yield Detail(say("tools"), safe_line(listed(tool.name for tool in made.tools), 400))
 
 
-def _sampling(made: Provenance) -> Iterator[Fact]:
+def _sampling(made: Provenance) -> Iterator[Detail]:
     usual = made.model.sampling.applied(made.thinking)
     for name in SAMPLING:
         if name in made.omitted:
-            yield Fact(name, say("not sent"), say("the server's own counts"), marked=True)
+            yield Detail(name, say("not sent"), say("the server's own counts"), marked=True)
             continue
         value, preset = getattr(made.sampling, name), getattr(usual, name)
         differs = name != "seed" and value != preset
         note = say("usual: {value}", value=_number(preset)) if differs else ""
-        yield Fact(name, "-" if value is None else _number(value), note, differs)
+        yield Detail(name, "-" if value is None else _number(value), note, differs)
 
 
 def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) and value < 1e6 else str(value)
 
 
-def _tokens(made: Provenance) -> Iterator[Fact]:
+def _tokens(made: Provenance) -> Iterator[Detail]:
     usage, window = made.usage, made.model.context_window
     cached = usage.cached_tokens or 0
     read = count("{number:,} of them was read already", "{number:,} of them were read already", cached)
     prompt = f"{usage.prompt_tokens:,}" if usage.prompt_tokens else say("not known")
     counted = "{tokens:,}" if made.counted else "≈ {tokens:,}"
-    yield Fact(say("prompt"), prompt, read if cached else "")
-    yield Fact(say("thought"), counted.format(tokens=usage.thinking_tokens))
-    yield Fact(say("answer"), counted.format(tokens=usage.answer_tokens))
+    yield Detail(say("prompt"), prompt, read if cached else "")
+    yield Detail(say("thought"), counted.format(tokens=usage.thinking_tokens))
+    yield Detail(say("answer"), counted.format(tokens=usage.answer_tokens))
     taken = usage.prompt_tokens + usage.thinking_tokens + usage.answer_tokens
     share = say("{percent} % of the context", percent=f"{100 * taken / window:.0f}") if window else ""
     if usage.prompt_tokens:
-        yield Fact(say("together"), f"{taken:,}", share)
+        yield Detail(say("together"), f"{taken:,}", share)
 
 
-def _token_shares(made: Provenance) -> tuple[Share, ...]:
+def _token_shares(made: Provenance) -> tuple[BarShare, ...]:
     usage = made.usage
     return (
-        Share(say("read already"), usage.cached_tokens or 0),
-        Share(say("read"), max(0, usage.prompt_tokens - (usage.cached_tokens or 0))),
-        Share(say("thought"), usage.thinking_tokens),
-        Share(say("answer"), usage.answer_tokens),
+        BarShare(say("read already"), usage.cached_tokens or 0),
+        BarShare(say("read"), max(0, usage.prompt_tokens - (usage.cached_tokens or 0))),
+        BarShare(say("thought"), usage.thinking_tokens),
+        BarShare(say("answer"), usage.answer_tokens),
     )
 
 
-def _times(made: Provenance) -> Iterator[Fact]:
+def _times(made: Provenance) -> Iterator[Detail]:
     timing = made.timing
-    yield Fact(say("first token"), say("{seconds} s", seconds=f"{timing.first_token_s:,.2f}"))
-    yield Fact(say("thinking"), say("{seconds} s", seconds=f"{timing.thinking_s:,.2f}"))
-    yield Fact(say("answering"), say("{seconds} s", seconds=f"{_answering(timing):,.2f}"))
-    yield Fact(say("total"), say("{seconds} s", seconds=f"{timing.total_s:,.2f}"))
+    yield Detail(say("first token"), say("{seconds} s", seconds=f"{timing.first_token_s:,.2f}"))
+    yield Detail(say("thinking"), say("{seconds} s", seconds=f"{timing.thinking_s:,.2f}"))
+    yield Detail(say("answering"), say("{seconds} s", seconds=f"{_answering(timing):,.2f}"))
+    yield Detail(say("total"), say("{seconds} s", seconds=f"{timing.total_s:,.2f}"))
     rate = f"{'' if made.counted else '≈ '}{timing.tokens_per_s:,.1f}"
     speed = say("{rate} tokens/s", rate=rate) if timing.tokens_per_s else say("not known")
-    yield Fact(say("speed"), speed)
+    yield Detail(say("speed"), speed)
 
 
-def _time_shares(made: Provenance) -> tuple[Share, ...]:
+def _time_shares(made: Provenance) -> tuple[BarShare, ...]:
     timing = made.timing
     return (
-        Share(say("until the first token"), timing.first_token_s),
-        Share(say("thinking"), timing.thinking_s),
-        Share(say("answering"), _answering(timing)),
+        BarShare(say("until the first token"), timing.first_token_s),
+        BarShare(say("thinking"), timing.thinking_s),
+        BarShare(say("answering"), _answering(timing)),
     )
 
 

@@ -10,12 +10,12 @@ from qwenchat.chat.text import safe_line
 from qwenchat.console.table import aligned
 from qwenchat.engine.local import embedded, fit, hub, memory, offers
 from qwenchat.engine.local.catalog import HUB_NAMES, REMOTE, KnownModel, find
-from qwenchat.engine.local.fit import Choice
-from qwenchat.engine.local.footprint import QUANTIZATIONS, Quantization, in_words, token_bytes
-from qwenchat.engine.local.memory import Memory
-from qwenchat.engine.local.offers import Offer
+from qwenchat.engine.local.fit import FittingModel
+from qwenchat.engine.local.footprint import QUANTIZATIONS, Quantization, format_in_words, token_bytes
+from qwenchat.engine.local.memory import DeviceMemory
+from qwenchat.engine.local.offers import AvailableModel
 from qwenchat.engine.remote.discovery import nearby, served
-from qwenchat.engine.remote.offer import Offer as ServedOffer
+from qwenchat.engine.remote.offer import ServedModel as ServedOffer
 from qwenchat.i18n.texts import listed, say
 from qwenchat.system.paths import Paths
 from qwenchat.system.regular_file import expanded
@@ -30,7 +30,7 @@ SYSTEM_BYTES = 2e9
 """What a machine needs for everything else."""
 
 
-def table(paths: Paths, rooms: Sequence[Memory] | None = None) -> str:
+def table(paths: Paths, rooms: Sequence[DeviceMemory] | None = None) -> str:
     """The models that can be chosen, one a line, with what fits this machine and what is here of them."""
     rooms = memory.here() if rooms is None else rooms
     best = fit.best(rooms)
@@ -38,10 +38,10 @@ def table(paths: Paths, rooms: Sequence[Memory] | None = None) -> str:
     for offer in offers.known(paths, rooms=rooms):
         mark = "*" if best and best.model.name == offer.name else "-"
         fitting, here = _fitting(offer, rooms), say("yes") if offer.here else say("no")
-        sizes = _billions(offer.parameters), in_words(offer.size), in_words(offer.ways[0].needs)
+        sizes = _billions(offer.parameters), format_in_words(offer.size), format_in_words(offer.ways[0].needs)
         rows.append((mark, offer.name, *sizes, fitting, here))
     for known in REMOTE:
-        size = in_words(known.download_bytes(QUANTIZATIONS["bf16"]))
+        size = format_in_words(known.download_bytes(QUANTIZATIONS["bf16"]))
         rows.append(("-", known.name, _billions(known.parameters), size, "-", say("a server"), say("no")))
     default = fit.default_quantization(rooms[0].device)
     return "\n".join((_advice(best), "", aligned(rows), "", *_legend(rooms, default)))
@@ -51,39 +51,41 @@ def _billions(parameters: int) -> str:
     return f"{parameters / 1e9:.1f} B"
 
 
-def _fitting(offer: Offer, rooms: Sequence[Memory]) -> str:
+def _fitting(offer: AvailableModel, rooms: Sequence[DeviceMemory]) -> str:
     """The quantizations in which it fits the memory that is free."""
     known = find(offer.name)
     if known is None:
         return say("yes") if offer.ways[0].fits else say("no")
-    names = (name for room in rooms for name in fit.offered(room.device) if Choice(known, name, room.device).fits(room))
+    names = (
+        name for room in rooms for name in fit.offered(room.device) if FittingModel(known, name, room.device).fits(room)
+    )
     return listed(dict.fromkeys(names)) or say("no")
 
 
-def _legend(rooms: Sequence[Memory], default: str) -> Iterator[str]:
+def _legend(rooms: Sequence[DeviceMemory], default: str) -> Iterator[str]:
     for room in rooms:
         yield say(
             "{device}: {free} of {total} of memory are free.",
             device=room.device,
-            free=in_words(room.free),
-            total=in_words(room.total),
+            free=format_in_words(room.free),
+            total=format_in_words(room.total),
         )
     yield say(
         "MEMORY is what it takes in {quantization}: the weights, {tokens:,} tokens of context and {margin} for the "
         "program; FITS is what fits now.",
         quantization=default,
         tokens=fit.USEFUL_WINDOW,
-        margin=in_words(fit.MARGIN),
+        margin=format_in_words(fit.MARGIN),
     )
 
 
-def _advice(best: Choice | None) -> str:
+def _advice(best: FittingModel | None) -> str:
     if best is None:
         return say("None of them fits; `qwenchat --model smollm2` runs a very small one.")
     return say("* is the best choice for this machine: qwenchat {options}", options=best.options)
 
 
-def account(name: str, paths: Paths, rooms: Sequence[Memory] | None = None) -> str:
+def account(name: str, paths: Paths, rooms: Sequence[DeviceMemory] | None = None) -> str:
     """What is known of one model; raises ModelNotFound."""
     known = find(name)
     if known is not None:
@@ -100,7 +102,7 @@ def account(name: str, paths: Paths, rooms: Sequence[Memory] | None = None) -> s
     return aligned(((say("name"), safe_line(path.resolve().name)), (say("here"), _where(path))))
 
 
-def _known(known: KnownModel, rooms: Sequence[Memory]) -> str:
+def _known(known: KnownModel, rooms: Sequence[DeviceMemory]) -> str:
     facts = [
         (say("name"), known.name),
         (say("on the Hub"), known.hub_name),
@@ -110,7 +112,7 @@ def _known(known: KnownModel, rooms: Sequence[Memory]) -> str:
         (say("thinking"), say("on or off, as you like")),
     ]
     if known.remote:
-        download = in_words(known.download_bytes(QUANTIZATIONS["bf16"]))
+        download = format_in_words(known.download_bytes(QUANTIZATIONS["bf16"]))
         away = say("no; a server can run it: vLLM, SGLang, Ollama or llama.cpp")
         return aligned((*facts, (say("download"), download), (say("here"), away)))
     folder = hub.cached(known.hub_name)
@@ -142,26 +144,26 @@ def _key() -> str:
         "when they\nare loaded: `qwenchat --quantization NAME`.",
         tokens=fit.USEFUL_WINDOW,
         most=CONTEXT,
-        margin=in_words(fit.MARGIN),
+        margin=format_in_words(fit.MARGIN),
     )
 
 
-def _quantizations(known: KnownModel, rooms: Sequence[Memory]) -> Iterator[tuple[str, ...]]:
+def _quantizations(known: KnownModel, rooms: Sequence[DeviceMemory]) -> Iterator[tuple[str, ...]]:
     """A table of what each costs."""
     memories = say("WEIGHTS"), say("MEMORY"), f"({CONTEXT:,})"
     yield say("QUANTIZATION"), say("DOWNLOAD"), *memories, "CPU", "GPU", say("FITS")
     for quantization in (QUANTIZATIONS[name] for name in SHOWN):
-        on_cpu = Choice(known, quantization.name, "cpu")
+        on_cpu = FittingModel(known, quantization.name, "cpu")
         costs = on_cpu.weights, on_cpu.needs(), on_cpu.needs(CONTEXT)
         fits = any(
-            Choice(known, quantization.name, room.device).fits(room)
+            FittingModel(known, quantization.name, room.device).fits(room)
             for room in rooms
             if room.device == "cpu" or quantization.gpu
         )
         yield (
             quantization.name,
-            in_words(known.download_bytes(quantization)),
-            *map(in_words, costs),
+            format_in_words(known.download_bytes(quantization)),
+            *map(format_in_words, costs),
             _size_of_machine(on_cpu.needs() + SYSTEM_BYTES),
             _gpu(known, quantization),
             say("yes") if fits else say("no"),
@@ -171,7 +173,7 @@ def _quantizations(known: KnownModel, rooms: Sequence[Memory]) -> Iterator[tuple
 def _gpu(known: KnownModel, quantization: Quantization) -> str:
     if quantization.gpu is None:
         return "-"
-    return _size_of_machine(Choice(known, quantization.name, "cuda").needs())
+    return _size_of_machine(FittingModel(known, quantization.name, "cuda").needs())
 
 
 def _size_of_machine(needed: float) -> str:
@@ -183,7 +185,7 @@ def _where(path: Path) -> str:
     if not path.exists():
         return say("no; it is fetched when it is needed")
     files = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
-    size = in_words(sum(file.stat().st_size for file in files))
+    size = format_in_words(sum(file.stat().st_size for file in files))
     return say("{size} in {place}", size=size, place=safe_line(str(path), 1000))
 
 
@@ -203,7 +205,7 @@ def servers_here() -> str:
 
 
 def _served_rows(offers: Sequence[ServedOffer]) -> Iterator[tuple[str, ...]]:
-    told = any(offer.context_window for offer in offers)
-    yield say("MODEL"), say("CONTEXT") if told else ""
+    reported = any(offer.context_window for offer in offers)
+    yield say("MODEL"), say("CONTEXT") if reported else ""
     for offer in offers:
         yield safe_line(offer.name, 100), f"{offer.context_window:,}" if offer.context_window else ""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import count, say
-from qwenchat.library.statistics import Figures, Statistics
+from qwenchat.library.statistics import ReplyTotals, Statistics
 
 
 def headline(found: Statistics) -> str:
@@ -36,7 +36,7 @@ def _headings(first: str) -> tuple[str, ...]:
     return first, say("REPLIES"), say("THOUGHT"), say("ANSWERED"), say("TOK/S"), say("FIRST"), say("TIME")
 
 
-def _cells(figures: Figures) -> tuple[str, ...]:
+def _cells(figures: ReplyTotals) -> tuple[str, ...]:
     return (
         f"{figures.replies:,}",
         f"{figures.thinking_tokens:,}",
@@ -47,7 +47,7 @@ def _cells(figures: Figures) -> tuple[str, ...]:
     )
 
 
-def _share(figures: Figures) -> float:
+def _share(figures: ReplyTotals) -> float:
     return 100 * figures.thinking_tokens / figures.tokens if figures.tokens else 0.0
 
 

@@ -25,7 +25,7 @@ _UNSET = Settings()
 """What counts when nobody says anything."""
 
 
-class Source(StrEnum):
+class SettingSource(StrEnum):
     """Who set a value. Each goes before those below it."""
 
     CHAT = "chat"
@@ -40,7 +40,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SettingChange:
     """What a preset would make of one setting."""
 
     name: str
@@ -48,7 +48,7 @@ class Change:
     after: Any
 
 
-class Steering:
+class AnswerSettings:
     """The settings of the next answers. The session holds them; what lies below them is known here."""
 
     def __init__(
@@ -93,17 +93,17 @@ class Steering:
         """What counts when nobody says anything."""
         return _of(_UNSET, name)
 
-    def source(self, name: str) -> Source:
+    def source(self, name: str) -> SettingSource:
         """Who set the value; for what is no setting of an answer, who does so usually."""
         usual, source = self._below(name)
-        return source if name not in NAMES or self.value(name) == usual else Source.CHAT
+        return source if name not in NAMES or self.value(name) == usual else SettingSource.CHAT
 
     @property
     def label(self) -> str:
         """The preset that is on, and whether anything was changed since; empty without one."""
         if self.preset is None:
             return ""
-        changed = any(self.source(name) is Source.CHAT for name in NAMES)
+        changed = any(self.source(name) is SettingSource.CHAT for name in NAMES)
         return say("{preset}, changed", preset=self.preset.name) if changed else self.preset.name
 
     def set(self, name: str, value: Any) -> str:
@@ -132,7 +132,7 @@ class Steering:
         usual = self.usual(name)
         return self.set(name, usual if self.value(name) != usual else self.unset(name))
 
-    def heed(self, typed: str) -> str:
+    def handle(self, typed: str) -> str:
         """Change what was typed, as in `temperature 0.5` or `temperature=0.5 think=off`, and say what there is to say.
 
         Raises ConfigInvalid, having changed nothing, and NoThought.
@@ -145,7 +145,7 @@ class Steering:
         lines = [self.in_words(name) for name, _ in values]
         return "\n".join((*lines, *filter(None, dict.fromkeys(said))))
 
-    def heed_system(self, typed: str) -> str:
+    def set_system(self, typed: str) -> str:
         """Change the system prompt to what was typed, "off" for none, and say it with what there is to say."""
         note = self.set("system", "" if typed == "off" else typed) if typed else ""
         prompt = safe_line(self._session.system.in_force if not note else self._session.system.text, 1000)
@@ -224,15 +224,15 @@ class Steering:
     def origin(self, name: str) -> str:
         """Who set a value, for people."""
         match self.source(name):
-            case Source.CHAT:
+            case SettingSource.CHAT:
                 return say("this chat")
-            case Source.FLAG:
+            case SettingSource.FLAG:
                 return say("command line")
-            case Source.PRESET:
+            case SettingSource.PRESET:
                 return say("preset {name}", name=self.preset.name if self.preset else "")
-            case Source.CONFIG:
+            case SettingSource.CONFIG:
                 return "config.toml"
-            case Source.MODEL:
+            case SettingSource.MODEL:
                 return say("model's own") if name in SAMPLING else say("default")
 
     @property
@@ -249,10 +249,10 @@ class Steering:
 
     # Presets
 
-    def would_change(self, preset: Preset) -> tuple[Change, ...]:
+    def would_change(self, preset: Preset) -> tuple[SettingChange, ...]:
         """What choosing `preset` would make of the settings."""
         after = self._after(preset)
-        changes = [Change(name, self.value(name), after[name]) for name in NAMES if name in after]
+        changes = [SettingChange(name, self.value(name), after[name]) for name in NAMES if name in after]
         return tuple(change for change in changes if change.before != change.after)
 
     def choose(self, name: str) -> str:
@@ -303,17 +303,17 @@ class Steering:
         untouched = [name for name in before if name in NAMES and self.value(name) == self.usual(name)]
         return {name: self._under(name, preset)[0] for name in (*preset.values, *untouched) if name in NAMES}
 
-    def _below(self, name: str) -> tuple[Any, Source]:
+    def _below(self, name: str) -> tuple[Any, SettingSource]:
         return self._under(name, self.preset)
 
-    def _under(self, name: str, preset: Preset | None) -> tuple[Any, Source]:
+    def _under(self, name: str, preset: Preset | None) -> tuple[Any, SettingSource]:
         """A value as it would be with that preset, and who sets it."""
         if name in self._flags:
-            return self._flags[name], Source.FLAG
+            return self._flags[name], SettingSource.FLAG
         if preset is not None and name in preset.values:
-            return preset.values[name], Source.PRESET
+            return preset.values[name], SettingSource.PRESET
         value = _of(self._settings, name)
-        return value, Source.MODEL if value == self.unset(name) else Source.CONFIG
+        return value, SettingSource.MODEL if value == self.unset(name) else SettingSource.CONFIG
 
     def _think(self, on: bool) -> None:
         if self._session.model.support is ThinkingSupport.ALWAYS:

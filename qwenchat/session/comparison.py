@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qwenchat.session.session import Session
 
 
-class Contender:
+class ComparedModel:
     """A model that answers beside others: its thread, what is loaded there, and its turn."""
 
     def __init__(
@@ -120,53 +120,53 @@ class Contender:
 
 
 class Comparison:
-    """The contenders for one message. Servers answer at once, models on this machine one after another."""
+    """The compared models for one message. Servers answer at once, models on this machine one after another."""
 
-    def __init__(self, contenders: Sequence[Contender], before: str | None, model: ModelInfo | None) -> None:
+    def __init__(self, compared_models: Sequence[ComparedModel], before: str | None, model: ModelInfo | None) -> None:
         """`before` is the reply that was read until now, `model` what answered."""
-        self.contenders = tuple(contenders)
+        self.compared_models = tuple(compared_models)
         self.before = before
         self.model = model
         self.over = False
         """Whether one was chosen, or the comparison was left."""
-        first = next((contender for contender in self.contenders if contender.local and not contender.ended), None)
-        for contender in self.contenders:
-            if contender is first or not contender.local:
-                contender.begin()
+        first = next((compared for compared in self.compared_models if compared.local and not compared.ended), None)
+        for compared in self.compared_models:
+            if compared is first or not compared.local:
+                compared.begin()
 
     @property
     def running(self) -> bool:
         """Whether anything is still to come."""
-        return any(not contender.ended for contender in self.contenders)
+        return any(not compared.ended for compared in self.compared_models)
 
-    def poll(self) -> list[tuple[Contender, Event]]:
+    def poll(self) -> list[tuple[ComparedModel, Event]]:
         """What happened since the last time, recorded."""
         if self.over:
             return []
-        events = [(contender, event) for contender in self.contenders for event in contender.poll()]
+        events = [(compared, event) for compared in self.compared_models for event in compared.poll()]
         self._begin_next()
         return events
 
     def stop(self) -> None:
         """End all turns, keeping what has come."""
-        for contender in self.contenders:
-            contender.stop()
+        for compared in self.compared_models:
+            compared.stop()
 
-    def close(self, chosen: Contender | None) -> None:
-        """Leave all contenders but the chosen one."""
+    def close(self, chosen: ComparedModel | None) -> None:
+        """Leave all compared models but the chosen one."""
         self.over = True
-        for contender in self.contenders:
-            if contender is not chosen:
-                contender.leave()
+        for compared in self.compared_models:
+            if compared is not chosen:
+                compared.leave()
 
     @property
     def read(self) -> str | None:
         """The id of the reply to be read when none was chosen: that from before, else the first that there is."""
-        return self.before or next((contender.reply.id for contender in self.contenders if contender.begun), None)
+        return self.before or next((compared.reply.id for compared in self.compared_models if compared.begun), None)
 
     def _begin_next(self) -> None:
         """Let the next model on this machine begin when none of them is busy: beside each other all would be slow."""
-        local = [contender for contender in self.contenders if contender.local and not contender.ended]
+        local = [compared for compared in self.compared_models if compared.local and not compared.ended]
         if local:
             local[0].begin()
 
@@ -185,12 +185,12 @@ def compare(
     session.require_idle()
     tree, before = session.conversation.tree, session.conversation.tree.leaf
     asked = question_before(tree, before) if said is None else session.save_message(said, before, typed).id
-    contenders = [_contender(session, command, asked) for command in dict.fromkeys(commands)]
-    session.comparison = Comparison(contenders, before if said is None else None, session.model.info)
+    compared_models = [_compared(session, command, asked) for command in dict.fromkeys(commands)]
+    session.comparison = Comparison(compared_models, before if said is None else None, session.model.info)
     return session.comparison
 
 
-def conclude(session: "Session", chosen: Contender | None) -> None:
+def conclude(session: "Session", chosen: ComparedModel | None) -> None:
     """End the comparison. The chosen model goes on with the conversation from its reply, also in mid-reply.
 
     Without one, all replies stay as versions, and the model is that of before; so it is, loaded again, when the
@@ -218,12 +218,12 @@ def conclude(session: "Session", chosen: Contender | None) -> None:
         session.report_model(LoadFailed(slot.error))
 
 
-def _contender(session: "Session", command: LoadModel, asked: str) -> Contender:
+def _compared(session: "Session", command: LoadModel, asked: str) -> ComparedModel:
     """A model that answers that message; the one that is loaded is not loaded again."""
     own = command == session.model.command
     slot = session.model if own else session.model.another()
     turn = session.new_turn(asked)
     given = session.conversation.whole_reply_to(asked, session.model.info) if own else None
-    contender = Contender(command, slot, turn, session.conversation, borrowed=own, given=given)
-    contender.serve(session.command, session.take)
-    return contender
+    compared = ComparedModel(command, slot, turn, session.conversation, borrowed=own, given=given)
+    compared.serve(session.command, session.take)
+    return compared

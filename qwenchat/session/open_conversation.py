@@ -13,7 +13,7 @@ from qwenchat.chat.timeline import Tick
 from qwenchat.chat.tree import MessageTree
 from qwenchat.i18n.texts import say, sentences
 from qwenchat.library.library import Conversation, Library
-from qwenchat.library.unsaved_replies import Pending
+from qwenchat.library.unsaved_replies import UnsavedReplies
 
 CHARACTERS_PER_TOKEN = 4
 """Of English, as long as nobody has counted."""
@@ -47,7 +47,7 @@ class OpenConversation:
         self.tree = MessageTree()
         self._deleted: list[_Deletion] = []
         self._library = library
-        self._unsaved = Pending(library)
+        self._unsaved = UnsavedReplies(library)
         self.written = False
         """Whether anything was said here that the library has now."""
         self._report = report

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from qwenchat.chat.calls import balanced
-from qwenchat.chat.commands import ReadAhead as Command
-from qwenchat.chat.events import DraftWeighed
+from qwenchat.chat.commands import Prefill as Command
+from qwenchat.chat.events import DraftCounted
 from qwenchat.chat.messages import Message
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.tools import ToolSpec
@@ -24,14 +24,14 @@ class ReadAhead:
         """The state of the chat that the model was last given to read."""
         self._sent_path: tuple[Message, ...] = ()
         """The path in it, compared by identity: each change makes another, and some have thousands of messages."""
-        self._size: tuple[str, DraftWeighed] | None = None
+        self._size: tuple[str, DraftCounted] | None = None
 
     @property
-    def latest_size(self) -> tuple[str, DraftWeighed] | None:
+    def latest_size(self) -> tuple[str, DraftCounted] | None:
         """The latest draft of this conversation whose tokens were counted, with the counts."""
         return self._size
 
-    def size_of(self, draft: str) -> DraftWeighed | None:
+    def size_of(self, draft: str) -> DraftCounted | None:
         """How much of the context that draft takes; None while that is not known exactly."""
         return self._size[1] if self._size is not None and self._size[0] == draft else None
 
@@ -48,7 +48,7 @@ class ReadAhead:
         """Let the model read it all again: it was given something else meanwhile."""
         self._sent = ()
 
-    def take(self, event: DraftWeighed) -> None:
+    def take(self, event: DraftCounted) -> None:
         """Take in the size of the draft; that of an earlier one is dropped."""
         if event.number == self._number:
             self._size = self._sent_draft, event

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qwenchat.chat.branch_point import Beginning
+from qwenchat.chat.branch_point import ReplyPrefix
 from qwenchat.chat.commands import AnswerNow
-from qwenchat.chat.continuation import NOTHING, Begun, begun_in
+from qwenchat.chat.continuation import NOTHING, PartialReply, begun_in
 from qwenchat.chat.endings import NextStep
 from qwenchat.chat.errors import NoThought, QwenchatError
 from qwenchat.chat.messages import Message, Role, Status
@@ -31,11 +31,11 @@ class Replies:
 
     def __init__(self, session: "Session") -> None:
         self._session = session
-        self._continued: tuple[str, Begun] | None = None
+        self._continued: tuple[str, PartialReply] | None = None
         """The reply that was gone on with last, and what there was of it then."""
 
     @property
-    def interrupted(self) -> Begun | None:
+    def interrupted(self) -> PartialReply | None:
         """What of the latest reply is there, if it was interrupted and the model can go on with it."""
         session, latest = self._session, self._session.conversation.latest
         if session.busy or latest is None:
@@ -116,7 +116,9 @@ class Replies:
         elif self.interrupted is not None:
             self._go_on_with_latest(answer_now=False)
         else:
-            raise ReplyComplete(say("The latest message is no reply that broke off."), say("/retry asks again for it."))
+            raise ReplyComplete(
+                say("The latest message is not an interrupted reply."), say("/retry asks again for it.")
+            )
 
     def answer_now(self) -> None:
         """Let the model answer from what it has thought: now, or where the latest reply was interrupted in its thought.
@@ -126,14 +128,14 @@ class Replies:
         running = self._session.model.turn.current
         if running is None:
             if not self.interrupted_in_thought:
-                raise NoThought(say("No reply broke off inside its thought."), say("/retry asks again for it."))
+                raise NoThought(say("No reply was interrupted inside its thought."), say("/retry asks again for it."))
             self._go_on_with_latest(answer_now=True)
         elif running.phase is Phase.THINKING:
             self._session.model.worker.send(AnswerNow(running.number))
         else:
             raise NoThought(say("The model is not thinking."), say("It answers as soon as it can."))
 
-    def branch(self, message_id: str, other: Beginning) -> None:
+    def branch(self, message_id: str, other: ReplyPrefix) -> None:
         """Let the model go on from another beginning of a reply, as a version of it. Raises TurnInProgress."""
         session = self._session
         session.require_idle()

@@ -11,12 +11,12 @@ from typing import assert_never
 
 from qwenchat.chat.calls import balanced
 from qwenchat.chat.commands import StartTurn
-from qwenchat.chat.continuation import Begun
+from qwenchat.chat.continuation import PartialReply
 from qwenchat.chat.errors import PromptEmpty, TurnInProgress
 from qwenchat.chat.events import (
     CallEvent,
     CallReturned,
-    DraftWeighed,
+    DraftCounted,
     Event,
     LoadEvent,
     ModelLoaded,
@@ -200,7 +200,7 @@ class Session:
 
     def poll(self) -> list[Event]:
         """Record what the worker reported and return the events that concern the screen, oldest first."""
-        if self.comparison is None:  # else its contenders take them
+        if self.comparison is None:  # else its compared models take them
             for event in self.model.worker.events.drain():
                 self.take(event)
         self._go_on_after_calls()
@@ -227,7 +227,7 @@ class Session:
                     self.tools.begin(self.conversation.path, turn)
             else:
                 self.model.take_turn(event)
-        elif isinstance(event, DraftWeighed):
+        elif isinstance(event, DraftCounted):
             self.read_ahead.take(event)
         elif isinstance(event, ScoringEvent):
             self.scores.take(event)
@@ -272,7 +272,7 @@ class Session:
         self.conversation.tree.add(turn.reply)
         self.model.turn.begin(turn, ready=self._ready)
 
-    def continue_turn(self, reply: Message, begun: Begun, ticks: Sequence[Tick], *, answer_now: bool) -> None:
+    def continue_turn(self, reply: Message, begun: PartialReply, ticks: Sequence[Tick], *, answer_now: bool) -> None:
         """Begin a turn that goes on with a reply of which `begun` is there; with `answer_now` its thought ends."""
         self._turns += 1
         turn = Turn.going_on(self._turns, reply, begun, ticks, self._clock(), answer_now)

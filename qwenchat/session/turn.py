@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from qwenchat.chat.commands import StartTurn
-from qwenchat.chat.continuation import NOTHING, Begun
+from qwenchat.chat.continuation import NOTHING, PartialReply
 from qwenchat.chat.events import (
     Channel,
     ModelLearned,
@@ -78,12 +78,12 @@ class Turn:
         cls,
         number: int,
         reply: Message,
-        begun: Begun,
+        begun: PartialReply,
         timeline: Sequence[Tick],
         now: float,
         answer_now: bool,
     ) -> "Turn":
-        """A turn that goes on with a reply that broke off; with `answer_now` its thought, if open, is ended at once."""
+        """A turn that goes on with an interrupted reply; with `answer_now` its thought, if open, is ended at once."""
         turn = cls(number, reply.parent, now)
         made = _completed(reply, timeline)
         turn.reply = replace(reply, status=Status.STREAMING, note="", provenance=made)
@@ -198,7 +198,7 @@ def _timing(before: Timing, growing: GrowingReply) -> Timing:
 
 
 def _completed(reply: Message, timeline: Sequence[Tick]) -> Provenance | None:
-    """The account of a reply that broke off, with the figures that a program which died had no time to write down."""
+    """The account of an interrupted reply, with the figures that a program which died had no time to write down."""
     made = reply.provenance
     if made is None:
         return None

@@ -26,7 +26,7 @@ MOST_SAID = 20
 """Problems of one kind that are said one by one."""
 
 
-class Problems:
+class ConfigProblems:
     """What is wrong with one file, in words that say where; of many only the first are said."""
 
     def __init__(self, file: Path, text: str) -> None:
@@ -69,7 +69,7 @@ def read(file: Path) -> tuple[Settings, tuple[str, ...]]:
     except (OSError, ValueError, RecursionError) as error:
         said = say("{file} cannot be read: {error}. The defaults are used.", file=file, error=error)
         return Settings(), (safe_line(said, 1000),)
-    problems = Problems(file, text)
+    problems = ConfigProblems(file, text)
     return Settings(**_values(Settings, table, "", problems)), problems.found
 
 
@@ -160,7 +160,7 @@ def _in_words(error: str, kind: Any) -> str:
     return f"{found[3]}: {wrong}" if found[3] else wrong
 
 
-def _values(cls: type, table: dict[str, Any], prefix: str, problems: Problems) -> dict[str, Any]:
+def _values(cls: type, table: dict[str, Any], prefix: str, problems: ConfigProblems) -> dict[str, Any]:
     """Those of `table`'s keys that are fields of `cls`, have their type and lie in their range."""
     names = {field.name for field in fields(cls)}
     values: dict[str, Any] = {}
@@ -199,7 +199,7 @@ def refused_in(file: Path) -> frozenset[str]:
     return frozenset(refused)
 
 
-def _entry(table: str, name: str, value: Any, problems: Problems) -> Any:
+def _entry(table: str, name: str, value: Any, problems: ConfigProblems) -> Any:
     """One entry of a table with names of the user's own; None for one that cannot be used."""
     key = f"{table}.{name}"
     try:

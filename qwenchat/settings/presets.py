@@ -114,8 +114,8 @@ def read_file(file: Path) -> Preset:
     wrong = [*(table.keys() - known), *(f"sampling.{name}" for name in _keys(sampling) - {*SAMPLING})]
     if wrong:
         first = min(wrong)
-        meant = did_you_mean(first, [*known, *(f"sampling.{name}" for name in SAMPLING)])
-        raise _wrong(file, say("there is no setting {name}", name=safe_line(first)), meant)
+        suggestion = did_you_mean(first, [*known, *(f"sampling.{name}" for name in SAMPLING)])
+        raise _wrong(file, say("there is no setting {name}", name=safe_line(first)), suggestion)
     try:
         preset = msgspec.convert({**table, "name": file.stem}, Preset)
         check(preset)

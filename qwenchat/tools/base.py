@@ -1,4 +1,4 @@
-"""What a session needs of whoever runs tools."""
+"""What a session needs of the one who runs tools."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

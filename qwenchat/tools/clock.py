@@ -22,12 +22,12 @@ class _Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def clock(now: Callable[[tzinfo | None], datetime] = datetime.now) -> Tool:
     """The tool; `now` is for tests."""
 
-    def tell(given: _Arguments, stop: StopSignal) -> str:
+    def notify_user(given: _Arguments, stop: StopSignal) -> str:
         if not given.timezone:
-            return _told(now(None).astimezone(), "")
-        return _told(now(_zone(given.timezone)), given.timezone)
+            return _reported(now(None).astimezone(), "")
+        return _reported(now(_zone(given.timezone)), given.timezone)
 
-    return tool("date_and_time", "Tell the date, the weekday and the time now.", _Arguments, tell)
+    return tool("date_and_time", "Tell the date, the weekday and the time now.", _Arguments, notify_user)
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -39,6 +39,6 @@ def _zone(name: str) -> ZoneInfo:
         ) from error
 
 
-def _told(moment: datetime, zone: str) -> str:
+def _reported(moment: datetime, zone: str) -> str:
     offset = moment.isoformat(timespec="minutes")[16:]
     return f"{moment:%A, %Y-%m-%d, %H:%M:%S}{f', {zone}' if zone else ''} (UTC{offset})"

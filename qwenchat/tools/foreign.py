@@ -16,7 +16,7 @@ DEEPEST = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class CallOutcome:
     """What a call gave."""
 
     text: str
@@ -49,7 +49,7 @@ def name_of(tool: Any) -> str:
     return name if isinstance(name, str) else say("a tool without a name")
 
 
-def given_by(result: Mapping[str, Any]) -> Given | None:
+def given_by(result: Mapping[str, Any]) -> CallOutcome | None:
     """What a call gave, as text; None for what is no result of a call."""
     content, structured = result.get("content"), result.get("structuredContent")
     if content is None and structured is None:
@@ -60,11 +60,11 @@ def given_by(result: Mapping[str, Any]) -> Given | None:
         pieces.append(json.dumps(structured, ensure_ascii=False))
     failed = result.get("isError") is True
     nothing = say("The tool failed and does not say why.") if failed else say("The tool gave nothing.")
-    return Given("\n".join(filter(None, pieces)) or nothing, failed)
+    return CallOutcome("\n".join(filter(None, pieces)) or nothing, failed)
 
 
 def _check(schema: dict[str, Any]) -> None:
-    """Raises ValueError for a schema that whoever resolves it could get lost in, or that is none."""
+    """Raises ValueError for a schema that the one who resolves it could get lost in, or that is none."""
     properties, required = schema.get("properties", {}), schema.get("required", [])
     if not isinstance(properties, dict) or not all(isinstance(about, dict | bool) for about in properties.values()):
         raise ValueError(say("the schema of its arguments does not name them"))

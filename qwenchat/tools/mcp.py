@@ -47,14 +47,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ToolListing:
     """What a server offers, by its own names, and what of that cannot be used."""
 
     tools: tuple[ToolSpec, ...]
     problems: tuple[str, ...]
 
 
-class Servers:
+class McpServers:
     """All MCP servers of the config, on a thread of their own. Every method may be called from any thread."""
 
     def __init__(self, servers: tuple[McpServer, ...], changed: Callable[[str], None] = lambda _: None) -> None:
@@ -68,11 +68,11 @@ class Servers:
         self._thread = threading.Thread(target=self._loop.run_forever, name="mcp", daemon=True)
         self._thread.start()
 
-    def listing(self, name: str) -> "Future[Listing]":
+    def listing(self, name: str) -> "Future[ToolListing]":
         """The tools of a server, which is started for that; fails with ToolUnavailable."""
         return self._begin(self._connections[name].listing())
 
-    def latest(self, name: str) -> Listing:
+    def latest(self, name: str) -> ToolListing:
         """What a server offered when it was last asked."""
         return self._connections[name].latest
 
@@ -101,7 +101,7 @@ class Servers:
         await asyncio.gather(*(connection.close() for connection in self._connections.values()), return_exceptions=True)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
-            task.cancel()  # so that whoever waits for it learns that nothing comes
+            task.cancel()  # so that the one who waits for it learns that nothing comes
         await asyncio.wait(left, timeout=END_S) if left else None
         self._loop.call_soon(self._loop.stop)
 
@@ -125,9 +125,9 @@ class _Connection:
         self._leave = asyncio.Event()
         self._client: Client | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self.latest = Listing((), ())
+        self.latest = ToolListing((), ())
 
-    async def listing(self) -> Listing:
+    async def listing(self) -> ToolListing:
         await self._started()
         return self.latest
 
@@ -187,7 +187,7 @@ class _Connection:
     def _name(self) -> str:
         return safe_line(self._server.name)
 
-    async def _heed(self, message: object) -> None:
+    async def _handle(self, message: object) -> None:
         """Take in what a server says unasked. Its reader waits for this, so nothing here may wait for the server."""
         if isinstance(message, ToolListChangedNotification) and not self._stale and self._held is not None:
             self._stale = True
@@ -250,7 +250,7 @@ class _Connection:
                 async with AsyncExitStack() as stack:
                     async with asyncio.timeout(self._server.start_s):
                         client = await stack.enter_async_context(
-                            connected(self._server, self._redaction, complaints, self._heed)
+                            connected(self._server, self._redaction, complaints, self._handle)
                         )
                         self._stale = self._doubtful = False
                         self.latest = await _listed(client, self._server)
@@ -281,7 +281,7 @@ class _Connection:
         return say("it did not answer within {seconds:g} s", seconds=self._server.start_s)
 
 
-async def _listed(client: Client, server: McpServer) -> Listing:
+async def _listed(client: Client, server: McpServer) -> ToolListing:
     """All tools that make sense."""
     tools: dict[str, ToolSpec] = {}
     problems: list[str] = []
@@ -304,7 +304,7 @@ async def _listed(client: Client, server: McpServer) -> Listing:
         problems.append(sentences(said, say("The others are left out.")))
     if len(problems) > MOST_PROBLEMS:
         problems[MOST_PROBLEMS:] = [say("{server} has more such tools.", server=server.name)]
-    return Listing(tuple(tools.values())[:MOST_TOOLS], tuple(problems))
+    return ToolListing(tuple(tools.values())[:MOST_TOOLS], tuple(problems))
 
 
 def _text(result: CallToolResult) -> str:

@@ -38,12 +38,12 @@ SCHEMA = "schema"
 
 @asynccontextmanager
 async def connected(
-    server: McpServer, redaction: Redaction, complaints: Any, heard: Callable[[Any], Awaitable[None]]
+    server: McpServer, redaction: Redaction, complaints: Any, received: Callable[[Any], Awaitable[None]]
 ) -> AsyncIterator[Client]:
-    """A server that runs or answers. Its complaints go to a file, what it says unasked to `heard`."""
+    """A server that runs or answers. Its complaints go to a file, what it says unasked to `received`."""
     options: dict[str, Any] = {
         "client_info": Implementation(name="qwenchat", version=__version__),
-        "message_handler": heard,
+        "message_handler": received,
         "cache": None,
     }
     if server.url is None:

@@ -51,8 +51,8 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"{command[0]}: {error.strerror}")
         return NOT_FOUND
-    told_to_end = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: told_to_end.set())
+    asked_to_end = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked_to_end.set())
     complaints = bytearray()
     out = threading.Thread(target=_forward, args=(server,), daemon=True)
     err = threading.Thread(target=_keep_last, args=(server, complaints), daemon=True)
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
         if os.getppid() != parent:
             _end_descendants()
             os.killpg(0, signal.SIGKILL)
-        if told_to_end.is_set():
+        if asked_to_end.is_set():
             _end(server)
         _reap(server.pid)
         time.sleep(LOOK_EVERY_S)
@@ -145,9 +145,9 @@ def _forward(server: "subprocess.Popen[bytes]") -> None:
         if b"\n" in piece:
             *whole, last = bytes(rest).split(b"\n")
             rest = bytearray(last)
-            told = [sound(line) + b"\n" for line in whole if _matters(line)]
-            lines += len(told)
-            ready = b"".join(told)
+            reported = [sound(line) + b"\n" for line in whole if _matters(line)]
+            lines += len(reported)
+            ready = b"".join(reported)
         else:
             ready = b""
         if len(rest) > LONGEST_LINE:

@@ -28,7 +28,7 @@ from qwenchat.tools.naming import name_for
 from qwenchat.tools.tool import Tool, clipped
 
 if TYPE_CHECKING:
-    from qwenchat.tools.mcp import Listing, Servers
+    from qwenchat.tools.mcp import McpServers, ToolListing
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +62,9 @@ class Toolbox:
         self._mcp = {server.name: server for server in servers if server.name not in (*BUILT_IN, ALL)}
         self._grants = Grants(settings.always, self._mcp)
         self._lock = threading.Lock()
-        self._servers: Servers | None = None
+        self._servers: McpServers | None = None
         self._served: dict[str, _Served] = {}
-        self._listed: dict[str, Listing] = {}
+        self._listed: dict[str, ToolListing] = {}
         """What was reported of each server."""
         self._prepared: Callable[[], None] = lambda: None
         """Reports what was asked for last, as it is now."""
@@ -130,7 +130,7 @@ class Toolbox:
         names = self.names if ALL in names else names
         tools: dict[str, ToolSpec] = {}
         unknown: list[str] = []
-        listings: dict[str, Future[Listing]] = {}
+        listings: dict[str, Future[ToolListing]] = {}
         for name in names:
             if name in self._builtins:
                 tools[name] = self._builtins[name].spec
@@ -200,12 +200,12 @@ class Toolbox:
                 found[name] = replace(tool, name=name)
         return found
 
-    def _started(self) -> "Servers":
+    def _started(self) -> "McpServers":
         with self._lock:
             if self._servers is None:
                 with quick_imports():
-                    from qwenchat.tools.mcp import Servers  # noqa: PLC0415  (imports mcp)
-                self._servers = Servers(tuple(self._mcp.values()), self._changed)
+                    from qwenchat.tools.mcp import McpServers  # noqa: PLC0415  (imports mcp)
+                self._servers = McpServers(tuple(self._mcp.values()), self._changed)
             return self._servers
 
     def _changed(self, server: str) -> None:
@@ -258,12 +258,12 @@ class _Run:
 
     def give(self, text: str) -> None:
         """The tool has done what it was asked."""
-        self._tell(text, failed=False)
+        self._notify_user(text, failed=False)
 
     def end(self, error: ToolError) -> None:
         """It has not."""
         self.signal.set()
-        self._tell(str(error), failed=True)
+        self._notify_user(str(error), failed=True)
 
     def stop(self) -> None:
         """Nobody wants to know any more."""
@@ -271,7 +271,7 @@ class _Run:
         self.signal.set()
         self._cancel()
 
-    def _tell(self, text: str, *, failed: bool) -> None:
+    def _notify_user(self, text: str, *, failed: bool) -> None:
         if self._over.acquire(blocking=False):
             call = self.command.call
             result = ToolResultPart(call.id, call.name, clipped(text, self.command.limit), failed)

@@ -17,7 +17,7 @@ from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.text import safe
 from qwenchat.i18n.texts import say
-from qwenchat.session.answer_settings import Steering
+from qwenchat.session.answer_settings import AnswerSettings
 from qwenchat.session.session import Session
 from qwenchat.settings.settings import WIDTH, Width
 from qwenchat.system import clipboard
@@ -26,13 +26,13 @@ from qwenchat.tui.base.terminal import own_terminal, signals_to_end
 from qwenchat.tui.base.themed_app import ThemedApp
 from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.screen import ChatScreen
-from qwenchat.tui.gc_pause import Garbage
-from qwenchat.tui.keys.bindings import VIM, Place, bindings, keymap_of
+from qwenchat.tui.gc_pause import GcPause
+from qwenchat.tui.keys.bindings import VIM, KeyScope, bindings, keymap_of
 from qwenchat.tui.keys.key_order import KeyOrder
+from qwenchat.tui.models.compare_models_screen import CompareModelsScreen
 from qwenchat.tui.models.compare_screen import CompareScreen
-from qwenchat.tui.models.contenders_screen import RivalsScreen
 from qwenchat.tui.models.screen import ModelsScreen
-from qwenchat.tui.palette import Commands, Themes
+from qwenchat.tui.palette import CommandProvider, ThemeProvider
 from qwenchat.tui.palette_entries import commands
 from qwenchat.tui.screens.code_blocks import CodeBlocksScreen
 from qwenchat.tui.screens.help import HelpScreen
@@ -46,8 +46,8 @@ from qwenchat.tui.screens.tools import ToolsScreen
 from qwenchat.tui.settings.presets_screen import PresetsScreen
 from qwenchat.tui.settings.screen import SettingsScreen
 from qwenchat.tui.transcript.long_list import LongList
-from qwenchat.tui.transcript.message_base import Said
-from qwenchat.tui.transcript.prompt import Prompt
+from qwenchat.tui.transcript.message_base import MessageWidget
+from qwenchat.tui.transcript.prompt import UserMessage
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
 from qwenchat.tui.widgets.sidebar import Sidebar
@@ -73,7 +73,7 @@ class QwenChat(ThemedApp):
         session: Session,
         load: LoadModel,
         *,
-        steering: Steering | None = None,
+        steering: AnswerSettings | None = None,
         tools: Iterable[str] = (),
         theme: str = themes.DEFAULT,
         reduced_motion: bool = False,
@@ -92,16 +92,16 @@ class QwenChat(ThemedApp):
         self._signal = 0
         self.lost: tuple[str, ...] = ()
         """What only the screen had and could not be kept, in words; there once `run` is over."""
-        self._garbage = Garbage()
+        self._garbage = GcPause()
         theme_folders = tuple(theme_folders)
-        self._themes = themes.Reloading(self, theme_folders)
+        self._themes = themes.ThemeReloader(self, theme_folders)
         self.keymap: dict[str, str] = {}
         """The keys by the ids of actions, where they are not the usual ones."""
-        told = (*themes.choose(self, theme, theme_folders), *self._take_keys(keys, vim), *notices)
+        reported = (*themes.choose(self, theme, theme_folders), *self._take_keys(keys, vim), *notices)
         self._chat = ChatScreen(
-            ChatContext(self, session, load, steering or Steering(session), resume, tuple(told), tuple(tools))
+            ChatContext(self, session, load, steering or AnswerSettings(session), resume, tuple(reported), tuple(tools))
         )
-        self._keys = KeyOrder(self, super().on_event, self._chat.quitting.heard)
+        self._keys = KeyOrder(self, super().on_event, self._chat.quitting.received)
 
     def run(self, *args: Any, **options: Any) -> None:
         """Run until the user quits; raises SystemExit with 128 + n after signal n, and with 1 after a crash."""
@@ -131,15 +131,15 @@ class QwenChat(ThemedApp):
 
     def _look_after(self) -> None:
         if self.session.busy:
-            self._garbage.stir()
+            self._garbage.note_activity()
         self._garbage.look()
         for problem in self._themes.look():
             self.notify(problem, severity="warning", markup=False)
 
     async def on_event(self, event: Event) -> None:
-        """Heed keys and pastes one after the other."""
+        """Handle keys and pastes one after the other."""
         if isinstance(event, InputEvent):
-            self._garbage.stir()
+            self._garbage.note_activity()
         if isinstance(event, Key | Paste) and not event.is_forwarded:
             self._keys.take(event)
         else:
@@ -155,11 +155,11 @@ class QwenChat(ThemedApp):
 
     def action_command_palette(self) -> None:
         """Show everything that can be done, to be found by its words."""
-        self._choose_among(Commands, say("What would you like to do?"))
+        self._choose_among(CommandProvider, say("What would you like to do?"))
 
     def search_themes(self) -> None:
         """Show the themes, beginning with the one that is on."""
-        self._choose_among(Themes, say("Search for themes"))
+        self._choose_among(ThemeProvider, say("Search for themes"))
 
     def _choose_among(self, provider: type[Provider], hint: str) -> None:
         if not isinstance(self.screen, CommandPalette):
@@ -167,7 +167,7 @@ class QwenChat(ThemedApp):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Ctrl+Z on a chosen message brings back what was deleted; elsewhere it leads back to the shell."""
-        return action != "suspend_process" or not isinstance(self.focused, Said)
+        return action != "suspend_process" or not isinstance(self.focused, MessageWidget)
 
     def action_help(self) -> None:
         """Show or close the help."""
@@ -177,36 +177,37 @@ class QwenChat(ThemedApp):
             self.push_screen(HelpScreen(*self.places(), self.keymap))
 
     @staticmethod
-    def places() -> tuple[tuple[Place, ...], tuple[Place, ...]]:
+    def places() -> tuple[tuple[KeyScope, ...], tuple[KeyScope, ...]]:
         """The parts of the program with keys of their own: those that count while one writes, and the others."""
         from qwenchat.tui.screens.statistics import StatisticsScreen  # noqa: PLC0415  (imports plotext)
 
         below, chat = (QwenChat,), (ChatScreen, QwenChat)
         groups = (
-            Place(say("Chat"), ChatScreen, below, writing=True), Place(say("Writing"), Composer, chat, writing=True),
-            Place(say("Program"), QwenChat, writing=True),
+            KeyScope(say("Chat"), ChatScreen, below, writing=True),
+            KeyScope(say("Writing"), Composer, chat, writing=True),
+            KeyScope(say("Program"), QwenChat, writing=True),
         )  # fmt: skip
         elsewhere = (
-            Place(say("In the list above the draft"), Dropdown, chat, writing=True),
-            Place(say("On a chosen message"), Prompt, chat),
-            Place(say("In the menu of a message"), MessageMenu, below),
-            Place(say("In the code of a message"), CodeBlocksScreen, below),
-            Place(say("In the account of a message"), InspectScreen, below),
-            Place(say("In the token lens"), TokenView, (LensScreen, QwenChat)),
-            Place(say("In the token lens, anywhere"), LensScreen, below),
-            Place(say("In the list of conversations"), Sidebar, chat),
-            Place(say("In a list"), LongList, chat),
-            Place(say("In the search"), SearchScreen, below, writing=True),
-            Place(say("In the settings"), SettingsScreen, below),
-            Place(say("In the models"), ModelsScreen, below, writing=True),
-            Place(say("In the list of those to compare"), RivalsScreen, below),
-            Place(say("In a comparison"), CompareScreen, below),
-            Place(say("In the presets"), PresetsScreen, below),
-            Place(say("In the tools"), ToolsScreen, below),
-            Place(say("In the question about a tool"), PermissionScreen, below),
-            Place(say("In the statistics"), StatisticsScreen, below),
-            Place(say("In a replay"), ReplayScreen, below),
-            Place(say("In the help"), HelpScreen, below, writing=True),
+            KeyScope(say("In the list above the draft"), Dropdown, chat, writing=True),
+            KeyScope(say("On a chosen message"), UserMessage, chat),
+            KeyScope(say("In the menu of a message"), MessageMenu, below),
+            KeyScope(say("In the code of a message"), CodeBlocksScreen, below),
+            KeyScope(say("In the details of a message"), InspectScreen, below),
+            KeyScope(say("In the token lens"), TokenView, (LensScreen, QwenChat)),
+            KeyScope(say("In the token lens, anywhere"), LensScreen, below),
+            KeyScope(say("In the list of conversations"), Sidebar, chat),
+            KeyScope(say("In a list"), LongList, chat),
+            KeyScope(say("In the search"), SearchScreen, below, writing=True),
+            KeyScope(say("In the settings"), SettingsScreen, below),
+            KeyScope(say("In the models"), ModelsScreen, below, writing=True),
+            KeyScope(say("In the list of those to compare"), CompareModelsScreen, below),
+            KeyScope(say("In a comparison"), CompareScreen, below),
+            KeyScope(say("In the presets"), PresetsScreen, below),
+            KeyScope(say("In the tools"), ToolsScreen, below),
+            KeyScope(say("In the question about a tool"), PermissionScreen, below),
+            KeyScope(say("In the statistics"), StatisticsScreen, below),
+            KeyScope(say("In a replay"), ReplayScreen, below),
+            KeyScope(say("In the help"), HelpScreen, below, writing=True),
         )
         return groups, elsewhere
 

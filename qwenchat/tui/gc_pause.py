@@ -12,13 +12,13 @@ AT_MOST = 1000
 """Small searches after which a full one is made at any time."""
 
 
-class Garbage:
+class GcPause:
     """Puts off Python's full searches from `begin` to `end`; the small ones, which are quick, go on."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._before = gc.get_threshold()
-        self._stirred = clock()
+        self._active_at = clock()
 
     def begin(self) -> None:
         """From here on full searches are made by `look` alone, or after very many small ones."""
@@ -29,12 +29,12 @@ class Garbage:
         """Leave it to Python again."""
         gc.set_threshold(*self._before)
 
-    def stir(self) -> None:
+    def note_activity(self) -> None:
         """Something happens just now that a search would hold up."""
-        self._stirred = self._clock()
+        self._active_at = self._clock()
 
     def look(self) -> None:
         """Search, if it is worth while and nothing has happened for a while."""
-        if gc.get_count()[2] >= ENOUGH and self._clock() - self._stirred >= QUIET_S:
+        if gc.get_count()[2] >= ENOUGH and self._clock() - self._active_at >= QUIET_S:
             gc.collect()
-            self.stir()
+            self.note_activity()

@@ -28,7 +28,7 @@ def rank(typed: str, title: str, details: str = "") -> float:
     return next((score for score, fits in ranks if fits), 0.0)
 
 
-class Found(Provider):
+class PaletteProvider(Provider):
     """Offers lines in their own order, or those that fit what is typed."""
 
     def lines(self) -> Iterable[tuple[str, str, Callable[[], Any]]]:
@@ -55,20 +55,20 @@ class Found(Provider):
         return content
 
 
-class Commands(Found):
+class CommandProvider(PaletteProvider):
     """Everything that can be done from the chat."""
 
     def lines(self) -> Iterable[tuple[str, str, Callable[[], Any]]]:
-        """See `Found`."""
+        """See `PaletteProvider`."""
         for title, details, run, _ in self.app.get_system_commands(self.screen):
             yield title, details, run
 
 
-class Themes(Found):
+class ThemeProvider(PaletteProvider):
     """The themes, the one that is on first."""
 
     def lines(self) -> Iterable[tuple[str, str, Callable[[], Any]]]:
-        """See `Found`."""
+        """See `PaletteProvider`."""
         now = self.app.theme
         for name in sorted(self.app.available_themes, key=lambda name: (name != now, name)):
             yield f"{MARK if name == now else ' '} {name}", "", partial(setattr, self.app, "theme", name)

@@ -8,7 +8,7 @@ from textual.app import SystemCommand
 from qwenchat.console.commands import GROUPS, Command
 from qwenchat.i18n.texts import say
 from qwenchat.tui.chat.screen import ChatScreen
-from qwenchat.tui.keys.bindings import shown
+from qwenchat.tui.keys.bindings import key_shown
 
 _HIDDEN = frozenset({"app.palette"})
 
@@ -31,7 +31,7 @@ def commands(chat: ChatScreen) -> Iterator[SystemCommand]:
 def _details(command: Command, chat: ChatScreen) -> Iterator[str]:
     """Its key, how it is written as a message, and what else helps."""
     if command.keys:
-        key = shown(chat, command.name, command.keys)
+        key = key_shown(chat, command.name, command.keys)
         on_message = command.place == "message"
         yield say("{key} on a chosen message; else on the latest", key=key) if on_message else key
     if command.name == "app.quit":

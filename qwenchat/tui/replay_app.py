@@ -36,7 +36,7 @@ class ReplayApp(ThemedApp):
         self._replay = ReplayScreen(replay)
         self._signal = 0
         self._running_loop: asyncio.AbstractEventLoop | None = None
-        self._told = themes.choose(self, theme, theme_folders)
+        self._reported = themes.choose(self, theme, theme_folders)
 
     def run(self, *args: Any, **options: Any) -> None:
         """Run until the user leaves; raises SystemExit with 128 + n after signal n, and with 1 after a crash."""
@@ -49,7 +49,7 @@ class ReplayApp(ThemedApp):
         """Show the replay; when it is left, so is the program."""
         self._running_loop = asyncio.get_running_loop()
         self.push_screen(self._replay, lambda _: self.exit())
-        for text in self._told:
+        for text in self._reported:
             self.notify(text, severity="warning", markup=False)
 
     def _leave_on_signal(self, number: int) -> None:

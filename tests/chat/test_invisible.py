@@ -10,7 +10,7 @@ from qwenchat.chat.characters import CharacterJoiner, well_formed, well_formed_j
 from qwenchat.chat.invisible import INVISIBLE, marked, spelled_out
 from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.text import SafeStream, safe, safe_json
-from qwenchat.console.permission import arguments_shown, in_words
+from qwenchat.console.permission import arguments_shown, call_in_words
 
 EVERY = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -121,7 +121,7 @@ def test_a_call_hides_nothing_in_its_name_its_arguments_or_their_names(hidden: s
         hidden,
     ):
         call = ToolCallPart("1", f"read{hidden}", arguments)
-        assert not HIDDEN.search(in_words(call))
+        assert not HIDDEN.search(call_in_words(call))
         assert not any(HIDDEN.search(name + value) for name, value in arguments_shown(call))
 
 

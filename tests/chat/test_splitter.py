@@ -2,23 +2,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenchat.chat.events import Channel
-from qwenchat.chat.splitter import Mark, Said, Split, Splitter, TagSplitter
+from qwenchat.chat.splitter import Split, SplitMark, Splitter, SplitText, TagSplitter
 
 
-def run(chunks: list[str], thinking: bool = False, expected: bool = True) -> tuple[str, str, list[Mark]]:
+def run(chunks: list[str], thinking: bool = False, expected: bool = True) -> tuple[str, str, list[SplitMark]]:
     """Thought, answer and marks as a reader would end up with them."""
     splitter = TagSplitter(thinking, expected)
     splits: list[Split] = [split for chunk in chunks for split in splitter.feed(chunk)] + splitter.finish()
     thought, answer, marks = "", "", []
     for split in splits:
         match split:
-            case Said(Channel.THOUGHT, text):
+            case SplitText(Channel.THOUGHT, text):
                 thought += text
-            case Said(Channel.ANSWER, text):
+            case SplitText(Channel.ANSWER, text):
                 answer += text
-            case Mark():
+            case SplitMark():
                 marks.append(split)
-                if split is Mark.RECLASSIFIED:
+                if split is SplitMark.RECLASSIFIED:
                     thought, answer = answer, ""
     return thought, answer, marks
 
@@ -31,7 +31,7 @@ def test_tags_are_found_however_the_stream_is_cut(data: st.DataObject) -> None:
     assert run(chunks) == (
         "Let me <b>see</b>.\n\nTwo lines.",
         "The answer < 3, not </thin.",
-        [Mark.OPENED, Mark.CLOSED],
+        [SplitMark.OPENED, SplitMark.CLOSED],
     )
 
 
@@ -40,19 +40,19 @@ def test_empty_thought_leaves_no_trace() -> None:
 
 
 def test_missing_opening_tag_turns_what_came_into_thought() -> None:
-    assert run(["Hm, well.", "\n</think>\n\n", "Yes."]) == ("Hm, well.", "Yes.", [Mark.RECLASSIFIED])
+    assert run(["Hm, well.", "\n</think>\n\n", "Yes."]) == ("Hm, well.", "Yes.", [SplitMark.RECLASSIFIED])
 
 
 def test_prompt_that_opens_the_thought() -> None:
-    assert run(["Hm.\n</th", "ink>\n\nYes."], thinking=True) == ("Hm.", "Yes.", [Mark.OPENED, Mark.CLOSED])
+    assert run(["Hm.\n</th", "ink>\n\nYes."], thinking=True) == ("Hm.", "Yes.", [SplitMark.OPENED, SplitMark.CLOSED])
 
 
 def test_turn_that_ends_inside_its_thought_stays_open() -> None:
-    assert run(["<think>\nHm, </thi"]) == ("Hm, </thi", "", [Mark.OPENED])
+    assert run(["<think>\nHm, </thi"]) == ("Hm, </thi", "", [SplitMark.OPENED])
 
 
 def test_thought_opened_twice_counts_once() -> None:
-    assert run(["<think>\n<think>\nHm.\n</think>\n\nYes."]) == ("Hm.", "Yes.", [Mark.OPENED, Mark.CLOSED])
+    assert run(["<think>\n<think>\nHm.\n</think>\n\nYes."]) == ("Hm.", "Yes.", [SplitMark.OPENED, SplitMark.CLOSED])
 
 
 def test_answer_may_talk_about_the_tags() -> None:
@@ -75,12 +75,12 @@ def test_boundaries_from_token_ids() -> None:
         *splitter.text("\n- a"),
     ]
     assert splits == [
-        Mark.OPENED,
-        Said(Channel.THOUGHT, "Hm"),
-        Said(Channel.THOUGHT, " </think> is only text here"),
-        Mark.CLOSED,
-        Said(Channel.ANSWER, "Yes"),
-        Said(Channel.ANSWER, "\n\n- a"),
+        SplitMark.OPENED,
+        SplitText(Channel.THOUGHT, "Hm"),
+        SplitText(Channel.THOUGHT, " </think> is only text here"),
+        SplitMark.CLOSED,
+        SplitText(Channel.ANSWER, "Yes"),
+        SplitText(Channel.ANSWER, "\n\n- a"),
     ]
 
 

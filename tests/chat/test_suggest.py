@@ -4,13 +4,13 @@ import pytest
 
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.suggest import did_you_mean, similar
-from qwenchat.chat.typed_settings import again_of
+from qwenchat.chat.typed_settings import retry_settings
 from qwenchat.settings.presets import built_in, named
 from qwenchat.tui.keys.slash_commands import command_of
 
 
 @pytest.mark.parametrize(
-    ("typed", "known", "meant"),
+    ("typed", "known", "suggestion"),
     [
         ("halp", ("help", "quit"), "help"),
         ("HELP", ("help", "quit"), "help"),
@@ -21,8 +21,8 @@ from qwenchat.tui.keys.slash_commands import command_of
         ("cödre", ("coder", "brief"), "coder"),
     ],
 )
-def test_the_name_that_was_meant_is_found(typed: str, known: tuple[str, ...], meant: str) -> None:
-    assert did_you_mean(typed, known) == f"Did you mean {meant}?"
+def test_the_name_that_was_meant_is_found(typed: str, known: tuple[str, ...], suggestion: str) -> None:
+    assert did_you_mean(typed, known) == f"Did you mean {suggestion}?"
 
 
 @pytest.mark.parametrize("typed", ["", "banana", "x" * 100_000, "\ud800", "\0", "-" * 80])
@@ -39,11 +39,11 @@ def test_no_more_than_a_bounded_number_of_names_is_compared() -> None:
 
 
 def test_unknown_commands_presets_and_settings_of_a_reply_say_what_was_meant() -> None:
-    for call, meant in (
+    for call, suggestion in (
         (lambda: command_of("/halp me"), "Did you mean /help? The draft was kept."),
         (lambda: named(built_in(), "codre"), "Did you mean Coder?"),
-        (lambda: again_of("temprature=1"), "Did you mean temperature?"),
+        (lambda: retry_settings("temprature=1"), "Did you mean temperature?"),
     ):
         with pytest.raises(QwenchatError) as caught:
             call()
-        assert str(caught.value).endswith(meant)
+        assert str(caught.value).endswith(suggestion)

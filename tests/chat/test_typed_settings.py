@@ -4,15 +4,15 @@ import pytest
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.sampling import SamplingOverrides
-from qwenchat.chat.typed_settings import Again, again_of
+from qwenchat.chat.typed_settings import RetrySettings, retry_settings
 
 
 def test_settings_thinking_and_model_are_read_in_any_order_and_spelling() -> None:
-    assert again_of("") == Again()
-    assert again_of("think=off top-k=5 Temperature=0.2 model='a folder/x' seed=7") == Again(
+    assert retry_settings("") == RetrySettings()
+    assert retry_settings("think=off top-k=5 Temperature=0.2 model='a folder/x' seed=7") == RetrySettings(
         SamplingOverrides(temperature=0.2, top_k=5, seed=7), False, "a folder/x"
     )
-    assert again_of("thinking=ON").thinking is True
+    assert retry_settings("thinking=ON").thinking is True
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,4 @@ def test_settings_thinking_and_model_are_read_in_any_order_and_spelling() -> Non
 )
 def test_what_makes_no_sense_is_named(typed: str, named: str) -> None:
     with pytest.raises(ConfigInvalid, match=named):
-        again_of(typed)
+        retry_settings(typed)

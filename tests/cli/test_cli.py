@@ -571,9 +571,9 @@ def test_doctor_lists_backups_and_puts_the_last_sound_one_in_place_of_a_damaged_
 
     assert f"qwenchat doctor --restore {backup.name}" in said()
     assert b"set aside" in run("list").stderr
-    told = said()
-    assert "A damaged library was set aside as " in told
-    assert f"qwenchat doctor --restore {backup.name}" in told
+    reported = said()
+    assert "A damaged library was set aside as " in reported
+    assert f"qwenchat doctor --restore {backup.name}" in reported
     keep("new", Message(Role.USER, (TextPart("Said later"),)))
     ran = run("doctor", "--restore")
     assert ran.returncode == 0

@@ -240,7 +240,7 @@ def test_a_preset_whose_file_cannot_be_used_is_not_just_missing(home: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "meant"),
+    ("arguments", "suggestion"),
     [
         (["ask", "--device", "cud", "Hi"], "cuda"),
         (["ask", "--quantization", "fp16", "Hi"], ""),
@@ -250,11 +250,11 @@ def test_a_preset_whose_file_cannot_be_used_is_not_just_missing(home: Path) -> N
         (["bench", "--device", "cud"], "cuda"),
     ],
 )
-def test_a_misspelt_choice_is_answered_with_the_one_that_was_meant(arguments: list[str], meant: str) -> None:
+def test_a_misspelt_choice_is_answered_with_the_one_that_was_meant(arguments: list[str], suggestion: str) -> None:
     result = invoke(*arguments)
     assert result.exit_code == 2
     assert "is not one of" in result.stderr
-    assert (f"Did you mean {meant}" if meant else "") in result.stderr
+    assert (f"Did you mean {suggestion}" if suggestion else "") in result.stderr
 
 
 def test_a_server_that_is_listed_by_a_wrong_name_is_told_apart_from_an_address(home: Path) -> None:

@@ -57,7 +57,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["replay", *arguments])
 
 
-def told(*messages: Message) -> str:
+def reported(*messages: Message) -> str:
     """All that is told of these messages, without their recordings."""
     pieces: list[str] = []
     play_as_text(Replay(messages, {}, clock=(clock := Clock())), pieces.append, styled=False, sleep=clock.sleep)
@@ -80,14 +80,14 @@ class TestTelling:
         assert {text: at[text] for text in expected} == pytest.approx(expected)
 
     def test_a_reply_that_ended_early_says_so(self) -> None:
-        assert told(reply("Half", 0, status=Status.STOPPED)).endswith("Half\n[stopped]\n")
-        failed = told(reply("", 0, status=Status.FAILED, note="out of\x1b[31m memory"))
+        assert reported(reply("Half", 0, status=Status.STOPPED)).endswith("Half\n[stopped]\n")
+        failed = reported(reply("", 0, status=Status.FAILED, note="out of\x1b[31m memory"))
         assert failed == "[failed: out of memory]\n"
-        assert told(reply("", 0, thought="Hm", status=Status.INTERRUPTED)).endswith("Hm\n[interrupted]\n")
+        assert reported(reply("", 0, thought="Hm", status=Status.INTERRUPTED)).endswith("Hm\n[interrupted]\n")
 
     def test_tools_and_system_prompts_are_told(self) -> None:
         call = Message(Role.ASSISTANT, (ToolCallPart("1", "clock", '{"zone": "UTC"}'),))
-        text = told(
+        text = reported(
             said("Be brief.", 0, role=Role.SYSTEM),
             call,
             Message(Role.TOOL, (ToolResultPart("1", "clock", "noon"),)),

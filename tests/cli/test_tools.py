@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from qwenchat.chat.messages import ToolCallPart, ToolResultPart
 from qwenchat.cli.main import cli
-from qwenchat.console.permission import ask_by_line, in_words, result_in_words
+from qwenchat.console.permission import ask_by_line, call_in_words, result_in_words
 from qwenchat.session.tool_calls import Permission
 from qwenchat.settings.config import read
 from qwenchat.system.paths import Paths
@@ -186,13 +186,13 @@ HOSTILE = "\x1b[2J[red]\u202e\n"
     ['{"a": "%s", "%s": {"deep": ["%s"]}}' % ((json.dumps(HOSTILE)[1:-1],) * 3), HOSTILE, "", "[1]", "[" * 99_999],
 )
 def test_a_hostile_call_is_shown_as_what_it_is(arguments: str) -> None:
-    shown = in_words(ToolCallPart("1", HOSTILE, arguments))
+    shown = call_in_words(ToolCallPart("1", HOSTILE, arguments))
     assert not set("\x1b\u202e\x07") & set(shown)
     assert len(shown) < 15_000
-    told = result_in_words(ToolResultPart("1", HOSTILE, HOSTILE * 1000))
-    assert not set("\x1b\u202e\n") & set(told)
+    reported = result_in_words(ToolResultPart("1", HOSTILE, HOSTILE * 1000))
+    assert not set("\x1b\u202e\n") & set(reported)
 
 
 def test_long_arguments_say_how_long_they_are() -> None:
     value: Any = "x" * 15_000
-    assert "x… (5000 more characters) …x" in in_words(ToolCallPart("1", "f", json.dumps({"a": value})))
+    assert "x… (5000 more characters) …x" in call_in_words(ToolCallPart("1", "f", json.dumps({"a": value})))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qwenchat.chat.messages import ToolCallPart
-from qwenchat.console.permission import MOST_ROWS, arguments_shown, in_words
+from qwenchat.console.permission import MOST_ROWS, arguments_shown, call_in_words
 
 
 def call(**arguments: Any) -> ToolCallPart:
@@ -15,10 +15,10 @@ def call(**arguments: Any) -> ToolCallPart:
 
 @pytest.mark.parametrize("order", ["rm -rf /", "\u200brm", "\U000e0072\U000e006d"])
 def test_no_order_hides_in_the_middle_of_a_long_argument(order: str) -> None:
-    shown = in_words(call(path="a" * 4_990 + order + "b" * 4_990))
+    shown = call_in_words(call(path="a" * 4_990 + order + "b" * 4_990))
     assert (order in shown) == order.isascii()
     assert ("⟨ZWSP⟩rm" in shown) or ("⟨U+E0072⟩⟨U+E006D⟩" in shown) or order.isascii()
-    assert "990 more characters" in in_words(call(path="a" * 10_990))
+    assert "990 more characters" in call_in_words(call(path="a" * 10_990))
 
 
 @pytest.mark.parametrize("number", [MOST_ROWS + 1, 30_000])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from qwenchat.chat.commands import AnswerNow, LoadModel, ReadAhead, ScoreReply, StartTurn, Stop, StopScoring
+from qwenchat.chat.commands import AnswerNow, LoadModel, Prefill, ScoreReply, StartTurn, Stop, StopScoring
 from qwenchat.chat.continuation import NOTHING
 from qwenchat.chat.errors import EngineFailed, ModelNotFound, OutOfMemory
 from qwenchat.chat.events import (
@@ -59,10 +59,10 @@ class Script:
             threading.Event().wait(0.005)
         yield TurnFinished(command.turn, FinishReason.STOP, Usage(), Timing())
 
-    def weigh(self, command: ReadAhead, stop: StopSignal) -> None:
+    def count_tokens(self, command: Prefill, stop: StopSignal) -> None:
         return None
 
-    def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+    def read_ahead(self, command: Prefill, stop: StopSignal) -> None:
         self.reading.set()
         if self.fail_ahead:
             raise ValueError("boom")
@@ -204,13 +204,13 @@ def test_reading_ahead_yields_to_a_turn_and_its_failure_is_not_the_users() -> No
     engine = Script(wait=True)
     worker = Worker(lambda: engine)
     worker.send(LoadModel())
-    worker.send(ReadAhead((), True))
+    worker.send(Prefill((), True))
     assert engine.reading.wait(10)
     engine.wait = False
     worker.send(start(1))
     assert until(worker, TurnFinished)[-1].turn == 1  # type: ignore[union-attr]
     engine.fail_ahead = True
-    worker.send(ReadAhead((), True))
+    worker.send(Prefill((), True))
     worker.send(start(2))
     events = until(worker, TurnFinished)
     assert not any(isinstance(event, LoadFailed | TurnFailed) for event in events)
@@ -244,7 +244,7 @@ def test_looking_at_a_reply_yields_to_a_turn_and_not_to_reading_ahead() -> None:
     worker.send(LoadModel())
     worker.send(ScoreReply((), NOTHING, False, number=1))
     assert engine.reading.wait(10)
-    worker.send(ReadAhead((), True))
+    worker.send(Prefill((), True))
     assert not any(isinstance(event, ScoringEnded) for event in worker.events.drain())
     worker.send(start(1))
     events = until(worker, TurnFinished)

@@ -15,7 +15,7 @@ from qwenchat.console.table import aligned
 from qwenchat.i18n import texts
 from qwenchat.settings.config_file import template
 from qwenchat.settings.parameters import PARAMETERS
-from qwenchat.tui.settings.knobs import about
+from qwenchat.tui.settings.controls import about
 
 PACKAGE = Path(qwenchat.__file__).parent
 

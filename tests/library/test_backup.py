@@ -17,7 +17,7 @@ from qwenchat.library import backup, database
 from qwenchat.library.backup import KEPT, back_up, backups, is_due, is_sound, last_backup
 from qwenchat.library.index import index_of
 from qwenchat.library.library import Library
-from qwenchat.library.maintenance import Upkeep
+from qwenchat.library.maintenance import Maintenance
 from qwenchat.library.restore import restore
 
 
@@ -27,7 +27,7 @@ def user(text: str) -> Message:
 
 def looked_after(path: Path) -> None:
     """What a start of the chat does, until it is done for now."""
-    upkeep = Upkeep(path, 0)
+    upkeep = Maintenance(path, 0)
     assert upkeep.wait(20)
     upkeep.close()
 

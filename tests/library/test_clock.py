@@ -11,7 +11,7 @@ import pytest
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.cli.commands import conversations
 from qwenchat.library.library import Library
-from qwenchat.library.maintenance import Upkeep
+from qwenchat.library.maintenance import Maintenance
 from qwenchat.system import clock
 from qwenchat.tui.text import dates
 from qwenchat.tui.widgets.conversation_row import grouped
@@ -29,7 +29,7 @@ def test_whatever_the_clock_shows_what_is_said_is_saved_listed_and_found(
     library.save("a", Message(Role.USER, (TextPart("said"),), created=now))
     library.save("b", Message(Role.USER, (TextPart("deleted"),), created=now))
     library.delete("b")
-    upkeep = Upkeep(path, 0)
+    upkeep = Maintenance(path, 0)
     assert upkeep.wait(20)
     upkeep.close()
     library.close()
@@ -40,8 +40,8 @@ def test_whatever_the_clock_shows_what_is_said_is_saved_listed_and_found(
     assert conversations._when(row.updated)
     assert len(list(grouped([row], None))) == 2
     for then in CLOCKS:
-        for told in (dates.age, dates.day, dates.moment):
-            assert isinstance(told(then, now), str)
+        for reported in (dates.age, dates.day, dates.moment):
+            assert isinstance(reported(then, now), str)
     library.statistics(now)
 
 

@@ -19,7 +19,7 @@ from qwenchat.cli.main import cli
 from qwenchat.library.backup import backups, last_backup
 from qwenchat.library.index import index_of
 from qwenchat.library.library import Library
-from qwenchat.library.maintenance import Upkeep
+from qwenchat.library.maintenance import Maintenance
 from qwenchat.library.restore import restore
 from qwenchat.reports.doctor import _library as library_facts
 from qwenchat.system.paths import Paths
@@ -115,7 +115,7 @@ def test_a_file_or_folder_of_a_name_that_the_program_uses_stops_nothing(tmp_path
     place.mkdir() if "sqlite3" in name else place.touch()
     library = Library.open(tmp_path / "c.sqlite3")
     library.save("a", user("found"))
-    upkeep = Upkeep(tmp_path / "c.sqlite3", 0)
+    upkeep = Maintenance(tmp_path / "c.sqlite3", 0)
     assert upkeep.wait(20)
     upkeep.close()
     library.close()
@@ -146,7 +146,7 @@ def test_a_library_that_was_emptied_is_brought_back_from_its_backup(tmp_path: Pa
     library = Library.open(path)
     library.save("a", user("saved"))
     library.close()
-    upkeep = Upkeep(path, 0)
+    upkeep = Maintenance(path, 0)
     assert upkeep.wait(20)
     upkeep.close()
     assert last_backup(path)

@@ -12,7 +12,7 @@ from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.cli.main import cli
 from qwenchat.library.exchange.export import write
 from qwenchat.library.library import Library
-from qwenchat.library.maintenance import Upkeep
+from qwenchat.library.maintenance import Maintenance
 from qwenchat.library.restore import restore
 from qwenchat.system.log import keep_log
 from qwenchat.system.paths import Paths
@@ -39,7 +39,7 @@ def test_no_file_that_holds_what_was_said_can_be_read_by_others(
     library.save_all("a", [asked, Message(Role.ASSISTANT, (TextPart("x"),), "q")])
     library.search("said")
     library.close()
-    upkeep = Upkeep(path, 0)
+    upkeep = Maintenance(path, 0)
     assert upkeep.wait(20)
     upkeep.close()
     restore(path)

@@ -11,7 +11,7 @@ import pytest
 from qwenchat.library import replacing
 from qwenchat.library.index import index_of
 from qwenchat.library.library import Library
-from qwenchat.library.maintenance import Upkeep
+from qwenchat.library.maintenance import Maintenance
 from qwenchat.library.replacing import end_interrupted, is_interrupted
 from qwenchat.library.restore import restore
 from tests.library.test_faults import user
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
     library = Library.open(path)
     library.save("a", user("in the backup"))
     library.close()
-    upkeep = Upkeep(path, 0)
+    upkeep = Maintenance(path, 0)
     assert upkeep.wait(20)
     upkeep.close()
     library = Library.open(path)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, Status, TextPart, ToolCallPart, ToolResultPart
 from qwenchat.library.index import index_of
 from qwenchat.library.library import Hit, Library
-from qwenchat.library.query import Sought
+from qwenchat.library.query import SearchQuery
 from qwenchat.library.words import fold, tokens
 from tests.support.examples import examples
 
@@ -373,6 +373,6 @@ def test_hits_in_one_conversation_are_found_among_thousands_of_newer_ones() -> N
     ],
 )
 def test_what_is_sought_is_found_in_a_text_as_the_search_finds_it(typed: str, text: str, found: list[str]) -> None:
-    assert [text[start:stop] for start, stop in Sought(typed).spans(text)] == found
-    assert Sought(typed).is_in(text) == bool(found)
-    assert not Sought(typed).is_in("The seat")
+    assert [text[start:stop] for start, stop in SearchQuery(typed).spans(text)] == found
+    assert SearchQuery(typed).is_in(text) == bool(found)
+    assert not SearchQuery(typed).is_in("The seat")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qwenchat.chat.continuation import Begun
+from qwenchat.chat.continuation import PartialReply
 from qwenchat.chat.provenance import FinishReason
 from tests.plain.test_plain import chat
 from tests.support.fake_engine import FakeEngine, Script
@@ -57,9 +57,9 @@ def test_an_earlier_reply_is_asked_for_again_with_other_settings() -> None:
 def test_a_reply_that_was_cut_off_goes_on() -> None:
     engine = FakeEngine([Script("one two ", finish=FinishReason.LENGTH), Script("three")])
     result = chat("a", "/continue", "/continue", engine=engine)
-    assert engine.turns[1].begun == Begun(answer="one two ")
+    assert engine.turns[1].begun == PartialReply(answer="one two ")
     assert "Going on after “…one two”." in result.stderr
-    assert "no reply that broke off" in result.stderr
+    assert "not an interrupted reply" in result.stderr
 
 
 def test_messages_are_deleted_alone_or_with_all_after_them_and_brought_back() -> None:

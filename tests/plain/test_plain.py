@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from qwenchat.chat.continuation import Begun
+from qwenchat.chat.continuation import PartialReply
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.chat.provenance import FinishReason
@@ -215,11 +215,11 @@ BROKEN = Script(thought="Hm, France", answer="", breaks_off=True, finish=FinishR
 def test_a_reply_that_ended_in_its_thought_answers_when_told_to() -> None:
     engine = FakeEngine([BROKEN, Script("Paris.")])
     result = chat("France?", "/answer", "/answer", engine=engine)
-    assert engine.turns[1].begun == Begun("Hm, France", thinking=True)
+    assert engine.turns[1].begun == PartialReply("Hm, France", thinking=True)
     assert result.stdout.splitlines() == [
         "thinking...", "Hm, France", "", "", CLOSING.strip(), "", "Qwen3-0.6B answers:", "Paris.",
     ]  # fmt: skip
-    assert result.stderr.splitlines()[-1].startswith("qwenchat: No reply broke off inside its thought.")
+    assert result.stderr.splitlines()[-1].startswith("qwenchat: No reply was interrupted inside its thought.")
 
 
 def test_ctrl_c_in_a_thought_and_a_line_answer_at_once() -> None:

@@ -156,7 +156,7 @@ def test_how_a_reply_that_broke_off_goes_on_is_said(start: Callable[..., Termina
     ]})  # fmt: skip
     terminal.shows("You:")
     terminal.keys("a\r")
-    terminal.shows("The reply broke off. /continue lets it go on from there.")
+    terminal.shows("The reply was interrupted. /continue lets it go on from there.")
     terminal.keys("b\r")
     terminal.shows("/answer makes the model answer from there.")
     terminal.keys("c\r")

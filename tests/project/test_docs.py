@@ -14,7 +14,7 @@ from qwenchat.chat.provenance import FinishReason
 from qwenchat.cli.main import cli
 from qwenchat.console.commands import WRITTEN
 from qwenchat.engine.local.catalog import KNOWN
-from qwenchat.engine.local.fit import Choice
+from qwenchat.engine.local.fit import FittingModel
 from qwenchat.engine.local.footprint import QUANTIZATIONS
 from qwenchat.library.library import Library
 from qwenchat.plain.chat import PlainChat
@@ -23,8 +23,8 @@ from qwenchat.settings import config
 from qwenchat.tui.app import QwenChat
 from qwenchat.tui.chat.screen import ChatScreen
 from qwenchat.tui.keys.bindings import bindings_of, key_name
+from qwenchat.tui.models.compare_models_screen import CompareModelsScreen
 from qwenchat.tui.models.compare_screen import CompareScreen
-from qwenchat.tui.models.contenders_screen import RivalsScreen
 from qwenchat.tui.models.screen import ModelsScreen
 from qwenchat.tui.screens.help import HelpScreen
 from qwenchat.tui.screens.inspect import InspectScreen
@@ -35,7 +35,7 @@ from qwenchat.tui.screens.search import SearchScreen
 from qwenchat.tui.screens.tools import ToolsScreen
 from qwenchat.tui.settings.presets_screen import PresetsScreen
 from qwenchat.tui.settings.screen import SettingsScreen
-from qwenchat.tui.transcript.prompt import Prompt
+from qwenchat.tui.transcript.prompt import UserMessage
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
 from qwenchat.tui.widgets.sidebar import Sidebar
@@ -80,14 +80,14 @@ def test_every_shipped_theme_is_described() -> None:
         ("In the chat", ChatScreen),
         ("Writing", Composer),
         ("In the list above the draft", Dropdown),
-        ("On a chosen message", Prompt),
-        ("In the account of a message", InspectScreen),
+        ("On a chosen message", UserMessage),
+        ("In the details of a message", InspectScreen),
         ("In the token lens", Lens),
         ("In the list of conversations", Sidebar),
         ("In the search", SearchScreen),
         ("In the settings", SettingsScreen),
         ("In the models", ModelsScreen),
-        ("In the list of those to compare", RivalsScreen),
+        ("In the list of those to compare", CompareModelsScreen),
         ("In a comparison", CompareScreen),
         ("In the presets", PresetsScreen),
         ("In the tools", ToolsScreen),
@@ -105,7 +105,7 @@ def test_every_key_is_described(heading: str, place: type) -> None:
 
 def test_every_alt_key_reaches_the_program_from_a_plain_terminal() -> None:
     """Textual takes some of what terminals send for Alt and a letter for other keys: Alt+B is its Ctrl+Left."""
-    places = (ChatScreen, Composer, Prompt, Sidebar, SearchScreen, QwenChat)
+    places = (ChatScreen, Composer, UserMessage, Sidebar, SearchScreen, QwenChat)
     keys = [key for place in places for keys in bindings_of(place) for key in keys.split(",")]
     letters = [key.removeprefix("alt+") for key in keys if re.fullmatch(r"alt\+.", key)]
     assert letters
@@ -208,8 +208,8 @@ def test_the_sizes_of_the_models_are_right() -> None:
     described = rows(section(page("models.md"), "What fits"))
     expected = []
     for model in KNOWN:
-        on_cpu, on_gpu = Choice(model, "int8", "cpu"), Choice(model, "bf16", "cuda")
-        small = Choice(model, "int4", "cpu")
+        on_cpu, on_gpu = FittingModel(model, "int8", "cpu"), FittingModel(model, "bf16", "cuda")
+        small = FittingModel(model, "int4", "cpu")
         sizes = [model.download_bytes(QUANTIZATIONS["bf16"]), on_cpu.needs(), small.needs(), on_gpu.needs()]
         cells = [f"{size / 1e9:.1f} GB" for size in sizes]
         cells += [f"{size / 1e3:.0f} kB" for size in (on_cpu.token, on_gpu.token)]

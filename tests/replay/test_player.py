@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qwenchat.chat.events import Channel, TextProduced, ThoughtEnded, ThoughtStarted
 from qwenchat.chat.messages import Message, Role, Status, ToolResultPart
-from qwenchat.chat.scene import Moment, ReplyBegan, ReplyEnded, Sent, Typed
+from qwenchat.chat.scene import MessageSent, Moment, ReplyBegan, ReplyEnded, TypedText
 from qwenchat.chat.timeline import Tick
 from qwenchat.replay.player import INSTANT, SPEEDS, Replay
 from tests.support.recordings import (
@@ -55,7 +55,7 @@ def texts(moments: Sequence[Moment]) -> dict[str, str]:
     """What was typed, thought and answered, all in all."""
     found = {"typed": "", "thought": "", "answer": ""}
     for moment in moments:
-        if isinstance(moment.what, Typed):
+        if isinstance(moment.what, TypedText):
             found["typed"] += moment.what.text
         elif isinstance(moment.what, TextProduced):
             found[moment.what.channel.value] += moment.what.text
@@ -67,11 +67,11 @@ def story(moments: Sequence[Moment]) -> list[tuple[float, str]]:
     found = []
     for moment in moments:
         match moment.what:
-            case Typed(text):
+            case TypedText(text):
                 short = f"typed {text}"
             case TextProduced() as produced:
                 short = f"{produced.channel} {produced.text}"
-            case Sent() | ReplyBegan() | ReplyEnded() | ThoughtStarted() | ThoughtEnded() as other:
+            case MessageSent() | ReplyBegan() | ReplyEnded() | ThoughtStarted() | ThoughtEnded() as other:
                 short = type(other).__name__
         found.append((round(moment.at_s, 3), short))
     return found
@@ -81,10 +81,10 @@ def test_everything_comes_in_order_at_its_recorded_time() -> None:
     clock = Clock()
     seen = played(replay(clock=clock), clock)
     assert story([moment for _, moment in seen]) == [
-        (0.0, "typed What"), (1.0, "typed  is 2+2?"), (1.5, "Sent"),
+        (0.0, "typed What"), (1.0, "typed  is 2+2?"), (1.5, "MessageSent"),
         (1.5, "ReplyBegan"), (2.0, "ThoughtStarted"), (2.0, "thought Easy "), (2.5, "thought sum."),
         (3.5, "ThoughtEnded"), (3.5, "answer It "), (4.5, "answer is four."), (5.5, "ReplyEnded"),
-        (8.5, "typed Thanks!"), (10.5, "Sent"),
+        (8.5, "typed Thanks!"), (10.5, "MessageSent"),
         (10.5, "ReplyBegan"), (11.5, "answer You're welcome."), (12.5, "ReplyEnded"),
     ]  # fmt: skip
 
@@ -142,7 +142,7 @@ def test_a_pause_holds_everything_and_going_on_loses_nothing() -> None:
     player.pause(False)
     assert player.position_s == pytest.approx(1.2)
     clock.sleep(0.3)
-    assert [story([moment])[0][1] for moment in player.due()] == ["Sent", "ReplyBegan"]
+    assert [story([moment])[0][1] for moment in player.due()] == ["MessageSent", "ReplyBegan"]
     assert story(before) == [(0.0, "typed What"), (1.0, "typed  is 2+2?")]
 
 
@@ -240,7 +240,7 @@ def test_a_message_without_a_recording_is_played_at_a_steady_pace() -> None:
     assert 20 < len(pieces) < 1000
     assert max(gaps) < 2 * min(gap for gap in gaps if gap > 0)
     assert pieces[-1].at_s == pytest.approx(seen[-1].at_s, abs=0.1)
-    typed_s = next(moment.at_s for moment in seen if isinstance(moment.what, Sent))
+    typed_s = next(moment.at_s for moment in seen if isinstance(moment.what, MessageSent))
     assert 0.5 < typed_s < 5
     assert seen[-1].at_s - typed_s == pytest.approx(20.0)
 
@@ -286,7 +286,7 @@ def test_a_reply_of_which_nothing_came_is_asked_and_ended() -> None:
 def test_messages_of_tools_and_system_stand_there_at_once() -> None:
     tool = Message(Role.TOOL, (ToolResultPart("1", "clock", "noon"),))
     moments = replay((said("Be brief.", 0, role=Role.SYSTEM), tool), {}, speed=INSTANT).due()
-    assert [moment.what for moment in moments][1] == Sent(tool)
+    assert [moment.what for moment in moments][1] == MessageSent(tool)
 
 
 @pytest.mark.parametrize(

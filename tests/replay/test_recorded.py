@@ -6,7 +6,7 @@ from collections.abc import Callable
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.events import Event, TurnEnded
 from qwenchat.chat.messages import Status
-from qwenchat.chat.scene import Moment, ReplyBegan, ReplyEnded, Sent
+from qwenchat.chat.scene import MessageSent, Moment, ReplyBegan, ReplyEnded
 from qwenchat.chat.timeline import Tick
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
@@ -80,7 +80,7 @@ def test_the_wait_for_a_model_is_a_pause_before_the_reply() -> None:
         until(session, ended)
 
     moments = recorded(engine, talk)
-    assert at(moments, ReplyBegan) - at(moments, Sent) >= 0.05
+    assert at(moments, ReplyBegan) - at(moments, MessageSent) >= 0.05
 
 
 def test_a_reply_that_was_stopped_ends_where_it_was_stopped() -> None:

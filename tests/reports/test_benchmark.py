@@ -13,15 +13,15 @@ from qwenchat.cli.main import cli
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import measure
 from qwenchat.engine.local.catalog import KNOWN
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.context import SequenceContext
 from qwenchat.engine.local.cpu.decoder import QuantizedDecoder
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.decoder_config import DecoderConfig
-from qwenchat.engine.local.footprint import QUANTIZATIONS, Shape, token_bytes
-from qwenchat.engine.local.hardware import Plan, choose
+from qwenchat.engine.local.footprint import QUANTIZATIONS, ModelShape, token_bytes
+from qwenchat.engine.local.hardware import RunPlan, choose
 from qwenchat.engine.local.random_model import config_of, random_network
 
-SHAPE = Shape(64, 3, 128, heads=4, kv_heads=2, head_dim=32, tied=True, vocab=320)
+SHAPE = ModelShape(64, 3, 128, heads=4, kv_heads=2, head_dim=32, tied=True, vocab=320)
 
 
 def config(**changes: Any) -> DecoderConfig:
@@ -32,7 +32,7 @@ def config(**changes: Any) -> DecoderConfig:
     return replace(small, **changes)
 
 
-def plan(quantization: str) -> Plan:
+def plan(quantization: str) -> RunPlan:
     return choose("cpu", quantization)
 
 
@@ -71,15 +71,15 @@ def test_people_get_a_table(tiny_qwen3: Path) -> None:
 
 def test_each_length_is_read_whole_and_answered_through_the_loop_of_the_chat(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[int] = []
-    read = Context.read
+    read = SequenceContext.read
 
-    def counted(context: Context, ids: list[int], stop: StopSignal) -> None:
+    def counted(context: SequenceContext, ids: list[int], stop: StopSignal) -> None:
         reads.append(len(ids))
         read(context, ids, stop)
 
-    monkeypatch.setattr(Context, "read", counted)
+    monkeypatch.setattr(SequenceContext, "read", counted)
     network = random_network(config(), plan("int8"))
-    subject = measure.Subject("tiny", "int8", "cpu", network, 0.0)
+    subject = measure.MeasuredModel("tiny", "int8", "cpu", network, 0.0)
     speeds = list(measure.speeds(subject, [300, 20], 2, lambda step: None))
     assert [speed.context for speed in speeds] == [300, 20]
     assert measure.STEPS >= 24
@@ -92,13 +92,13 @@ def test_each_length_is_read_whole_and_answered_through_the_loop_of_the_chat(mon
 @pytest.mark.parametrize("quantization", ["float32", "bf16", "int8", "int4"])
 def test_random_weights_take_the_memory_that_was_computed(quantization: str, tied: bool) -> None:
     network = random_network(config(tied=tied), plan(quantization))
-    context = Context(network, 64)
+    context = SequenceContext(network, 64)
     context.read(list(range(0, 40)), StopSignal())
     assert np.isfinite(context.logits).all()
     assert context.logits.std() > 0
     shape = replace(SHAPE, tied=tied)
     size = {"float32": 4, "bf16": 2}.get(quantization)
-    subject = measure.Subject("tiny", quantization, "cpu", network, 0.0)
+    subject = measure.MeasuredModel("tiny", quantization, "cpu", network, 0.0)
     assert subject.token_bytes == token_bytes(shape, size)
     computed = QUANTIZATIONS[quantization].cpu.weights(shape)
     embedding = 0 if tied else network.embedding.nbytes

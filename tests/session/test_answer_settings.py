@@ -11,7 +11,7 @@ from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
-from qwenchat.session.answer_settings import NAMES, Source, Steering
+from qwenchat.session.answer_settings import NAMES, AnswerSettings, SettingSource
 from qwenchat.session.session import Session
 from qwenchat.settings.presets import Preset, built_in
 from qwenchat.settings.settings import Settings
@@ -30,16 +30,17 @@ def session() -> Iterator[Session]:
 
 
 @pytest.fixture
-def steering(session: Session) -> Steering:
-    return Steering(session, flags={"seed": 4}, settings=SETTINGS, presets=(*built_in(), WARM))
+def steering(session: Session) -> AnswerSettings:
+    return AnswerSettings(session, flags={"seed": 4}, settings=SETTINGS, presets=(*built_in(), WARM))
 
 
-def test_each_value_says_where_it_comes_from(steering: Steering) -> None:
-    steering.heed("top_k 11")
+def test_each_value_says_where_it_comes_from(steering: AnswerSettings) -> None:
+    steering.handle("top_k 11")
     origins = {name: steering.source(name) for name in ("seed", "top_p", "system", "top_k", "min_p", "think")}
     assert origins == {
-        "seed": Source.FLAG, "top_p": Source.CONFIG, "system": Source.CONFIG, "top_k": Source.CHAT,
-        "min_p": Source.MODEL, "think": Source.MODEL,
+        "seed": SettingSource.FLAG, "top_p": SettingSource.CONFIG, "system": SettingSource.CONFIG,
+        "top_k": SettingSource.CHAT,
+        "min_p": SettingSource.MODEL, "think": SettingSource.MODEL,
     }  # fmt: skip
 
 
@@ -48,48 +49,50 @@ def test_each_value_says_where_it_comes_from(steering: Steering) -> None:
     ["temperature 99", "temperature hot", "heat 1", "top_k 1.5", "think perhaps", "thinking_budget -3",
      "top_p=2 seed=1", "seed=1 heat=2", 'system "open'],
 )  # fmt: skip
-def test_a_wrong_value_is_refused_and_nothing_changes(steering: Steering, typed: str) -> None:
+def test_a_wrong_value_is_refused_and_nothing_changes(steering: AnswerSettings, typed: str) -> None:
     before = [steering.value(name) for name in NAMES]
     with pytest.raises(QwenchatError):
-        steering.heed(typed)
+        steering.handle(typed)
     assert [steering.value(name) for name in NAMES] == before
 
 
-def test_what_is_typed_counts_and_is_said(steering: Steering, session: Session) -> None:
-    assert steering.heed("temperature 0.25") == "temperature 0.25 (this chat)"
+def test_what_is_typed_counts_and_is_said(steering: AnswerSettings, session: Session) -> None:
+    assert steering.handle("temperature 0.25") == "temperature 0.25 (this chat)"
     assert session.overrides.temperature == 0.25
-    said = steering.heed("think=off thinking_budget=1,024 max-tokens=2,000")
+    said = steering.handle("think=off thinking_budget=1,024 max-tokens=2,000")
     assert said == "think off (this chat)\nthinking_budget 1,024 (this chat)\nmax_tokens 2,000 (this chat)"
-    steering.heed("system Speak French.")
+    steering.handle("system Speak French.")
     assert session.system.text == "Speak French."
-    assert steering.heed("temperature default") == "temperature 0.9 (config.toml)"
-    assert steering.heed("min_p") == "min_p 0 (model's own)"
+    assert steering.handle("temperature default") == "temperature 0.9 (config.toml)"
+    assert steering.handle("min_p") == "min_p 0 (model's own)"
 
 
-def test_back_goes_to_what_is_usual_and_from_there_to_the_models_own(steering: Steering, session: Session) -> None:
+def test_back_goes_to_what_is_usual_and_from_there_to_the_models_own(
+    steering: AnswerSettings, session: Session
+) -> None:
     steering.set("temperature", 0.1)
     steering.reset("temperature")
-    assert (session.overrides.temperature, steering.source("temperature")) == (0.9, Source.CONFIG)
+    assert (session.overrides.temperature, steering.source("temperature")) == (0.9, SettingSource.CONFIG)
     steering.reset("temperature")
-    assert (session.overrides.temperature, steering.source("temperature")) == (None, Source.CHAT)
+    assert (session.overrides.temperature, steering.source("temperature")) == (None, SettingSource.CHAT)
     steering.reset("temperature")
     assert session.overrides.temperature == 0.9
 
 
-def test_the_likeliest_word_each_time_is_warned_of_while_the_model_thinks(steering: Steering) -> None:
+def test_the_likeliest_word_each_time_is_warned_of_while_the_model_thinks(steering: AnswerSettings) -> None:
     assert "Greedy decoding" in steering.set("temperature", 0)
     assert steering.set("think", False) == ""
     assert "Greedy decoding" in steering.set("think", True)
     assert steering.set("top_k", 3) == ""
 
 
-def test_a_preset_lies_below_flags_and_above_the_file(steering: Steering, session: Session) -> None:
+def test_a_preset_lies_below_flags_and_above_the_file(steering: AnswerSettings, session: Session) -> None:
     steering.set("temperature", 0.2)
     steering.set("top_k", 3)
     steering.choose("warm")
     assert (session.overrides.temperature, session.overrides.top_k, session.thinks) == (1.5, 7, False)
     assert (session.overrides.top_p, session.overrides.seed) == (0.5, 4)
-    assert steering.source("temperature") is Source.PRESET
+    assert steering.source("temperature") is SettingSource.PRESET
     assert steering.label == "Warm"
     steering.set("top_p", 0.7)
     assert steering.label == "Warm, changed"
@@ -98,7 +101,7 @@ def test_a_preset_lies_below_flags_and_above_the_file(steering: Steering, sessio
     assert session.overrides.top_p == 0.95
 
 
-def test_a_preset_says_what_it_would_change_and_changes_just_that(steering: Steering) -> None:
+def test_a_preset_says_what_it_would_change_and_changes_just_that(steering: AnswerSettings) -> None:
     before = {name: steering.value(name) for name in NAMES}
     changes = steering.would_change(WARM)
     assert {change.name: (change.before, change.after) for change in changes} == {
@@ -110,7 +113,7 @@ def test_a_preset_says_what_it_would_change_and_changes_just_that(steering: Stee
     assert steering.would_change(WARM) == ()
 
 
-def test_a_budget_of_a_preset_is_that_of_new_conversations_too(steering: Steering, session: Session) -> None:
+def test_a_budget_of_a_preset_is_that_of_new_conversations_too(steering: AnswerSettings, session: Session) -> None:
     steering.presets = (Preset("Short", thinking_budget=100), Preset("Long", thinking_budget="off"))
     steering.choose("short")
     session.new()
@@ -120,18 +123,20 @@ def test_a_budget_of_a_preset_is_that_of_new_conversations_too(steering: Steerin
     assert session.thinking_budget is None
 
 
-def test_an_unknown_preset_changes_nothing(steering: Steering) -> None:
+def test_an_unknown_preset_changes_nothing(steering: AnswerSettings) -> None:
     with pytest.raises(ConfigInvalid):
         steering.choose("nix")
     assert steering.label == ""
 
 
-def test_the_settings_as_they_are_make_a_preset_that_gives_them_back(steering: Steering, session: Session) -> None:
-    steering.heed("temperature=0.3 thinking_budget=50 think=off")
+def test_the_settings_as_they_are_make_a_preset_that_gives_them_back(
+    steering: AnswerSettings, session: Session
+) -> None:
+    steering.handle("temperature=0.3 thinking_budget=50 think=off")
     steering.add(steering.as_preset("Now"))
     assert steering.label == "Now"
     kept = [steering.value(name) for name in NAMES]
-    steering.heed("temperature=1.3 thinking_budget=off think=on")
+    steering.handle("temperature=1.3 thinking_budget=off think=on")
     steering.choose("Now")
     assert [steering.value(name) for name in NAMES] == kept
 
@@ -143,7 +148,7 @@ def test_a_model_without_a_switch_is_not_told_to_use_one() -> None:
         session.model.load(LoadModel())
         while session.model.info is None:
             session.wait(0.05)
-        steering = Steering(session, presets=(WARM,))
+        steering = AnswerSettings(session, presets=(WARM,))
         assert steering.now("think") == "never, with this model"
         with pytest.raises(NoThought):
             steering.set("think", True)
@@ -163,7 +168,7 @@ def test_a_preset_leaves_no_trace_once_another_is_on(session: Session, first: Pr
                 session.model.worker, Library.in_memory(), system="s", overrides=SamplingOverrides(top_p=0.5)
             )
             settings = Settings(system="s", sampling=SamplingOverrides(top_p=0.5))
-            steering = Steering(other, settings=settings, presets=presets)
+            steering = AnswerSettings(other, settings=settings, presets=presets)
             for name in chosen:
                 steering.choose(name)
             assert steering.label == second.name
@@ -175,8 +180,8 @@ def test_a_preset_leaves_no_trace_once_another_is_on(session: Session, first: Pr
 def test_a_preset_just_saved_is_not_changed_nor_in_the_next_conversation(
     session: Session, flags: dict[str, object]
 ) -> None:
-    steering = Steering(session, flags=flags, settings=SETTINGS)
-    steering.heed("temperature=0.3 think=on thinking_budget=500")
+    steering = AnswerSettings(session, flags=flags, settings=SETTINGS)
+    steering.handle("temperature=0.3 think=on thinking_budget=500")
     steering.set("system", "By hand.")
     steering.set("top_p", None)
     steering.add(steering.as_preset("Mine"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.continuation import Begun
+from qwenchat.chat.continuation import PartialReply
 from qwenchat.chat.errors import EngineFailed, LibraryUnwritable, NoThought, PromptEmpty, TurnInProgress
 from qwenchat.chat.events import Channel, TurnStopped
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status, TextPart
@@ -153,7 +153,7 @@ class TestContinue:
             reply = on_disk(session)
             assert (reply.id, reply.status, reply.note) == (stopped.id, Status.COMPLETE, "")
             assert reply.text == "one two three four"
-            assert engine.turns[-1].begun == Begun(answer="one two ")
+            assert engine.turns[-1].begun == PartialReply(answer="one two ")
             assert engine.turns[-1].messages == session.conversation.path[:-1]
             assert reply.provenance is not None
             assert reply.provenance.usage == replace(before.usage, answer_tokens=before.usage.answer_tokens + 2)
@@ -171,7 +171,7 @@ class TestContinue:
             session.replies.go_on()
             until(session, ended)
             assert on_disk(session).parts == (thought, TextPart("one two three"))
-            assert engine.turns[-1].begun == Begun("Hm, so. ", "one two ")
+            assert engine.turns[-1].begun == PartialReply("Hm, so. ", "one two ")
             assert engine.turns[-1].thinking is True
 
     def test_a_stopped_thought_goes_on_thinking(self) -> None:
@@ -184,7 +184,10 @@ class TestContinue:
             reply = on_disk(session)
             assert (reply.reasoning, reply.text) == ("Hm, let me see. ", "Paris.")
             assert len(reply.parts) == 2
-            assert (engine.turns[-1].begun, engine.turns[-1].answer_now) == (Begun("Hm, let ", thinking=True), False)
+            assert (engine.turns[-1].begun, engine.turns[-1].answer_now) == (
+                PartialReply("Hm, let ", thinking=True),
+                False,
+            )
             characters = {channel: 0 for channel in Channel}
             for tick in session.library.timeline(reply.id):
                 characters[tick.channel] += tick.characters

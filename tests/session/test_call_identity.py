@@ -15,8 +15,8 @@ from qwenchat.chat.messages import Message, Role, ToolCallPart, ToolResultPart
 from qwenchat.chat.server_profile import Server
 from qwenchat.engine.remote.engine import RemoteEngine
 from qwenchat.engine.worker import Worker
-from qwenchat.library.exchange.found import Found
-from qwenchat.library.exchange.importer import Fate, Intake
+from qwenchat.library.exchange.importer import Importer, ImportOutcome
+from qwenchat.library.exchange.parsed import ParsedConversation
 from qwenchat.library.exchange.reading import conversations_in
 from qwenchat.library.library import Library
 from qwenchat.session.session import Session
@@ -210,11 +210,11 @@ def test_a_file_with_odd_ids_is_imported_once_and_gives_each_call_its_result(tmp
     file = tmp_path / "chat.json"
     file.write_text(json.dumps({"messages": messages}), "utf-8")
     library = Library.open(tmp_path / "library.sqlite3")
-    for fate in (Fate.IMPORTED, Fate.PRESENT):
+    for fate in (ImportOutcome.IMPORTED, ImportOutcome.PRESENT):
         with file.open("rb") as opened:
             (found,) = conversations_in(opened)
-        assert isinstance(found, Found)
-        assert Intake(library).take(found) is fate
+        assert isinstance(found, ParsedConversation)
+        assert Importer(library).take(found) is fate
     (summary,) = library.conversations()
     path = library.read(summary.id).messages
     results = {part.call_id: part.text for m in path for part in m.parts if isinstance(part, ToolResultPart)}

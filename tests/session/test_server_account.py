@@ -10,9 +10,9 @@ from qwenchat.chat.server_profile import Server
 from qwenchat.console.ask import ask
 from qwenchat.engine.remote.engine import RemoteEngine
 from qwenchat.engine.worker import Worker
-from qwenchat.library.exchange.export import Format, read_whole, written
+from qwenchat.library.exchange.export import ExportFormat, read_whole, written
 from qwenchat.library.library import Library
-from qwenchat.reports.message_details import account_of, in_words
+from qwenchat.reports.message_details import details_as_text, details_of
 from qwenchat.session.session import Session
 from tests.support.chat_server import DONE, Answer, ChatServer, delta, said
 
@@ -26,15 +26,15 @@ def test_the_account_of_a_reply_is_what_was_really_sent(capsys: pytest.CaptureFi
     with ChatServer(answer=answer, models=[{"id": "qwen3:8b", "owned_by": "library"}]).running() as server:
         session = Session(Worker(RemoteEngine), Library.in_memory(), overrides=SamplingOverrides(seed=3))
         assert ask(session, LoadModel(server=Server(server.url)), "Hello", as_json=True, saved=True) == 0
-        printed, told = capsys.readouterr()
+        printed, reported = capsys.readouterr()
         made = session.conversation.path[-1]
         whole = read_whole(session.library, session.conversation.id)
         session.close()
     report = json.loads(printed)
     assert (report["seed"], report["not_sent"]) == (None, ["repetition_penalty", "top_k", "min_p", "seed"])
     assert {*report["usage"].values(), report["timing"]["tokens_per_s"]} == {None}
-    assert told.count("seed") == 1
-    details = in_words(account_of(made, 1, 1))
+    assert reported.count("seed") == 1
+    details = details_as_text(details_of(made, 1, 1))
     for line in (
         "seed: not sent",
         "top_k: not sent",
@@ -44,7 +44,7 @@ def test_the_account_of_a_reply_is_what_was_really_sent(capsys: pytest.CaptureFi
         "speed: not known",
     ):
         assert line in details
-    markdown = "".join(written([whole], Format.MARKDOWN))
+    markdown = "".join(written([whole], ExportFormat.MARKDOWN))
     assert "temperature 0.6, top-p 0.95" in markdown
     assert "top-k" not in markdown
     assert "seed" not in markdown

@@ -18,7 +18,7 @@ from qwenchat.chat.server_profile import Server
 from qwenchat.chat.text import safe
 from qwenchat.engine.remote.engine import RemoteEngine
 from qwenchat.engine.worker import Worker
-from qwenchat.library.exchange.export import Format, read_whole, written
+from qwenchat.library.exchange.export import ExportFormat, read_whole, written
 from qwenchat.library.library import Library
 from qwenchat.session.session import Session
 from qwenchat.session.tool_calls import Permission
@@ -63,7 +63,7 @@ def ask(session: Session, text: str = "Hello") -> Message:
 
 def exported(session: Session) -> str:
     whole = [read_whole(session.library, str(session.conversation.id))]
-    return "".join("".join(written(whole, format)) for format in Format)
+    return "".join("".join(written(whole, format)) for format in ExportFormat)
 
 
 def stream(*deltas: dict[str, Any], finish: str = "stop") -> Answer:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qwenchat.chat.commands import LoadModel
-from qwenchat.chat.continuation import Begun
+from qwenchat.chat.continuation import PartialReply
 from qwenchat.chat.errors import EngineFailed, NoThought
 from qwenchat.chat.events import Channel, PrefillProgressed, TurnFailed, TurnFinished, TurnStopped
 from qwenchat.chat.messages import Message, ReasoningPart, Status, TextPart
@@ -134,7 +134,11 @@ def test_a_reply_that_broke_off_in_its_thought_goes_on_with_its_answer() -> None
             TextPart("Paris it is."),
         )
         command = engine.turns[-1]
-        assert (command.begun, command.answer_now, command.thinking) == (Begun(THOUGHT, thinking=True), True, True)
+        assert (command.begun, command.answer_now, command.thinking) == (
+            PartialReply(THOUGHT, thinking=True),
+            True,
+            True,
+        )
         assert command.messages == session.conversation.path[:-1]
         after = made(session)
         assert after.thought_cut is ThoughtCut.USER

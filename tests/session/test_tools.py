@@ -249,8 +249,8 @@ def test_stop_ends_a_call_that_runs() -> None:
         assert len(results(session)) == 1, "what comes late is nobody's"
         session.send("Never mind.")
         idle(session)
-        told = [p.text for m in engine.turns[1].messages for p in m.parts if isinstance(p, ToolResultPart)]
-        assert told == ["The user stopped it.", "The call was not made."]
+        reported = [p.text for m in engine.turns[1].messages for p in m.parts if isinstance(p, ToolResultPart)]
+        assert reported == ["The user stopped it.", "The call was not made."]
 
 
 def test_stop_ends_a_question_about_a_call() -> None:
@@ -381,5 +381,5 @@ def test_a_message_that_was_deleted_leaves_no_call_without_a_result() -> None:
         session.conversation.delete(tool.id)
         session.send("And?")
         idle(session)
-        told = [p.text for m in engine.turns[-1].messages for p in m.parts if isinstance(p, ToolResultPart)]
-        assert told == ["The call was not made."]
+        reported = [p.text for m in engine.turns[-1].messages for p in m.parts if isinstance(p, ToolResultPart)]
+        assert reported == ["The call was not made."]

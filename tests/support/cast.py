@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
-from qwenchat.chat.events import DraftWeighed, LoadProgressed, TokensScored, TurnEvent
+from qwenchat.chat.commands import LoadModel, Prefill, ScoreReply, StartTurn
+from qwenchat.chat.events import DraftCounted, LoadProgressed, TokensScored, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.engine.base import StopSignal, TurnSignals
 from tests.support.fake_engine import FakeEngine, Script
@@ -48,10 +48,10 @@ class _Actor:
     def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         return self._engine.generate(command, signals)
 
-    def weigh(self, command: ReadAhead, stop: StopSignal) -> DraftWeighed | None:
-        return self._engine.weigh(command, stop)
+    def count_tokens(self, command: Prefill, stop: StopSignal) -> DraftCounted | None:
+        return self._engine.count_tokens(command, stop)
 
-    def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+    def read_ahead(self, command: Prefill, stop: StopSignal) -> None:
         self._engine.read_ahead(command, stop)
 
     def score(self, command: ScoreReply, stop: StopSignal) -> Iterator[TokensScored]:

@@ -17,13 +17,13 @@ from qwenchat.chat.commands import LoadModel
 from qwenchat.engine.base import Engine
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
-from qwenchat.session.answer_settings import Steering
+from qwenchat.session.answer_settings import AnswerSettings
 from qwenchat.session.session import Session
 from qwenchat.settings.presets import Preset
 from qwenchat.settings.settings import Settings, Width
 from qwenchat.tools.base import ToolRunner
 from qwenchat.tui.app import QwenChat
-from qwenchat.tui.transcript.message import Reply
+from qwenchat.tui.transcript.message import AssistantMessage
 from qwenchat.tui.transcript.transcript import Transcript
 from qwenchat.tui.widgets.composer import Composer
 from tests.support.fake_engine import FakeEngine, Script
@@ -92,7 +92,7 @@ class Chat:
         return self.app._chat.query_one(Transcript)
 
     @property
-    def replies(self) -> list[Reply]:
+    def replies(self) -> list[AssistantMessage]:
         return self.transcript.replies
 
     async def until(self, condition: Callable[[], object], what: str = "") -> None:
@@ -121,7 +121,7 @@ class Chat:
         await self.paste(text)
         await self.press("enter")
 
-    async def ask(self, text: str) -> Reply:
+    async def ask(self, text: str) -> AssistantMessage:
         """Send a message and wait for the end of the reply."""
         before = self.session.conversation.tree.leaf
         await self.send(text)
@@ -144,7 +144,7 @@ class Chat:
                 await self.pilot.click(offset=Offset(x, y))
                 return
 
-    def markdown_of(self, reply: Reply) -> Markdown:
+    def markdown_of(self, reply: AssistantMessage) -> Markdown:
         return reply.query_one(Markdown)
 
 
@@ -174,7 +174,7 @@ async def chat(
     """
     engine = engine or FakeEngine(list(scripts) or [Script()])
     session = Session(Worker(make_engine or (lambda: engine)), library or Library.in_memory(), tools=tools)
-    steering = Steering(session, settings=settings, presets=tuple(presets))
+    steering = AnswerSettings(session, settings=settings, presets=tuple(presets))
     app = QwenChat(
         session,
         LoadModel(),

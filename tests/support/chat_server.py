@@ -91,7 +91,7 @@ class ChatServer:
             def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
                 body = self.rfile.read(length)
-                if length and len(body) == length:  # else whoever asked is gone
+                if length and len(body) == length:  # else the one who asked is gone
                     mine._chat(self, json.loads(body))
 
             def log_message(self, format: str, *args: object) -> None:

@@ -54,13 +54,13 @@ def damaged(data: bytes, dice: random.Random) -> bytes:
 def _model(path: Path) -> None:
 
     from qwenchat.engine.base import StopSignal
-    from qwenchat.engine.local.hardware import Plan
+    from qwenchat.engine.local.hardware import RunPlan
     from qwenchat.engine.local.loader import load
     from qwenchat.engine.local.prompt import ChatTemplate
-    from qwenchat.engine.local.token_scorer import Lens  # noqa: F401  (imported before memory is bounded)
+    from qwenchat.engine.local.token_scorer import TokenScorer  # noqa: F401  (imported before memory is bounded)
     from tests.support.tiny_qwen3 import user
 
-    plan, stop = Plan("cpu", "float32", packed=True), StopSignal()
+    plan, stop = RunPlan("cpu", "float32", packed=True), StopSignal()
     with tempfile.TemporaryDirectory() as cache:
         model = load(path, plan=plan, cache_folder=Path(cache), progress=lambda step: None, stop=stop)
         with contextlib.closing(model.network), contextlib.closing(ChatTemplate(model.tokenizer, stop)) as template:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenchat.chat.commands import LoadModel, StartTurn
-from qwenchat.chat.continuation import NOTHING, Begun
+from qwenchat.chat.continuation import NOTHING, PartialReply
 from qwenchat.chat.events import Channel, TextProduced, TurnEvent, TurnFinished, TurnStopped
 from qwenchat.chat.messages import Message
 from qwenchat.chat.provenance import ModelInfo
@@ -63,7 +63,7 @@ def ask(
     stop_when: Callable[[TurnEvent], bool] = lambda event: False,
     answer_when: Callable[[TurnEvent], bool] = lambda event: False,
     budget: int | None = None,
-    begun: Begun = NOTHING,
+    begun: PartialReply = NOTHING,
     answer_now: bool = False,
     schema: str | None = None,
     tools: tuple[ToolSpec, ...] = (),

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
+from qwenchat.chat.commands import LoadModel, Prefill, ScoreReply, StartTurn
 from qwenchat.chat.errors import EngineFailed, ModelNotFound, QwenchatError
 from qwenchat.chat.events import (
-    Alternative,
     AnswerReclassified,
     Channel,
-    DraftWeighed,
+    DraftCounted,
     HistoryTrimmed,
     LoadProgressed,
     PrefillProgressed,
@@ -21,6 +20,7 @@ from qwenchat.chat.events import (
     TextProduced,
     ThoughtEnded,
     ThoughtStarted,
+    TokenAlternative,
     TokensScored,
     ToolCalled,
     TurnEvent,
@@ -79,7 +79,7 @@ class FakeEngine:
     """Loading waits until `release`."""
     loads: list[LoadModel] = field(default_factory=list)
     turns: list[StartTurn] = field(default_factory=list)
-    ahead: list[ReadAhead] = field(default_factory=list)
+    ahead: list[Prefill] = field(default_factory=list)
     noise: str = ""
     """What a native library would write to file descriptor 2 while the model loads."""
     closed: bool = False
@@ -151,7 +151,7 @@ class FakeEngine:
         finish = FinishReason.TOOL_CALLS if script.calls else script.finish
         yield TurnFinished(command.turn, finish, usage, Timing(0.01, 0.0, 1.0, 50.0))
 
-    def weigh(self, command: ReadAhead, stop: StopSignal) -> DraftWeighed | None:
+    def count_tokens(self, command: Prefill, stop: StopSignal) -> DraftCounted | None:
         if not self.weighs:
             return None
         tokens, before = len(command.draft.split()), sum(len(m.text.split()) + 5 for m in command.messages)
@@ -159,9 +159,9 @@ class FakeEngine:
         limit = self.model.context_window - 1024
         left_out = min(len(command.messages), 2) if tokens + before > limit else 0
         prompt = tokens if left_out else before + tokens
-        return DraftWeighed(command.number, tokens, prompt, limit, left_out, pieces)
+        return DraftCounted(command.number, tokens, prompt, limit, left_out, pieces)
 
-    def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+    def read_ahead(self, command: Prefill, stop: StopSignal) -> None:
         self.ahead.append(command)
 
     def score(self, command: ScoreReply, stop: StopSignal) -> Iterator[TokensScored]:
@@ -180,8 +180,8 @@ class FakeEngine:
 
     def _doubted(self, channel: Channel, word: str) -> ScoredToken:
         rather = self.doubts.get(word.strip())
-        chosen = Alternative(word, 0.12 if rather else 0.98)
-        likeliest = (Alternative(rather, 0.7), chosen) if rather else (chosen, Alternative("Well ", 0.01))
+        chosen = TokenAlternative(word, 0.12 if rather else 0.98)
+        likeliest = (TokenAlternative(rather, 0.7), chosen) if rather else (chosen, TokenAlternative("Well ", 0.01))
         return ScoredToken(word, channel, False, chosen, likeliest)
 
     def close(self) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import Message, Role, Status, TextPart
-from qwenchat.library.exchange.export import Format, read_whole, written
+from qwenchat.library.exchange.export import ExportFormat, read_whole, written
 from qwenchat.library.library import Library
-from qwenchat.library.maintenance import Upkeep
+from qwenchat.library.maintenance import Maintenance
 from qwenchat.library.restore import restore
 from qwenchat.reports.doctor import _library
 
@@ -40,7 +40,7 @@ def make(folder: Path, *, backup: bool) -> Path:
     library.search("word1")
     library.close()
     if backup:
-        upkeep = Upkeep(path, 0)
+        upkeep = Maintenance(path, 0)
         assert upkeep.wait(20)
         upkeep.close()
     library = Library.open(path)
@@ -161,7 +161,7 @@ def use(library: Library) -> None:
         lambda: library.statistics(0),
         lambda: library.said_before(None),
         lambda: library.draft("c1"),
-        lambda: [list(written([read_whole(library, "c1")], format)) for format in Format],
+        lambda: [list(written([read_whole(library, "c1")], format)) for format in ExportFormat],
         lambda: library.save("c1", user("new")),
         lambda: library.save("new", Message(Role.ASSISTANT, (TextPart("half"),), status=Status.STREAMING)),
         lambda: library.rename("c1", ""),

@@ -22,11 +22,11 @@ from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.engine.worker import Worker
 from qwenchat.library.backup import back_up, backups, is_sound
 from qwenchat.library.conversation import Conversation
-from qwenchat.library.exchange.found import Found
-from qwenchat.library.exchange.importer import Intake
+from qwenchat.library.exchange.importer import Importer
+from qwenchat.library.exchange.parsed import ParsedConversation
 from qwenchat.library.index import index_of
 from qwenchat.library.library import Library
-from qwenchat.library.maintenance import Upkeep
+from qwenchat.library.maintenance import Maintenance
 from qwenchat.library.replacing import is_interrupted
 from qwenchat.library.restore import restore
 from qwenchat.session.session import Session
@@ -123,9 +123,9 @@ def imported(at: int) -> Conversation:
 
 def take_in(folder: Path) -> None:
     """Conversations that come in one after the other."""
-    intake = Intake(Library.open(folder / NAME))
+    intake = Importer(Library.open(folder / NAME))
     for at in range(10_000):
-        intake.take(Found(imported(at)))
+        intake.take(ParsedConversation(imported(at)))
         say(folder, f"i{at}")
 
 
@@ -137,9 +137,9 @@ def check_import(folder: Path) -> None:
         assert id_ == f"i{at}"
         assert len(there[id_]) == 20
         assert library.draft(id_).whole == f"draft {at}"
-    intake = Intake(library)
+    intake = Importer(library)
     for at in range(len(there) + 1):
-        intake.take(Found(imported(at)))
+        intake.take(ParsedConversation(imported(at)))
     assert len(texts(library)) == len(there) + 1
     library.close()
 
@@ -152,7 +152,7 @@ def with_backup(folder: Path) -> None:
     library = Library.open(path)
     library.save_all("old", [user(f"old {at} " + "word " * 300) for at in range(200)])
     library.close()
-    upkeep = Upkeep(path, 0)
+    upkeep = Maintenance(path, 0)
     assert upkeep.wait(60)
     upkeep.close()
     library = Library.open(path)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from qwenchat.engine.local.graph import Direct, Recorded, Work
+from qwenchat.engine.local.graph import DirectRunner, RecordedWork, Work
 
 WAITS = ("_local_scalar_dense", "item", "nonzero", "masked_select", "is_nonzero", "equal", "lift_fresh", "unique")
 """Operations for which the host waits for the device, or that bring a tensor from the host."""
@@ -66,14 +66,14 @@ def _place(value: Tensor) -> int:
     return value.untyped_storage().data_ptr()
 
 
-class Recorder(Direct):
+class Recorder(DirectRunner):
     """Records work on tapes as a GPU records it in graphs."""
 
     def __init__(self) -> None:
         self.captures = self.replays = 0
 
     def record(self, work: Work) -> Work:
-        return Recorded(work, lambda first: first(), self._capture)
+        return RecordedWork(work, lambda first: first(), self._capture)
 
     def _capture(self, work: Work) -> Work:
         self.captures += 1
@@ -88,7 +88,7 @@ class Recorder(Direct):
         return replay
 
 
-class Failing(Direct):
+class Failing(DirectRunner):
     """Fails where a GPU would: `fail` is called for each recording."""
 
     def __init__(self, fail: Callable[[], None]) -> None:
@@ -99,4 +99,4 @@ class Failing(Direct):
             self._fail()
             return work
 
-        return Recorded(work, lambda first: first(), capture)
+        return RecordedWork(work, lambda first: first(), capture)

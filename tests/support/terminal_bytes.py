@@ -24,22 +24,22 @@ from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.text import SafeStream, decode_input, safe_json, safe_line
 from qwenchat.console.editor import edited
 from qwenchat.console.notice import notify
-from qwenchat.console.permission import in_words, result_in_words
+from qwenchat.console.permission import call_in_words, result_in_words
 from qwenchat.console.turn_printer import ready_in_words
 from qwenchat.engine.remote.failure import typed
 from qwenchat.engine.remote.offer import listed_in
-from qwenchat.engine.remote.reply import Reply
+from qwenchat.engine.remote.reply import StreamedReply
 from qwenchat.engine.text_gate import gated
 from qwenchat.library.conversation import Conversation
-from qwenchat.library.exchange.export import Format, written
-from qwenchat.library.exchange.found import Found
+from qwenchat.library.exchange.export import ExportFormat, written
+from qwenchat.library.exchange.parsed import ParsedConversation
 from qwenchat.library.exchange.reading import conversations_in
 from qwenchat.library.library import Library
 from qwenchat.plain.transcript import as_text
 from qwenchat.replay.player import Replay
 from qwenchat.replay.render import as_cast, as_json_lines, play_as_text
-from qwenchat.reports.message_details import account_of
-from qwenchat.reports.message_details import in_words as details_in_words
+from qwenchat.reports.message_details import details_as_text as details_in_words
+from qwenchat.reports.message_details import details_of
 from qwenchat.session import attachments
 from qwenchat.settings import config
 from qwenchat.tui.base.terminal_input import TerminalParser
@@ -110,7 +110,7 @@ class Entrances:
 
     def by_stream(self, text: str) -> list[Message]:
         """Answer, thought and a call, in the chunks of a server."""
-        reply = Reply(1, thinks=self._random.random() < 0.5)
+        reply = StreamedReply(1, thinks=self._random.random() < 0.5)
 
         def chunks() -> Iterator[TurnEvent]:
             for number, piece in enumerate(_cut(text, self._random)):
@@ -168,7 +168,7 @@ class Entrances:
         entries = [{"role": "user", "content": text}, {"role": "assistant", "content": text, "tool_calls": [call]}]
         data = json.dumps({"messages": entries, "model": text[:40], "title": text}).encode()
         (found,) = conversations_in(io.BytesIO(data))
-        if not isinstance(found, Found):
+        if not isinstance(found, ParsedConversation):
             return [Message(Role.USER, (TextPart(str(found)),))]
         return list(found.conversation.messages)
 
@@ -223,17 +223,17 @@ class Exits:
         for message in messages:
             yield from self._message(message)
         whole = [(stored, {})]
-        yield "seen", "Markdown", "".join(written(whole, Format.MARKDOWN))
-        yield "json", "JSON", "".join(written(whole, Format.JSON))
-        yield "jsonl", "JSONL", "".join(written(whole, Format.JSONL)).strip("\n") or "{}"
+        yield "seen", "Markdown", "".join(written(whole, ExportFormat.MARKDOWN))
+        yield "json", "JSON", "".join(written(whole, ExportFormat.JSON))
+        yield "jsonl", "JSONL", "".join(written(whole, ExportFormat.JSONL)).strip("\n") or "{}"
         replay = Replay(messages, {}, speed=1e9)
         lines, cast = list(as_json_lines(replay)), list(as_cast(replay, stored.title, 0.0))
         yield "jsonl", "replay --json", "\n".join((*lines, *cast))
         played = "".join(json.loads(line)[2] for line in cast[1:]).replace("\r\n", "\n")
         yield "seen", "cast", _OWN.sub("", played)
-        told: list[str] = []
-        play_as_text(Replay(messages, {}, speed=1e9), told.append, styled=False)
-        yield "seen", "replay", "".join(told)
+        reported: list[str] = []
+        play_as_text(Replay(messages, {}, speed=1e9), reported.append, styled=False)
+        yield "seen", "replay", "".join(reported)
         yield from self._notices(raw)
 
     def _message(self, message: Message) -> Iterator[tuple[str, str, str]]:
@@ -241,7 +241,7 @@ class Exits:
         yield "seen", "plain text", plain(said)
         for code in code_in(said):
             yield "seen", "code", code.text
-        yield "seen", "details", details_in_words(account_of(message, 1, 1))
+        yield "seen", "details", details_in_words(details_of(message, 1, 1))
         stream = SafeStream()
         yield "seen", "stream", "".join(map(stream.feed, (said[at : at + 3] for at in range(0, len(said), 3))))
         yield "json", "--json", safe_json({"answer": said, "thinking": message.reasoning, "note": message.note})
@@ -254,7 +254,7 @@ class Exits:
         yield "seen", "an editor", given[0]
         for part in message.parts:
             if isinstance(part, ToolCallPart):
-                yield "approved", "permission", in_words(part)
+                yield "approved", "permission", call_in_words(part)
             if isinstance(part, ToolResultPart):
                 yield "seen", "result", result_in_words(part, 1000)
 
@@ -265,7 +265,7 @@ class Exits:
             notify(raw)
         yield "notice", "a notice", error.getvalue() + out.getvalue()
         yield "log", "log", self._logged(raw)
-        yield "asked", "permission", in_words(ToolCallPart("1", raw[:99], raw))
+        yield "asked", "permission", call_in_words(ToolCallPart("1", raw[:99], raw))
 
     def _logged(self, raw: str) -> str:
         from qwenchat.system.log import keep_log

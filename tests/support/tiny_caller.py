@@ -64,5 +64,5 @@ def _lessons() -> Iterator[tuple[list[Message], bool, str]]:
         parts: tuple[Part, ...] = (ReasoningPart("I call it badly."), bad) if thinking else (bad,)
         broken = [user(BROKEN), Message(Role.ASSISTANT, parts), *results(COMPLAINT)]
         yield broken, thinking, said("I calculate.", CALL % "12 * 12")
-        mended = [*broken, calls("12 * 12", thought=kept("I calculate.")), *results("144")]
-        yield mended, thinking, said("The tool says 144.", "It is 144.")
+        repaired = [*broken, calls("12 * 12", thought=kept("I calculate.")), *results("144")]
+        yield repaired, thinking, said("The tool says 144.", "It is 144.")

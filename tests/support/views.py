@@ -142,9 +142,9 @@ async def _compare(it: Chat) -> None:
     await it.sees("It is", "▸ thought for", "Another", "answering")
 
 
-async def _told(it: Chat) -> None:
-    it.app._chat._tell("The draft is kept.")
-    it.app._chat._tell("Nothing can be saved.", "warning")
+async def _reported(it: Chat) -> None:
+    it.app._chat._notify_user("The draft is kept.")
+    it.app._chat._notify_user("Nothing can be saved.", "warning")
     it.app.notify("The disk is full.", severity="error")
     await it.sees("The draft is kept.", "Nothing can be saved.", "The disk is full.")
 
@@ -161,7 +161,7 @@ VIEWS = (
     View("selected", _selected),
     View("completion", _keys("slash", "r", sees="/retry")),
     View("notices", _keys(sees="A notice of some length"), notices=("A notice of some length.", "Another one.")),
-    View("told", _told),
+    View("told", _reported),
     View("sidebar", _keys("ctrl+b", "down", sees="Sorting"), saved=True),
     View("search", _search, saved=True),
     View("replay", _replay, (Script(thought="A short thought."),)),

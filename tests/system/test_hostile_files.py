@@ -9,7 +9,7 @@ import pytest
 
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.server_profile import Server
-from qwenchat.cli.process import in_words
+from qwenchat.cli.process import system_error_text
 from qwenchat.console.editor import EditorFailed, command, edited
 from qwenchat.engine.remote.key import key_of
 from qwenchat.session import attachments
@@ -141,8 +141,8 @@ def test_a_home_that_is_none_is_named_with_its_variable(
     monkeypatch.setenv("QWENCHAT_HOME", str(tmp_path / "file") if home == "FILE" else home)
     with pytest.raises(OSError) as caught:
         Paths.of_user()
-    assert said in in_words(caught.value)
-    assert in_words(caught.value).startswith("QWENCHAT_HOME=")
+    assert said in system_error_text(caught.value)
+    assert system_error_text(caught.value).startswith("QWENCHAT_HOME=")
 
 
 def test_a_relative_home_counts_from_here_and_an_empty_one_not_at_all(

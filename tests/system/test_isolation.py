@@ -1,4 +1,4 @@
-"""Functions in a process that can be killed: every limit is one, and the process is gone with whoever started it."""
+"""Functions in a process that can be killed: every limit is one, and no process outlives the one that started it."""
 
 import os
 import signal

@@ -7,7 +7,7 @@ from textual.geometry import Offset
 
 from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.library.library import Library
-from qwenchat.tui.transcript.message_base import Said
+from qwenchat.tui.transcript.message_base import MessageWidget
 from tests.support.chat_driver import Chat, chat
 from tests.support.fake_engine import MODEL, FakeEngine, Script
 
@@ -18,7 +18,7 @@ KEY = "ctrl+up"
 def chosen(it: Chat) -> str:
     """The text of the chosen message."""
     focused = it.app._chat.focused
-    return it.session.conversation.tree[focused.message_id].text if isinstance(focused, Said) else ""
+    return it.session.conversation.tree[focused.message_id].text if isinstance(focused, MessageWidget) else ""
 
 
 async def choose(it: Chat, text: str) -> None:
@@ -350,7 +350,7 @@ class TestGoingOn:
         async with chat() as it:
             await it.ask("Go")
             await it.send("/continue")
-            await it.sees("no reply that broke off")
+            await it.sees("not an interrupted reply")
 
     async def test_only_the_latest_reply_goes_on(self):
         async with chat(Script("one two", hold_at=1), Script("fine")) as it:
@@ -457,8 +457,8 @@ class TestElsewhere:
             await it.press("escape")
             await it.idle()
             await it.press("ctrl+p")
-            await it.press(*"broke off go on")
-            await it.sees("Let a reply that broke off go on")
+            await it.press(*"interrupted go on")
+            await it.sees("Let an interrupted reply go on")
             await it.press("down", "enter")
             await it.until(lambda: it.session.conversation.path[-1].text == "one two", "the rest")
 

@@ -15,7 +15,7 @@ from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.server_profile import Server
 from qwenchat.engine.remote import discovery
-from qwenchat.engine.remote.offer import Offer
+from qwenchat.engine.remote.offer import ServedModel
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.session.comparison import compare
@@ -246,10 +246,10 @@ class TestChooser:
     def servers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Alpha lists two models, beta does not answer, and nothing else runs here."""
 
-        def served(server: Server, unwanted: object) -> tuple[Offer, ...]:
+        def served(server: Server, unwanted: object) -> tuple[ServedModel, ...]:
             if server.name == "beta":
                 raise ServerError("Beta is gone.")
-            return Offer("qwen3:4b"), Offer("qwen3:8b")
+            return ServedModel("qwen3:4b"), ServedModel("qwen3:8b")
 
         monkeypatch.setenv("QWENCHAT_HOME", str(tmp_path))
         monkeypatch.setattr(discovery, "served", served)
@@ -363,7 +363,7 @@ def begun(tmp_path: Path) -> Iterator[tuple[Session, Path]]:
     session = Session(Worker(cast.make), Library.open(tmp_path / "chats.db"))
     comparison = compare(session, [LoadModel(server=server) for server in SERVERS.values()], (TextPart("Go"),))
     deadline = time.monotonic() + PATIENCE_S
-    while not all(each.turn.growing.answer_tokens == 2 for each in comparison.contenders):
+    while not all(each.turn.growing.answer_tokens == 2 for each in comparison.compared_models):
         comparison.poll()
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -386,8 +386,8 @@ def test_killed_in_the_middle_what_came_until_a_second_ago_is_there(begun: tuple
     session, path = begun
     session._clock, now = (lambda: now), time.monotonic() + CHECKPOINT_S
     assert session.comparison is not None
-    for contender in session.comparison.contenders:
-        contender.slot.turn._clock = session._clock
+    for compared in session.comparison.compared_models:
+        compared.slot.turn._clock = session._clock
     session.comparison.poll()
     assert replies_in(path, session) == [(Status.STREAMING, "Alpha says"), (Status.STREAMING, "Beta says")]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from qwenchat.console.commands import WRITTEN
-from qwenchat.library.exchange.export import Format
+from qwenchat.library.exchange.export import ExportFormat
 from qwenchat.tui.text.completion import offer
 from tests.support.chat_driver import chat
 from tests.tui.test_composer import burst
@@ -22,7 +22,7 @@ class TestWhatIsOffered:
         assert offered("/re", first_line=False) == []
 
     def test_the_fixed_arguments_of_commands(self):
-        assert offered("/export ") == [str(form) for form in Format]
+        assert offered("/export ") == [str(form) for form in ExportFormat]
         assert offered("/export js") == ["json", "jsonl"]
         assert "qwen3-4b" in offered("/model ")
         assert offered("/retry temperature=0.2 th") == ["think=on", "think=off"]

@@ -14,7 +14,7 @@ from qwenchat.chat.invisible import INVISIBLE
 from qwenchat.chat.text import safe
 from qwenchat.system import clipboard
 from qwenchat.tui.markdown.pieces import parser
-from qwenchat.tui.markdown.plain_text import Code, code_in, plain
+from qwenchat.tui.markdown.plain_text import CodeText, code_in, plain
 from tests.support.chat_driver import Chat, chat
 from tests.support.fake_engine import Script
 
@@ -98,8 +98,8 @@ def flat(tokens: Iterable[Token]) -> Iterator[Token]:
 
 
 def test_code_is_found_with_its_language() -> None:
-    assert code_in(REPLY) == (Code("python", 'print("hi")\n'), Code("sh", "ls -l\n"))
-    assert code_in("- ```\n  a\n  ```\n\n> ~~~c x=1\n> b\n") == (Code("", "a\n"), Code("c", "b\n"))
+    assert code_in(REPLY) == (CodeText("python", 'print("hi")\n'), CodeText("sh", "ls -l\n"))
+    assert code_in("- ```\n  a\n  ```\n\n> ~~~c x=1\n> b\n") == (CodeText("", "a\n"), CodeText("c", "b\n"))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_code_is_found_with_its_language() -> None:
     ],
 )  # fmt: skip
 def test_a_file_is_named_after_its_language(language: str, name: str) -> None:
-    assert Code(language, "").file_name == name
+    assert CodeText(language, "").file_name == name
 
 
 async def copied(it: Chat, text: str) -> None:

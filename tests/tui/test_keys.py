@@ -6,7 +6,7 @@ import pytest
 
 from qwenchat.library.library import Library
 from qwenchat.tui.app import QwenChat
-from qwenchat.tui.keys.bindings import VIM, Place, bindings_of, keymap_of
+from qwenchat.tui.keys.bindings import VIM, KeyScope, bindings_of, keymap_of
 from qwenchat.tui.keys.key_names import normal
 from qwenchat.tui.screens.help import HelpScreen
 from qwenchat.tui.screens.search import SearchScreen
@@ -15,7 +15,7 @@ from tests.support.fake_engine import Script
 from tests.support.saved_conversations import put
 
 
-def places() -> tuple[Place, ...]:
+def places() -> tuple[KeyScope, ...]:
     groups, elsewhere = QwenChat.places()
     return (*groups, *elsewhere)
 

@@ -21,9 +21,9 @@ async def test_what_is_not_here_stands_below_a_heading_of_its_own():
 @pytest.mark.parametrize("size", [(40, 12), (60, 20), (100, 30)])
 async def test_whether_a_model_fits_is_told_at_every_width(size, monkeypatch):
     from qwenchat.engine.local import memory
-    from qwenchat.engine.local.memory import Memory
+    from qwenchat.engine.local.memory import DeviceMemory
 
-    monkeypatch.setattr(memory, "here", lambda: (Memory("cpu", 8_000_000_000, 2_000_000_000),))
+    monkeypatch.setattr(memory, "here", lambda: (DeviceMemory("cpu", 8_000_000_000, 2_000_000_000),))
     async with chat(size=size) as it:
         await it.press("f3")
         await it.sees("qwen3-0.6b", "fits", "too large")

@@ -14,8 +14,8 @@ from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.session.session import Session
 from qwenchat.tui.app import SWITCH_S, QwenChat
-from qwenchat.tui.chat.event_feed import Pace
-from qwenchat.tui.gc_pause import AT_MOST, QUIET_S, Garbage
+from qwenchat.tui.chat.event_feed import DrawPace
+from qwenchat.tui.gc_pause import AT_MOST, QUIET_S, GcPause
 from tests.support.chat_driver import chat
 from tests.support.fake_engine import FakeEngine, Script
 
@@ -23,7 +23,7 @@ from tests.support.fake_engine import FakeEngine, Script
 @pytest.mark.parametrize(("cost", "waits"), [(0.001, 0.004), (0.02, 0.08), (0.1, 0.4), (0.4, 0.5), (30.0, 0.5)])
 def test_what_costs_more_to_draw_is_drawn_less_often_but_the_text_goes_on(cost: float, waits: float) -> None:
     now = spent = 0.0
-    pace = Pace(lambda: now, lambda: spent)
+    pace = DrawPace(lambda: now, lambda: spent)
     assert pace.allows()
     spent += cost
     while not pace.allows():
@@ -45,12 +45,12 @@ def test_a_full_search_for_garbage_waits_until_nothing_happens(monkeypatch: pyte
     monkeypatch.setattr(gc, "collect", lambda: searches.append(now))
     monkeypatch.setattr(gc, "get_count", lambda: (0, 0, 50))
     before = gc.get_threshold()
-    garbage = Garbage(lambda: now)
+    garbage = GcPause(lambda: now)
     garbage.begin()
     assert gc.get_threshold() == (*before[:2], AT_MOST)
     now = QUIET_S - 1
     garbage.look()
-    garbage.stir()
+    garbage.note_activity()
     now += QUIET_S - 1
     garbage.look()
     assert searches == []

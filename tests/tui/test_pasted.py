@@ -2,7 +2,7 @@
 
 from textual.events import Key
 
-from qwenchat.chat.draft import Block, Draft
+from qwenchat.chat.draft import Draft, PastedBlock
 from qwenchat.library.library import Library
 from tests.support.chat_driver import chat
 
@@ -11,7 +11,9 @@ LABEL = "[Pasted 1,204 lines, 25 kB #1]"
 
 
 def test_a_draft_is_its_typed_text_and_its_blocks_in_order():
-    draft = Draft.of("a [1] b [2][1]", [Block("[1]", "one"), Block("[2]", "two"), Block("[3]", "three")])
+    draft = Draft.of(
+        "a [1] b [2][1]", [PastedBlock("[1]", "one"), PastedBlock("[2]", "two"), PastedBlock("[3]", "three")]
+    )
     assert draft.whole == "a one b twoone"
     assert [part.text for part in draft.parts() if part.origin] == ["one", "two", "one"]
     assert Draft().parts() == ()

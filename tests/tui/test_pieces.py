@@ -7,13 +7,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qwenchat.tui.markdown import pieces
-from qwenchat.tui.markdown.pieces import Cutter, parser, refers_elsewhere
+from qwenchat.tui.markdown.pieces import MarkdownCutter, parser, refers_elsewhere
 from tests.support.examples import examples
 
 
 def cut(text: str, size: int) -> list[str]:
     """The pieces of a text that comes `size` characters at a time."""
-    cutter = Cutter()
+    cutter = MarkdownCutter()
     found = [""]
     for at in range(0, len(text), size):
         first, *others = cutter.feed(text[at : at + size])

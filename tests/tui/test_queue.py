@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Callable
 
-from qwenchat.chat.draft import Block, Draft
+from qwenchat.chat.draft import Draft, PastedBlock
 from qwenchat.chat.errors import EngineFailed
 from qwenchat.library.library import Library
 from qwenchat.tui.text.pasted import joined
@@ -230,7 +230,7 @@ class TestLooks:
 
 
 def test_drafts_that_are_joined_keep_every_paste_apart():
-    one = Draft("a [P #1] [P #2]", (Block("[P #1]", "x\ny"), Block("[P #2]", "x\nz")))
-    two = Draft("[P #1]", (Block("[P #1]", "other"),))
+    one = Draft("a [P #1] [P #2]", (PastedBlock("[P #1]", "x\ny"), PastedBlock("[P #2]", "x\nz")))
+    two = Draft("[P #1]", (PastedBlock("[P #1]", "other"),))
     assert joined([one, Draft(" "), two]).whole == "a x\ny x\nz\n\nother"
     assert len({block.label for block in joined([one, two]).blocks}) == 3

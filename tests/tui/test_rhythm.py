@@ -1,13 +1,13 @@
 """The curve of the speed of a reply."""
 
-from qwenchat.tui.widgets.rhythm import SECONDS, Rhythm
+from qwenchat.tui.widgets.rhythm import SECONDS, SpeedGraph
 from tests.support.chat_driver import chat
 from tests.support.fake_engine import Script
 
 
 def test_each_second_is_as_high_as_it_was_fast() -> None:
     now = 0.0
-    rhythm = Rhythm(lambda: now)
+    rhythm = SpeedGraph(lambda: now)
     total = 1
     rhythm.take(total)
     for count in (8, 4, 0, 8):
@@ -22,7 +22,7 @@ def test_each_second_is_as_high_as_it_was_fast() -> None:
 
 def test_only_the_last_seconds_are_shown_and_the_next_reply_begins_anew() -> None:
     now = 0.0
-    rhythm = Rhythm(lambda: now)
+    rhythm = SpeedGraph(lambda: now)
     for second in range(40):
         now = float(second)
         rhythm.take(1 + 5 * second)

@@ -46,7 +46,7 @@ async def test_a_file_that_is_not_there_is_said_while_it_is_written_and_when_it_
 async def test_on_a_chosen_message_letters_that_are_no_shown_action_go_into_the_draft() -> None:
     async with chat(Script("No code here."), size=(80, 24)) as it:
         await it.ask("Hello")
-        for letter in "eckunN":  # of a prompt, of a reply that broke off, of code, of a deletion, of hits
+        for letter in "eckunN":  # of a prompt, of an interrupted reply, of code, of a deletion, of hits
             await it.press("ctrl+up")
             await it.until(lambda: it.transcript.chosen, "the message chosen")
             await it.press(letter)
@@ -104,9 +104,9 @@ async def test_no_edge_of_the_draft_peeks_out_below_a_list(size: tuple[int, int]
 
 
 async def test_one_model_alone_to_compare_says_where_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    from qwenchat.tui.models.contenders import Rivals
+    from qwenchat.tui.models.compared_models import ComparedModels
 
-    monkeypatch.setattr(Rivals, "here", lambda self, paths: iter(()))
+    monkeypatch.setattr(ComparedModels, "here", lambda self, paths: iter(()))
     monkeypatch.setattr("qwenchat.tui.models.servers._nearby", lambda named, unwanted: ())
     async with chat() as it:
         await it.ask("Hello")
@@ -122,9 +122,9 @@ async def test_the_list_of_models_opens_on_the_one_that_answers_also_where_a_ser
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from qwenchat.chat.server_profile import Server
-    from qwenchat.engine.remote.offer import Offer
+    from qwenchat.engine.remote.offer import ServedModel
     from qwenchat.tui.models.screen import ModelsScreen
-    from qwenchat.tui.models.servers import Listing
+    from qwenchat.tui.models.servers import ServerListing
 
     monkeypatch.setattr("qwenchat.tui.models.servers._nearby", lambda named, unwanted: ())
     engine = FakeEngine(model=replace(MODEL, name="big", server="box"))
@@ -133,7 +133,9 @@ async def test_the_list_of_models_opens_on_the_one_that_answers_also_where_a_ser
         await it.sees("To download")
         screen = it.app.screen
         assert isinstance(screen, ModelsScreen)
-        screen._servers._found = (Listing(Server("http://box:1"), "box", "box", offers=(Offer("small"), Offer("big"))),)
+        screen._servers._found = (
+            ServerListing(Server("http://box:1"), "box", "box", offers=(ServedModel("small"), ServedModel("big"))),
+        )
         screen._show()
         row = screen._list.highlighted_row
         assert row is not None and row.key == "http://box:1\nbig"

@@ -107,7 +107,7 @@ class TestForcingTheAnswer:
         async with chat() as it:
             await it.ask("Go")
             await it.press("ctrl+s")
-            await it.sees("No reply broke off inside its thought.")
+            await it.sees("No reply was interrupted inside its thought.")
 
 
 class TestBudget:

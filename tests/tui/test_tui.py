@@ -542,7 +542,7 @@ class TestCommands:
             await it.send("/system")
             await it.sees("There is no system prompt.")
             await it.send("/answer")
-            await it.sees("No reply broke off")
+            await it.sees("No reply was interrupted")
             await it.send("/budget 500")
             await it.sees("Thoughts end after 500 tokens.")
             await it.send("/copy")

@@ -32,11 +32,11 @@ def test_commands_go_by_the_names_that_other_chats_have(typed: str, command: tup
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"),
+    ("typed", "suggestion"),
     [("/nwe", "/new"), ("/no-think", "/no_think"), ("/modle x", "/model"), ("/exprot md", "/export")],
 )
-def test_an_unknown_command_says_which_may_be_meant(typed: str, meant: str) -> None:
-    with pytest.raises(UnknownCommand, match=f"Did you mean {meant}?"):
+def test_an_unknown_command_says_which_may_be_meant(typed: str, suggestion: str) -> None:
+    with pytest.raises(UnknownCommand, match=f"Did you mean {suggestion}?"):
         command_of(typed)
 
 

@@ -30,7 +30,7 @@ LONGEST_SCHEMA = 1_000_000
 class _Ask(TextCommand):
     """A command with the options of the chat."""
 
-    context_class = options.Context
+    context_class = options.OptionContext
 
 
 @click.command(cls=_Ask)

@@ -11,7 +11,7 @@ import click
 
 from qwenchat.batch.journal import Journal, unasked_first
 from qwenchat.batch.prompts import read_prompts
-from qwenchat.batch.runner import Asking, Batch, Progress, identity
+from qwenchat.batch.runner import Batch, BatchSettings, Progress, identity
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import Message, Role, TextPart
@@ -103,10 +103,10 @@ def _files(name: str) -> list[Any]:
     return []
 
 
-def _asking(given: dict[str, Any], schema: str | None) -> Asking:
+def _asking(given: dict[str, Any], schema: str | None) -> BatchSettings:
 
     system = (Message(Role.SYSTEM, (TextPart(given["system"]),)),) if given["system"] else ()
-    return Asking(given["think"], option_values.overrides(given), given["thinking_budget"], system, schema)
+    return BatchSettings(given["think"], option_values.overrides(given), given["thinking_budget"], system, schema)
 
 
 class _Report:

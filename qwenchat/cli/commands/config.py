@@ -14,7 +14,7 @@ from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.cli import option_values
-from qwenchat.cli.group import Group
+from qwenchat.cli.group import CommandGroup
 from qwenchat.console.editor import EditorFailed, command
 from qwenchat.console.notice import notify
 from qwenchat.console.table import aligned
@@ -33,7 +33,7 @@ from qwenchat.system.toml_file import read_toml
 from qwenchat.tools.toolbox import Toolbox
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def config() -> None:
     """Show, check and edit the settings."""
 

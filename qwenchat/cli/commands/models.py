@@ -4,7 +4,7 @@ import click
 
 from qwenchat.chat.text import safe_line
 from qwenchat.cli import option_values, options
-from qwenchat.cli.group import Group
+from qwenchat.cli.group import CommandGroup
 from qwenchat.console.notice import notify
 from qwenchat.console.turn_printer import LoadReport
 from qwenchat.engine.base import StopSignal
@@ -15,7 +15,7 @@ from qwenchat.reports.models import account, models_of, servers_here, table
 from qwenchat.system.paths import Paths
 
 
-@click.group(cls=Group, invoke_without_command=True)
+@click.group(cls=CommandGroup, invoke_without_command=True)
 @click.option("--server", metavar="NAME", help="List what a server has, by its URL or its name in config.toml.")
 @click.pass_context
 def models(context: click.Context, server: str | None) -> None:

@@ -28,13 +28,13 @@ from qwenchat.engine.worker import Worker
 from qwenchat.i18n.texts import say
 from qwenchat.library.conversation import Conversation
 from qwenchat.library.exchange.export import write
-from qwenchat.library.exchange.found import Found
+from qwenchat.library.exchange.parsed import ParsedConversation
 from qwenchat.library.exchange.reading import conversations_in
 from qwenchat.library.library import Library
 from qwenchat.replay.player import Replay, timelines_of
 from qwenchat.replay.render import as_cast, as_json_lines, play_as_text
 from qwenchat.replay.rerun import Rerun, keep, questions
-from qwenchat.replay.rerun_report import Report, as_dict, failure
+from qwenchat.replay.rerun_report import RerunReport, as_dict, failure
 from qwenchat.system.log import keep_log
 from qwenchat.system.paths import Paths, shipped_themes
 from qwenchat.system.regular_file import open_stream
@@ -49,7 +49,7 @@ IDENTICAL, DIFFERENT, FAILED = 0, 1, 2
 class _Replay(click.Command):
     """A command with some of the options of the chat."""
 
-    context_class = options.Context
+    context_class = options.OptionContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def _saved(library: Library, source: str) -> _Recording:
 def _of_file(file: Path) -> _Recording:
     """The first conversation of a file."""
     with open_stream(file) as opened:
-        found = next((entry for entry in conversations_in(opened) if isinstance(entry, Found)), None)
+        found = next((entry for entry in conversations_in(opened) if isinstance(entry, ParsedConversation)), None)
     if found is None:
         raise QwenchatError(say("There is no conversation in {file}.", file=file))
     for problem in found.problems:
@@ -209,7 +209,7 @@ def _ask_again(recording: _Recording, library: Library | None, given: dict[str, 
     asked, progress = questions(recording.path), LoadReport()
     if not asked:
         raise QwenchatError(say("There is no reply in this conversation that could be asked for again."))
-    report = None if given["as_json"] else Report(len(asked))
+    report = None if given["as_json"] else RerunReport(len(asked))
     results = []
     with _engine() as rerun:
         model = rerun.load(option_values.load_command(given), progress.show)

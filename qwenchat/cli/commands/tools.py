@@ -7,7 +7,7 @@ import click
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.tools import granted_name
-from qwenchat.cli.group import Group
+from qwenchat.cli.group import CommandGroup
 from qwenchat.console.notice import notify
 from qwenchat.console.table import aligned
 from qwenchat.i18n.texts import say
@@ -18,7 +18,7 @@ from qwenchat.system.paths import Paths
 from qwenchat.tools.toolbox import Toolbox
 
 
-@click.group(cls=Group, invoke_without_command=True)
+@click.group(cls=CommandGroup, invoke_without_command=True)
 @click.pass_context
 def tools(context: click.Context) -> None:
     """List what the model may call; servers are started to see whether they answer."""

@@ -22,11 +22,11 @@ from qwenchat.console.turn_printer import LoadReport
 from qwenchat.i18n.texts import count, say
 from qwenchat.library.conversation import Conversation
 from qwenchat.library.exchange.archive import opened
-from qwenchat.library.exchange.export import Format, read_whole, write, written
+from qwenchat.library.exchange.export import ExportFormat, read_whole, write, written
 from qwenchat.library.exchange.filename import names_for
-from qwenchat.library.exchange.found import Found, Unusable
-from qwenchat.library.exchange.importer import Intake
+from qwenchat.library.exchange.importer import Importer
 from qwenchat.library.exchange.native import Timelines
+from qwenchat.library.exchange.parsed import ParsedConversation, UnusableEntry
 from qwenchat.library.exchange.reading import conversations_in
 from qwenchat.library.library import Library
 from qwenchat.system.paths import Paths
@@ -65,8 +65,8 @@ def export_command(
     if output == "":
         raise click.UsageError("The name after -o is empty.")
     output = None if output == "-" else output
-    chosen = Format(format_ or _format_of(output))
-    if chosen is Format.JSON and thoughts is False:
+    chosen = ExportFormat(format_ or _format_of(output))
+    if chosen is ExportFormat.JSON and thoughts is False:
         raise click.UsageError("json is always complete; --no-thoughts goes with md and jsonl.")
     with saved_conversations() as library:
         titles = _titles(library, conversations)
@@ -121,7 +121,7 @@ class _Reading:
 
 
 def _write_each(
-    reading: _Reading, titles: dict[str, str], chosen: Format, folder: Path, thoughts: bool, force: bool
+    reading: _Reading, titles: dict[str, str], chosen: ExportFormat, folder: Path, thoughts: bool, force: bool
 ) -> None:
     """Write each conversation into a file of its own."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -171,7 +171,7 @@ def import_command(files: tuple[str, ...], dry_run: bool) -> None:
     `-` reads standard input. What is here already is left alone; exit code 1 when something could not be read.
     """
     with _library(dry_run) as library:
-        intake = Intake(library, dry_run=dry_run)
+        intake = Importer(library, dry_run=dry_run)
         reports = [_import(name, intake, dry_run) for name in files]
     sys.exit(0 if all(reports) else 1)
 
@@ -194,7 +194,7 @@ def _library(dry_run: bool) -> Iterator[Library]:
         library.close()
 
 
-def _import(name: str, intake: Intake, dry_run: bool) -> bool:
+def _import(name: str, intake: Importer, dry_run: bool) -> bool:
     """Import one file, say what came of it, and return whether all of it was right."""
     tally = _Tally(say("standard input") if name == "-" else name)
     try:
@@ -232,10 +232,10 @@ class _Tally:
         self._report = LoadReport()
         self._shown_at = 0.0
 
-    def add(self, found: Found | Unusable, intake: Intake) -> None:
+    def add(self, found: ParsedConversation | UnusableEntry, intake: Importer) -> None:
         """Take in what was found, and say what of it could not be."""
 
-        if isinstance(found, Unusable):
+        if isinstance(found, UnusableEntry):
             self._fates["not usable"] += 1
             self.problem(say("{where}: {why}.", where=found.where, why=found.why))
             return

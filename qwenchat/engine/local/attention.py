@@ -25,7 +25,7 @@ class Attention(Protocol):
         ...
 
 
-class Flash:
+class VarlenAttention:
     """A kernel for sequences of different lengths, which it reads on the device: each head is such a sequence.
 
     It cuts long ones into pieces that a whole GPU works at. There is one for half precision on newer GPUs only.
@@ -50,7 +50,7 @@ class Flash:
         return attend
 
 
-class Masked:
+class MaskedAttention:
     """Attention to the whole room, with a mask that hides what comes after the position; runs everywhere."""
 
     def __init__(self, decoder: Decoder) -> None:

@@ -21,7 +21,7 @@ from qwenchat.chat.errors import ModelDamaged, ModelError, ModelUnsupported
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.failures import is_out_of_memory
 from qwenchat.engine.local import hardware
-from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.hardware import RunPlan
 from qwenchat.engine.local.torch_network import DTYPES, TorchNetwork
 from qwenchat.i18n.texts import say
 
@@ -63,7 +63,7 @@ class AutoCache:
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class ModelDescription:
     """What the configuration says, before any weight is read."""
 
     config: Any
@@ -109,13 +109,13 @@ class AutoModel(TorchNetwork[AutoCache]):
         """See `Network.close`; there is nothing to give back."""
 
 
-def describe(folder: Path, stored_bytes: int) -> Description:
+def describe(folder: Path, stored_bytes: int) -> ModelDescription:
     """Look at the configuration of the model in `folder`, whose files take `stored_bytes`.
 
     Raises ModelUnsupported for what transformers does not know either, ModelDamaged for impossible numbers.
     """
-    told = json.loads((folder / "config.json").read_bytes())
-    kind, architecture = told.get("model_type"), (told.get("architectures") or [""])[0]
+    reported = json.loads((folder / "config.json").read_bytes())
+    kind, architecture = reported.get("model_type"), (reported.get("architectures") or [""])[0]
     known = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind) if isinstance(kind, str) else None
     if known is None or architecture != known:
         raise ModelUnsupported(
@@ -142,7 +142,7 @@ def describe(folder: Path, stored_bytes: int) -> Description:
         heads = text.num_attention_heads
         kv_heads = getattr(text, "num_key_value_heads", None) or heads
         head_dim = getattr(text, "head_dim", None) or text.hidden_size // heads
-        return Description(
+        return ModelDescription(
             config,
             parameters,
             vocab=model.get_input_embeddings().weight.shape[0],
@@ -151,7 +151,7 @@ def describe(folder: Path, stored_bytes: int) -> Description:
         )
 
 
-def read(folder: Path, description: Description, plan: Plan) -> AutoModel:
+def read(folder: Path, description: ModelDescription, plan: RunPlan) -> AutoModel:
     """Load the weights, on a GPU as far as they fit there; raises ModelDamaged and ModelUnsupported."""
     _logging.set_verbosity_error()
     _logging.disable_progress_bar()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from qwenchat.engine.local.footprint import Quantization, Shape
+from qwenchat.engine.local.footprint import ModelShape, Quantization
 
 LONGEST_WINDOW = 40_960
 """Tokens that the models of the family can read."""
@@ -18,7 +18,7 @@ class KnownModel:
 
     name: str
     hub_name: str
-    shape: Shape
+    shape: ModelShape
     output_twice: bool = False
     """Whether the Hub's files hold the output matrix although it is the embedding."""
 
@@ -43,13 +43,13 @@ class KnownModel:
 
 def _dense(size: str, *numbers: int, tied: bool, output_twice: bool = False) -> KnownModel:
     hidden, layers, intermediate, heads = numbers
-    shape = Shape(hidden, layers, intermediate, heads, kv_heads=8, head_dim=128, tied=tied)
+    shape = ModelShape(hidden, layers, intermediate, heads, kv_heads=8, head_dim=128, tied=tied)
     return KnownModel(f"qwen3-{size.lower()}", f"Qwen/Qwen3-{size}", shape, output_twice)
 
 
 def _mixture(size: str, *numbers: int) -> KnownModel:
     hidden, layers, intermediate, heads = numbers
-    shape = Shape(hidden, layers, intermediate, heads, kv_heads=4, head_dim=128, tied=False, experts=128)
+    shape = ModelShape(hidden, layers, intermediate, heads, kv_heads=4, head_dim=128, tied=False, experts=128)
     return KnownModel(f"qwen3-{size.lower()}", f"Qwen/Qwen3-{size}", shape)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local.network import Cache, Network, Stepping
+from qwenchat.engine.local.network import Network, NetworkCache, SteppingNetwork
 from qwenchat.engine.local.sampler import Sampler
 
 CHUNKS = (16, 256)
@@ -16,7 +16,7 @@ INTERRUPTIBLE_CHUNK = 512
 """How many it may be given at once if it looks at the stop signal itself."""
 
 
-class Context:
+class SequenceContext:
     """One running sequence of a model; reading continues it, `rewind` keeps the part that a new prompt shares."""
 
     def __init__(self, network: Network[Any], window: int) -> None:
@@ -27,7 +27,7 @@ class Context:
         """[vocab] float32, what follows the last token read."""
         self._network = network
         self._most = 0
-        self._cache: Cache = network.new_cache(window)
+        self._cache: NetworkCache = network.new_cache(window)
 
     @property
     def interruptible(self) -> bool:
@@ -39,12 +39,12 @@ class Context:
         """How many tokens `read` may be given at once at first, and at most."""
         if self.interruptible:
             return INTERRUPTIBLE_CHUNK, INTERRUPTIBLE_CHUNK
-        return self._network.chunks if isinstance(self._network, Stepping) else CHUNKS
+        return self._network.chunks if isinstance(self._network, SteppingNetwork) else CHUNKS
 
     @property
     def ahead(self) -> bool:
         """Whether `steps` can be used."""
-        return isinstance(self._network, Stepping) and self._network.ahead
+        return isinstance(self._network, SteppingNetwork) and self._network.ahead
 
     def read(self, ids: Sequence[int], stop: StopSignal) -> None:
         """Continue the sequence by `ids`; raises Stopped, having read none, if the network noticed the signal."""
@@ -55,7 +55,7 @@ class Context:
 
     def steps(self, sampler: Sampler, stop: StopSignal, limit: int) -> Iterator[int]:
         """Up to `limit` tokens; `ids` takes up each when the next is asked for. Raises Stopped between tokens."""
-        if not isinstance(self._network, Stepping):
+        if not isinstance(self._network, SteppingNetwork):
             raise TypeError("this network does not work ahead")
         if stop.is_set():
             raise Stopped

@@ -10,7 +10,7 @@ from qwenchat.engine.local.attention import Attention
 from qwenchat.engine.local.decoder import Decoder, Layer
 
 
-class Pass(Protocol):
+class TokenPass(Protocol):
     """The pass of one token, however it is made."""
 
     def logits(self, token: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
@@ -21,7 +21,7 @@ class Pass(Protocol):
         ...
 
 
-class Step:
+class DecodeStep:
     """The forward pass of one token.
 
     The token and its position are tensors, and attention is given the whole room of the cache. Nothing here may wait
@@ -52,7 +52,7 @@ class Step:
         """[layers, batches, 2, 2, d/2]: all of `_turns` that is not 0, from each half to each."""
 
     def logits(self, token: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
-        """See `Pass.logits`."""
+        """See `TokenPass.logits`."""
         self._turn_to(position)
         attend = self._attention.over(position, cache[0].shape[2])
         x = F.embedding(token, self._embedding)

@@ -9,7 +9,7 @@ INVALID = -1
 """Takes the place of a token where the logits are NaN."""
 
 
-class Draw:
+class DeviceSampler:
     """Does what `Sampler.draw` does, to the same result, without the host knowing the token."""
 
     def __init__(self, vocab: int, device: torch.device) -> None:

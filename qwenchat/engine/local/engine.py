@@ -7,25 +7,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
+from qwenchat.chat.commands import LoadModel, Prefill, ScoreReply, StartTurn
 from qwenchat.chat.errors import DeviceFailed, EngineFailed, OutOfMemory, PromptTooLong
-from qwenchat.chat.events import DraftWeighed, LoadProgressed, TokensScored, TurnEvent
+from qwenchat.chat.events import DraftCounted, LoadProgressed, TokensScored, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
 from qwenchat.engine.failures import is_out_of_memory
 from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.catalog import KnownModel
-from qwenchat.engine.local.context_pool import Contexts
+from qwenchat.engine.local.context_pool import ContextPool
 from qwenchat.engine.local.generate import prefill
-from qwenchat.engine.local.generation import Turn, reserve_of
-from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.generation import Generation, reserve_of
+from qwenchat.engine.local.hardware import RunPlan
 from qwenchat.engine.local.loader import load, quantization_of
 from qwenchat.engine.local.locate import locate
-from qwenchat.engine.local.memory import Memory
+from qwenchat.engine.local.memory import DeviceMemory
 from qwenchat.engine.local.network import Network
 from qwenchat.engine.local.prompt import ChatTemplate
-from qwenchat.engine.local.token_scorer import Lens
+from qwenchat.engine.local.token_scorer import TokenScorer
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 from qwenchat.i18n.texts import say, sentences
 from qwenchat.system.paths import Paths
@@ -42,7 +42,7 @@ KEPT_SHARE = 8
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     network: Network[Any]
-    contexts: Contexts
+    contexts: ContextPool
     template: ChatTemplate
     tokenizer: ChatTokenizer
     info: ModelInfo
@@ -81,7 +81,7 @@ class LocalEngine:
             return self._with_reason(sentences(model.reason, say("It runs on the CPU."), error.what))
 
     def _load(
-        self, command: LoadModel, plan: Plan, progress: Callable[[LoadProgressed], None], stop: StopSignal
+        self, command: LoadModel, plan: RunPlan, progress: Callable[[LoadProgressed], None], stop: StopSignal
     ) -> ModelInfo:
         """Load for one device; raises OutOfMemory or DeviceFailed when it is that which fails."""
         started = time.perf_counter()
@@ -105,7 +105,7 @@ class LocalEngine:
             model.network.close()
             raise
         window = model.window
-        contexts = Contexts(model.network, window.tokens, kept)
+        contexts = ContextPool(model.network, window.tokens, kept)
         info = ModelInfo(
             name=located.name,
             revision=located.revision,
@@ -127,18 +127,18 @@ class LocalEngine:
     def generate(self, command: StartTurn, signals: TurnSignals) -> Iterator[TurnEvent]:
         """See `Engine.generate`."""
         loaded = self._require_loaded()
-        turn = Turn(loaded.contexts, loaded.template, loaded.tokenizer, command, signals)
+        turn = Generation(loaded.contexts, loaded.template, loaded.tokenizer, command, signals)
         with loaded.computing(signals):
             yield from turn.run()
 
-    def weigh(self, command: ReadAhead, stop: StopSignal) -> DraftWeighed | None:
+    def count_tokens(self, command: Prefill, stop: StopSignal) -> DraftCounted | None:
         """See `Engine.weigh`."""
         loaded = self._require_loaded()
         window = loaded.contexts.window
         with loaded.template.stopped_by(stop):
-            return loaded.template.weigh(command, window, reserve_of(window))
+            return loaded.template.count_tokens(command, window, reserve_of(window))
 
-    def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+    def read_ahead(self, command: Prefill, stop: StopSignal) -> None:
         """See `Engine.read_ahead`."""
         loaded = self._require_loaded()
         window = loaded.contexts.window
@@ -154,7 +154,9 @@ class LocalEngine:
     def score(self, command: ScoreReply, stop: StopSignal) -> Iterator[TokensScored]:
         """See `Engine.score`."""
         loaded = self._require_loaded()
-        lens = Lens(loaded.contexts, loaded.template, loaded.tokenizer, command, reserve_of(loaded.contexts.window))
+        lens = TokenScorer(
+            loaded.contexts, loaded.template, loaded.tokenizer, command, reserve_of(loaded.contexts.window)
+        )
         with loaded.computing(stop):
             yield from lens.run(stop)
 
@@ -172,7 +174,7 @@ class LocalEngine:
         self._loaded = replace(loaded, info=replace(loaded.info, reason=reason))
         return self._loaded.info
 
-    def _room(self, device: str) -> Memory:
+    def _room(self, device: str) -> DeviceMemory:
         """What can be had once the current model is given up."""
         room = memory.of(device)
         held = self._loaded.info.memory_bytes if self._loaded is not None and self._loaded.info.device == device else 0

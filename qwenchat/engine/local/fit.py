@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from qwenchat.chat.errors import ModelUnsupported, OutOfMemory
 from qwenchat.engine.local import memory
 from qwenchat.engine.local.catalog import KNOWN, LONGEST_WINDOW, KnownModel
-from qwenchat.engine.local.footprint import QUANTIZATIONS, in_words, token_bytes
-from qwenchat.engine.local.memory import Memory
+from qwenchat.engine.local.footprint import QUANTIZATIONS, format_in_words, token_bytes
+from qwenchat.engine.local.memory import DeviceMemory
 from qwenchat.i18n.texts import say
 
 MARGIN = 500_000_000
@@ -24,7 +24,7 @@ COMFORTABLE_BYTES = 4e9
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class FittingModel:
     """A way to run a known model."""
 
     model: KnownModel
@@ -51,7 +51,7 @@ class Choice:
         """What we call its memory: the bytes of the weights, of that many tokens of context, and the margin."""
         return self.weights + tokens * self.token + MARGIN
 
-    def fits(self, room: Memory, tokens: int = USEFUL_WINDOW) -> bool:
+    def fits(self, room: DeviceMemory, tokens: int = USEFUL_WINDOW) -> bool:
         """Whether it can be run there now."""
         return self.needs(tokens) <= room.free
 
@@ -72,13 +72,13 @@ def offered(device: str) -> tuple[str, ...]:
     return ("bf16", "int8", "int4") if device == "cpu" else ("bf16",)
 
 
-def best(rooms: Iterable[Memory]) -> Choice | None:
+def best(rooms: Iterable[DeviceMemory]) -> FittingModel | None:
     """The largest known model that fits and answers at reading speed, on the best device; None if none fits."""
     for room in rooms:
         formats = [name for name in offered(room.device) if room.device != "cpu" or name != "bf16"]
         for model in reversed(KNOWN):
             for quantization in formats:
-                choice = Choice(model, quantization, room.device)
+                choice = FittingModel(model, quantization, room.device)
                 slow = room.device == "cpu" and choice.weights > COMFORTABLE_BYTES
                 if not slow and choice.fits(room):
                     return choice
@@ -94,10 +94,10 @@ def refuse_remote(model: KnownModel) -> None:
         )
 
 
-def check(model: KnownModel, quantization: str, room: Memory, tokens: int | None = None) -> None:
+def check(model: KnownModel, quantization: str, room: DeviceMemory, tokens: int | None = None) -> None:
     """Raise OutOfMemory for a model that does not fit with that many tokens, ModelUnsupported for a remote one."""
     refuse_remote(model)
-    choice = Choice(model, quantization, room.device)
+    choice = FittingModel(model, quantization, room.device)
     smallest = min(tokens or USEFUL_WINDOW, USEFUL_WINDOW)
     if not choice.fits(room, smallest):
         takes = choice.needs(smallest) - MARGIN
@@ -107,7 +107,7 @@ def check(model: KnownModel, quantization: str, room: Memory, tokens: int | None
                 "and {can_be_had} can be had.",
                 name=model.name,
                 tokens=smallest,
-                size=in_words(takes),
+                size=format_in_words(takes),
                 quantization=quantization,
                 can_be_had=_can_be_had(room),
             ),
@@ -117,20 +117,20 @@ def check(model: KnownModel, quantization: str, room: Memory, tokens: int | None
         window(tokens, LONGEST_WINDOW, LONGEST_WINDOW, choice.token, room.free - choice.weights - MARGIN)
 
 
-def check_anyhow(model: KnownModel, rooms: Sequence[Memory]) -> None:
+def check_anyhow(model: KnownModel, rooms: Sequence[DeviceMemory]) -> None:
     """Raise OutOfMemory for a model that fits in no quantization, ModelUnsupported for a remote one."""
     refuse_remote(model)
-    if not any(Choice(model, name, room.device).fits(room) for room in rooms for name in offered(room.device)):
+    if not any(FittingModel(model, name, room.device).fits(room) for room in rooms for name in offered(room.device)):
         check(model, offered(rooms[-1].device)[-1], rooms[-1])
 
 
-def too_large(name: str, weights: int, quantization: str, room: Memory) -> OutOfMemory:
+def too_large(name: str, weights: int, quantization: str, room: DeviceMemory) -> OutOfMemory:
     """The error for a model whose weights take so many bytes, with what would fit."""
     return OutOfMemory(
         say(
             "{name} does not fit: its weights take {size} of memory in {quantization}, and {can_be_had} can be had.",
             name=name,
-            size=in_words(weights),
+            size=format_in_words(weights),
             quantization=quantization,
             can_be_had=_can_be_had(room),
         ),
@@ -138,18 +138,18 @@ def too_large(name: str, weights: int, quantization: str, room: Memory) -> OutOf
     )
 
 
-def _can_be_had(room: Memory) -> str:
-    return in_words(max(0, room.free - MARGIN))
+def _can_be_had(room: DeviceMemory) -> str:
+    return format_in_words(max(0, room.free - MARGIN))
 
 
-def alternatives(quantization: str, room: Memory, model: KnownModel | None = None) -> str:
+def alternatives(quantization: str, room: DeviceMemory, model: KnownModel | None = None) -> str:
     """What to run in place of what does not fit, preferably the same model in another way."""
     found = []
     if model is not None:
-        same = next((name for name in offered(room.device) if Choice(model, name, room.device).fits(room)), None)
+        same = next((name for name in offered(room.device) if FittingModel(model, name, room.device).fits(room)), None)
         if same is not None and same != quantization:
             found.append(f"--quantization {same}")
-        elif room.device != "cpu" and Choice(model, "int8", "cpu").fits(memory.of("cpu")):
+        elif room.device != "cpu" and FittingModel(model, "int8", "cpu").fits(memory.of("cpu")):
             found.append("--device cpu")
     alike = _largest(quantization, room)
     fitting = filter(None, (_largest(name, room) for name in offered(room.device)))
@@ -161,14 +161,14 @@ def alternatives(quantization: str, room: Memory, model: KnownModel | None = Non
     return say("What fits: {options}.", options=say(", or ").join(found or ["--model smollm2"]))
 
 
-def _largest(quantization: str, room: Memory) -> Choice | None:
+def _largest(quantization: str, room: DeviceMemory) -> FittingModel | None:
     """The largest model that fits in that quantization."""
-    choices = (Choice(model, quantization, room.device) for model in reversed(KNOWN))
+    choices = (FittingModel(model, quantization, room.device) for model in reversed(KNOWN))
     return next((choice for choice in choices if choice.fits(room)), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ContextSize:
     """A context window."""
 
     tokens: int
@@ -176,7 +176,7 @@ class Window:
     """Why it is not what was expected, in words for the reader."""
 
 
-def window(asked: int | None, most: int, usual: int, token: int, room: int) -> Window:
+def window(asked: int | None, most: int, usual: int, token: int, room: int) -> ContextSize:
     """The window that was asked for, else `usual` tokens, or fewer where memory is short.
 
     `most` is what the model can read, `token` what one token costs, `room` the bytes left beside the weights.
@@ -186,11 +186,11 @@ def window(asked: int | None, most: int, usual: int, token: int, room: int) -> W
     wanted = max(1, min(usual if asked is None else asked, most))
     if wanted * token <= room:
         if asked is not None and asked > most:
-            return Window(
+            return ContextSize(
                 wanted, say("This model reads at most {most:,} tokens, so the context window is that long.", most=most)
             )
-        return Window(wanted)
-    size, left = in_words(wanted * token), in_words(max(0, room))
+        return ContextSize(wanted)
+    size, left = format_in_words(wanted * token), format_in_words(max(0, room))
     too_long = say(
         "{tokens:,} tokens of context take {size} of memory, and {left} are left beside the model.",
         tokens=wanted,
@@ -201,7 +201,7 @@ def window(asked: int | None, most: int, usual: int, token: int, room: int) -> W
         raise OutOfMemory(too_long, say("The longest that fits: --context {largest}.", largest=largest))
     if asked is not None or largest < min(USEFUL_WINDOW, most):
         raise OutOfMemory(too_long, say("Close other programs, or choose a smaller model."))
-    return Window(
+    return ContextSize(
         largest,
         say(
             "The context window is {largest:,} tokens long, since {tokens:,} tokens of context take {size} of memory, "

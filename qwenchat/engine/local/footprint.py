@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ModelShape:
     """The numbers that decide the size of a Qwen3, Qwen2 or Llama."""
 
     hidden: int
@@ -52,30 +52,30 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class FormatBytes:
     """Bytes of one weight, which depend on where it stands."""
 
     layers: float
     favoured: float
-    """See `Shape.favoured`."""
+    """See `ModelShape.favoured`."""
     embedding: float
     """Of an embedding that is not the output matrix too."""
     output: float
     norms: float = 4
 
-    def weights(self, shape: Shape) -> int:
+    def weights(self, shape: ModelShape) -> int:
         """Bytes of all weights of a model."""
         ends = shape.ends * (self.output if shape.tied else self.output + self.embedding)
         layers = (shape.inner - shape.favoured) * self.layers + shape.favoured * self.favoured
         return round(layers + ends + shape.norms * self.norms)
 
 
-def _floats(size: int) -> Format:
-    return Format(size, size, size, size, size)
+def _floats(size: int) -> FormatBytes:
+    return FormatBytes(size, size, size, size, size)
 
 
-def _all(size: float) -> Format:
-    return Format(size, size, size, size)
+def _all(size: float) -> FormatBytes:
+    return FormatBytes(size, size, size, size)
 
 
 # Blocks of 32 weights with a half float, or of 256 with their own scales (ggml's Q8_0, Q4_0, Q6_K and Q4_K).
@@ -91,10 +91,10 @@ class Quantization:
     """A number format of weights, as files have it and as it is run."""
 
     name: str
-    file: Format
-    cpu: Format
+    file: FormatBytes
+    cpu: FormatBytes
     """In memory where it runs on the CPU."""
-    gpu: Format | None
+    gpu: FormatBytes | None
     """In the memory of a GPU; None where it cannot be run there."""
     gguf: bool = False
     """Whether it comes as a GGUF file; the others are made of the Hub's own bf16 weights."""
@@ -109,12 +109,16 @@ QUANTIZATIONS = {
         Quantization("bf16", _BF16, _BF16, _BF16, packed=False),
         Quantization("float16", _BF16, _BF16, _BF16, packed=False),
         Quantization("int8", _BF16, _INT8, None),
-        Quantization("int4", _BF16, Format(_Q4_0, _Q4_0, _Q8_0, _Q8_0), None),
-        Quantization("F16", Format(2, 2, 2, 2), _INT8, _BF16, gguf=True),
+        Quantization("int4", _BF16, FormatBytes(_Q4_0, _Q4_0, _Q8_0, _Q8_0), None),
+        Quantization("F16", FormatBytes(2, 2, 2, 2), _INT8, _BF16, gguf=True),
         Quantization("Q8_0", _INT8, _INT8, _BF16, gguf=True),
         Quantization("Q6_K", _all(_Q6_K), _INT8, _BF16, gguf=True),
         Quantization(
-            "Q4_K_M", Format(_Q4_K, _Q6_K, _Q4_K, _Q6_K), Format(_U4_MIN, _Q8_0, _U4_MIN, _Q8_0), _BF16, gguf=True
+            "Q4_K_M",
+            FormatBytes(_Q4_K, _Q6_K, _Q4_K, _Q6_K),
+            FormatBytes(_U4_MIN, _Q8_0, _U4_MIN, _Q8_0),
+            _BF16,
+            gguf=True,
         ),
     )
 }
@@ -130,7 +134,7 @@ def packed_bytes(kind: str, shape: tuple[int, ...]) -> int:
     return round(math.prod(shape) * (_KEPT.get(kind, _Q8_0) if len(shape) == 2 else 4))
 
 
-def token_bytes(shape: Shape, size: int | None) -> int:
+def token_bytes(shape: ModelShape, size: int | None) -> int:
     """What one token of context costs in keys and values of `size` bytes each; None for the packed 8-bit cache.
 
     That has a byte for each, a half float for 32 dimensions of a key, and a float for each value.
@@ -141,6 +145,6 @@ def token_bytes(shape: Shape, size: int | None) -> int:
     return heads * 2 * shape.head_dim * size
 
 
-def in_words(count: float) -> str:
+def format_in_words(count: float) -> str:
     """Bytes in words."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.constraint import Constraint
-from qwenchat.engine.local.context import CHUNKS, Context
+from qwenchat.engine.local.context import CHUNKS, SequenceContext
 from qwenchat.engine.local.sampler import Sampler
 
 CHUNK_S = 0.06
 """How long one prefill chunk may take, so that a stop is noticed within 100 ms."""
 
 
-def prefill(context: Context, ids: Sequence[int], stop: StopSignal) -> Iterator[int]:
+def prefill(context: SequenceContext, ids: Sequence[int], stop: StopSignal) -> Iterator[int]:
     """Read `ids`, telling after each chunk how many are read; its length follows the speed of the machine if it must.
 
     Raises Stopped between chunks; what was read by then stays valid.
@@ -32,7 +32,7 @@ def prefill(context: Context, ids: Sequence[int], stop: StopSignal) -> Iterator[
 
 
 def decode(
-    context: Context,
+    context: SequenceContext,
     sampler: Sampler,
     stop: StopSignal,
     limit: int,

@@ -5,7 +5,7 @@ from contextlib import suppress
 from itertools import islice
 
 from qwenchat.chat.commands import StartTurn
-from qwenchat.chat.continuation import Begun
+from qwenchat.chat.continuation import PartialReply
 from qwenchat.chat.errors import PromptTooLong
 from qwenchat.chat.events import (
     BeginningTrimmed,
@@ -22,16 +22,16 @@ from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Splitter
 from qwenchat.chat.thinking import CLOSING
 from qwenchat.engine.base import Stopped, TurnSignals
 from qwenchat.engine.local.constraint import Constraint
-from qwenchat.engine.local.context import Context
-from qwenchat.engine.local.context_pool import Contexts
+from qwenchat.engine.local.context import SequenceContext
+from qwenchat.engine.local.context_pool import ContextPool
 from qwenchat.engine.local.detokenize import INCOMPLETE, Detokenizer
 from qwenchat.engine.local.generate import decode, prefill
-from qwenchat.engine.local.prompt import ChatTemplate, Prompt
+from qwenchat.engine.local.prompt import ChatTemplate, RenderedPrompt
 from qwenchat.engine.local.repetition import RepetitionGuard
 from qwenchat.engine.local.sampler import Sampler
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 from qwenchat.engine.local.tool_call_reader import CallReader
-from qwenchat.engine.turn_stats import Tally
+from qwenchat.engine.turn_stats import TurnStats
 
 LONGEST_RESERVE = 4096
 """Tokens kept free for the reply, at most; in small context windows a quarter."""
@@ -42,12 +42,12 @@ def reserve_of(window: int, max_tokens: int = LONGEST_RESERVE) -> int:
     return min(max_tokens, LONGEST_RESERVE, window // 4)
 
 
-class Turn:
+class Generation:
     """Runs the decode loop for one command and keeps its counts."""
 
     def __init__(
         self,
-        contexts: Contexts,
+        contexts: ContextPool,
         template: ChatTemplate,
         tokenizer: ChatTokenizer,
         command: StartTurn,
@@ -55,7 +55,7 @@ class Turn:
     ) -> None:
         self._contexts, self._template, self._tokenizer = contexts, template, tokenizer
         self._command, self._signals = command, signals
-        self._context: Context
+        self._context: SequenceContext
         thinks = template.thinking is not ThinkingSupport.NONE
         self._opens, self._closes = (tokenizer.token_id(tag) if thinks else None for tag in (OPEN_TAG, CLOSE_TAG))
         self._constraint: Constraint | None = None
@@ -64,7 +64,7 @@ class Turn:
         self._calls = CallReader(tokenizer, tools=bool(command.tools))
         self._whole = True
         """Whether the latest token ended a character."""
-        self._tally = Tally(command.turn)
+        self._tally = TurnStats(command.turn)
         self._prompt_tokens = self._cached_tokens = 0
         self._thought = 0
         """Tokens of the thought so far, from its first word on."""
@@ -89,7 +89,7 @@ class Turn:
         else:
             yield TurnFinished(self._command.turn, reason, usage, timing)
 
-    def _fitted(self) -> Prompt:
+    def _fitted(self) -> RenderedPrompt:
         """The prompt, with room for the part of the reply that is there, if the newest message leaves any."""
         command, window = self._command, self._contexts.window
         reserve = reserve_of(window, command.sampling.max_tokens)
@@ -99,7 +99,7 @@ class Turn:
                 return self._template.fitted(command.messages, command.thinking, window, room, command.tools)
         return self._template.fitted(command.messages, command.thinking, window, reserve, command.tools)
 
-    def _begun(self, prompt: Prompt) -> Generator[TurnEvent, None, list[int]]:
+    def _begun(self, prompt: RenderedPrompt) -> Generator[TurnEvent, None, list[int]]:
         """What comes after the prompt when the reply goes on: as much of it as leaves room for more."""
         ids = self._template.encode_begun(self._command.begun, prompt.opens_thought)
         closing = self._closing() if self._command.answer_now else []
@@ -119,7 +119,7 @@ class Turn:
         for done in prefill(self._context, ids[cached:], self._signals):
             yield cached + done
 
-    def _reply(self, prompt: Prompt, ids: list[int]) -> Generator[TurnEvent, None, FinishReason]:
+    def _reply(self, prompt: RenderedPrompt, ids: list[int]) -> Generator[TurnEvent, None, FinishReason]:
         """Go on after `ids`, which the model has read, until it ends its turn, a limit is reached, or it is stopped."""
         self._go_on(prompt, ids[len(prompt.ids) :])
         if self._command.answer_now:
@@ -148,9 +148,9 @@ class Turn:
             if rest.endswith(INCOMPLETE):
                 rest = rest.removesuffix(INCOMPLETE).rstrip(" ")  # a space may be one token with what follows it
             yield from self._tally.events(self._splitter.text(rest))
-            yield from self._tally.events(self._splitter.broken_off())
+            yield from self._tally.events(self._splitter.interrupted())
 
-    def _go_on(self, prompt: Prompt, begun_ids: list[int]) -> None:
+    def _go_on(self, prompt: RenderedPrompt, begun_ids: list[int]) -> None:
         """Be where the reply is that the model goes on with."""
         begun = self._command.begun
         thought = "" if self._opens is None else begun.thought
@@ -159,13 +159,13 @@ class Turn:
         self._splitter.text(thought.rstrip())
         if thought and begun.thinking:
             self._tally.go_on_thinking()
-            self._thought = len(self._template.encode_begun(Begun(answer=thought), opened=False))
+            self._thought = len(self._template.encode_begun(PartialReply(answer=thought), opened=False))
         elif thought or begun.answer:
             self._splitter.close()
         self._splitter.text(begun.answer.rstrip())
         self._detokenizer.begin_after(begun_ids)
 
-    def _constrain(self, schema: str, prompt: Prompt) -> None:
+    def _constrain(self, schema: str, prompt: RenderedPrompt) -> None:
         """Keep the answer to a schema, from where the reply stands."""
         begun = self._command.begun
         answer = self._tokenizer.encode(begun.answer)

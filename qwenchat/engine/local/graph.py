@@ -13,7 +13,7 @@ _cuda: Any = torch.cuda
 Work = Callable[[], None]
 
 
-class Runner(Protocol):
+class DeviceRunner(Protocol):
     """How a device is given work, and how a number comes back from it."""
 
     def record(self, work: Work) -> Work:
@@ -28,20 +28,20 @@ class Runner(Protocol):
         ...
 
 
-class Direct:
+class DirectRunner:
     """Runs the work as it is: on devices whose work starts fast, and in tests."""
 
     def record(self, work: Work) -> Work:
-        """See `Runner.record`."""
+        """See `DeviceRunner.record`."""
         return work
 
     def send(self, number: Tensor) -> Callable[[], int]:
-        """See `Runner.send`."""
+        """See `DeviceRunner.send`."""
         value = int(number)
         return lambda: value
 
 
-class Cuda:
+class CudaGraphRunner:
     """Records work as CUDA graphs; work of which that fails is run as it is."""
 
     def __init__(self) -> None:
@@ -52,11 +52,11 @@ class Cuda:
         self._arrived = _cuda.Event()
 
     def record(self, work: Work) -> Work:
-        """See `Runner.record`."""
-        return Recorded(work, self._warm_up, self._capture)
+        """See `DeviceRunner.record`."""
+        return RecordedWork(work, self._warm_up, self._capture)
 
     def send(self, number: Tensor) -> Callable[[], int]:
-        """See `Runner.send`."""
+        """See `DeviceRunner.send`."""
         self._number.copy_(number, non_blocking=True)
         self._arrived.record()
         return self._received
@@ -86,7 +86,7 @@ class Cuda:
         return graph.replay
 
 
-class Recorded:
+class RecordedWork:
     """Work that runs as it is the first time, is recorded the second, and replayed from then on."""
 
     def __init__(self, work: Work, warm_up: Callable[[Work], None], capture: Callable[[Work], Work]) -> None:

@@ -55,7 +55,7 @@ def cpu_features() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """How a model is to be run."""
 
     device: str
@@ -75,7 +75,7 @@ class Plan:
         return _FLOATS[self.dtype]
 
 
-def choose(device: str, quantization: str) -> Plan:
+def choose(device: str, quantization: str) -> RunPlan:
     """How to run a model for what was asked, "auto" being the best here; raises ConfigInvalid."""
     here = devices()
     if device != "auto" and device not in here:
@@ -85,14 +85,14 @@ def choose(device: str, quantization: str) -> Plan:
         )
     chosen = here[0] if device == "auto" else device
     if quantization in _FLOATS:
-        return Plan(chosen, quantization)
+        return RunPlan(chosen, quantization)
     if quantization in _BITS:
         if chosen != "cpu":
             raise ConfigInvalid(
                 say("{quantization} runs on the CPU, not on {chosen}.", quantization=quantization, chosen=chosen),
                 say("Add --device cpu, or take bf16."),
             )
-        return Plan(chosen, "float32", packed=True, bits=_BITS[quantization], required=True)
+        return RunPlan(chosen, "float32", packed=True, bits=_BITS[quantization], required=True)
     if quantization != "auto":
         known = listed(("auto", *_BITS, *_FLOATS))
         raise ConfigInvalid(
@@ -100,11 +100,11 @@ def choose(device: str, quantization: str) -> Plan:
             say("Known: {known}.", known=known),
         )
     if chosen == "cuda":
-        return Plan(chosen, "bf16" if _has_native_bf16() else "float16")
+        return RunPlan(chosen, "bf16" if _has_native_bf16() else "float16")
     if chosen == "mps":
-        return Plan(chosen, "bf16")
+        return RunPlan(chosen, "bf16")
     fast_bf16 = {"avx512_bf16", "amx_bf16", "bf16"} & set(cpu_features())
-    return Plan(chosen, "bf16" if fast_bf16 else "float32", packed=True)
+    return RunPlan(chosen, "bf16" if fast_bf16 else "float32", packed=True)
 
 
 def _has_native_bf16() -> bool:

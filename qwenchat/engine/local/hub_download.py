@@ -66,7 +66,7 @@ class _Download:
     def __init__(self, name: str, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> None:
         self._name, self._progress, self._stop = name, progress, stop
         self._left = threading.Event()
-        self._heard_at = time.monotonic()
+        self._received_at = time.monotonic()
         self._future: Future[str] = Future()
 
     def wait(self) -> Path:
@@ -80,7 +80,7 @@ class _Download:
                     return Path(self._future.result())
                 if self._stop.is_set():
                     raise Stopped
-                if time.monotonic() - self._heard_at > STALL_S:
+                if time.monotonic() - self._received_at > STALL_S:
                     raise DownloadFailed(
                         say(
                             "Downloading {name} broke off: nothing came for {seconds:.0f} s.",
@@ -96,7 +96,7 @@ class _Download:
         """Report bytes; raises Stopped, in the client's thread, once nobody waits any more."""
         if self._left.is_set():
             raise Stopped
-        self._heard_at = time.monotonic()
+        self._received_at = time.monotonic()
         self._progress(LoadProgressed(say("downloading {name}", name=self._name), done, total))
 
     def _run(self) -> None:

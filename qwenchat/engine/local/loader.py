@@ -15,20 +15,20 @@ from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.failures import is_out_of_memory
 from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder, can_pack
-from qwenchat.engine.local.cpu.layout import GROUP, Format
+from qwenchat.engine.local.cpu.layout import GROUP, WeightFormat
 from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.cpu.processor import RUNS_HERE
 from qwenchat.engine.local.decoder_config import ArchitectureUnknown
-from qwenchat.engine.local.fit import Window
-from qwenchat.engine.local.footprint import QUANTIZATIONS, Shape, token_bytes
-from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.fit import ContextSize
+from qwenchat.engine.local.footprint import QUANTIZATIONS, ModelShape, token_bytes
+from qwenchat.engine.local.hardware import RunPlan
 from qwenchat.engine.local.network import Network
 from qwenchat.engine.local.packed_store import PackedStore
 from qwenchat.engine.local.shards import shards
-from qwenchat.engine.local.source import Source, check_vocabulary, opened, present
+from qwenchat.engine.local.source import ModelSource, check_vocabulary, opened, present
 from qwenchat.engine.local.stored_weight import StoredWeight
 from qwenchat.engine.local.tokenizer import ChatTokenizer
-from qwenchat.engine.local.weight_map import Found
+from qwenchat.engine.local.weight_map import WeightMap
 from qwenchat.i18n.texts import say
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ class LoadedModel:
     quantization: str
     parameters: int
     memory_bytes: int
-    window: Window
+    window: ContextSize
 
 
 def load(
     path: Path,
     *,
-    plan: Plan,
+    plan: RunPlan,
     cache_folder: Path,
     progress: Callable[[LoadProgressed], None],
     stop: StopSignal,
@@ -121,7 +121,7 @@ def _not_packed(why: str) -> ModelUnsupported:
 
 
 def _through_transformers(
-    path: Path, plan: Plan, progress: Callable[[LoadProgressed], None], stop: StopSignal, context: int | None
+    path: Path, plan: RunPlan, progress: Callable[[LoadProgressed], None], stop: StopSignal, context: int | None
 ) -> LoadedModel:
     """The model in a folder, run by the classes that transformers has for it."""
     from qwenchat.engine.local import auto_model  # noqa: PLC0415  (imports transformers)
@@ -146,15 +146,15 @@ def _through_transformers(
     return LoadedModel(network, tokenizer, name, described.parameters, network.nbytes, window)
 
 
-def quantization_of(plan: Plan) -> str:
+def quantization_of(plan: RunPlan) -> str:
     """The number format that plain floats get."""
     return f"int{plan.bits or 8}" if plan.packed else plan.dtype
 
 
-def _window(source: Source, plan: Plan, packed: bool, asked: int | None, path: Path) -> Window:
+def _window(source: ModelSource, plan: RunPlan, packed: bool, asked: int | None, path: Path) -> ContextSize:
     """The context window there is memory for beside the weights; raises OutOfMemory, also when there is none."""
     c = source.config
-    shape = Shape(c.hidden, c.layers, c.intermediate, c.heads, c.kv_heads, c.head_dim, c.tied, c.vocab)
+    shape = ModelShape(c.hidden, c.layers, c.intermediate, c.heads, c.kv_heads, c.head_dim, c.tied, c.vocab)
     if packed:
         weights = QUANTIZATIONS[quantization_of(plan)].cpu.weights(shape)
         if plan.bits is None and source.packed_bytes:
@@ -170,7 +170,9 @@ def _window(source: Source, plan: Plan, packed: bool, asked: int | None, path: P
     return fit.window(asked, c.max_position, min(c.max_position, LONGEST_WINDOW), token, left)
 
 
-def _reported(source: Source, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> Iterator[StoredWeight]:
+def _reported(
+    source: ModelSource, progress: Callable[[LoadProgressed], None], stop: StopSignal
+) -> Iterator[StoredWeight]:
     """The weights as they are read, with word of how far that is."""
     total = sum(file.stat().st_size for file in source.files)
     done = 0
@@ -184,7 +186,7 @@ def _reported(source: Source, progress: Callable[[LoadProgressed], None], stop: 
 
 
 def _packed_decoder(
-    source: Source,
+    source: ModelSource,
     bits: int | None,
     store: PackedStore | None,
     progress: Callable[[LoadProgressed], None],
@@ -194,7 +196,7 @@ def _packed_decoder(
     threads = hardware.cpu_threads()
     kept = store.read() if store is not None else None
     weights = kept if kept is not None else _packed(source, bits, threads, progress, stop)
-    found = Found(dict(weights))
+    found = WeightMap(dict(weights))
     decoder = QuantizedDecoder(source.config, found.take, threads)
     found.check_all_taken()
     progress(LoadProgressed(say("preparing for this processor")))
@@ -205,19 +207,19 @@ def _packed_decoder(
 
 
 def _packed(
-    source: Source, bits: int | None, threads: int, progress: Callable[[LoadProgressed], None], stop: StopSignal
+    source: ModelSource, bits: int | None, threads: int, progress: Callable[[LoadProgressed], None], stop: StopSignal
 ) -> dict[str, PackedMatrix | np.ndarray]:
     """The weights by name, matrices packed."""
     from qwenchat.engine.local.cpu.packing import pack  # noqa: PLC0415  (imports numba)
 
-    form = {None: None, 8: Format.U8, 4: Format.U4}[bits]
+    form = {None: None, 8: WeightFormat.U8, 4: WeightFormat.U4}[bits]
 
     def packed(weight: StoredWeight) -> tuple[str, PackedMatrix | np.ndarray]:
         if stop.is_set():
             raise Stopped
         if len(weight.shape) != 2 or weight.shape[1] % GROUP:
             return weight.name, weight.floats()
-        wanted = Format.U8 if form is Format.U4 and weight.name in WIDE else form
+        wanted = WeightFormat.U8 if form is WeightFormat.U4 and weight.name in WIDE else form
         return weight.name, pack(weight.kind, weight.data, weight.shape[1], wanted, weight.order)
 
     needed = (

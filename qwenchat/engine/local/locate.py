@@ -18,7 +18,7 @@ DEFAULT = KNOWN[0]
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class LocatedModel:
     """A model on this machine."""
 
     path: Path
@@ -36,7 +36,7 @@ def locate(
     progress: Callable[[LoadProgressed], None],
     stop: StopSignal,
     check: Callable[[KnownModel], None] = lambda known: None,
-) -> Located:
+) -> LocatedModel:
     """The model that was asked for, or the best that can be had, fetched if need be.
 
     Without a name: Qwen3-0.6B from this machine, else from the Hub, else the embedded SmolLM2. `check` is asked
@@ -46,7 +46,7 @@ def locate(
         return _default(paths, progress, stop, check)
     path = _path(name)
     if path is not None:
-        return Located(path, name_of(path) if path.is_file() else path.resolve().name, "")
+        return LocatedModel(path, name_of(path) if path.is_file() else path.resolve().name, "")
     if _is_embedded(name):
         return _embedded(paths, progress, stop)
     known = find(name)
@@ -55,7 +55,7 @@ def locate(
     full = known.hub_name if known else name
     _require_hub_name(full)
     folder = hub.cached(full) or hub.download(full, progress, stop)
-    return Located(folder, full, folder.name)
+    return LocatedModel(folder, full, folder.name)
 
 
 def require_name(name: str) -> None:
@@ -88,7 +88,7 @@ def _default(
     progress: Callable[[LoadProgressed], None],
     stop: StopSignal,
     check: Callable[[KnownModel], None],
-) -> Located:
+) -> LocatedModel:
     try:
         check(DEFAULT)
     except OutOfMemory as error:
@@ -111,9 +111,11 @@ def _default(
                     error=error.what.rstrip(".。"),
                 )
     if folder is not None:
-        return Located(folder, DEFAULT.hub_name, folder.name)
+        return LocatedModel(folder, DEFAULT.hub_name, folder.name)
     return _embedded(paths, progress, stop, reason)
 
 
-def _embedded(paths: Paths, progress: Callable[[LoadProgressed], None], stop: StopSignal, reason: str = "") -> Located:
-    return Located(embedded.fetch(paths.models, progress, stop), embedded.NAME, embedded.REVISION, reason)
+def _embedded(
+    paths: Paths, progress: Callable[[LoadProgressed], None], stop: StopSignal, reason: str = ""
+) -> LocatedModel:
+    return LocatedModel(embedded.fetch(paths.models, progress, stop), embedded.NAME, embedded.REVISION, reason)

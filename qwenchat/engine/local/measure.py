@@ -15,11 +15,11 @@ from qwenchat.chat.sampling import THINKING
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import fit, hardware, memory
 from qwenchat.engine.local.catalog import LONGEST_WINDOW, KnownModel
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.context import SequenceContext
 from qwenchat.engine.local.cpu.decoder import QuantizedDecoder
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.generate import decode, prefill
-from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.hardware import RunPlan
 from qwenchat.engine.local.loader import load, quantization_of
 from qwenchat.engine.local.locate import locate
 from qwenchat.engine.local.random_model import config_of, random_network
@@ -37,7 +37,7 @@ Progress = Callable[[LoadProgressed], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class MeasuredModel:
     """A model that is measured."""
 
     name: str
@@ -63,7 +63,7 @@ class Subject:
         return int(self.network.new_cache(1).bytes_per_token)
 
 
-def of_shape(known: KnownModel, plan: Plan, longest: int, progress: Progress) -> Subject:
+def of_shape(known: KnownModel, plan: RunPlan, longest: int, progress: Progress) -> MeasuredModel:
     """A model of that shape with random weights, to hold `longest` tokens.
 
     Raises ConfigInvalid when it cannot hold them, OutOfMemory and ModelUnsupported.
@@ -77,10 +77,10 @@ def of_shape(known: KnownModel, plan: Plan, longest: int, progress: Progress) ->
     if longest > config.max_position:
         raise _too_long(known.name, config.max_position)
     network = random_network(config, plan)
-    return Subject(known.name, quantization, plan.device, network, time.perf_counter() - started)
+    return MeasuredModel(known.name, quantization, plan.device, network, time.perf_counter() - started)
 
 
-def of_model(name: str | None, plan: Plan, longest: int, paths: Paths, progress: Progress) -> Subject:
+def of_model(name: str | None, plan: RunPlan, longest: int, paths: Paths, progress: Progress) -> MeasuredModel:
     """A real model, fetched if need be; raises ConfigInvalid as `of_shape`, and what `locate` and `load` raise."""
     room, stop = memory.of(plan.device), StopSignal()
     located = locate(
@@ -99,7 +99,7 @@ def of_model(name: str | None, plan: Plan, longest: int, paths: Paths, progress:
     )
     seconds = time.perf_counter() - started
     _require(located.name, longest, model.window.tokens)
-    return Subject(located.name, model.quantization, plan.device, model.network, seconds)
+    return MeasuredModel(located.name, model.quantization, plan.device, model.network, seconds)
 
 
 def _require(name: str, longest: int, most: int) -> None:
@@ -111,7 +111,7 @@ def _require(name: str, longest: int, most: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Speed:
+class MeasuredSpeed:
     """What was measured at one length of context; medians."""
 
     context: int
@@ -123,10 +123,10 @@ class Speed:
     """Bytes of weights and cache that one of these tokens needs."""
 
 
-def speeds(subject: Subject, contexts: list[int], rounds: int, progress: Progress) -> Iterator[Speed]:
+def speeds(subject: MeasuredModel, contexts: list[int], rounds: int, progress: Progress) -> Iterator[MeasuredSpeed]:
     """Measure at each length."""
     hardware.give_torch_threads(subject.network.interruptible)
-    context = Context(subject.network, max(contexts) + STEPS + 1)
+    context = SequenceContext(subject.network, max(contexts) + STEPS + 1)
     _run(subject, context, min(contexts), rounds)
     for length in contexts:
         prefills: list[float] = []
@@ -144,7 +144,7 @@ def speeds(subject: Subject, contexts: list[int], rounds: int, progress: Progres
             prefills.append(arrivals[1] - arrivals[0])
             steps += np.diff(arrivals[1:]).tolist()
         step_bytes = subject.step_bytes + length * subject.token_bytes
-        yield Speed(length, length / statistics.median(prefills), 1 / statistics.median(steps), step_bytes)
+        yield MeasuredSpeed(length, length / statistics.median(prefills), 1 / statistics.median(steps), step_bytes)
 
 
 def _too_long(name: str, longest: int) -> ConfigInvalid:
@@ -154,7 +154,7 @@ def _too_long(name: str, longest: int) -> ConfigInvalid:
     )
 
 
-def _run(subject: Subject, context: Context, length: int, turn: int) -> list[float]:
+def _run(subject: MeasuredModel, context: SequenceContext, length: int, turn: int) -> list[float]:
     """Read a fresh prompt and answer it; the times of the beginning and of each token."""
     random, stop = np.random.default_rng([length, turn]), StopSignal()
     prompt = random.integers(0, subject.vocab, length).tolist()

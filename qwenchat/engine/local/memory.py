@@ -19,7 +19,7 @@ _LIMITS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class DeviceMemory:
     """That of one device, in bytes."""
 
     device: str
@@ -29,12 +29,12 @@ class Memory:
     """What can be had now."""
 
 
-def here() -> tuple[Memory, ...]:
+def here() -> tuple[DeviceMemory, ...]:
     """The devices, best first."""
     return tuple(of(device) for device in hardware.devices())
 
 
-def of(device: str) -> Memory:
+def of(device: str) -> DeviceMemory:
     """The memory of cpu, cuda or mps."""
     if device == "cpu":
         return _of_system(_CGROUPS)
@@ -43,9 +43,9 @@ def of(device: str) -> Memory:
     if device == "cuda":
         free, total = torch.cuda.mem_get_info()
         kept = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
-        return Memory(device, total, free + kept)
+        return DeviceMemory(device, total, free + kept)
     total = int(torch.mps.recommended_max_memory())
-    return Memory(device, total, total - int(torch.mps.driver_allocated_memory()))
+    return DeviceMemory(device, total, total - int(torch.mps.driver_allocated_memory()))
 
 
 def give_back() -> None:
@@ -59,7 +59,7 @@ def give_back() -> None:
             torch.mps.empty_cache()
 
 
-def _of_system(cgroups: Path) -> Memory:
+def _of_system(cgroups: Path) -> DeviceMemory:
     """The machine's memory, or what a container may have of it."""
     machine = psutil.virtual_memory()
     total, free = int(machine.total), int(machine.available)
@@ -69,10 +69,10 @@ def _of_system(cgroups: Path) -> Memory:
     for names in _LIMITS:
         with contextlib.suppress(OSError, ValueError):
             limit, used, files = _container(cgroups, *names)
-            # Files that were read count as used, and are given up for whoever needs memory.
+            # Files that were read count as used, and are given up for the one who needs memory.
             total, free = min(total, limit), max(0, min(free, limit - used + files))
     limit, used = _address_space()
-    return Memory("cpu", min(total, limit), max(0, min(free, limit - used)))
+    return DeviceMemory("cpu", min(total, limit), max(0, min(free, limit - used)))
 
 
 def _address_space() -> tuple[int, int]:

@@ -8,10 +8,10 @@ import numpy as np
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.sampler import Sampler
 
-C = TypeVar("C", bound="Cache")
+C = TypeVar("C", bound="NetworkCache")
 
 
-class Cache(Protocol):
+class NetworkCache(Protocol):
     """Keys and values of the tokens read so far."""
 
     @property
@@ -47,7 +47,7 @@ class Network(Protocol[C]):
 
 
 @runtime_checkable
-class Stepping(Protocol):
+class SteppingNetwork(Protocol):
     """A network that can also draw tokens itself, and makes the next while its reader looks at the last."""
 
     ahead: bool

@@ -8,10 +8,10 @@ from pathlib import Path
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.engine.local import embedded, fit, gguf_parts, memory
 from qwenchat.engine.local.catalog import KNOWN, KnownModel
-from qwenchat.engine.local.fit import MARGIN, Choice
+from qwenchat.engine.local.fit import MARGIN, FittingModel
 from qwenchat.engine.local.footprint import QUANTIZATIONS
 from qwenchat.engine.local.inventory import models_here
-from qwenchat.engine.local.memory import Memory
+from qwenchat.engine.local.memory import DeviceMemory
 from qwenchat.system.paths import Paths
 from qwenchat.system.regular_file import expanded
 
@@ -21,7 +21,7 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class RunFormat:
     """A number format to run a model in."""
 
     quantization: str
@@ -31,7 +31,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class AvailableModel:
     """A model that can be loaded."""
 
     name: str
@@ -45,44 +45,46 @@ class Offer:
     size: int
     """Bytes of its files, which are fetched unless they are here; 0 when that is not known."""
     here: bool
-    ways: tuple[Way, ...]
+    ways: tuple[RunFormat, ...]
     """The usual one first."""
 
 
-def known(paths: Paths, loaded: ModelInfo | None = None, rooms: Sequence[Memory] | None = None) -> tuple[Offer, ...]:
+def known(
+    paths: Paths, loaded: ModelInfo | None = None, rooms: Sequence[DeviceMemory] | None = None
+) -> tuple[AvailableModel, ...]:
     """The known models and the embedded one, in `rooms`; the memory of the loaded model is given up for another."""
     rooms = [_freed(room, loaded) for room in rooms or memory.here()]
     here = {model.name: model.bytes for model in models_here(paths)}
     ours = [_known(model, rooms, here) for model in KNOWN]
     size = here.get(embedded.NAME, embedded.BYTES)
-    small = Offer(
+    small = AvailableModel(
         "smollm2", "smollm2", embedded.NAME, 134_515_008, size, embedded.NAME in here, (_as_is(size, rooms[-1]),)
     )
     return (*ours, small)
 
 
-def named(typed: str) -> tuple[Offer, ...]:
+def named(typed: str) -> tuple[AvailableModel, ...]:
     """The models at the path that was typed, or that one of the Hub; none for what is neither."""
     if typed.startswith(("/", "./", "../", "~")):
         room = memory.here()[0]
         return tuple(_at(path, room) for path in _models_at(typed))
     if _HUB_NAME.fullmatch(typed) and not typed.lower().endswith(".gguf"):
-        return (Offer(typed, typed, typed, 0, 0, False, (Way("auto", 0, True),)),)
+        return (AvailableModel(typed, typed, typed, 0, 0, False, (RunFormat("auto", 0, True),)),)
     return ()
 
 
-def _freed(room: Memory, loaded: ModelInfo | None) -> Memory:
+def _freed(room: DeviceMemory, loaded: ModelInfo | None) -> DeviceMemory:
     if loaded is None or loaded.device != room.device:
         return room
     return replace(room, free=min(room.total, room.free + loaded.memory_bytes))
 
 
-def _known(model: KnownModel, rooms: Sequence[Memory], here: dict[str, int]) -> Offer:
+def _known(model: KnownModel, rooms: Sequence[DeviceMemory], here: dict[str, int]) -> AvailableModel:
     room = rooms[0]
-    choices = [Choice(model, name, room.device) for name in _formats(room.device)]
-    ways = tuple(Way(choice.quantization, choice.needs(), choice.fits(room)) for choice in choices)
+    choices = [FittingModel(model, name, room.device) for name in _formats(room.device)]
+    ways = tuple(RunFormat(choice.quantization, choice.needs(), choice.fits(room)) for choice in choices)
     size = model.download_bytes(QUANTIZATIONS["bf16"])
-    return Offer(model.name, model.name, model.hub_name, model.parameters, size, model.hub_name in here, ways)
+    return AvailableModel(model.name, model.name, model.hub_name, model.parameters, size, model.hub_name in here, ways)
 
 
 def _formats(device: str) -> list[str]:
@@ -91,19 +93,19 @@ def _formats(device: str) -> list[str]:
     return sorted(fit.offered(device), key=lambda name: (name != usual, QUANTIZATIONS[name].cpu.layers))
 
 
-def _at(path: Path, room: Memory) -> Offer:
+def _at(path: Path, room: DeviceMemory) -> AvailableModel:
     if path.is_file():
         size = gguf_parts.size_of(path)
-        return Offer(str(path), path.name, gguf_parts.name_of(path), 0, size, True, (_as_is(size, room),))
+        return AvailableModel(str(path), path.name, gguf_parts.name_of(path), 0, size, True, (_as_is(size, room),))
     size = sum(file.stat().st_size for file in path.glob("*.safetensors"))
     needs = [(name, round(size * QUANTIZATIONS[name].cpu.layers / 2) + MARGIN) for name in _formats(room.device)]
-    ways = tuple(Way(name, least, least <= room.free) for name, least in needs)
-    return Offer(str(path), f"{path.resolve().name}/", path.resolve().name, 0, size, True, ways)
+    ways = tuple(RunFormat(name, least, least <= room.free) for name, least in needs)
+    return AvailableModel(str(path), f"{path.resolve().name}/", path.resolve().name, 0, size, True, ways)
 
 
-def _as_is(size: int, room: Memory) -> Way:
+def _as_is(size: int, room: DeviceMemory) -> RunFormat:
     """A GGUF file, whose number format is its own."""
-    return Way("auto", size + MARGIN, size + MARGIN <= room.free)
+    return RunFormat("auto", size + MARGIN, size + MARGIN <= room.free)
 
 
 def _models_at(typed: str) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from qwenchat.chat.errors import ModelError
-from qwenchat.engine.local.cpu.layout import Format
+from qwenchat.engine.local.cpu.layout import WeightFormat
 from qwenchat.engine.local.cpu.machine_code import sources
 from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.cpu.processor import features
@@ -125,8 +125,8 @@ class PackedStore:
 
 def _key(model: tuple[Path, ...], bits: int | None) -> str:
     found = [(str(file.resolve()), _identity(file)) for file in model]
-    told = repr((found, bits, sources(), sorted(features())))
-    return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()
+    reported = repr((found, bits, sources(), sorted(features())))
+    return hashlib.sha256(reported.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _identity(file: Path) -> tuple[int, ...]:
@@ -179,8 +179,8 @@ def _weights(mapped: mmap.mmap, key: str) -> Iterator[tuple[str, Weight]]:
             yield name, take(np.float32, int(np.prod(shape))).reshape(shape)
             continue
         rows, columns = shape
-        sizes = PackedMatrix.sizes(Format(form), rows, columns)
+        sizes = PackedMatrix.sizes(WeightFormat(form), rows, columns)
         weights, scales, minima = map(take, (np.uint8, np.float16, np.float16), sizes)
-        yield name, PackedMatrix(Format(form), rows, columns, weights, scales, minima, known_finite=True)
+        yield name, PackedMatrix(WeightFormat(form), rows, columns, weights, scales, minima, known_finite=True)
     if at != len(mapped):
         raise ValueError("it is longer than it should be")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 from typing import Any
 
-from qwenchat.chat.commands import ReadAhead
-from qwenchat.chat.continuation import Begun
+from qwenchat.chat.commands import Prefill
+from qwenchat.chat.continuation import PartialReply
 from qwenchat.chat.errors import ModelUnsupported, PromptTooLong
-from qwenchat.chat.events import DraftWeighed
+from qwenchat.chat.events import DraftCounted
 from qwenchat.chat.messages import (
     Message,
     ReasoningPart,
@@ -34,7 +34,7 @@ CALL_TAG, CALL_END_TAG = "<tool_call>", "</tool_call>"
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class RenderedPrompt:
     """What the model reads."""
 
     ids: tuple[int, ...]
@@ -82,7 +82,7 @@ class ChatTemplate:
         """End the process that renders, if there is one."""
         self._renderer.close()
 
-    def render(self, messages: Sequence[Message], thinking: bool, tools: Sequence[ToolSpec] = ()) -> Prompt:
+    def render(self, messages: Sequence[Message], thinking: bool, tools: Sequence[ToolSpec] = ()) -> RenderedPrompt:
         """The prompt that asks for a reply to the last of `messages`.
 
         Thoughts are left out of the history except after the last user message, where they belong to tool steps.
@@ -90,9 +90,9 @@ class ChatTemplate:
         """
         mask = _Mask(self._control if self._tokenizer.control_tokens else None)
         text = self._rendered(list(_as_dicts(messages, mask)), thinking, [_tool(tool, mask) for tool in tools])
-        return Prompt(tuple(self._encoded(text, mask)), text.rstrip().endswith("<think>"))
+        return RenderedPrompt(tuple(self._encoded(text, mask)), text.rstrip().endswith("<think>"))
 
-    def encode_begun(self, begun: Begun, opened: bool) -> list[int]:
+    def encode_begun(self, begun: PartialReply, opened: bool) -> list[int]:
         """The ids of the part of a reply that is there; `opened` says whether the prompt opened a thought already.
 
         Its tags are control tokens; what its text spells is not. A model that cannot think gets the answer alone.
@@ -113,7 +113,7 @@ class ChatTemplate:
         window: int,
         reserve: int,
         tools: Sequence[ToolSpec] = (),
-    ) -> Prompt:
+    ) -> RenderedPrompt:
         """The prompt, without the oldest turns if it does not fit `window - reserve` tokens.
 
         Turns are left out by the quarter of that limit, so that the next turns leave out the same ones and begin with
@@ -134,7 +134,7 @@ class ChatTemplate:
 
     def _shortened(
         self, messages: Sequence[Message], thinking: bool, tools: Sequence[ToolSpec], most: int
-    ) -> Prompt | None:
+    ) -> RenderedPrompt | None:
         """The prompt with as few of the oldest turns left out as fit `most` tokens; None if the newest one does not."""
         starts = [at for at, message in enumerate(messages) if message.role is Role.USER]
         low, high, best = 1, len(starts) - 1, None
@@ -143,13 +143,13 @@ class ChatTemplate:
             kept = kept_from(messages, starts[middle])
             prompt = self.render(kept, thinking, tools)
             if len(prompt.ids) <= most:
-                best = Prompt(prompt.ids, prompt.opens_thought, len(messages) - len(kept))
+                best = RenderedPrompt(prompt.ids, prompt.opens_thought, len(messages) - len(kept))
                 high = middle - 1
             else:
                 low = middle + 1
         return best
 
-    def weigh(self, command: ReadAhead, window: int, reserve: int) -> DraftWeighed:
+    def count_tokens(self, command: Prefill, window: int, reserve: int) -> DraftCounted:
         """How many tokens the draft has, and the prompt with it."""
         limit, draft, left_out = window - reserve, self._count(command.draft), 0
         hopeless = draft > limit
@@ -163,7 +163,7 @@ class ChatTemplate:
             tokens = error.tokens
         tokens += draft if hopeless else 0
         pieces = tuple(map(self._count, command.pieces))
-        return DraftWeighed(command.number, draft, tokens, limit, left_out, pieces)
+        return DraftCounted(command.number, draft, tokens, limit, left_out, pieces)
 
     def _count(self, text: str) -> int:
         mask = _Mask(self._control if self._tokenizer.control_tokens else None)

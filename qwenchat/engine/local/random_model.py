@@ -10,11 +10,11 @@ from qwenchat.engine.local import hardware
 from qwenchat.engine.local.catalog import LONGEST_WINDOW, KnownModel
 from qwenchat.engine.local.cpu.arrays import aligned
 from qwenchat.engine.local.cpu.decoder import WIDE, QuantizedDecoder
-from qwenchat.engine.local.cpu.layout import GROUP, ROWS, Format
+from qwenchat.engine.local.cpu.layout import GROUP, ROWS, WeightFormat
 from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.decoder_config import DecoderConfig
-from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.hardware import RunPlan
 from qwenchat.engine.local.stepper import Stepper
 from qwenchat.engine.local.torch_network import DTYPES
 
@@ -33,7 +33,7 @@ def config_of(known: KnownModel) -> DecoderConfig:
     )  # fmt: skip
 
 
-def random_network(config: DecoderConfig, plan: Plan) -> QuantizedDecoder | Decoder:
+def random_network(config: DecoderConfig, plan: RunPlan) -> QuantizedDecoder | Decoder:
     """A transformer with the norms of Qwen3 and no biases, made in the format it is run in."""
     random = np.random.default_rng(0)
     if not plan.packed:
@@ -43,14 +43,14 @@ def random_network(config: DecoderConfig, plan: Plan) -> QuantizedDecoder | Deco
         make = Stepper if plan.device == "cuda" else Decoder
         return make(config, lambda name, shape: _floats(name, shape, block))
     raw = np.frombuffer(random.bytes(_BLOCK), np.uint8)
-    form = Format.U4 if plan.bits == 4 else Format.U8
+    form = WeightFormat.U4 if plan.bits == 4 else WeightFormat.U8
 
     def take(name: str, shape: tuple[int, ...]) -> Any:
         if name.endswith("bias"):
             return None
         if len(shape) == 1:
             return np.ones(shape, np.float32)
-        return _packed(shape[0], shape[1], Format.U8 if name in WIDE else form, raw)
+        return _packed(shape[0], shape[1], WeightFormat.U8 if name in WIDE else form, raw)
 
     decoder = QuantizedDecoder(config, take, hardware.cpu_threads())
     decoder.warm_up()
@@ -66,12 +66,12 @@ def _floats(name: str, shape: tuple[int, ...], block: Tensor) -> Tensor | None:
     return block.repeat(-(-count // _BLOCK))[:count].view(shape)
 
 
-def _packed(rows: int, columns: int, form: Format, raw: np.ndarray) -> PackedMatrix:
+def _packed(rows: int, columns: int, form: WeightFormat, raw: np.ndarray) -> PackedMatrix:
     """A matrix of random bytes; a scale that gives them their spread."""
     groups = -(-rows // ROWS) * (columns // GROUP)
     weights = aligned(groups * form.group_bytes, np.uint8)
     weights[:] = np.resize(raw, len(weights))
     scales = aligned(groups * ROWS, np.float16)
-    levels = 256 if form is Format.U8 else 16
+    levels = 256 if form is WeightFormat.U8 else 16
     scales[:] = _SPREAD * 12**0.5 / levels
     return PackedMatrix(form, rows, columns, weights, scales, aligned(0, np.float16))

@@ -18,7 +18,7 @@ MOST_LAYERS = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelSource:
     """What is known of it."""
 
     config: DecoderConfig
@@ -31,13 +31,13 @@ class Source:
     """Memory of the weights if they are packed as they are; 0 for plain floats."""
 
 
-def opened(path: Path, cache_folder: Path) -> Source:
+def opened(path: Path, cache_folder: Path) -> ModelSource:
     """The model at `path`; raises ArchitectureUnknown, ModelNotFound, ModelUnsupported or ModelDamaged."""
     if path.suffix.lower() == ".gguf":
         file = GGUFFile(path)
         tokenizer = file.tokenizer(cache_folder)
         as_it_is = sum(packed_bytes(weight.kind.name, weight.shape) for weight in file.weights())
-        source = Source(file.config(), tokenizer, file.quantization, file.files, file.weights(), as_it_is)
+        source = ModelSource(file.config(), tokenizer, file.quantization, file.files, file.weights(), as_it_is)
     elif path.is_file():
         raise ModelUnsupported(
             say("{path} is no GGUF file.", path=path), say("Name one, or the folder that holds the model.")
@@ -45,7 +45,7 @@ def opened(path: Path, cache_folder: Path) -> Source:
     else:
         config, files = _config(path), shards(path)
         tokenizer = ChatTokenizer.from_folder(path)
-        source = Source(config, tokenizer, None, files, read_safetensors(files))
+        source = ModelSource(config, tokenizer, None, files, read_safetensors(files))
     _check(source.config, source.tokenizer, path)
     present(source.files)
     return source

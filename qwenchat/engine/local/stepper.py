@@ -1,4 +1,4 @@
-"""A decoder that runs one step ahead of whoever reads its tokens."""
+"""A decoder that runs one step ahead of the one who reads its tokens."""
 
 import logging
 from collections.abc import Callable, Generator, Iterator
@@ -14,12 +14,12 @@ from torch import Tensor
 
 from qwenchat.chat.sampling import Sampling
 from qwenchat.engine.base import StopSignal
-from qwenchat.engine.local.attention import Attention, Flash, Masked
-from qwenchat.engine.local.decode_step import Pass, Step
+from qwenchat.engine.local.attention import Attention, MaskedAttention, VarlenAttention
+from qwenchat.engine.local.decode_step import DecodeStep, TokenPass
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.decoder_config import DecoderConfig
-from qwenchat.engine.local.device_sampler import INVALID, Draw
-from qwenchat.engine.local.graph import Cuda, Runner, Work
+from qwenchat.engine.local.device_sampler import INVALID, DeviceSampler
+from qwenchat.engine.local.graph import CudaGraphRunner, DeviceRunner, Work
 from qwenchat.engine.local.kvcache import KVCache
 from qwenchat.engine.local.sampler import Sampler, invalid_numbers
 
@@ -36,21 +36,21 @@ FURTHEST_OFF = 0.1
 """How far, relative to their size, logits may lie apart that were computed in another order in half precision."""
 
 
-Way = tuple[Callable[[Decoder, Attention], Pass], Callable[[Decoder], Attention]]
+Way = tuple[Callable[[Decoder, Attention], TokenPass], Callable[[Decoder], Attention]]
 """To read a token: what its pass is made of, and how it attends."""
 
 
 def ways(device: torch.device) -> Iterator[Way]:
     """The fastest first."""
-    steps: list[Callable[[Decoder, Attention], Pass]] = [Step]
+    steps: list[Callable[[Decoder, Attention], TokenPass]] = [DecodeStep]
     if device.type == "cuda":
         with suppress(ImportError):  # Triton comes with torch for NVIDIA on Linux alone
             from qwenchat.engine.local.fused import FusedStep  # noqa: PLC0415  (imports Triton, which need not be there)
 
             steps.insert(0, FusedStep)
     for step in steps:
-        yield step, Flash
-        yield step, Masked
+        yield step, VarlenAttention
+        yield step, MaskedAttention
 
 
 def named(way: Way) -> str:
@@ -69,13 +69,13 @@ class Stepper(Decoder):
         self,
         config: DecoderConfig,
         take: Callable[[str, tuple[int, ...]], Tensor | None],
-        runner: Runner | None = None,
+        runner: DeviceRunner | None = None,
     ) -> None:
         """`runner` is a CUDA device's if not given."""
         super().__init__(config, take)
         device = self.embedding.device
-        self._runner = runner or Cuda()
-        self._draw = Draw(config.vocab, device)
+        self._runner = runner or CudaGraphRunner()
+        self._draw = DeviceSampler(config.vocab, device)
         self._position = torch.zeros(1, dtype=torch.long, device=device)
         self._reads: WeakKeyDictionary[KVCache, tuple[int, Work]] = WeakKeyDictionary()
         """For each cache the work of reading a token, and after which move: it is for where the cache lies."""

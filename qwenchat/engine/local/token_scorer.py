@@ -7,27 +7,27 @@ import numpy as np
 
 from qwenchat.chat.commands import ScoreReply
 from qwenchat.chat.errors import PromptTooLong
-from qwenchat.chat.events import Alternative, Channel, ScoredToken, TokensScored
+from qwenchat.chat.events import Channel, ScoredToken, TokenAlternative, TokensScored
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local.context_pool import Contexts
+from qwenchat.engine.local.context_pool import ContextPool
 from qwenchat.engine.local.detokenize import INCOMPLETE, Detokenizer
 from qwenchat.engine.local.generate import prefill
-from qwenchat.engine.local.prompt import ChatTemplate, Prompt
+from qwenchat.engine.local.prompt import ChatTemplate, RenderedPrompt
 from qwenchat.engine.local.sampler import top_k
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 
 LIKELIEST = 5
-TOLD_S = 0.1
+REPORT_S = 0.1
 """Seconds between two words on how far it is."""
 
 
-class Lens:
+class TokenScorer:
     """Reads a reply once more, token by token, and looks at what the model would have said there."""
 
     def __init__(
-        self, contexts: Contexts, template: ChatTemplate, tokenizer: ChatTokenizer, command: ScoreReply, reserve: int
+        self, contexts: ContextPool, template: ChatTemplate, tokenizer: ChatTokenizer, command: ScoreReply, reserve: int
     ) -> None:
         """`reserve` is how many tokens of the window were kept free for the reply when it was made."""
         self._contexts, self._template, self._tokenizer = contexts, template, tokenizer
@@ -48,7 +48,7 @@ class Lens:
             pass
         scored: list[ScoredToken] = []
         channel = Channel.THOUGHT if prompt.opens_thought else Channel.ANSWER
-        told_at = time.perf_counter()
+        reported_at = time.perf_counter()
         for at, token in enumerate(ids):
             if stop.is_set():
                 raise Stopped
@@ -57,12 +57,12 @@ class Lens:
             scored.append(self._scored(token, channel, context.logits))
             if at + 1 < len(ids):
                 context.read([token], stop)
-            if time.perf_counter() - told_at >= TOLD_S:
+            if time.perf_counter() - reported_at >= REPORT_S:
                 yield TokensScored(number, tuple(scored), len(ids))
-                scored, told_at = [], time.perf_counter()
+                scored, reported_at = [], time.perf_counter()
         yield TokensScored(number, tuple(scored), len(ids))
 
-    def _reply_and_prompt(self) -> tuple[list[int], Prompt]:
+    def _reply_and_prompt(self) -> tuple[list[int], RenderedPrompt]:
         command, window = self._command, self._contexts.window
         ends = [at] if command.ended and (at := self._end()) is not None else []
         ids = self._template.encode_begun(command.reply, opened=False) + ends
@@ -96,10 +96,10 @@ class Lens:
         self._before = token
         return ScoredToken(text, channel, control, chosen, likeliest)
 
-    def _alternative(self, token: int, probability: float) -> Alternative:
+    def _alternative(self, token: int, probability: float) -> TokenAlternative:
         """A token as it would read after the one before it; empty for a part of a character."""
         text = self._tokenizer.decode([token])
         if self._before is not None:
             before, both = (self._tokenizer.decode(ids) for ids in ([self._before], [self._before, token]))
             text = both[len(before) :] if both.startswith(before) else text
-        return Alternative("" if INCOMPLETE in text else text, probability, self._tokenizer.is_control(token))
+        return TokenAlternative("" if INCOMPLETE in text else text, probability, self._tokenizer.is_control(token))

@@ -9,21 +9,21 @@ from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.engine.local.ggml import Kind
-from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.hardware import RunPlan
 from qwenchat.engine.local.stepper import Stepper
 from qwenchat.engine.local.stored_weight import StoredWeight
 from qwenchat.engine.local.torch_network import DTYPES
-from qwenchat.engine.local.weight_map import Found
+from qwenchat.engine.local.weight_map import WeightMap
 from qwenchat.i18n.texts import say
 
 _STORED = {Kind.F32: torch.float32, Kind.F16: torch.float16, Kind.BF16: torch.bfloat16}
 
 
 def float_decoder(
-    config: DecoderConfig, weights: Iterator[StoredWeight], plan: Plan, progress: Callable[[LoadProgressed], None]
+    config: DecoderConfig, weights: Iterator[StoredWeight], plan: RunPlan, progress: Callable[[LoadProgressed], None]
 ) -> Decoder:
     """The model on the device and in the numbers of the plan."""
-    found = Found({weight.name: tensor_of(weight, DTYPES[plan.dtype]).to(plan.device) for weight in weights})
+    found = WeightMap({weight.name: tensor_of(weight, DTYPES[plan.dtype]).to(plan.device) for weight in weights})
     progress(LoadProgressed(say("preparing for this processor")))
     decoder = (Stepper if plan.device == "cuda" else Decoder)(config, found.take)
     found.check_all_taken()

@@ -16,7 +16,7 @@ class _Shaped(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
 
-class Found(Generic[_W]):
+class WeightMap(Generic[_W]):
     """Named weights of a kind, each handed out once, checked."""
 
     def __init__(self, weights: dict[str, _W]) -> None:

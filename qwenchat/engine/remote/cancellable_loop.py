@@ -12,7 +12,7 @@ LOOK_S = 0.02
 """Between two looks at whether the user still wants it."""
 
 
-class Waiting:
+class CancellableLoop:
     """An event loop that runs while somebody waits, and no longer."""
 
     def __init__(self) -> None:

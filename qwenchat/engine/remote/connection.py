@@ -12,7 +12,7 @@ from qwenchat.chat.redaction import Redaction
 from qwenchat.chat.server_profile import Server
 from qwenchat.chat.text import safe_line
 from qwenchat.engine.remote.address import CHAT, address_of, not_an_address
-from qwenchat.engine.remote.cancellable_loop import Waiting
+from qwenchat.engine.remote.cancellable_loop import CancellableLoop
 from qwenchat.engine.remote.failure import typed
 from qwenchat.engine.remote.key import key_of
 from qwenchat.i18n.texts import say
@@ -28,7 +28,7 @@ RETRIES = 2
 """How often a request is sent again that the server did not begin to answer; Retry-After is kept to."""
 
 
-class Connection:
+class ServerConnection:
     """A client for one server, used from one thread."""
 
     def __init__(self, server: Server) -> None:
@@ -37,7 +37,7 @@ class Connection:
         self.server = server
         key = key_of(server)
         self.redaction = Redaction(key)
-        self.waiting = Waiting()
+        self.waiting = CancellableLoop()
         timeout = openai.Timeout(None, connect=CONNECT_S)
         certificates = _certificates(server)
         try:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from qwenchat.chat.server_profile import Server
 from qwenchat.engine.base import Stopped
-from qwenchat.engine.remote.connection import Connection, Unwanted
+from qwenchat.engine.remote.connection import ServerConnection, Unwanted
 from qwenchat.engine.remote.listing import listing_for
-from qwenchat.engine.remote.offer import Listing, Offer, listed_in
+from qwenchat.engine.remote.offer import ModelListing, ServedModel, listed_in
 from qwenchat.engine.remote.servers.registry import by_owner, usual_ports
 from qwenchat.i18n.texts import say
 
@@ -19,13 +19,13 @@ CONNECT_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Nearby:
+class DiscoveredServer:
     """A server that answers on this machine."""
 
     kind: str
     """Which program it says it is, or that usually listens at that port."""
     host: str
-    models: tuple[Offer, ...]
+    models: tuple[ServedModel, ...]
 
     @property
     def address(self) -> str:
@@ -35,7 +35,7 @@ class Nearby:
 
 def nearby(
     ports: Mapping[int, str] = PORTS, *, without: Container[int] = (), unwanted: Unwanted = lambda: False
-) -> tuple[Nearby, ...]:
+) -> tuple[DiscoveredServer, ...]:
     """The servers that answer now with a list of models; nothing else is asked of them. Raises nothing.
 
     It gives up once it is `unwanted`.
@@ -47,13 +47,13 @@ def nearby(
             # All of these say in their list what they are: what does not is another that listens there.
             owner = by_owner(models.owner)
             kind = owner.title if owner else kind if not models.offers else say("a server")
-            found.append(Nearby(kind, host, models.offers))
+            found.append(DiscoveredServer(kind, host, models.offers))
     return tuple(found)
 
 
-def _listed(server: Server, unwanted: Unwanted) -> Listing | None:
+def _listed(server: Server, unwanted: Unwanted) -> ModelListing | None:
     """What listens there: its models and what it says it is, asked once and briefly; None for no such server."""
-    connection = Connection(server)
+    connection = ServerConnection(server)
     try:
         answer = connection.question(f"{connection.address.base}/models", unwanted)
     except Stopped:
@@ -64,14 +64,14 @@ def _listed(server: Server, unwanted: Unwanted) -> Listing | None:
     return listing if listing.readable else None
 
 
-def served(server: Server, unwanted: Unwanted = lambda: False) -> tuple[Offer, ...]:
+def served(server: Server, unwanted: Unwanted = lambda: False) -> tuple[ServedModel, ...]:
     """The models of a server; the one that its profile names if it lists none. Raises as `listing_of` does."""
-    connection = Connection(server)
+    connection = ServerConnection(server)
     try:
         found = listing_for(connection, server.model, unwanted).offers
     finally:
         connection.close()
-    return found or ((Offer(server.model),) if server.model is not None else ())
+    return found or ((ServedModel(server.model),) if server.model is not None else ())
 
 
 def _listens(port: int) -> bool:

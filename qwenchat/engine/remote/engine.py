@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply, StartTurn
+from qwenchat.chat.commands import LoadModel, Prefill, ScoreReply, StartTurn
 from qwenchat.chat.errors import EngineFailed, PromptTooLong, ServerError, ServerFaulty
 from qwenchat.chat.events import (
-    DraftWeighed,
+    DraftCounted,
     HistoryTrimmed,
     LoadProgressed,
     ModelLearned,
@@ -23,16 +23,16 @@ from qwenchat.chat.reply import GrowingReply
 from qwenchat.chat.text import safe_line
 from qwenchat.engine.base import Stopped, StopSignal, TurnSignals
 from qwenchat.engine.remote.answer_schema import mismatch
-from qwenchat.engine.remote.connection import Connection
+from qwenchat.engine.remote.connection import ServerConnection
 from qwenchat.engine.remote.exchange import Exchange
 from qwenchat.engine.remote.failure import empty, filtered
 from qwenchat.engine.remote.listing import chosen, listing_for
 from qwenchat.engine.remote.model_names import has_soft_switch
-from qwenchat.engine.remote.offer import Offer
+from qwenchat.engine.remote.offer import ServedModel
 from qwenchat.engine.remote.probe import Probe
-from qwenchat.engine.remote.reply import Reply
+from qwenchat.engine.remote.reply import StreamedReply
 from qwenchat.engine.remote.request import accepted, body_of, tokens_at_least
-from qwenchat.engine.remote.request_format import Switch
+from qwenchat.engine.remote.request_format import ThinkingControl
 from qwenchat.engine.remote.servers.kind import ServerKind
 from qwenchat.engine.remote.servers.registry import kind_of
 from qwenchat.engine.remote.written_calls import with_calls
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 class _Served:
     exchange: Exchange
     model: ModelInfo
-    offer: Offer
+    offer: ServedModel
     kind: ServerKind
     known: ThinkingSupport | None
     """Which switch of thinking the model has; None where it is tried."""
@@ -64,7 +64,7 @@ class RemoteEngine:
         if command.server is None:
             raise EngineFailed(say("No server was named."), say("Choose one."))
         started = time.perf_counter()
-        connection = Connection(command.server)
+        connection = ServerConnection(command.server)
         host = command.server.name or connection.address.host
         progress(LoadProgressed(say("asking {server}", server=host)))
         try:
@@ -117,7 +117,7 @@ class RemoteEngine:
         support = served.model.thinking
         never = served.known is ThinkingSupport.NONE
         turned_off = support is ThinkingSupport.SWITCHED and not command.thinking
-        reply = Reply(
+        reply = StreamedReply(
             command.turn,
             thinks=not never and not turned_off,
             switched_off=never or turned_off,
@@ -156,7 +156,7 @@ class RemoteEngine:
             text = say("{model} has no switch of thinking here, and may think.", model=served.model.name)
             yield from served.exchange.notices(command.turn, text)
 
-    def _learned(self, served: _Served, command: StartTurn, reply: Reply) -> Iterator[TurnEvent]:
+    def _learned(self, served: _Served, command: StartTurn, reply: StreamedReply) -> Iterator[TurnEvent]:
         """What the reply shows of the model, and what can be asked now that it is loaded."""
         model, turn = served.model, command.turn
         if not model.context_window:
@@ -175,17 +175,17 @@ class RemoteEngine:
             served.model = model
             yield ModelLearned(turn, model)
 
-    def weigh(self, command: ReadAhead, stop: StopSignal) -> DraftWeighed | None:
+    def count_tokens(self, command: Prefill, stop: StopSignal) -> DraftCounted | None:
         """Only the server knows its tokens."""
         return None
 
-    def read_ahead(self, command: ReadAhead, stop: StopSignal) -> None:
+    def read_ahead(self, command: Prefill, stop: StopSignal) -> None:
         """A server reads when it is asked, and keeps what it read by itself."""
 
     def score(self, command: ScoreReply, stop: StopSignal) -> Iterator[TokensScored]:
         """A server does not tell this of a reply that is there."""
         raise ServerError(
-            say("A server does not tell how sure its model is of a reply."), say("A model on this machine does: F3.")
+            say("A server does not report how sure its model is of a reply."), say("A model on this machine does: F3.")
         )
 
     def close(self) -> None:
@@ -194,10 +194,12 @@ class RemoteEngine:
             self._served.exchange.connection.close()
         self._served = None
 
-    def _stream(self, served: _Served, command: StartTurn, reply: Reply, signals: TurnSignals) -> Iterator[TurnEvent]:
+    def _stream(
+        self, served: _Served, command: StartTurn, reply: StreamedReply, signals: TurnSignals
+    ) -> Iterator[TurnEvent]:
         """The events of one request. Raises Stopped."""
         model, format = served.model, served.kind.request
-        soft = served.known is ThinkingSupport.SWITCHED or format.switch is not Switch.SOFT
+        soft = served.known is ThinkingSupport.SWITCHED or format.switch is not ThinkingControl.SOFT
         support = model.thinking if soft else ThinkingSupport.NONE
         body = body_of(command, format, support, model.context_window, model.server)
         report = partial(accepted, command, format)
@@ -249,15 +251,15 @@ def _loading(server: str, model: str = "") -> LoadProgressed:
     return LoadProgressed(say("waiting until {server} has loaded {model}", server=server, model=model))
 
 
-def _window(kind: ServerKind, probe: Probe, offer: Offer) -> int:
+def _window(kind: ServerKind, probe: Probe, offer: ServedModel) -> int:
     """The context in tokens: what the profile says counts more than what the server does; 0 if neither says."""
     said = probe.server.context
     return kind.context_window(probe, offer) if said is None else said
 
 
-def _support(known: ThinkingSupport | None, kind: ServerKind, offer: Offer) -> ThinkingSupport:
+def _support(known: ThinkingSupport | None, kind: ServerKind, offer: ServedModel) -> ThinkingSupport:
     """The switch that the user has. One that is not known is tried where that can do no harm."""
-    soft = kind.request.switch is Switch.SOFT
+    soft = kind.request.switch is ThinkingControl.SOFT
     if known is ThinkingSupport.SWITCHED and soft and not has_soft_switch(offer):
         return ThinkingSupport.ALWAYS
     if known is not None:
@@ -265,7 +267,7 @@ def _support(known: ThinkingSupport | None, kind: ServerKind, offer: Offer) -> T
     return ThinkingSupport.NONE if soft else ThinkingSupport.SWITCHED
 
 
-def _notice(kind: ServerKind, window: int, connection: Connection) -> str:
+def _notice(kind: ServerKind, window: int, connection: ServerConnection) -> str:
     """What the reader should know about this server."""
     way = "" if connection.address.private else say("The way to {host} is not encrypted.", host=connection.address.host)
     return " ".join(filter(None, (kind.notice(window), way)))

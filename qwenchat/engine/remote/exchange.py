@@ -11,13 +11,13 @@ from typing import Any
 
 import openai
 
-from qwenchat.chat.events import Noticed, RequestAccepted, TurnEvent
+from qwenchat.chat.events import RequestAccepted, ServerNotice, TurnEvent
 from qwenchat.engine.base import Stopped, TurnSignals
 from qwenchat.engine.remote.adaptation import Adaptation
-from qwenchat.engine.remote.connection import RETRIES, Connection
-from qwenchat.engine.remote.failure import BrokenOff, NothingAnswers, broken_off, garbled
+from qwenchat.engine.remote.connection import RETRIES, ServerConnection
+from qwenchat.engine.remote.failure import ConnectionLost, NothingAnswers, garbled, interrupted
 from qwenchat.engine.remote.refusal import Refusal
-from qwenchat.engine.remote.reply import Reply
+from qwenchat.engine.remote.reply import StreamedReply
 from qwenchat.engine.remote.stream import ErrorReported, ReplyStream
 from qwenchat.i18n.texts import listed, say
 
@@ -47,7 +47,7 @@ _BUSY = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 class Exchange:
     """Asks one server for one model. What the server does not take is remembered from turn to turn."""
 
-    connection: Connection
+    connection: ServerConnection
     model: str
     """The server's own name of it."""
     server: str
@@ -60,10 +60,10 @@ class Exchange:
         """Say something, once."""
         if text not in self.said:
             self.said.add(text)
-            yield Noticed(turn, text)
+            yield ServerNotice(turn, text)
 
     def stream(
-        self, body: Mapping[str, Any], reply: Reply, signals: TurnSignals, report: Report
+        self, body: Mapping[str, Any], reply: StreamedReply, signals: TurnSignals, report: Report
     ) -> Iterator[TurnEvent]:
         """The events of a reply to `body`, which goes again, changed or not, until a token has come. Raises Stopped."""
         attempts = _Attempts(self.connection.server.patience_s)
@@ -80,8 +80,8 @@ class Exchange:
                 failure = self.connection.typed(error, self.model)
                 if reply.tally.begun:
                     raise failure from error
-                if isinstance(failure, BrokenOff) and not isinstance(failure, NothingAnswers):
-                    failure = broken_off(self.connection.address.host, begun=False)
+                if isinstance(failure, ConnectionLost) and not isinstance(failure, NothingAnswers):
+                    failure = interrupted(self.connection.address.host, begun=False)
                 refusal = _refusal(error)
                 refused = refusal is not None and refusal.status in _REFUSING and not _is_loading(refusal)
                 changed = adaptation.after(refusal, sent) if refusal and refused else None
@@ -90,8 +90,8 @@ class Exchange:
                     adaptation, first = changed, first or failure
                     continue
                 if (pause := attempts.pause(error, failure, refusal)) is None:
-                    if isinstance(failure, NothingAnswers) and attempts.broke_off is not None:
-                        failure = attempts.broke_off
+                    if isinstance(failure, NothingAnswers) and attempts.interrupted is not None:
+                        failure = attempts.interrupted
                     raise (first if refusal and first else failure) from error
                 if attempts.loading:
                     text = say(
@@ -101,7 +101,7 @@ class Exchange:
                 self.connection.waiting.until_done(asyncio.sleep(pause), signals.is_set)
 
     def _once(
-        self, body: Mapping[str, Any], sent: dict[str, Any], adaptation: Adaptation, reply: Reply,
+        self, body: Mapping[str, Any], sent: dict[str, Any], adaptation: Adaptation, reply: StreamedReply,
         signals: TurnSignals, report: Report,
     ) -> Iterator[TurnEvent]:  # fmt: skip
         """One request, until its stream ends or the user wants the answer to begin."""
@@ -130,7 +130,7 @@ class Exchange:
             waiting.until_done(_closed(response), lambda: False)
         if reply.reason is None and not stream.done:
             whole = first and "content-length" in response.headers
-            raise garbled(host) if whole else broken_off(host, reply.tally.begun)
+            raise garbled(host) if whole else interrupted(host, reply.tally.begun)
 
     def _accepted(
         self, body: Mapping[str, Any], sent: Mapping[str, Any], adaptation: Adaptation, accepted: RequestAccepted
@@ -172,7 +172,7 @@ class _Attempts:
     made: int = 0
     loading: bool = False
     """Whether the latest answer was that the model is being loaded."""
-    broke_off: Exception | None = None
+    interrupted: Exception | None = None
     began: float = field(default_factory=time.monotonic)
 
     def pause(self, error: Exception, failure: Exception, refusal: Refusal | None) -> float | None:
@@ -181,9 +181,9 @@ class _Attempts:
         if self.loading:
             left = self.began + self.patience_s - time.monotonic()
             return min(_LOADING_S, left) if left > 0 else None
-        if isinstance(failure, BrokenOff) and not isinstance(failure, NothingAnswers):
-            self.broke_off = self.broke_off or failure
-        again = isinstance(failure, BrokenOff) or (refusal is not None and refusal.status in _BUSY)
+        if isinstance(failure, ConnectionLost) and not isinstance(failure, NothingAnswers):
+            self.interrupted = self.interrupted or failure
+        again = isinstance(failure, ConnectionLost) or (refusal is not None and refusal.status in _BUSY)
         headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
         if not again or self.made >= RETRIES or headers.get("x-should-retry") == "false":
             return None

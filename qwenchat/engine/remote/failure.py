@@ -50,11 +50,11 @@ _AFTER_CONNECTING = {
 """What the HTTP library, of which there are two, calls the faults of a connection that was there."""
 
 
-class BrokenOff(ServerUnreachable):
+class ConnectionLost(ServerUnreachable):
     """The connection broke off; before the first token one may ask again."""
 
 
-class NothingAnswers(BrokenOff):
+class NothingAnswers(ConnectionLost):
     """There was no connection at all."""
 
 
@@ -82,21 +82,21 @@ def typed(error: Exception, host: str, model: str, url: str, masked: Callable[[s
         ):
             return garbled(host)
         case OSError():
-            return broken_off(host)
+            return interrupted(host)
     # OpenAI's client lets through what its HTTP library raises while a reply streams.
     if type(error).__module__.startswith("http"):
-        return broken_off(host)
+        return interrupted(host)
     return garbled(host) if masked(str(error)) != str(error) else error
 
 
-def broken_off(host: str, begun: bool = True) -> BrokenOff:
+def interrupted(host: str, begun: bool = True) -> ConnectionLost:
     """The connection ended in the middle of a reply, or before it had `begun`."""
     if not begun:
-        return BrokenOff(
+        return ConnectionLost(
             say("The connection to {host} broke off before the first word.", host=host),
             say("The server may have crashed; its log says more."),
         )
-    return BrokenOff(say("The connection to {host} broke off.", host=host), say("What came is kept. Ask again."))
+    return ConnectionLost(say("The connection to {host} broke off.", host=host), say("What came is kept. Ask again."))
 
 
 def filtered(host: str, reason: str) -> ServerFaulty:
@@ -111,13 +111,13 @@ def filtered(host: str, reason: str) -> ServerFaulty:
 def empty(host: str, reason: str, *, tools: bool, thought: bool) -> ServerFaulty:
     """The reply ended, and there is nothing in it, or nothing but a thought."""
     if tools:
-        way_out = say("Perhaps it is a call of a tool that the server could not read. Ask again.")
+        remedy = say("Perhaps it is a call of a tool that the server could not read. Ask again.")
     else:
-        way_out = say("Ask again.")
+        remedy = say("Ask again.")
     reason = safe_line(reason, 100) or "-"
     if thought:
-        return ServerFaulty(say("{host} sent a thought and no answer ({reason}).", host=host, reason=reason), way_out)
-    return ServerFaulty(say("{host} sent an empty reply ({reason}).", host=host, reason=reason), way_out)
+        return ServerFaulty(say("{host} sent a thought and no answer ({reason}).", host=host, reason=reason), remedy)
+    return ServerFaulty(say("{host} sent an empty reply ({reason}).", host=host, reason=reason), remedy)
 
 
 def silent(host: str) -> ServerError:
@@ -144,7 +144,7 @@ def _connection(error: Exception, host: str) -> ServerError:
             say("If it is yours, name its authority: ca_file in [servers.NAME]."),
         )
     if _AFTER_CONNECTING & {type(cause).__name__ for cause in causes}:
-        return broken_off(host, begun=False)
+        return interrupted(host, begun=False)
     return NothingAnswers(
         say("Nothing answers at {host}.", host=host), say("Is the server running, and the address right?")
     )

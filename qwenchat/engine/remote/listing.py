@@ -9,8 +9,8 @@ from typing import Any
 from qwenchat.chat.errors import ModelNotFound
 from qwenchat.chat.text import safe_line
 from qwenchat.engine.base import Stopped
-from qwenchat.engine.remote.connection import Connection, Unwanted
-from qwenchat.engine.remote.offer import Listing, Offer, listed_in
+from qwenchat.engine.remote.connection import ServerConnection, Unwanted
+from qwenchat.engine.remote.offer import ModelListing, ServedModel, listed_in
 from qwenchat.i18n.texts import listed, say
 
 LIST_S = 10.0
@@ -19,7 +19,9 @@ AGAIN_S = 1.0
 """Between two questions while it loads one."""
 
 
-def listing_of(connection: Connection, unwanted: Unwanted, waits: Callable[[], object] = lambda: None) -> Listing:
+def listing_of(
+    connection: ServerConnection, unwanted: Unwanted, waits: Callable[[], object] = lambda: None
+) -> ModelListing:
     """The models that the server lists; a server that loads one is asked again, and `waits` is called.
 
     Raises what the connection does, and Stopped.
@@ -38,7 +40,7 @@ def listing_of(connection: Connection, unwanted: Unwanted, waits: Callable[[], o
         connection.waiting.until_done(asyncio.sleep(AGAIN_S), unwanted)
 
 
-async def _asked(connection: Connection) -> Any:
+async def _asked(connection: ServerConnection) -> Any:
     options: Any = {"timeout": LIST_S}
     try:
         answer = await connection.client.get("/models", cast_to=object, options=options)
@@ -61,8 +63,8 @@ def _read(page: str) -> Any:
 
 
 def listing_for(
-    connection: Connection, asked: str | None, unwanted: Unwanted, waits: Callable[[], object] = lambda: None
-) -> Listing:
+    connection: ServerConnection, asked: str | None, unwanted: Unwanted, waits: Callable[[], object] = lambda: None
+) -> ModelListing:
     """The same; a server that cannot list its models may have the one that was asked for. Raises as `listing_of`."""
     try:
         listing = listing_of(connection, unwanted, waits)
@@ -71,7 +73,7 @@ def listing_for(
     except Exception as error:
         if not _may_chat(error) or (asked is None and not isinstance(error, ModelNotFound)):
             raise
-        listing = Listing(readable=False)
+        listing = ModelListing(readable=False)
     if not listing.readable and asked is None:
         raise ModelNotFound(
             say("There is no list of models at {url}.", url=f"{connection.address.base}/models"),
@@ -89,7 +91,7 @@ def _may_chat(error: Exception) -> bool:
     return isinstance(cause, TypeError)  # a page of something else
 
 
-def chosen(listing: Listing, asked: str | None, host: str) -> Offer:
+def chosen(listing: ModelListing, asked: str | None, host: str) -> ServedModel:
     """The model that was asked for, by name or the beginning of one, or the first. Raises ModelNotFound."""
     offered = listing.offers
     if asked is None:
@@ -101,7 +103,7 @@ def chosen(listing: Listing, asked: str | None, host: str) -> Offer:
         if found := [offer for offer in offered if fits(offer.name)]:
             return found[0]
     if not offered or not listing.complete:  # a server that does not list it may have it all the same
-        return Offer(asked)
+        return ServedModel(asked)
     raise ModelNotFound(
         say("{host} has no model {model}.", host=host, model=safe_line(asked)),
         say("It has {models}.", models=safe_line(listed(offer.name for offer in offered), 400)),

@@ -3,7 +3,7 @@
 import re
 
 from qwenchat.chat.provenance import ThinkingSupport
-from qwenchat.engine.remote.offer import Offer
+from qwenchat.engine.remote.offer import ServedModel
 
 _THINKING: tuple[tuple[str, ThinkingSupport], ...] = (
     (r"qwen-?3.*(?:instruct|coder)|qwen-?2|qwen-?1|smollm2|tinyllama|gemma-?[123]\b|llama-?[23]|phi-?[23]\b|gpt-[34]",
@@ -22,7 +22,7 @@ def by_name(name: str) -> ThinkingSupport | None:
     return next((support for pattern, support in _THINKING if re.search(pattern, name, re.IGNORECASE)), None)
 
 
-def has_soft_switch(offer: Offer) -> bool:
+def has_soft_switch(offer: ServedModel) -> bool:
     """Whether the model knows `/no_think` in a message."""
     return bool(_SOFT_SWITCH.search(offer.name) or _SOFT_SWITCH.search(offer.root))
 

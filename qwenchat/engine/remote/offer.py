@@ -27,7 +27,7 @@ _ENDPOINTS = re.compile("chat|completion|messages|responses|generate", re.IGNORE
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ServedModel:
     """One model of a server."""
 
     name: str
@@ -48,10 +48,10 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ModelListing:
     """What a server says of its models."""
 
-    offers: tuple[Offer, ...] = ()
+    offers: tuple[ServedModel, ...] = ()
     owner: str = ""
     """What the list says the server is: `owned_by` of its first model."""
     readable: bool = True
@@ -60,15 +60,15 @@ class Listing:
     """Whether there is no more of it."""
 
 
-def listed_in(answer: Any) -> Listing:
+def listed_in(answer: Any) -> ModelListing:
     """The models in a server's list, and what that says the server is."""
     rows = _rows(answer)
     if rows is None:
-        return Listing(readable=False)
+        return ModelListing(readable=False)
     offers = tuple(offer for row in rows if (offer := _offer(row)) is not None)
     owners = (str(row.get("owned_by")) for row in rows if isinstance(row, dict))
     more = isinstance(answer, dict) and bool(answer.get("has_more") or answer.get("next"))
-    return Listing(offers, next(owners, ""), complete=not more)
+    return ModelListing(offers, next(owners, ""), complete=not more)
 
 
 def _rows(answer: Any) -> list[Any] | None:
@@ -86,7 +86,7 @@ def _rows(answer: Any) -> list[Any] | None:
     return [answer] if isinstance(answer.get("id"), str) else None
 
 
-def _offer(row: Any) -> Offer | None:
+def _offer(row: Any) -> ServedModel | None:
     if isinstance(row, str):
         row = {"id": row}
     if not isinstance(row, dict):
@@ -98,7 +98,7 @@ def _offer(row: Any) -> Offer | None:
     root = next((text for key in _ROOTS if isinstance(text := row.get(key), str) and text and text != name), "")
     status = row.get("status")
     state = str(status.get("value") if isinstance(status, dict) else row.get("state", ""))
-    return Offer(
+    return ServedModel(
         name,
         _window(row),
         root,

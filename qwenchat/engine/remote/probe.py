@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwenchat.chat.server_profile import Server
-from qwenchat.engine.remote.connection import Connection, Unwanted
+from qwenchat.engine.remote.connection import ServerConnection, Unwanted
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
     """Asks one server about itself, until that is no longer wanted."""
 
-    connection: Connection
+    connection: ServerConnection
     unwanted: Unwanted
 
     @property

@@ -14,9 +14,9 @@ from qwenchat.chat.events import (
     TurnStopped,
 )
 from qwenchat.chat.provenance import FinishReason, ThoughtCut, Usage
-from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Mark, Split, TagSplitter
+from qwenchat.chat.splitter import CLOSE_TAG, OPEN_TAG, Split, SplitMark, TagSplitter
 from qwenchat.engine.remote.calls import StreamedCalls
-from qwenchat.engine.turn_stats import Tally
+from qwenchat.engine.turn_stats import TurnStats
 
 _REASONING = (
     "reasoning_content", "reasoning", "reasoning_details", "thinking", "thinking_content", "thinking_blocks",
@@ -41,13 +41,13 @@ _CUT_SHORT = re.compile(
 """Ends that neither the model nor the user chose."""
 
 
-class Reply:
+class StreamedReply:
     """What came of one turn so far, over all requests that were made for it."""
 
     def __init__(self, turn: int, *, thinks: bool, switched_off: bool = False) -> None:
         """`switched_off` is for a model that would think if it were not told to leave that."""
         self.turn = turn
-        self.tally = Tally(turn)
+        self.tally = TurnStats(turn)
         self._splitter = TagSplitter(expected=thinks)
         self._calls = StreamedCalls()
         self._in_field = False
@@ -160,7 +160,7 @@ class Reply:
     def _said(self, text: str) -> Iterator[TurnEvent]:
         self.tally.count()
         if self._misfiled and text.strip():  # it was a thought after all
-            yield from self._events([*self._splitter.finish(), Mark.RECLASSIFIED])
+            yield from self._events([*self._splitter.finish(), SplitMark.RECLASSIFIED])
             self._splitter, self._closed, self._misfiled = TagSplitter(expected=False), True, False
         if self._in_field or (self._closed and not self._answered):
             text = text.lstrip().removeprefix(CLOSE_TAG) if text.lstrip().startswith(CLOSE_TAG) else text

@@ -16,7 +16,7 @@ from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import Sampling
 from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.remote.calls import WireIds
-from qwenchat.engine.remote.request_format import RequestFormat, Switch, beyond, standard
+from qwenchat.engine.remote.request_format import RequestFormat, ThinkingControl, beyond, standard
 
 _CONTROL = re.compile(r"<(?=\|[^|<>\s]{1,40}\|>|/?(?:think|tool_call|tool_response)>)")
 _JOINER = "\u2060"
@@ -34,11 +34,11 @@ def body_of(
     latest = max((at for at, message in enumerate(command.messages) if message.role is Role.USER), default=0)
     ids = WireIds(server)
     messages = [
-        spoken(message, ids, thought=at > latest and format.switch is Switch.TEMPLATE)
+        spoken(message, ids, thought=at > latest and format.switch is ThinkingControl.TEMPLATE)
         for at, message in enumerate(command.messages)
         if _says_something(message)
     ]
-    if thinking is not None and format.switch is Switch.SOFT and messages and messages[-1]["role"] == "user":
+    if thinking is not None and format.switch is ThinkingControl.SOFT and messages and messages[-1]["role"] == "user":
         messages[-1]["content"] += "" if thinking else "\n/no_think"
     body: dict[str, Any] = {"messages": messages, "stream_options": {"include_usage": True}}
     body |= standard(command.sampling, format, window)
@@ -59,12 +59,12 @@ def accepted(command: StartTurn, format: RequestFormat, sent: Mapping[str, Any])
     names = {"top_k": format.top_k, "min_p": format.min_p, "repetition_penalty": format.repetition_penalty}
     limit = sent.get("max_tokens", sent.get("max_completion_tokens"))
     there = {**sent, "max_tokens": limit} if limit is not None else sent
-    nothing_meant = {"presence_penalty": 0, "frequency_penalty": 0, "seed": None}
+    neutral = {"presence_penalty": 0, "frequency_penalty": 0, "seed": None}
     omitted = tuple(
         field.name
         for field in fields(Sampling)
         if names.get(field.name, field.name) not in there
-        and nothing_meant.get(field.name, ...) != getattr(command.sampling, field.name)
+        and neutral.get(field.name, ...) != getattr(command.sampling, field.name)
     )
     sampling = replace(
         command.sampling,

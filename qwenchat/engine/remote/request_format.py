@@ -8,7 +8,7 @@ from typing import Any
 from qwenchat.chat.sampling import Sampling
 
 
-class Switch(Enum):
+class ThinkingControl(Enum):
     """How thinking is turned on and off."""
 
     TEMPLATE = auto()
@@ -34,7 +34,7 @@ class OverWindow(Enum):
 class RequestFormat:
     """What one kind of server understands beyond the OpenAI API."""
 
-    switch: Switch = Switch.SOFT
+    switch: ThinkingControl = ThinkingControl.SOFT
     top_k: str | None = None
     min_p: str | None = None
     repetition_penalty: str | None = None
@@ -73,9 +73,9 @@ def beyond(sampling: Sampling, format: RequestFormat, *, thinking: bool | None, 
         format.repetition_penalty: sampling.repetition_penalty,
     }
     extra: dict[str, Any] = {name: value for name, value in names.items() if name is not None}
-    if format.switch is Switch.TEMPLATE and thinking is not None:
+    if format.switch is ThinkingControl.TEMPLATE and thinking is not None:
         extra["chat_template_kwargs"] = {"enable_thinking": thinking}
-    elif format.switch is Switch.EFFORT and thinking is False:
+    elif format.switch is ThinkingControl.EFFORT and thinking is False:
         extra["reasoning_effort"] = "none"
     if format.budget is not None and thinking and budget is not None:
         extra[format.budget] = budget

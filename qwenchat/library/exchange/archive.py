@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from qwenchat.chat.errors import ImportFailed
 from qwenchat.i18n.texts import say
-from qwenchat.library.exchange.stream import Joined
+from qwenchat.library.exchange.stream import ReplayedStream
 
 _ZIP = b"PK\x03\x04"
 _BUFFER = 2**20
@@ -29,7 +29,7 @@ _RATIO = 200
 def opened(file: IO[bytes]) -> Iterator[Iterator[IO[bytes]]]:
     """The files of conversations in `file`: itself, or those in the archive that it is. Raises ImportFailed."""
     start = file.read(len(_ZIP))
-    whole = Joined(start, file)
+    whole = ReplayedStream(start, file)
     if start != _ZIP:
         yield iter([BufferedReader(whole, _BUFFER)])
         return

@@ -10,8 +10,8 @@ from qwenchat.i18n.texts import listed, say
 from qwenchat.library.exchange import foreign_messages
 from qwenchat.library.exchange.chatgpt_content import parts_of, thoughts_of
 from qwenchat.library.exchange.foreign_messages import ROLES, date_of, list_of, object_of, seconds_of, text_of
-from qwenchat.library.exchange.found import Found, Problems, Unreadable
-from qwenchat.library.exchange.repair import Node, derived_id, tree_of
+from qwenchat.library.exchange.parsed import ConversationProblems, ParsedConversation, ValueUnreadable
+from qwenchat.library.exchange.repair import RepairNode, derived_id, tree_of
 
 _UNSEEN = ("model_editable_context", "user_editable_context")
 """Memories and custom instructions, which ChatGPT does not show either."""
@@ -30,13 +30,13 @@ def recognizes(value: Mapping[str, Any]) -> bool:
     return isinstance(value.get("mapping"), dict)
 
 
-def conversation_of(value: Mapping[str, Any], now: float) -> Found:
+def conversation_of(value: Mapping[str, Any], now: float) -> ParsedConversation:
     """The conversation; where dates are missing it is of `now`. Raises Unreadable when nothing in it is for reading."""
     created = date_of(value.get("create_time"), now)
     reader = _Reader(object_of(value["mapping"]), created, text_of(value.get("default_model_slug")))
     tree = tree_of(reader.nodes(), reader.problems)
     if not tree.messages:
-        raise Unreadable(reader.problems.first(say("it holds no messages")))
+        raise ValueUnreadable(reader.problems.first(say("it holds no messages")))
     leaf = value.get("current_node")
     conversation = foreign_messages.conversation_of(
         f"chatgpt {text_of(value.get('conversation_id') or value.get('id'))}",
@@ -47,7 +47,7 @@ def conversation_of(value: Mapping[str, Any], now: float) -> Found:
     )
     starred = value.get("is_starred") is True or date_of(value.get("pinned_time"), 0.0) > 0
     conversation = replace(conversation, pinned=starred, archived=value.get("is_archived") is True)
-    return Found(conversation, problems=reader.problems.all())
+    return ParsedConversation(conversation, problems=reader.problems.all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class _Reader:
 
     def __init__(self, mapping: Mapping[str, Any], created: float, model: str) -> None:
         """`model` is that of the conversation, for replies that name none."""
-        self.problems = Problems()
+        self.problems = ConversationProblems()
         self._model = model
         self._mapping = {id_: object_of(node) for id_, node in mapping.items()}
         self._start = _Way(created)
@@ -79,9 +79,11 @@ class _Reader:
         self._waiting: dict[str, Message] = {}
         """Thoughts as messages of their own, for those that lead to no reply."""
 
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[RepairNode]:
         """The nodes, parents before children, with messages where there is something to read."""
-        nodes = [Node(id_, parent, self._message(id_, parent, where), where) for id_, parent, where in self._places()]
+        nodes = [
+            RepairNode(id_, parent, self._message(id_, parent, where), where) for id_, parent, where in self._places()
+        ]
         return [replace(node, message=node.message or self._waiting.get(node.id)) for node in nodes]
 
     def _places(self) -> list[tuple[str, str | None, str]]:

@@ -17,7 +17,7 @@ from qwenchat.library.library import Library
 from qwenchat.system.private_files import private
 
 
-class Format(StrEnum):
+class ExportFormat(StrEnum):
     """How a conversation is written; each is also the suffix of its files."""
 
     MARKDOWN = "md"
@@ -44,16 +44,16 @@ def read_whole(library: Library, id_: str) -> tuple[Conversation, Timelines]:
 
 
 def written(
-    conversations: Iterable[tuple[Conversation, Timelines]], format: Format, *, thoughts: bool = True
+    conversations: Iterable[tuple[Conversation, Timelines]], format: ExportFormat, *, thoughts: bool = True
 ) -> Iterator[str]:
     """The text of a file that holds these conversations, in pieces. JSON is always complete."""
     match format:
-        case Format.JSON:
+        case ExportFormat.JSON:
             yield from native.written(conversations)
-        case Format.JSONL:
+        case ExportFormat.JSONL:
             for conversation, _ in conversations:
                 yield openai.written(markdown.tree_in(conversation).path(), thoughts=thoughts) or ""
-        case Format.MARKDOWN:
+        case ExportFormat.MARKDOWN:
             between = ""
             for conversation, _ in conversations:
                 yield between + markdown.written(conversation, thoughts=thoughts)
@@ -103,7 +103,7 @@ def _put_where_nothing_is(partial: Path, path: Path) -> None:
         partial.rename(path)
 
 
-def export_to_folder(library: Library, id_: str, format: Format, folder: Path) -> Path:
+def export_to_folder(library: Library, id_: str, format: ExportFormat, folder: Path) -> Path:
     """Write a conversation into a new file in `folder`, named after its title, and return its path.
 
     Raises LibraryError and ExportFailed.

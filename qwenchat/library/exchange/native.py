@@ -17,8 +17,8 @@ from qwenchat.chat.timeline import Tick
 from qwenchat.i18n.texts import listed, say
 from qwenchat.library import encoding, timeline
 from qwenchat.library.conversation import Conversation
-from qwenchat.library.exchange.found import Found, Problems, Unreadable
-from qwenchat.library.exchange.repair import Node, derived_id, tree_of
+from qwenchat.library.exchange.parsed import ConversationProblems, ParsedConversation, ValueUnreadable
+from qwenchat.library.exchange.repair import RepairNode, derived_id, tree_of
 from qwenchat.library.trash import nearest, without
 
 FORMAT, VERSION = "qwenchat", 1
@@ -109,14 +109,14 @@ def recognizes(value: Mapping[str, Any]) -> bool:
     )
 
 
-def conversation_of(value: Mapping[str, Any], now: float = 0.0) -> Found:
+def conversation_of(value: Mapping[str, Any], now: float = 0.0) -> ParsedConversation:
     """The conversation of `record_of`, as much of it as makes sense; raises Unreadable when nothing does."""
-    problems = Problems()
+    problems = ConversationProblems()
     head = _head(value, problems)
     entries = value.get("messages")
     if not isinstance(entries, list):
-        raise Unreadable(say("its messages are not a list"))
-    nodes: list[Node] = []
+        raise ValueUnreadable(say("its messages are not a list"))
+    nodes: list[RepairNode] = []
     timelines: dict[str, tuple[Tick, ...]] = {}
     for number, entry in enumerate(entries, 1):
         node, ticks = _node(entry, number, problems)
@@ -125,7 +125,7 @@ def conversation_of(value: Mapping[str, Any], now: float = 0.0) -> Found:
             timelines[node.id] = ticks
     tree = tree_of(nodes, problems)
     if entries and not tree.messages:
-        raise Unreadable(say("none of its messages can be read; {problem}", problem=problems.first()))
+        raise ValueUnreadable(say("none of its messages can be read; {problem}", problem=problems.first()))
     conversation = Conversation(
         _id(head.id) or derived_id("own", msgspec.json.encode(head).decode(), *(m.text for m in tree.messages)),
         head.title[:_TITLE],
@@ -137,10 +137,10 @@ def conversation_of(value: Mapping[str, Any], now: float = 0.0) -> Found:
         head.pinned,
         head.archived,
     )
-    return Found(conversation, timelines, problems.all())
+    return ParsedConversation(conversation, timelines, problems.all())
 
 
-def _head(value: Mapping[str, Any], problems: Problems) -> _Head:
+def _head(value: Mapping[str, Any], problems: ConversationProblems) -> _Head:
     """What is beside the messages; what makes no sense there keeps its default."""
     head = _Head()
     for name in _Head.__dataclass_fields__:
@@ -152,7 +152,7 @@ def _head(value: Mapping[str, Any], problems: Problems) -> _Head:
     return head
 
 
-def _node(entry: Any, number: int, problems: Problems) -> tuple[Node, tuple[Tick, ...]]:
+def _node(entry: Any, number: int, problems: ConversationProblems) -> tuple[RepairNode, tuple[Tick, ...]]:
     """The place of a message in the tree, and when its pieces came; without the message where it makes no sense."""
     name, where = f"message {number}", say("message {number}", number=number)
     try:
@@ -162,7 +162,9 @@ def _node(entry: Any, number: int, problems: Problems) -> tuple[Node, tuple[Tick
         lost = entry if isinstance(entry, dict) else {}
         id_, parent = lost.get("id"), lost.get("parent")
         id_ = _id(id_) if isinstance(id_, str) else ""
-        return Node(id_ or derived_id(name), _id(parent) or None if isinstance(parent, str) else None, None, where), ()
+        return RepairNode(
+            id_ or derived_id(name), _id(parent) or None if isinstance(parent, str) else None, None, where
+        ), ()
     id_ = _id(read.id) or derived_id(name, read.id)
     message = Message(
         role=read.role,
@@ -176,7 +178,7 @@ def _node(entry: Any, number: int, problems: Problems) -> tuple[Node, tuple[Tick
     )
     if message.status is Status.STREAMING:
         message = replace(message, status=Status.INTERRUPTED, note=message.note or str(Status.INTERRUPTED))
-    return Node(id_, message.parent, message, where), _ticks(read.timeline, where, problems)
+    return RepairNode(id_, message.parent, message, where), _ticks(read.timeline, where, problems)
 
 
 def _id(given: str) -> str:
@@ -184,7 +186,7 @@ def _id(given: str) -> str:
     return given if not given or _ID.fullmatch(given) else derived_id(given)
 
 
-def _parts(entries: list[Any], where: str, problems: Problems) -> Iterator[Part]:
+def _parts(entries: list[Any], where: str, problems: ConversationProblems) -> Iterator[Part]:
     if len(entries) > _MOST_PARTS:
         problems.add(say("{where}: only the first {number:,} of its parts were read", where=where, number=_MOST_PARTS))
     for number, entry in enumerate(entries[:_MOST_PARTS], 1):
@@ -201,7 +203,7 @@ def _parts(entries: list[Any], where: str, problems: Problems) -> Iterator[Part]
         yield from read
 
 
-def _provenance(given: Any, where: str, problems: Problems) -> Provenance | None:
+def _provenance(given: Any, where: str, problems: ConversationProblems) -> Provenance | None:
     if given is None:
         return None
     try:
@@ -212,7 +214,7 @@ def _provenance(given: Any, where: str, problems: Problems) -> Provenance | None
         return None
 
 
-def _ticks(given: Any, where: str, problems: Problems) -> tuple[Tick, ...]:
+def _ticks(given: Any, where: str, problems: ConversationProblems) -> tuple[Tick, ...]:
     """The timeline; none of it where a part makes no sense, since what follows hangs on it."""
     try:
         ticks = tuple(Tick(*entry) for entry in msgspec.convert(given, list[tuple[int, Channel, int]]))

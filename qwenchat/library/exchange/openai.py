@@ -15,12 +15,12 @@ from qwenchat.chat.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from qwenchat.chat.splitter import Said, TagSplitter
+from qwenchat.chat.splitter import SplitText, TagSplitter
 from qwenchat.chat.text import safe_json, safe_line
 from qwenchat.i18n.texts import listed, say
 from qwenchat.library.exchange import foreign_messages
 from qwenchat.library.exchange.foreign_messages import ROLES, date_of, list_of, object_of, text_of
-from qwenchat.library.exchange.found import Found, Problems, Unreadable, shown
+from qwenchat.library.exchange.parsed import ConversationProblems, ParsedConversation, ValueUnreadable, value_shown
 from qwenchat.library.exchange.repair import derived_id
 
 _TEXTS = ("text", "refusal", "content")
@@ -65,9 +65,9 @@ def recognizes(value: Mapping[str, Any]) -> bool:
     return isinstance(value.get("messages"), list)
 
 
-def conversation_of(value: Mapping[str, Any], now: float) -> Found:
+def conversation_of(value: Mapping[str, Any], now: float) -> ParsedConversation:
     """The conversation; without a date it is of `now`. Raises Unreadable when none of it is a message."""
-    problems = Problems()
+    problems = ConversationProblems()
     created = date_of(value.get("created") or value.get("create_time"), now)
     model = text_of(value.get("model"))
     messages: list[Message] = []
@@ -75,24 +75,24 @@ def conversation_of(value: Mapping[str, Any], now: float) -> Found:
         try:
             parent = messages[-1].id if messages else None
             messages.append(_message(entry, f"message {number}", parent, created, model))
-        except Unreadable as error:
+        except ValueUnreadable as error:
             problems.add(say("message {number}: {error}", number=number, error=error))
     if not messages:
-        raise Unreadable(problems.first(say("it holds no messages")))
+        raise ValueUnreadable(problems.first(say("it holds no messages")))
     conversation = foreign_messages.conversation_of("openai", value.get("title"), messages, None, (created, created))
-    return Found(conversation, problems=problems.all())
+    return ParsedConversation(conversation, problems=problems.all())
 
 
 def _message(entry: Any, id_: str, parent: str | None, created: float, model: str) -> Message:
     if not isinstance(entry, dict):
-        raise Unreadable(say("it is no object"))
+        raise ValueUnreadable(say("it is no object"))
     role = ROLES.get(text_of(entry.get("role")))
     if role is None:
-        raise Unreadable(say("its role is none of {roles}", roles=listed(ROLES)))
+        raise ValueUnreadable(say("its role is none of {roles}", roles=listed(ROLES)))
     parts = tuple(_parts(entry, role, id_))
     if not parts and entry.get("content") not in ("", None, []):
-        content = shown(entry.get("content"))
-        raise Unreadable(say("its content is neither a text nor a list of parts: {content}", content=content))
+        content = value_shown(entry.get("content"))
+        raise ValueUnreadable(say("its content is neither a text nor a list of parts: {content}", content=content))
     thought = any(isinstance(part, ReasoningPart) for part in parts)
     made = foreign_messages.made_by(text_of(entry.get("model")) or model, thought=thought, reason=None)
     made = made if role is Role.ASSISTANT else None
@@ -144,6 +144,6 @@ def _split(text: str) -> tuple[str, str, bool]:
     splitter = TagSplitter(expected=False)
     said: dict[Channel, str] = {Channel.THOUGHT: "", Channel.ANSWER: ""}
     for split in (*splitter.feed(text), *splitter.finish()):
-        if isinstance(split, Said):
+        if isinstance(split, SplitText):
             said[split.channel] += split.text
     return said[Channel.THOUGHT], said[Channel.ANSWER], "</think>" in text

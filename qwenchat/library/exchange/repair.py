@@ -6,11 +6,11 @@ from hashlib import sha256
 
 from qwenchat.chat.messages import Message
 from qwenchat.i18n.texts import say
-from qwenchat.library.exchange.found import Problems, shown
+from qwenchat.library.exchange.parsed import ConversationProblems, value_shown
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class RepairNode:
     """A place in the tree; without a message it only leads from its parent to its children."""
 
     id: str
@@ -21,7 +21,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class RepairTree:
     """Messages, each after the one it answers."""
 
     messages: tuple[Message, ...]
@@ -38,15 +38,15 @@ def derived_id(*of: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def tree_of(nodes: Sequence[Node], problems: Problems) -> Tree:
+def tree_of(nodes: Sequence[RepairNode], problems: ConversationProblems) -> RepairTree:
     """The messages of `nodes`, each below its nearest ancestor that has one; in the order given where that can be.
 
-    What has to be mended is added to `problems`.
+    What has to be repaired is added to `problems`.
     """
-    known: dict[str, Node] = {}
+    known: dict[str, RepairNode] = {}
     for node in nodes:
         if node.id in known:
-            problems.add(say("{where}: its id {id} is used before", where=node.where, id=shown(node.id)))
+            problems.add(say("{where}: its id {id} is used before", where=node.where, id=value_shown(node.id)))
             node = replace(node, id=_free(node, known))
             if node.message is not None:
                 node = replace(node, message=replace(node.message, id=node.id))
@@ -60,24 +60,26 @@ def tree_of(nodes: Sequence[Node], problems: Problems) -> Tree:
         if node.message is not None:
             message, parent = node.message, above[id_]
             messages.append(message if message.parent == parent else replace(message, parent=parent))
-    return Tree(tuple(messages), places)
+    return RepairTree(tuple(messages), places)
 
 
-def _free(node: Node, known: dict[str, Node]) -> str:
+def _free(node: RepairNode, known: dict[str, RepairNode]) -> str:
     number = 2
     while (id_ := derived_id(node.id, str(number))) in known:
         number += 1
     return id_
 
 
-def _parent(node: Node, known: dict[str, Node], problems: Problems) -> str | None:
+def _parent(node: RepairNode, known: dict[str, RepairNode], problems: ConversationProblems) -> str | None:
     if node.parent is None or node.parent in known:
         return node.parent
-    problems.add(say("{where}: what it answers, {id}, is missing", where=node.where, id=shown(node.parent)))
+    problems.add(say("{where}: what it answers, {id}, is missing", where=node.where, id=value_shown(node.parent)))
     return None
 
 
-def _places(known: dict[str, Node], parents: dict[str, str | None], problems: Problems) -> dict[str, str | None]:
+def _places(
+    known: dict[str, RepairNode], parents: dict[str, str | None], problems: ConversationProblems
+) -> dict[str, str | None]:
     places: dict[str, str | None] = {id_: id_ for id_, node in known.items() if node.message is not None}
     for start in known:
         passed: dict[str, None] = {}
@@ -92,7 +94,7 @@ def _places(known: dict[str, Node], parents: dict[str, str | None], problems: Pr
     return places
 
 
-def _in_order(above: dict[str, str | None], known: dict[str, Node], problems: Problems) -> list[str]:
+def _in_order(above: dict[str, str | None], known: dict[str, RepairNode], problems: ConversationProblems) -> list[str]:
     """Every message after the one above it; what goes round in a circle is cut above the first of it in the file."""
     done: dict[str, None] = {}
     for start in list(above):

@@ -6,7 +6,7 @@ from typing import IO, Any
 
 from qwenchat.chat.characters import well_formed_values
 from qwenchat.i18n.texts import say
-from qwenchat.library.exchange.found import Unreadable
+from qwenchat.library.exchange.parsed import ValueUnreadable
 
 LARGEST = 256 * 2**20
 """Bytes of the largest value that is read; what is larger is skipped."""
@@ -70,14 +70,14 @@ class Scanner:
             if not self._read():
                 if extent.bare:
                     break
-                raise CutOff
+                raise FileCutOff
         if size > LARGEST:
-            raise Unreadable(say("it is larger than {size} MB", size=LARGEST >> 20))
+            raise ValueUnreadable(say("it is larger than {size} MB", size=LARGEST >> 20))
         if extent.deepest > DEEPEST:
-            raise Unreadable(say("it is nested more than {number} deep", number=DEEPEST))
+            raise ValueUnreadable(say("it is nested more than {number} deep", number=DEEPEST))
         data = b"".join(pieces)
         if sum(map(data.count, (b",", b"[", b"{"))) > MOST:
-            raise Unreadable(say("it holds more than {number:,} values", number=MOST))
+            raise ValueUnreadable(say("it holds more than {number:,} values", number=MOST))
         return data
 
     def _read(self) -> bool:
@@ -85,7 +85,7 @@ class Scanner:
         return bool(self._chunk)
 
 
-class CutOff(Exception):
+class FileCutOff(Exception):
     """The file ends inside a value."""
 
 
@@ -149,5 +149,5 @@ def decoded(data: bytes) -> Any:
     try:
         value = json.loads(data.decode("utf-8", errors="replace"), strict=False)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(say("it is not JSON: {error}", error=error)) from error
+        raise ValueUnreadable(say("it is not JSON: {error}", error=error)) from error
     return well_formed_values(value) if _LONE_SURROGATE.search(data) else value

@@ -4,7 +4,7 @@ from io import BytesIO, RawIOBase
 from typing import IO, Any
 
 
-class Joined(RawIOBase):
+class ReplayedStream(RawIOBase):
     """A file of which the start was read already, from its start."""
 
     def __init__(self, start: bytes, rest: IO[bytes]) -> None:

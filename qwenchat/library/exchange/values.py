@@ -7,8 +7,8 @@ from typing import IO, Any
 from qwenchat.chat.errors import ImportFailed
 from qwenchat.i18n.texts import say
 from qwenchat.library.exchange import native
-from qwenchat.library.exchange.found import Unreadable
-from qwenchat.library.exchange.scanner import LARGEST, CutOff, Scanner, decoded
+from qwenchat.library.exchange.parsed import ValueUnreadable
+from qwenchat.library.exchange.scanner import LARGEST, FileCutOff, Scanner, decoded
 
 _MOST_NAMES = 10_000
 """How many names the object that is a whole file, or one of many in it, may have."""
@@ -28,7 +28,7 @@ def is_lines(start: bytes) -> bool:
 def _is_whole(line: bytes) -> bool:
     try:
         return line.strip()[:1] in (b"{", b"[") and bool(decoded(line))
-    except Unreadable:
+    except ValueUnreadable:
         return False
 
 
@@ -55,10 +55,10 @@ def values(scanner: Scanner) -> Iterator[Value]:
             elif first == b"{":
                 yield from _object(scanner, _conversation(number))
             else:
-                raise Unreadable(say("what follows is not JSON"))
-    except CutOff:
-        yield say("the end"), Unreadable(say("what stands there is cut off"))
-    except Unreadable as error:
+                raise ValueUnreadable(say("what follows is not JSON"))
+    except FileCutOff:
+        yield say("the end"), ValueUnreadable(say("what stands there is cut off"))
+    except ValueUnreadable as error:
         where = say("after conversation {number}", number=number - 1) if number > 1 else say("the beginning")
         yield where, error
 
@@ -74,7 +74,7 @@ def _elements(scanner: Scanner) -> Iterator[Value]:
     messages = []
     while (first := scanner.next_byte()) != b"]":
         if not first:
-            raise CutOff
+            raise FileCutOff
         if first in (b",", b":", b"}"):
             scanner.skip()
             continue
@@ -82,7 +82,7 @@ def _elements(scanner: Scanner) -> Iterator[Value]:
         try:
             data = scanner.value()
             value = decoded(data)
-        except Unreadable as error:
+        except ValueUnreadable as error:
             yield _conversation(number), error
             continue
         if isinstance(value, dict) and "role" in value and not {"messages", "mapping"} & value.keys():
@@ -93,7 +93,7 @@ def _elements(scanner: Scanner) -> Iterator[Value]:
             yield _conversation(number), value
     scanner.skip()
     if size > LARGEST:
-        yield say("the list of messages"), Unreadable(say("it is larger than {size} MB", size=LARGEST >> 20))
+        yield say("the list of messages"), ValueUnreadable(say("it is larger than {size} MB", size=LARGEST >> 20))
     elif messages:
         yield say("the list of messages"), {"messages": messages}
 
@@ -102,11 +102,11 @@ def _object(scanner: Scanner, where: str) -> Iterator[Value]:
     """An object as a conversation, or the conversations that it holds as a list of that name."""
     members: list[bytes] = []
     size = 0
-    wrong: Unreadable | None = None
+    wrong: ValueUnreadable | None = None
     is_list = False
     for number, name in enumerate(_names(scanner), 1):
         if number > _MOST_NAMES:
-            raise Unreadable(say("it has more than {number:,} names", number=_MOST_NAMES))
+            raise ValueUnreadable(say("it has more than {number:,} names", number=_MOST_NAMES))
         try:
             if decoded(name) == "conversations" and scanner.next_byte() == b"[" and not is_list:
                 _require_known(decoded(b"{" + b",".join(members) + b"}"))
@@ -114,36 +114,36 @@ def _object(scanner: Scanner, where: str) -> Iterator[Value]:
                 yield from _elements(scanner)
                 continue
             value = scanner.value()
-        except Unreadable as error:
+        except ValueUnreadable as error:
             wrong = error
             continue
         size += len(name) + len(value)
         if size <= LARGEST:
             members.append(name + b":" + value)
     if size > LARGEST:
-        wrong = Unreadable(say("it is larger than {size} MB", size=LARGEST >> 20))
+        wrong = ValueUnreadable(say("it is larger than {size} MB", size=LARGEST >> 20))
     if is_list:
         return
     try:
         yield where, wrong or decoded(b"{" + b",".join(members) + b"}")
-    except Unreadable as error:
+    except ValueUnreadable as error:
         yield where, error
 
 
 def _names(scanner: Scanner) -> Iterator[bytes]:
-    """The names in an object; whoever asks takes the value before asking for the next."""
+    """The names in an object; the one who asks takes the value before asking for the next."""
     scanner.skip()
     while (first := scanner.next_byte()) != b"}":
         if not first:
-            raise CutOff
+            raise FileCutOff
         if first == b",":
             scanner.skip()
             continue
         if first != b'"':
-            raise Unreadable(say("it is not JSON"))
+            raise ValueUnreadable(say("it is not JSON"))
         name = scanner.value()
         if scanner.next_byte() != b":":
-            raise Unreadable(say("it is not JSON"))
+            raise ValueUnreadable(say("it is not JSON"))
         scanner.skip()
         yield name
     scanner.skip()

@@ -1,4 +1,4 @@
-"""The terminal while the app runs: nothing but the app writes to it, and a signal to end is heeded."""
+"""The terminal while the app runs: nothing but the app writes to it, and a signal to end is handled."""
 
 import io
 import logging
@@ -62,10 +62,10 @@ def own_terminal(log_file: Path | None) -> Iterator[None]:
 def signals_to_end(leave: Callable[[int], None]) -> Iterator[None]:
     """Call `leave` with the number of a signal that asks the program to end, from the main thread."""
 
-    def heed(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         leave(number)
 
-    before = {number: signal.signal(number, heed) for number in ENDING}
+    before = {number: signal.signal(number, handle) for number in ENDING}
     try:
         yield
     finally:

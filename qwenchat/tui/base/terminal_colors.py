@@ -8,7 +8,7 @@ from textual.color import Color
 from textual.filter import LineFilter
 
 
-class Swapped(LineFilter):
+class SwappedColors(LineFilter):
     """Draws what lies on one of the sixteen colours as text and background swapped, which every terminal can show.
 
     Nobody knows what these colours are, so no text is sure to be read on one of them. With `colorless` the others

@@ -16,7 +16,7 @@ from textual.messages import InBandWindowResize, TerminalSupportsSynchronizedOut
 
 from qwenchat.chat.text import safe
 from qwenchat.tui.base.key_layouts import us_key
-from qwenchat.tui.base.terminal_sequences import Kind, Piece, SequenceReader
+from qwenchat.tui.base.terminal_sequences import InputSequence, SequenceKind, SequenceReader
 
 PASTE_PATIENCE_S = 10.0
 """How long nothing more of a paste may come; then it has lost its end, and would swallow every key."""
@@ -75,11 +75,11 @@ class TerminalParser(XTermParser):
             self._timeout_time = None
             yield from self._events(self._reader.expire())
 
-    def _events(self, pieces: Iterable[Piece]) -> Iterator[Message]:
+    def _events(self, pieces: Iterable[InputSequence]) -> Iterator[Message]:
         for piece in pieces:
-            if piece.kind is Kind.PASTE:
+            if piece.kind is SequenceKind.PASTE:
                 yield Paste(safe(piece.text))
-            elif piece.kind is Kind.SEQUENCE:
+            elif piece.kind is SequenceKind.SEQUENCE:
                 yield from self._in_sequence(piece.text)
             else:
                 for character in piece.text:

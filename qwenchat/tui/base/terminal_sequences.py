@@ -22,7 +22,7 @@ _SHIFT_RXVT = frozenset(f"\x1b[{number}$" for number in (2, 3, 5, 6, 7, 8, *rang
 """Shift with a key as rxvt spells it; `$` ends nothing elsewhere."""
 
 
-class Kind(Enum):
+class SequenceKind(Enum):
     """What a piece of the input is."""
 
     TEXT = auto()
@@ -33,10 +33,10 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class InputSequence:
     """A part of the input that can be read by itself."""
 
-    kind: Kind
+    kind: SequenceKind
     text: str
 
 
@@ -59,7 +59,7 @@ class SequenceReader:
         """Whether a paste has begun."""
         return self._pasted is not None
 
-    def feed(self, data: str) -> Iterator[Piece]:
+    def feed(self, data: str) -> Iterator[InputSequence]:
         """The pieces that `data` ends."""
         at = 0
         while at < len(data):
@@ -78,24 +78,24 @@ class SequenceReader:
                 found = _INTRODUCER.search(data, at)
                 end = found.start() if found else len(data)
                 if end > at:
-                    yield Piece(Kind.TEXT, data[at:end])
+                    yield InputSequence(SequenceKind.TEXT, data[at:end])
                 if found:
                     self._begin(found[0])
                 at = end + 1
 
-    def expire(self) -> Iterator[Piece]:
+    def expire(self) -> Iterator[InputSequence]:
         """What was begun, now that nothing has followed for a while."""
         if self._pasted is not None:
             yield self._end_paste()
         held, self._held = self._held, ""
         if 0 < len(held) <= 2:  # Escape, or Alt with a key that could have begun a sequence
-            yield Piece(Kind.SEQUENCE, held)
+            yield InputSequence(SequenceKind.SEQUENCE, held)
 
     def _begin(self, introducer: str) -> None:
         point = ord(introducer)
         self._held = _ESC if introducer == _ESC else _EIGHT_BIT.get(point - 0xDC00 if point >= 0xDC80 else point, "")
 
-    def _continue(self, character: str) -> tuple[int, Piece | None]:
+    def _continue(self, character: str) -> tuple[int, InputSequence | None]:
         """How many characters of one are taken in, and the piece that is ended."""
         second = self._held[1:2]
         if not second:
@@ -106,14 +106,14 @@ class SequenceReader:
             return self._in_old_mouse_report()
         return self._in_control(character)
 
-    def _after_escape(self, character: str) -> tuple[int, Piece | None]:
+    def _after_escape(self, character: str) -> tuple[int, InputSequence | None]:
         if _INTRODUCER.match(character):
             self._held = ""
-            return 0, Piece(Kind.SEQUENCE, _ESC)
+            return 0, InputSequence(SequenceKind.SEQUENCE, _ESC)
         self._held += character
         return 1, None if character in ("[", "O") or character in _STRINGS else self._whole()
 
-    def _in_string(self, character: str) -> tuple[int, Piece | None]:
+    def _in_string(self, character: str) -> tuple[int, InputSequence | None]:
         """Strings say nothing that matters; they end as they should, or where no string can go on."""
         if self._held.endswith(_ESC) and len(self._held) > 1:
             self._held = "" if character == "\\" else _ESC
@@ -130,12 +130,12 @@ class SequenceReader:
         self._held = f"{self._held[:2]}…"
         return 1, None
 
-    def _in_old_mouse_report(self) -> tuple[int, Piece | None]:
+    def _in_old_mouse_report(self) -> tuple[int, InputSequence | None]:
         """Three characters of any kind follow, which nothing reads."""
         self._held = f"{self._held}." if len(self._held) < 5 else ""
         return 1, None
 
-    def _in_control(self, character: str) -> tuple[int, Piece | None]:
+    def _in_control(self, character: str) -> tuple[int, InputSequence | None]:
         """CSI and SS3: parameters, then the character that ends it; where that is none, all of it is dropped."""
         if not " " <= character <= "~":
             self._held = ""
@@ -155,13 +155,13 @@ class SequenceReader:
             return 1, self._whole()
         return 1, None
 
-    def _whole(self) -> Piece | None:
+    def _whole(self) -> InputSequence | None:
         """The sequence that has ended here; what begins a paste is no piece of its own."""
         held, self._held = self._held, ""
         if held == PASTE_BEGINS:
             self._pasted = [""]
             return None
-        return Piece(Kind.SEQUENCE, held)
+        return InputSequence(SequenceKind.SEQUENCE, held)
 
     @staticmethod
     def _paste(pasted: list[str], data: str) -> str | None:
@@ -175,6 +175,8 @@ class SequenceReader:
         pasted += last[:kept], last[kept:]
         return None
 
-    def _end_paste(self) -> Piece:
+    def _end_paste(self) -> InputSequence:
         pasted, self._pasted = "".join(self._pasted or ()), None
-        return Piece(Kind.PASTE, re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", pasted).replace("\0", ""))
+        return InputSequence(
+            SequenceKind.PASTE, re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", pasted).replace("\0", "")
+        )

@@ -16,7 +16,7 @@ from qwenchat.chat.text import safe
 from qwenchat.i18n.texts import say
 from qwenchat.settings.settings import WIDTH, Width
 from qwenchat.tui.base import themes
-from qwenchat.tui.base.terminal_colors import Swapped
+from qwenchat.tui.base.terminal_colors import SwappedColors
 from qwenchat.tui.base.terminal_driver import TerminalDriver
 
 MOST = 3
@@ -32,7 +32,7 @@ class ThemedApp(App[None]):
         self.text_width = width
         """The widest column of text."""
         super().__init__()
-        self._swapped = Swapped(colorless=self.no_color)
+        self._swapped = SwappedColors(colorless=self.no_color)
         if reduced_motion:
             self.animation_level = "none"
 

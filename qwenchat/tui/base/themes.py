@@ -62,7 +62,7 @@ def variables_of(theme: Theme) -> dict[str, str]:
     return {"quiet": quiet.hex, "chosen": f"{theme.primary} {18 if theme.dark else 15}%"}
 
 
-class Reloading:
+class ThemeReloader:
     """Notices that a theme's file was saved, and takes what is in it now."""
 
     def __init__(self, app: App[Any], folders: Iterable[Path]) -> None:

@@ -9,19 +9,19 @@ from qwenchat.chat.typed_settings import switch_of
 from qwenchat.console.commands import WRITTEN
 from qwenchat.i18n.texts import listed, say
 from qwenchat.tui.chat.context import ChatContext
-from qwenchat.tui.chat.message_actions import Branches
-from qwenchat.tui.chat.model_actions import Controls
+from qwenchat.tui.chat.message_actions import MessageActions
+from qwenchat.tui.chat.model_actions import ModelActions
 
 
-class Commands:
-    """Heeds commands; `run` is given the actions of the screen."""
+class CommandDispatcher:
+    """Handles commands; `run` is given the actions of the screen."""
 
-    def __init__(self, context: ChatContext, controls: Controls, run: Callable[[str], None]) -> None:
-        self._session, self._tell = context.session, context.tell
+    def __init__(self, context: ChatContext, controls: ModelActions, run: Callable[[str], None]) -> None:
+        self._session, self._notify_user = context.session, context.notify_user
         self._controls = controls
         self._run = run
 
-    def heed(self, name: str, rest: str, branches: Branches) -> None:
+    def handle(self, name: str, rest: str, branches: MessageActions) -> None:
         """Do what the command says; raises QwenchatError when it cannot be done."""
         match name:
             case "model":
@@ -47,7 +47,7 @@ class Commands:
             case "retry":
                 branches.retry(None, rest)
             case "rename" | "pin" | "archive":
-                self._tell(self._change_saved(name, rest))
+                self._notify_user(self._change_saved(name, rest))
             case "stop":
                 self._controls.stop()
             case _:
@@ -72,16 +72,16 @@ class Commands:
     def _export(self, typed: str) -> None:
         """Write the open conversation into the folder that the program was started in."""
         # Half of what the first frame takes to import, and seldom wanted.
-        from qwenchat.library.exchange.export import Format, export_to_folder  # noqa: PLC0415  (the first frame has no use for it)
+        from qwenchat.library.exchange.export import ExportFormat, export_to_folder  # noqa: PLC0415  (the first frame has no use for it)
 
         if self._session.conversation.id is None:
-            self._tell(say("There is nothing to export yet."))
-        elif typed and typed not in list(Format):
-            self._tell(say("Formats are {formats}.", formats=listed(Format)))
+            self._notify_user(say("There is nothing to export yet."))
+        elif typed and typed not in list(ExportFormat):
+            self._notify_user(say("Formats are {formats}.", formats=listed(ExportFormat)))
         else:
-            form = Format(typed or Format.MARKDOWN)
+            form = ExportFormat(typed or ExportFormat.MARKDOWN)
             try:
                 path = export_to_folder(self._session.library, self._session.conversation.id, form, Path.cwd())
             except OSError as error:  # the folder is gone
                 raise ExportFailed(say("The conversation could not be written. {error}", error=error)) from error
-            self._tell(say("Written to {path}", path=path))
+            self._notify_user(say("Written to {path}", path=path))

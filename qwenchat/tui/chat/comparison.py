@@ -8,25 +8,25 @@ from qwenchat.chat.messages import TextPart
 from qwenchat.chat.timeline import Tick
 from qwenchat.chat.tree import question_before
 from qwenchat.i18n.texts import say
-from qwenchat.session.comparison import Contender, compare, conclude
+from qwenchat.session.comparison import ComparedModel, compare, conclude
 from qwenchat.system.paths import Paths
-from qwenchat.tui.chat.composing import Writing
+from qwenchat.tui.chat.composing import Composing
 from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.drafts import Drafts
-from qwenchat.tui.chat.message_actions import Branches
+from qwenchat.tui.chat.message_actions import MessageActions
 from qwenchat.tui.keys.slash_commands import command_of
+from qwenchat.tui.models.compare_models_screen import CompareModelsScreen
 from qwenchat.tui.models.compare_screen import CompareScreen
-from qwenchat.tui.models.contenders import Rivals
-from qwenchat.tui.models.contenders_screen import RivalsScreen
+from qwenchat.tui.models.compared_models import ComparedModels
 
 
-class Comparing:
+class ComparisonActions:
     """Chooses who answers, shows the answers, and goes on with the one that is chosen."""
 
-    def __init__(self, context: ChatContext, writing: Writing, branches: Branches, drafts: Drafts) -> None:
+    def __init__(self, context: ChatContext, writing: Composing, branches: MessageActions, drafts: Drafts) -> None:
         self._session, self._composer = context.session, context.composer
-        self._tell, self._push = context.tell, context.push
-        self._rivals = Rivals(context.session, context.load, context.steering.servers)
+        self._notify_user, self._push = context.notify_user, context.push
+        self._compared_models = ComparedModels(context.session, context.load, context.steering.servers)
         self._writing = writing
         self._branches = branches
         self._drafts = drafts
@@ -44,16 +44,18 @@ class Comparing:
             self._choose()
             return
         try:
-            commands = self._rivals.named(names)
+            commands = self._compared_models.named(names)
         except (ConfigInvalid, ModelNotFound) as error:
             self._composer.write(f"/compare {typed}")
-            self._tell(str(error))
+            self._notify_user(str(error))
         else:
             await self._compare(commands)
 
     def _choose(self) -> None:
 
-        self._push(RivalsScreen(self._session, self._rivals, self._chosen, Paths.of_user()), self._begin_with)
+        self._push(
+            CompareModelsScreen(self._session, self._compared_models, self._chosen, Paths.of_user()), self._begin_with
+        )
 
     def _begin_with(self, commands: Sequence[LoadModel] | None) -> None:
         if commands:
@@ -61,7 +63,7 @@ class Comparing:
 
     async def _compare(self, commands: Sequence[LoadModel]) -> None:
         if self._branches.editing is not None:
-            self._tell(say("A message is being changed: send it, or leave it with Esc, first."))
+            self._notify_user(say("A message is being changed: send it, or leave it with Esc, first."))
         elif not self._composer.text.strip():
             if self._branches.attempt(lambda: compare(self._session, commands)):
                 self._show()
@@ -85,9 +87,10 @@ class Comparing:
         comparison = self._session.comparison
         if comparison is not None:
             self._push(
-                CompareScreen(self._session, comparison), lambda chosen: self._conclude(comparison.contenders, chosen)
+                CompareScreen(self._session, comparison),
+                lambda chosen: self._conclude(comparison.compared_models, chosen),
             )
 
-    def _conclude(self, contenders: Sequence[Contender], chosen: Contender | None) -> None:
-        self._chosen = tuple(each.command for each in contenders if each.failure is None)
+    def _conclude(self, compared_models: Sequence[ComparedModel], chosen: ComparedModel | None) -> None:
+        self._chosen = tuple(each.command for each in compared_models if each.failure is None)
         self._branches.begin_turn(lambda: conclude(self._session, chosen))

@@ -1,11 +1,11 @@
-"""What is written, on its way: sent, heeded as a command, changed in an editor, brought back from earlier."""
+"""What is written, on its way: sent, handled as a command, changed in an editor, brought back from earlier."""
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from qwenchat.chat.draft import Draft, Queued
+from qwenchat.chat.draft import Draft, QueuedMessage
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import TextPart
 from qwenchat.chat.provenance import ThinkingSupport
@@ -14,16 +14,16 @@ from qwenchat.chat.thinking import soft_switch
 from qwenchat.chat.timeline import Tick
 from qwenchat.i18n.texts import count, say
 from qwenchat.session.attachments import AttachmentRefused
-from qwenchat.tui.chat.command_dispatch import Commands
+from qwenchat.tui.chat.command_dispatch import CommandDispatcher
 from qwenchat.tui.chat.context import ChatContext
-from qwenchat.tui.chat.draft_files import Attachments
-from qwenchat.tui.chat.draft_size import Weight
+from qwenchat.tui.chat.draft_files import DraftFiles
+from qwenchat.tui.chat.draft_size import DraftSize
 from qwenchat.tui.chat.drafts import Drafts
 from qwenchat.tui.chat.external_editor import edited
-from qwenchat.tui.chat.message_actions import Branches
-from qwenchat.tui.chat.prompt_history import History
-from qwenchat.tui.chat.send_queue import Queue
-from qwenchat.tui.keys.bindings import shown
+from qwenchat.tui.chat.message_actions import MessageActions
+from qwenchat.tui.chat.prompt_history import PromptHistory
+from qwenchat.tui.chat.send_queue import SendQueue
+from qwenchat.tui.keys.bindings import key_shown
 from qwenchat.tui.keys.slash_commands import command_of, switch_of
 
 QUOTES = '"""'
@@ -32,18 +32,20 @@ COUNTS_WITHIN_S = 3.0
 """How long a long message waits to be counted; where nobody counts, it is then sent."""
 
 
-class Writing:
+class Composing:
     """Carries what stands in the composer to where it belongs."""
 
-    def __init__(self, context: ChatContext, drafts: Drafts, branches: Branches, commands: Commands) -> None:
-        self._session, self._composer, self._tell = context.session, context.composer, context.tell
+    def __init__(
+        self, context: ChatContext, drafts: Drafts, branches: MessageActions, commands: CommandDispatcher
+    ) -> None:
+        self._session, self._composer, self._notify_user = context.session, context.composer, context.notify_user
         self._drafts = drafts
         self._branches = branches
         self._commands = commands
-        self._history = History(context.session.library, context.composer)
-        self._attachments = Attachments()
-        self._weight = Weight(context.session)
-        self.queue = Queue(context, drafts, branches, self._fits)
+        self._history = PromptHistory(context.session.library, context.composer)
+        self._attachments = DraftFiles()
+        self._weight = DraftSize(context.session)
+        self.queue = SendQueue(context, drafts, branches, self._fits)
         self._looking: asyncio.Task[None] | None = None
         self._text = ""
         """What the model would read of the draft as it stands."""
@@ -64,7 +66,7 @@ class Writing:
         self.queue.draw()
         self._composer.soft_switches = self._session.model.support is ThinkingSupport.SWITCHED
         if self._drafts.comes_to_rest():
-            self._weigh()
+            self._count_tokens()
         if self._attachments.attached:
             self._show_files()
 
@@ -75,13 +77,13 @@ class Writing:
             return say("{quotes} ends the message", quotes=QUOTES)
         words = "" if silent else self._weight.words(self._text)
         if self._composer.dropdown.display:
-            return say("{key} closes the list", key=shown(self._composer, "dropdown.close", "escape"))
+            return say("{key} closes the list", key=key_shown(self._composer, "dropdown.close", "escape"))
         if self._branches.editing is not None:
             return words  # above the draft it is said what Esc does then
         return f"{words} · {otherwise}" if words and otherwise else words or otherwise
 
     async def send(self) -> bool:
-        """Send what is written as a message, or heed the command that it is; says whether that was done.
+        """Send what is written as a message, or handle the command that it is; says whether that was done.
 
         While a reply comes, a message waits for its end; one that stands for another must be sent later.
         """
@@ -92,7 +94,7 @@ class Writing:
             self._composer.put("\n")
             return False
         if self._branches.editing is None and draft.text.lstrip().startswith("/"):
-            if not self._branches.attempt(lambda: self._heed(draft.whole)):
+            if not self._branches.attempt(lambda: self._handle(draft.whole)):
                 return False
             if not self._composer.text:
                 self._drafts.bring_back()
@@ -104,14 +106,14 @@ class Writing:
     async def _let_wait(self, draft: Draft) -> bool:
         parts = await self._parts_of(draft)
         if parts:
-            self.queue.put(Queued(draft, parts, self._typed(parts)))
+            self.queue.put(QueuedMessage(draft, parts, self._typed(parts)))
         return bool(parts)
 
     async def deliver(self, take: Callable[[tuple[TextPart, ...], Sequence[Tick]], object]) -> bool:
         """Give what is written, and how, to `take` as a message with its files, if there can be one now; says so."""
         draft = self._draft()
         if self._session.busy:
-            self._tell(say("The model is still answering; the draft is kept. Esc stops the reply."))
+            self._notify_user(say("The model is still answering; the draft is kept. Esc stops the reply."))
             return False
         parts = await self._parts_of(draft)
         if not parts or not await self._fits(parts):
@@ -127,9 +129,9 @@ class Writing:
         """Say that a soft switch does nothing, where the model has none."""
         asked, support = soft_switch(typed), self._session.model.support
         if asked and support is ThinkingSupport.NONE:
-            self._tell(say("This model does not think before it answers."))
+            self._notify_user(say("This model does not think before it answers."))
         elif asked is False and support is ThinkingSupport.ALWAYS:
-            self._tell(say("This model always thinks; it has no switch."))
+            self._notify_user(say("This model always thinks; it has no switch."))
 
     def _draft(self) -> Draft:
         """What is written, without the quotes around it."""
@@ -148,11 +150,13 @@ class Writing:
         try:
             files = await self._attachments.for_sending(draft.text, self._earlier())
         except AttachmentRefused as refused:
-            self._tell(str(refused))
+            self._notify_user(str(refused))
             return ()
         for word in self._attachments.missing:
             name = safe_line(word.removeprefix("@").strip('"'))
-            self._tell(say("There is no file {name}; {word} goes as plain text.", name=name, word=safe_line(word)))
+            self._notify_user(
+                say("There is no file {name}; {word} goes as plain text.", name=name, word=safe_line(word))
+            )
         return (*draft.parts(), *files)
 
     def _typed(self, parts: Sequence[TextPart]) -> tuple[Tick, ...]:
@@ -181,8 +185,8 @@ class Writing:
         draft = self._composer.draft
         self._composer.write(draft.of(edited(self._composer.app, draft.text), draft.blocks))
 
-    def _heed(self, text: str) -> None:
-        """Heed the command that `text` is, if it is one; raises QwenchatError when it cannot be done."""
+    def _handle(self, text: str) -> None:
+        """Handle the command that `text` is, if it is one; raises QwenchatError when it cannot be done."""
         switch = switch_of(text)
         command = switch or command_of(text)
         if command is None:
@@ -190,7 +194,7 @@ class Writing:
         draft = self._composer.draft
         self._composer.write("")
         try:
-            self._commands.heed(*command, self._branches)
+            self._commands.handle(*command, self._branches)
         except QwenchatError:
             if switch is None:  # one that this model does not have need not be corrected
                 self._composer.write(draft)
@@ -205,7 +209,7 @@ class Writing:
             while self._session.read_ahead.size_of(text) is None and time.monotonic() < until:
                 await asyncio.sleep(0.02)
         if why := self._weight.too_long(text):
-            self._tell(why)
+            self._notify_user(why)
         return not why
 
     def _say(self, parts: tuple[TextPart, ...], typed: Sequence[Tick]) -> None:
@@ -229,10 +233,10 @@ class Writing:
         await self._attachments.look(self._composer.text)
         for refused in self._attachments.refused:
             if refused not in before:
-                self._tell(str(refused))
+                self._notify_user(str(refused))
         self._show_files()
         self._text = self._read()
-        self._weigh()
+        self._count_tokens()
 
     def _show_files(self) -> None:
         """Say above the draft what each attached file costs, and which ones are not there."""
@@ -244,7 +248,7 @@ class Writing:
         files = "".join(one.part().text for one in self._attachments.attached)
         return self._composer.draft.whole + files
 
-    def _weigh(self) -> None:
+    def _count_tokens(self) -> None:
         """Let the model read the message, and count it."""
         if self._branches.editing is None:
             pieces = tuple(one.part().text for one in self._attachments.attached)
@@ -256,8 +260,8 @@ class Writing:
 
     def _costs(self) -> list[tuple[str, str]]:
         """The attached files, each with what it costs."""
-        weighed, attached = self._session.read_ahead.size_of(self._text), self._attachments.attached
-        exact = weighed.pieces if weighed is not None and len(weighed.pieces) == len(attached) else None
+        counted, attached = self._session.read_ahead.size_of(self._text), self._attachments.attached
+        exact = counted.pieces if counted is not None and len(counted.pieces) == len(attached) else None
         costs = exact or [self._weight.tokens(one.text) for one in attached]
         return [
             (one.word, count("{number:,} token", "{number:,} tokens", cost))

@@ -9,7 +9,7 @@ from textual.screen import Screen
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.text import safe
-from qwenchat.session.answer_settings import Steering
+from qwenchat.session.answer_settings import AnswerSettings
 from qwenchat.session.session import Session
 from qwenchat.tui.transcript.transcript import Transcript
 from qwenchat.tui.widgets.composer import Composer
@@ -25,7 +25,7 @@ class ChatContext:
     session: Session
     load: LoadModel
     """The model that is loaded at the start."""
-    steering: Steering
+    steering: AnswerSettings
     resume: str | None = None
     """The conversation that is open at the start; None for a new one."""
     problems: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class ChatContext:
     notices: Notices = field(default_factory=Notices)
     status: StatusLine = field(default_factory=StatusLine)
 
-    def tell(self, text: str, severity: Literal["information", "warning"] = "information") -> None:
+    def notify_user(self, text: str, severity: Literal["information", "warning"] = "information") -> None:
         """Say something for a while."""
         self.app.notify(safe(text), severity=severity, markup=False)
 

@@ -18,7 +18,7 @@ class Copying:
     """Copies parts of messages."""
 
     def __init__(self, context: ChatContext, clock: Callable[[], float] = time.monotonic) -> None:
-        self._copy, self._tell, self._push = context.copy, context.tell, context.push
+        self._copy, self._notify_user, self._push = context.copy, context.notify_user, context.push
         self._clock = clock
         self._copied: tuple[str, float] = ("", 0.0)
         """The message whose only block of code was copied last, and when."""
@@ -40,7 +40,7 @@ class Copying:
         if len(blocks) == 1 and not (copied == message.id and self._clock() - at < AGAIN_WITHIN_S):
             self._copied = (message.id, self._clock())
             self._copy(blocks[0].text)
-            self._tell(say("K again saves the code in a file."))
+            self._notify_user(say("K again saves the code in a file."))
             return
         self._copied = ("", 0.0)
         self._push(CodeBlocksScreen(blocks), lambda block: self._copy(block.text) if block is not None else None)

@@ -9,7 +9,7 @@ from qwenchat.session import attachments
 from qwenchat.session.attachments import Attachment, AttachmentRefused, read
 
 
-class Attachments:
+class DraftFiles:
     """The files that a draft names, read while it is written and once more when it is sent."""
 
     def __init__(self) -> None:

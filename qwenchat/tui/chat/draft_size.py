@@ -12,7 +12,7 @@ _DOUBTFUL = 0.4
 """The share of what fits, from which on a draft is counted before it is sent."""
 
 
-class Weight:
+class DraftSize:
     """What a draft weighs: exactly once the model's thread has counted it, else as near as the last count allows."""
 
     def __init__(self, session: Session) -> None:
@@ -37,17 +37,17 @@ class Weight:
 
     def too_long(self, text: str) -> str:
         """Why a text cannot be sent; empty when it can, as far as is known."""
-        weighed, window = self._session.read_ahead.size_of(text), self._window
-        if weighed is None and window and self.tokens(text) > _HOPELESS * window:
+        counted, window = self._session.read_ahead.size_of(text), self._window
+        if counted is None and window and self.tokens(text) > _HOPELESS * window:
             return say(
                 "This message has about {tokens} tokens; the context has {window}. It was not sent; the draft is kept.",
                 tokens=f"{self.tokens(text):,}", window=f"{window:,}",
             )  # fmt: skip
-        if weighed is None or weighed.fits:
+        if counted is None or counted.fits:
             return ""
         return say(
             "This message has {tokens} tokens; {limit} fit. It was not sent; the draft is kept.",
-            tokens=f"{weighed.tokens:,}", limit=f"{weighed.room:,}",
+            tokens=f"{counted.tokens:,}", limit=f"{counted.room:,}",
         )  # fmt: skip
 
     def words(self, text: str) -> str:
@@ -60,19 +60,19 @@ class Weight:
     def _in_words(self, text: str) -> str:
         if not text.strip():
             return ""
-        weighed, window = self._session.read_ahead.size_of(text), self._window
-        if weighed is None:
+        counted, window = self._session.read_ahead.size_of(text), self._window
+        if counted is None:
             tokens = self.tokens(text)
             words = count("about {number:,} token", "about {number:,} tokens", tokens)
             taken = self._before() + tokens
         else:
-            words = count("{number:,} token", "{number:,} tokens", weighed.tokens)
-            taken = weighed.prompt_tokens
-            if not weighed.fits:
-                return f"{words}, {say('too long: {limit} fit', limit=f'{weighed.room:,}')}"
-            if weighed.left_out:
+            words = count("{number:,} token", "{number:,} tokens", counted.tokens)
+            taken = counted.prompt_tokens
+            if not counted.fits:
+                return f"{words}, {say('too long: {limit} fit', limit=f'{counted.room:,}')}"
+            if counted.left_out:
                 oldest = count(
-                    "the oldest message is left out", "the oldest {number} messages are left out", weighed.left_out
+                    "the oldest message is left out", "the oldest {number} messages are left out", counted.left_out
                 )
                 return f"{words}, {oldest}"
         if not window:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from qwenchat.chat.draft import NOTHING, Draft, Queued
+from qwenchat.chat.draft import NOTHING, Draft, QueuedMessage
 from qwenchat.chat.errors import LibraryError
 from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library
@@ -32,7 +32,7 @@ class Drafts:
         self._saved = NOTHING
         self._aside = NOTHING
         """What was being written before a command took its place."""
-        self.queued: list[Queued] = []
+        self.queued: list[QueuedMessage] = []
         """Messages that wait for the end of a reply; on the disk they are the beginning of the draft."""
         self._unsaved_since: float | None = None
         self._changed_at: float | None = None

@@ -10,14 +10,13 @@ from qwenchat.chat.events import (
     CallEvent,
     CallReturned,
     CallStarted,
-    DraftWeighed,
+    DraftCounted,
     Event,
     HistoryTrimmed,
     LoadEvent,
     LoadFailed,
     LoadProgressed,
     ModelLoaded,
-    Noticed,
     PermissionAsked,
     PermissionNotSaved,
     PrefillProgressed,
@@ -25,6 +24,7 @@ from qwenchat.chat.events import (
     RequestEvent,
     SaveFailed,
     ScoringEvent,
+    ServerNotice,
     ToolsListed,
     TurnEnded,
     TurnFailed,
@@ -34,9 +34,9 @@ from qwenchat.chat.messages import ToolCallPart
 from qwenchat.i18n.texts import count, say
 from qwenchat.session.turn import Phase
 from qwenchat.tui.chat.context import ChatContext
-from qwenchat.tui.keys.bindings import shown
+from qwenchat.tui.keys.bindings import key_shown
 from qwenchat.tui.transcript.endings import step_in_words
-from qwenchat.tui.transcript.message import Reply
+from qwenchat.tui.transcript.message import AssistantMessage
 
 SHARE = 0.25
 """Of one core: what the interface takes at most to draw a growing reply."""
@@ -49,7 +49,7 @@ LONGEST_WAIT_S = 0.5
 """Whatever drawing costs, the text goes on after so many seconds."""
 
 
-class Pace:
+class DrawPace:
     """Says when a growing reply may be drawn again: what costs more to draw is drawn less often."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Pace:
         return True
 
 
-class Feed:
+class EventFeed:
     """Drains the session's events into transcript, notices and status line; `draw` is called many times a second."""
 
     def __init__(self, context: ChatContext, ask: Callable[[ToolCallPart], object]) -> None:
@@ -78,16 +78,16 @@ class Feed:
         self._session, self._steering = context.session, context.steering
         self._ask = ask
         self._transcript, self._notices, self._status = context.transcript, context.notices, context.status
-        self._pace = Pace()
+        self._pace = DrawPace()
         self._prefill: PrefillProgressed | None = None
         """How far the prompt of the running turn was read."""
         self._looked = 0.0
         """When it was looked whether another window wrote something."""
         self._shown: str | None = None
         """The id of the growing reply that the transcript knows of."""
-        self.live: Reply | None = None
+        self.live: AssistantMessage | None = None
         """The reply that is being written."""
-        self._offering: Reply | None = None
+        self._offering: AssistantMessage | None = None
         """The reply below which something is offered."""
 
     def draw(self) -> None:
@@ -122,7 +122,7 @@ class Feed:
         return say("{key} help", key=self._key("app.help", "f1"))
 
     def _key(self, id_: str, default: str) -> str:
-        return shown(self._transcript, id_, default)
+        return key_shown(self._transcript, id_, default)
 
     def show_path(self) -> None:
         """Bring the transcript in line with the conversation, and follow its running turn."""
@@ -169,7 +169,7 @@ class Feed:
         elif isinstance(event, SaveFailed):
             said = say("The reply is not saved yet, only kept on the screen. {error}", error=event.error)
             self._notices.say("save", said)
-        elif isinstance(event, RequestEvent | ScoringEvent | DraftWeighed):
+        elif isinstance(event, RequestEvent | ScoringEvent | DraftCounted):
             pass  # the session keeps what these say
         else:
             assert_never(event)
@@ -191,10 +191,10 @@ class Feed:
                 self._notices.say("server", "")
             case LoadFailed():
                 if self._session.model.progress is not None:
-                    way_out = say("The model before it goes on.")
+                    remedy = say("The model before it goes on.")
                 else:
-                    way_out = say("/model tries again, /model NAME loads another; Ctrl+R then asks again.")
-                self._notices.say("load", f"{event.error} {way_out}")
+                    remedy = say("/model tries again, /model NAME loads another; Ctrl+R then asks again.")
+                self._notices.say("load", f"{event.error} {remedy}")
             case LoadProgressed():
                 pass  # the status line asks the session
             case _:
@@ -202,7 +202,7 @@ class Feed:
 
     def _take_notice(self, event: TurnNotice) -> None:
         match event:
-            case Noticed():
+            case ServerNotice():
                 self._notices.say("server", event.text)
             case HistoryTrimmed():
                 said = count(

@@ -2,16 +2,16 @@
 
 from qwenchat.i18n.texts import say
 from qwenchat.tui.chat.context import ChatContext
-from qwenchat.tui.chat.navigation import Opening
-from qwenchat.tui.chat.search_marks import Marks
-from qwenchat.tui.screens.search import Chosen, SearchScreen
+from qwenchat.tui.chat.navigation import Navigation
+from qwenchat.tui.chat.search_marks import SearchMarks
+from qwenchat.tui.screens.search import SearchResult, SearchScreen
 
 
-class Finding:
+class FindActions:
     """Opens the search, and what is chosen in it."""
 
-    def __init__(self, context: ChatContext, marks: Marks, opening: Opening) -> None:
-        self._session, self._tell, self._push = context.session, context.tell, context.push
+    def __init__(self, context: ChatContext, marks: SearchMarks, opening: Navigation) -> None:
+        self._session, self._notify_user, self._push = context.session, context.notify_user, context.push
         self._marks = marks
         self._opening = opening
 
@@ -24,17 +24,17 @@ class Finding:
         if self._marks.on and not words:
             await self.walk(1)
         elif self._session.conversation.id is None:
-            self._tell(say("There is nothing in this conversation yet."))
+            self._notify_user(say("There is nothing in this conversation yet."))
         else:
             here = self._session.conversation.id
             self._push(SearchScreen(self._session.library, words, here, here_only=True), self._open)
 
     async def walk(self, by: int) -> None:
         """Come to the next marked hit (1) or the one before (-1)."""
-        if told := await self._marks.walk(by):
-            self._tell(told)
+        if reported := await self._marks.walk(by):
+            self._notify_user(reported)
 
-    async def _open(self, chosen: Chosen | None) -> None:
+    async def _open(self, chosen: SearchResult | None) -> None:
         if chosen is None:
             return
         if not chosen.words or chosen.message is None:

@@ -1,17 +1,19 @@
 """What keys do just now, said on the composer's edge, and of a chosen message below it, too."""
 
-from qwenchat.tui.chat.composing import Writing
+from qwenchat.tui.chat.composing import Composing
 from qwenchat.tui.chat.context import ChatContext
-from qwenchat.tui.chat.event_feed import Feed
-from qwenchat.tui.chat.message_actions import Branches
-from qwenchat.tui.chat.search_marks import Marks
+from qwenchat.tui.chat.event_feed import EventFeed
+from qwenchat.tui.chat.message_actions import MessageActions
+from qwenchat.tui.chat.search_marks import SearchMarks
 from qwenchat.tui.keys.bindings import fitting
 
 
 class Hints:
     """Asks each part of the screen what its keys do, and says as much of it as there is room for."""
 
-    def __init__(self, context: ChatContext, marks: Marks, branches: Branches, feed: Feed, writing: Writing) -> None:
+    def __init__(
+        self, context: ChatContext, marks: SearchMarks, branches: MessageActions, feed: EventFeed, writing: Composing
+    ) -> None:
         self._transcript, self._composer, self._status = context.transcript, context.composer, context.status
         self._marks = marks
         self._branches = branches

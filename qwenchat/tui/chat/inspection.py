@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from qwenchat.chat.branch_point import Beginning
+from qwenchat.chat.branch_point import ReplyPrefix
 from qwenchat.chat.messages import Message, Status
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.i18n.texts import say
 from qwenchat.replay.player import Replay, timelines_of
-from qwenchat.reports.message_details import account_of
+from qwenchat.reports.message_details import details_of
 from qwenchat.session.token_scores import scoring_of
 from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.screens.inspect import InspectScreen
@@ -15,11 +15,11 @@ from qwenchat.tui.screens.lens import LensScreen
 from qwenchat.tui.screens.replay import ReplayScreen
 
 
-class Looking:
+class Inspection:
     """Opens the screens that show what was said, closely or played back, and what it took."""
 
     def __init__(self, context: ChatContext) -> None:
-        self._session, self._push, self._tell = context.session, context.push, context.tell
+        self._session, self._push, self._notify_user = context.session, context.push, context.notify_user
         self._transcript = context.transcript
 
     def replay(self) -> None:
@@ -28,7 +28,7 @@ class Looking:
         if path:
             self._push(ReplayScreen(Replay(path, timelines_of(self._session.library, path))))
         else:
-            self._tell(say("There is nothing to play yet."))
+            self._notify_user(say("There is nothing to play yet."))
 
     def statistics(self) -> None:
         """Show tokens, time and speed, by day and by model."""
@@ -42,7 +42,7 @@ class Looking:
         if thoughts:
             thoughts[-1].toggle()
         else:
-            self._tell(say("There is no reasoning to open here."))
+            self._notify_user(say("There is no reasoning to open here."))
 
     def inspect(self, message: Message) -> None:
         """Show everything that made a message."""
@@ -50,9 +50,9 @@ class Looking:
         versions = self._session.conversation.tree.siblings(message.id)
         number = versions.index(message.id) + 1 if message.id in versions else 1
         typed = self._session.library.timeline(message.id)
-        self._push(InspectScreen(account_of(message, number, len(versions), typed)), None)
+        self._push(InspectScreen(details_of(message, number, len(versions), typed)), None)
 
-    def lens(self, message: Message, go_on: Callable[[str, Beginning], object]) -> None:
+    def lens(self, message: Message, go_on: Callable[[str, ReplyPrefix], object]) -> None:
         """Show the tokens of a reply; `go_on` is given its id and another beginning. Raises NoTokens."""
 
         scoring_of(self._session.conversation.tree, message.id)
@@ -62,7 +62,7 @@ class Looking:
         def score() -> None:
             self._session.scores.begin(scoring_of(self._session.conversation.tree, message.id))
 
-        def then(other: Beginning | None) -> None:
+        def then(other: ReplyPrefix | None) -> None:
             if other is not None:
                 go_on(message.id, other)
 

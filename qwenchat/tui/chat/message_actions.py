@@ -2,29 +2,29 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from qwenchat.chat.branch_point import Beginning
+from qwenchat.chat.branch_point import ReplyPrefix
 from qwenchat.chat.continuation import NOTHING
 from qwenchat.chat.errors import MessageNotFound, PromptEmpty, QwenchatError
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.timeline import Tick
-from qwenchat.chat.typed_settings import again_of
+from qwenchat.chat.typed_settings import retry_settings
 from qwenchat.i18n.texts import count, say
 from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.copying import Copying
 from qwenchat.tui.chat.drafts import Drafts
-from qwenchat.tui.chat.event_feed import Feed
-from qwenchat.tui.chat.inspection import Looking
+from qwenchat.tui.chat.event_feed import EventFeed
+from qwenchat.tui.chat.inspection import Inspection
 from qwenchat.tui.text.pasted import draft_of
-from qwenchat.tui.transcript.message_base import Said
+from qwenchat.tui.transcript.message_base import MessageWidget
 
 
-class Branches:
+class MessageActions:
     """Carries the reader's wishes to the session and shows what became of them."""
 
     def __init__(
-        self, context: ChatContext, drafts: Drafts, feed: Feed, load: Callable[[str], None], looking: Looking
+        self, context: ChatContext, drafts: Drafts, feed: EventFeed, load: Callable[[str], None], looking: Inspection
     ) -> None:
-        self._session, self._tell = context.session, context.tell
+        self._session, self._notify_user = context.session, context.notify_user
         self._transcript, self._composer = context.transcript, context.composer
         self._drafts = drafts
         self._feed = feed
@@ -82,7 +82,7 @@ class Branches:
         try:
             what()
         except QwenchatError as error:
-            self._tell(str(error), "warning")
+            self._notify_user(str(error), "warning")
             return False
         return True
 
@@ -96,23 +96,23 @@ class Branches:
 
     def retry(self, message_id: str | None, typed: str = "") -> None:
         """Ask again for a reply, with the settings that were typed."""
-        again = again_of(typed)
+        again = retry_settings(typed)
         if again.model is not None:
             self._load(again.model)
         self.begin_turn(lambda: self._session.replies.retry(message_id, again.overrides, again.thinking))
 
-    def turn(self, said: Said, by: int) -> None:
+    def turn(self, said: MessageWidget, by: int) -> None:
         """Read the version of a message before or after this one."""
         at = said.variants.index(said.message_id) + by
         if len(said.variants) == 1:
-            self._tell(say("There is one version of this message."))
+            self._notify_user(say("There is one version of this message."))
         elif 0 <= at < len(said.variants) and self.attempt(
             lambda: self._session.conversation.select(said.variants[at])
         ):
             self._show_and_choose(said.variants[at])
 
     def answer(self) -> None:
-        """End the thought that is running and answer, or go on with a reply that broke off inside its thought."""
+        """End the thought that is running and answer, or go on with an interrupted reply inside its thought."""
         answer = self._session.replies.answer_now
         self.attempt(answer if self._session.busy else lambda: self.begin_turn(answer))
 
@@ -127,9 +127,9 @@ class Branches:
                 said[-1].id != self._session.conversation.tree.leaf
                 and self._session.conversation.path[-1].role is Role.ASSISTANT
             ):
-                self._tell(say("The last reply has no words; the one before it was copied."))
+                self._notify_user(say("The last reply has no words; the one before it was copied."))
         else:
-            self._tell(say("There is no reply to copy yet."))
+            self._notify_user(say("There is no reply to copy yet."))
 
     # Changing a message
 
@@ -182,7 +182,7 @@ class Branches:
             raise PromptEmpty(say("Only the latest reply can go on."), say("R asks again for this one."))
         self.begin_turn(self._session.replies.go_on)
 
-    def _go_on_from(self, message_id: str, other: Beginning) -> None:
+    def _go_on_from(self, message_id: str, other: ReplyPrefix) -> None:
         self.attempt(lambda: self.begin_turn(lambda: self._session.replies.branch(message_id, other)))
 
     def _delete(self, message_id: str | None, delete: Callable[[str], None]) -> None:
@@ -197,7 +197,7 @@ class Branches:
             self._show_and_choose(left[min(before.index(message.id), len(left) - 1)])
         else:
             self._feed.show_path()
-        self._tell(
+        self._notify_user(
             count(
                 "One message deleted. /undo brings it back.",
                 "{number} messages deleted. /undo brings them back.",

@@ -8,22 +8,22 @@ from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import greedy_warning
 from qwenchat.chat.thinking_budget import budget_in_words, budget_of, next_budget
-from qwenchat.engine.resolve import meant
+from qwenchat.engine.resolve import resolve_model
 from qwenchat.i18n.texts import listed, say
 from qwenchat.session.tool_calls import Permission
 from qwenchat.system.paths import Paths
 from qwenchat.tui.chat.context import ChatContext
-from qwenchat.tui.models.rows import Wanted
+from qwenchat.tui.models.rows import ModelWanted
 from qwenchat.tui.models.screen import ModelsScreen
 from qwenchat.tui.screens.permission import PermissionScreen
 from qwenchat.tui.screens.tools import ToolsScreen
 from qwenchat.tui.settings.presets_screen import PresetsScreen
 from qwenchat.tui.settings.screen import SettingsScreen
-from qwenchat.tui.settings.screen_settings import Looks
+from qwenchat.tui.settings.screen_settings import ScreenSettings
 from qwenchat.tui.settings.typed_settings import TypedSettings
 
 
-class Controls:
+class ModelActions:
     """Carries the user's wishes about the model to it.
 
     `acts` are what the screen's keys do, by the names of their commands.
@@ -32,7 +32,7 @@ class Controls:
     def __init__(self, context: ChatContext) -> None:
         self.steering = context.steering
         self._session, self._load = context.session, context.load
-        self._notices, self._tell, self._push = context.notices, context.tell, context.push
+        self._notices, self._notify_user, self._push = context.notices, context.notify_user, context.push
         self.acts: Mapping[str, Callable[[], None]] = {
             "thinking": self.switch_thinking,
             "budget": self.step_budget,
@@ -46,7 +46,7 @@ class Controls:
     def load(self, name: str | None = None) -> None:
         """Load another model, here or on a server, or the last one again; the conversation goes on with it."""
         command = self._session.model.command or self._load
-        self._begin_load(meant(name, command, self.steering.servers) if name else command)
+        self._begin_load(resolve_model(name, command, self.steering.servers) if name else command)
 
     def _begin_load(self, command: LoadModel) -> None:
         self._notices.say("load", "")
@@ -56,21 +56,21 @@ class Controls:
         """Turn thinking on or off for the next message, where that can be."""
         match self._session.model.support:
             case ThinkingSupport.NONE:
-                self._tell(say("This model does not think before it answers."))
+                self._notify_user(say("This model does not think before it answers."))
             case ThinkingSupport.ALWAYS:
-                self._tell(say("This model always thinks; it has no switch."))
+                self._notify_user(say("This model always thinks; it has no switch."))
             case _:
                 on = self._session.toggle_thinking()
                 if (
                     self._session.model.info is None or self._session.model.progress is not None
                 ):  # the foot says nothing of it
-                    self._tell(
+                    self._notify_user(
                         say("The next message is thought about, if the model can think.")
                         if on
                         else say("The next message is answered without thinking.")
                     )
                 if warning := greedy_warning(self._session.overrides.temperature, on):
-                    self._tell(warning)
+                    self._notify_user(warning)
 
     def step_budget(self) -> None:
         """Let thoughts be longer, in steps, then again without a limit."""
@@ -79,16 +79,18 @@ class Controls:
         else:
             self._session.thinking_budget = next_budget(self._session.thinking_budget)
             if not self._session.thinks or self._session.model.info is None or self._session.model.progress is not None:
-                self._tell(budget_in_words(self._session.thinking_budget))
+                self._notify_user(budget_in_words(self._session.thinking_budget))
 
     def stop(self) -> None:
         """Stop the reply, or say why there is nothing to stop."""
         if self._session.busy:
             self._session.stop()
         elif self._session.model.progress is not None:
-            self._tell(say("A model is being loaded, and no reply is written. /model NAME loads another in its place."))
+            self._notify_user(
+                say("A model is being loaded, and no reply is written. /model NAME loads another in its place.")
+            )
         else:
-            self._tell(say("No reply is being written."))
+            self._notify_user(say("No reply is being written."))
 
     def model(self, typed: str) -> None:
         """Load the model that was typed; without a name, one that failed again, or let one be chosen."""
@@ -102,7 +104,7 @@ class Controls:
 
         command = self._session.model.command or self._load
 
-        def load(wanted: Wanted | None) -> None:
+        def load(wanted: ModelWanted | None) -> None:
             if wanted is not None:
                 self._begin_load(
                     replace(command, name=wanted.name, quantization=wanted.quantization, server=wanted.server)
@@ -115,21 +117,21 @@ class Controls:
         """Say how long thoughts may be, or change that for this conversation."""
         if typed:
             self._session.thinking_budget = budget_of(typed)
-        self._tell(budget_in_words(self._session.thinking_budget))
+        self._notify_user(budget_in_words(self._session.thinking_budget))
 
     def set(self, typed: str) -> None:
         """Change any setting as it was typed, loading the model anew where that is needed; raises QwenchatError."""
 
         load = self._session.model.command or self._load
-        looks = Looks(self._notices.app, self.steering)
+        looks = ScreenSettings(self._notices.app, self.steering)
         settings = TypedSettings(self.steering, load, self._paths.config_file, looks)
-        self._tell(settings.heed(typed))
+        self._notify_user(settings.handle(typed))
         if settings.load != load:
             self._begin_load(settings.load)
 
     def system(self, typed: str) -> None:
         """Change the system prompt, or say it."""
-        self._tell(self.steering.heed_system(typed))
+        self._notify_user(self.steering.set_system(typed))
 
     def preset(self, typed: str) -> None:
         """Turn to the preset that was typed."""
@@ -138,7 +140,7 @@ class Controls:
         if model and not self._answers(model):
             self.load(model)
         if note:
-            self._tell(note)
+            self._notify_user(note)
 
     def change_settings(self) -> None:
         """Show the settings, and load the model anew if that is asked for."""
@@ -159,7 +161,7 @@ class Controls:
             return
         names = self.steering.tools_of(typed)
         self._session.switch_tools(names)
-        self._tell(say("The model may call: {names}.", names=listed(names) or say("nothing")))
+        self._notify_user(say("The model may call: {names}.", names=listed(names) or say("nothing")))
 
     def choose_tools(self) -> None:
         """Show the tools, to be switched on and off."""

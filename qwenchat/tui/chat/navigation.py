@@ -3,15 +3,17 @@
 from qwenchat.i18n.texts import say
 from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.drafts import Drafts
-from qwenchat.tui.chat.event_feed import Feed
-from qwenchat.tui.chat.message_actions import Branches
+from qwenchat.tui.chat.event_feed import EventFeed
+from qwenchat.tui.chat.message_actions import MessageActions
 from qwenchat.tui.widgets.sidebar import Sidebar
 
 
-class Opening:
+class Navigation:
     """Leaves a conversation, saved with its draft, and shows the next."""
 
-    def __init__(self, context: ChatContext, drafts: Drafts, feed: Feed, branches: Branches, sidebar: Sidebar) -> None:
+    def __init__(
+        self, context: ChatContext, drafts: Drafts, feed: EventFeed, branches: MessageActions, sidebar: Sidebar
+    ) -> None:
         self._session, self._transcript, self._notices = context.session, context.transcript, context.notices
         self._drafts = drafts
         self._feed = feed

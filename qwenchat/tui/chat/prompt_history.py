@@ -7,7 +7,7 @@ from qwenchat.tui.text.pasted import draft_of
 from qwenchat.tui.widgets.composer import Composer
 
 
-class History:
+class PromptHistory:
     """Steps through all messages of the user, newest first and each text once, across conversations."""
 
     def __init__(self, library: Library, composer: Composer) -> None:

@@ -12,23 +12,23 @@ from textual.widgets import Markdown, TextArea
 
 from qwenchat.chat.text import is_web_link, safe_line
 from qwenchat.i18n.texts import say
-from qwenchat.tui.chat.command_dispatch import Commands
-from qwenchat.tui.chat.comparison import Comparing
-from qwenchat.tui.chat.composing import Writing
+from qwenchat.tui.chat.command_dispatch import CommandDispatcher
+from qwenchat.tui.chat.comparison import ComparisonActions
+from qwenchat.tui.chat.composing import Composing
 from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.drafts import Drafts
-from qwenchat.tui.chat.event_feed import Feed
-from qwenchat.tui.chat.find import Finding
+from qwenchat.tui.chat.event_feed import EventFeed
+from qwenchat.tui.chat.find import FindActions
 from qwenchat.tui.chat.hints import Hints
-from qwenchat.tui.chat.inspection import Looking
-from qwenchat.tui.chat.message_actions import Branches
-from qwenchat.tui.chat.model_actions import Controls
-from qwenchat.tui.chat.navigation import Opening
-from qwenchat.tui.chat.search_marks import Marks
+from qwenchat.tui.chat.inspection import Inspection
+from qwenchat.tui.chat.message_actions import MessageActions
+from qwenchat.tui.chat.model_actions import ModelActions
+from qwenchat.tui.chat.navigation import Navigation
+from qwenchat.tui.chat.search_marks import SearchMarks
 from qwenchat.tui.keys.bindings import bindings
-from qwenchat.tui.keys.double_press import Twice
+from qwenchat.tui.keys.double_press import DoublePress
 from qwenchat.tui.screens.viewer import ViewerScreen
-from qwenchat.tui.transcript.message_base import Said
+from qwenchat.tui.transcript.message_base import MessageWidget
 from qwenchat.tui.transcript.transcript import Transcript
 from qwenchat.tui.widgets.composer import Composer
 from qwenchat.tui.widgets.dropdown import Dropdown
@@ -55,19 +55,19 @@ class ChatScreen(Screen[None]):
         self._notices = context.notices
         self._sidebar = Sidebar(self.session.library)
         self._drafts = Drafts(self.session.library, self._composer, lambda text: self._notices.say("draft", text))
-        self._controls = Controls(context)
-        self.feed = Feed(context, self._controls.ask_about)
-        self._looking = Looking(context)
-        self._branches = Branches(context, self._drafts, self.feed, self._controls.load, self._looking)
-        self._commands = Commands(context, self._controls, self._run)
-        self._writing = Writing(context, self._drafts, self._branches, self._commands)
+        self._controls = ModelActions(context)
+        self.feed = EventFeed(context, self._controls.ask_about)
+        self._looking = Inspection(context)
+        self._branches = MessageActions(context, self._drafts, self.feed, self._controls.load, self._looking)
+        self._commands = CommandDispatcher(context, self._controls, self._run)
+        self._writing = Composing(context, self._drafts, self._branches, self._commands)
         self._composer.recall = self._writing.recall
-        self._comparing = Comparing(context, self._writing, self._branches, self._drafts)
-        self.opening = Opening(context, self._drafts, self.feed, self._branches, self._sidebar)
-        self._marks = Marks(context)
-        self._finding = Finding(context, self._marks, self.opening)
+        self._comparing = ComparisonActions(context, self._writing, self._branches, self._drafts)
+        self.opening = Navigation(context, self._drafts, self.feed, self._branches, self._sidebar)
+        self._marks = SearchMarks(context)
+        self._finding = FindActions(context, self._marks, self.opening)
         self._hints = Hints(context, self._marks, self._branches, self.feed, self._writing)
-        self.quitting = Twice()
+        self.quitting = DoublePress()
         self._begun = False
         self._due = ""
         """The action that a command in a message asks for."""
@@ -127,7 +127,7 @@ class ChatScreen(Screen[None]):
     # From the user
 
     async def action_send(self) -> None:
-        """Send what is written, or heed the command that it is, before the next key is."""
+        """Send what is written, or handle the command that it is, before the next key is."""
         self._begin()
         if await self._writing.send():
             self._marks.clear()
@@ -162,10 +162,10 @@ class ChatScreen(Screen[None]):
         if is_web_link(event.href):
             self.app.open_url(event.href)
         else:
-            self._chat.tell(say("Only web links are opened, not {href}", href=safe_line(event.href)))
+            self._chat.notify_user(say("Only web links are opened, not {href}", href=safe_line(event.href)))
 
     def action_control(self, name: str) -> None:
-        """Do one of `Controls.acts`: change how the model answers."""
+        """Do one of `ModelActions.acts`: change how the model answers."""
         self._controls.acts[name]()
 
     async def action_compare(self, typed: str = "") -> None:
@@ -197,7 +197,7 @@ class ChatScreen(Screen[None]):
         self._branches.act("retry")
 
     def action_answer(self) -> None:
-        """End the thought that is running and answer, or go on with a reply that broke off inside its thought."""
+        """End the thought that is running and answer, or go on with an interrupted reply inside its thought."""
         self._branches.answer()
 
     def action_editor(self) -> None:
@@ -208,7 +208,7 @@ class ChatScreen(Screen[None]):
         """Choose the message before or after the chosen one, or the last; after that one, write again."""
         if not self._transcript.choose_beside(by):
             if self._transcript.chosen is None:
-                self._chat.tell(say("There is no message to choose yet."))
+                self._chat.notify_user(say("There is no message to choose yet."))
             self.set_focus(self._composer)
 
     def action_turn(self, by: int) -> None:
@@ -225,16 +225,16 @@ class ChatScreen(Screen[None]):
         """Do one of `ACTS` to the chosen message, or to the latest that it can be done to."""
         self._branches.act(name)
 
-    @on(Said.Refused)
-    def _say_why_not(self, event: Said.Refused) -> None:
+    @on(MessageWidget.Refused)
+    def _say_why_not(self, event: MessageWidget.Refused) -> None:
         self._branches.act(event.name)
 
-    @on(Said.Turned)
-    def _turn(self, event: Said.Turned) -> None:
+    @on(MessageWidget.Turned)
+    def _turn(self, event: MessageWidget.Turned) -> None:
         self._branches.turn(event.said, event.by)
 
-    @on(Said.Left)
-    def _write_again(self, event: Said.Left) -> None:
+    @on(MessageWidget.Left)
+    def _write_again(self, event: MessageWidget.Left) -> None:
         self.action_write()
         self._composer.insert(event.typed)
 
@@ -279,7 +279,7 @@ class ChatScreen(Screen[None]):
         elif self.quitting.is_second():
             self.call_later(self.run_action, "app.quit")
         else:
-            self._chat.tell(say("Press Ctrl+C again to quit."))
+            self._chat.notify_user(say("Press Ctrl+C again to quit."))
 
     # Saved conversations and drafts
 

@@ -9,17 +9,17 @@ from textual.widget import Widget
 from qwenchat.chat.messages import Message, Role
 from qwenchat.i18n.texts import say
 from qwenchat.library.index import searchable
-from qwenchat.library.query import Sought
+from qwenchat.library.query import SearchQuery
 from qwenchat.session.session import Session
-from qwenchat.tui.transcript.message_base import Said
+from qwenchat.tui.transcript.message_base import MessageWidget
 from qwenchat.tui.transcript.passage import Passage, passage_of
-from qwenchat.tui.transcript.prompt import Folded
+from qwenchat.tui.transcript.prompt import FoldedText
 from qwenchat.tui.transcript.reasoning import Reasoning
 from qwenchat.tui.transcript.tool_block import ToolBlock
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HitPosition:
     """Where a hit stands: in one of the texts of a passage, from one character on."""
 
     passage: Passage
@@ -27,13 +27,13 @@ class Place:
     start: int
 
 
-class Hits:
+class SearchHits:
     """The messages of the path being read that have all words that are sought, and the places of these words."""
 
     def __init__(self, session: Session, words: str, *, thoughts: bool) -> None:
         """With `thoughts` also what was thought is looked at."""
         self._session = session
-        self._sought = Sought(words)
+        self._sought = SearchQuery(words)
         self._thoughts = thoughts
         self._path: tuple[Message, ...] = ()
         self._messages: list[str] = []
@@ -72,12 +72,12 @@ class Hits:
             self._passages[widget] = passage_of(widget)
         return self._passages[widget]
 
-    def unfold(self, said: Said) -> bool:
+    def unfold(self, said: MessageWidget) -> bool:
         """Open what is folded in a message and has a hit; says whether there was such."""
         folded = [
             fold
             for fold in said.walk_children(Widget)
-            if isinstance(fold, Reasoning | Folded | ToolBlock)
+            if isinstance(fold, Reasoning | FoldedText | ToolBlock)
             if not fold.opened and (self._thoughts or not isinstance(fold, Reasoning))
             if self._sought.spans(fold.text)
         ]
@@ -85,21 +85,21 @@ class Hits:
             fold.opened = True
         return bool(folded)
 
-    def places(self, said: Said | None) -> Iterator[Place]:
+    def places(self, said: MessageWidget | None) -> Iterator[HitPosition]:
         """The hits in a mounted message, as far as it is unfolded, from top to bottom."""
         if said is None or said.message_id not in self.messages:
             return
         for widget in self._shown_in(said):
             if (passage := self.passage(widget)) is not None:
                 for number, text in enumerate(passage.texts):
-                    yield from (Place(passage, number, start) for start, _ in self._sought.spans(text.plain))
+                    yield from (HitPosition(passage, number, start) for start, _ in self._sought.spans(text.plain))
 
-    def marked(self, passage: Passage, mark: str, at: Place | None, current: str) -> list[Content]:
+    def marked(self, passage: Passage, mark: str, at: HitPosition | None, current: str) -> list[Content]:
         """The texts of a passage with the hits in them marked, one of them otherwise."""
         texts = []
         for number, text in enumerate(passage.texts):
             for start, stop in self._sought.spans(text.plain):
-                text = text.stylize(current if Place(passage, number, start) == at else mark, start, stop)
+                text = text.stylize(current if HitPosition(passage, number, start) == at else mark, start, stop)
             texts.append(text)
         return texts
 

@@ -9,10 +9,10 @@ from textual.worker import Worker, WorkerError
 
 from qwenchat.i18n.texts import say
 from qwenchat.tui.chat.context import ChatContext
-from qwenchat.tui.chat.search_hits import Hits, Place
-from qwenchat.tui.keys.bindings import fitting, shown
-from qwenchat.tui.transcript.message import Reply
-from qwenchat.tui.transcript.message_base import Said
+from qwenchat.tui.chat.search_hits import HitPosition, SearchHits
+from qwenchat.tui.keys.bindings import fitting, key_shown
+from qwenchat.tui.transcript.message import AssistantMessage
+from qwenchat.tui.transcript.message_base import MessageWidget
 from qwenchat.tui.transcript.passage import Passage
 
 MARK, CURRENT = "$foreground on $warning 25%", "$background on $warning"
@@ -22,7 +22,7 @@ DRAWN_WITHIN_S = 30.0
 """How long the longest message may take to be drawn."""
 
 
-class Marks:
+class SearchMarks:
     """Marks what was searched for in the messages that have all of it, until something else is written.
 
     What comes into view is marked a moment later; the rest of a long conversation costs nothing.
@@ -30,13 +30,13 @@ class Marks:
 
     def __init__(self, context: ChatContext) -> None:
         self._session, self._transcript, self._composer = context.session, context.transcript, context.composer
-        self._hits: Hits | None = None
+        self._hits: SearchHits | None = None
         """None while nothing is marked."""
         self._begun_with: tuple[str | None, str] = None, ""
         """The conversation and the draft of when it began; with others it ends."""
-        self._marked: dict[Passage, Place | None] = {}
+        self._marked: dict[Passage, HitPosition | None] = {}
         """Those that are marked, each with the hit in it that the reader is at."""
-        self._at: Place | None = None
+        self._at: HitPosition | None = None
         self._there: str | None = None
         """The message in which the reader is."""
         self._coming: Worker[None] | None = None
@@ -50,7 +50,7 @@ class Marks:
     async def begin(self, words: str, message_id: str, *, thoughts: bool) -> None:
         """Mark `words`, and come to the first of them in that message; with `thoughts` in what was thought, too."""
         self.clear()
-        hits = Hits(self._session, words, thoughts=thoughts)
+        hits = SearchHits(self._session, words, thoughts=thoughts)
         if (speaker := hits.speaker(message_id)) not in hits.messages:
             await self._transcript.go_to(message_id)
             return
@@ -71,10 +71,10 @@ class Marks:
         if 0 <= at + by < len(places):
             self._show(places[at + by])
             return ""
-        message, told = hits.beside(there, by)
+        message, reported = hits.beside(there, by)
         if message is not None:
             await self._begin_to_come(hits, message, last=by < 0)
-        return told
+        return reported
 
     def clear(self) -> None:
         """Take all marks away."""
@@ -100,17 +100,17 @@ class Marks:
         """The keys that lead on, as many as there is room for; empty while nothing is marked."""
         if not self.on:
             return ""
-        out = shown(self._transcript, "message.write", "escape")
+        out = key_shown(self._transcript, "message.write", "escape")
         if (chosen := self._transcript.chosen) is None:
-            return fitting((say("{key} next hit", key=shown(self._transcript, "chat.find", "f8")), out), room)[0]
-        on, back = (shown(chosen, f"message.{name}", key) for name, key in (("next_hit", "n"), ("hit_before", "N")))
+            return fitting((say("{key} next hit", key=key_shown(self._transcript, "chat.find", "f8")), out), room)[0]
+        on, back = (key_shown(chosen, f"message.{name}", key) for name, key in (("next_hit", "n"), ("hit_before", "N")))
         keys = (say("{key} next hit", key=on if len(on) > 1 else on.lower()), say("{key} the one before", key=back))
         return fitting((*keys, out), room)[0]
 
     def _state(self) -> tuple[str | None, str]:
         return self._session.conversation.id, self._composer.text
 
-    async def _begin_to_come(self, hits: Hits, message_id: str, *, last: bool) -> None:
+    async def _begin_to_come(self, hits: SearchHits, message_id: str, *, last: bool) -> None:
         """Choose a message at once, and come to the first hit in it, or the last, when it is drawn."""
         await self._transcript.reach(message_id)
         if (said := self._transcript.said(message_id)) is not None:
@@ -120,7 +120,7 @@ class Marks:
                 self._come_to(hits, said, last=last), group="marks", exclusive=True
             )
 
-    async def _come_to(self, hits: Hits, said: Said, *, last: bool) -> None:
+    async def _come_to(self, hits: SearchHits, said: MessageWidget, *, last: bool) -> None:
         await self._drawn(hits, said)
         if hits.unfold(said):
             await self._drawn(hits, said)
@@ -132,16 +132,16 @@ class Marks:
         else:  # it stands in what is not shown, as the address of a link
             self._transcript.choose(said.message_id)
 
-    async def _drawn(self, hits: Hits, said: Said) -> None:
+    async def _drawn(self, hits: SearchHits, said: MessageWidget) -> None:
         """Wait until a message is drawn as a whole, as long as anybody wants it."""
         until = time.monotonic() + DRAWN_WITHIN_S
         while self._hits is hits and said.is_attached and time.monotonic() < until:
             there = said.is_mounted and all(widget.is_mounted for widget in said.walk_children(Widget))
-            if there and (not isinstance(said, Reply) or said.answer.settled or not said.ended):
+            if there and (not isinstance(said, AssistantMessage) or said.answer.settled or not said.ended):
                 break
             await asyncio.sleep(0.02)
 
-    def _show(self, place: Place) -> None:
+    def _show(self, place: HitPosition) -> None:
         """Bring a hit into view, and mark it otherwise than the others."""
         before, self._at = self._at, place
         with self._transcript.app.batch_update():
@@ -155,13 +155,13 @@ class Marks:
                 if before is not None and before.passage in self._marked:
                     self._mark(self._hits, before.passage)
 
-    def _has_hits(self, hits: Hits, widget: Widget) -> bool:
+    def _has_hits(self, hits: SearchHits, widget: Widget) -> bool:
         """Whether a widget belongs to a message that has hits and is complete."""
-        said = next((node for node in widget.ancestors if isinstance(node, Said)), None)
-        grows = isinstance(said, Reply) and not said.ended
+        said = next((node for node in widget.ancestors if isinstance(node, MessageWidget)), None)
+        grows = isinstance(said, AssistantMessage) and not said.ended
         return said is not None and said.message_id in hits.messages and not grows
 
-    def _mark(self, hits: Hits, passage: Passage) -> None:
+    def _mark(self, hits: SearchHits, passage: Passage) -> None:
         """Mark a passage, unless it is marked as it is to be."""
         at = self._at if self._at is not None and self._at.passage is passage else None
         if passage in self._marked and self._marked[passage] == at and passage.is_as_marked:

@@ -3,27 +3,27 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from qwenchat.chat.draft import Queued
+from qwenchat.chat.draft import QueuedMessage
 from qwenchat.chat.messages import Role, Status, TextPart
 from qwenchat.i18n.texts import say
 from qwenchat.tui.chat.context import ChatContext
 from qwenchat.tui.chat.drafts import Drafts
-from qwenchat.tui.chat.message_actions import Branches
+from qwenchat.tui.chat.message_actions import MessageActions
 from qwenchat.tui.text.pasted import joined
 from qwenchat.tui.widgets.queued_line import QueuedLine
 
 
-class Queue:
+class SendQueue:
     """Sends what waits in its order, or puts all of it back into the draft; no word of it is only in memory.
 
     `fits` says whether a message can be sent, and tells why not.
     """
 
     def __init__(
-        self, context: ChatContext, drafts: Drafts, branches: Branches,
+        self, context: ChatContext, drafts: Drafts, branches: MessageActions,
         fits: Callable[[tuple[TextPart, ...]], Awaitable[bool]],
     ) -> None:  # fmt: skip
-        self._session, self._composer, self._tell = context.session, context.composer, context.tell
+        self._session, self._composer, self._notify_user = context.session, context.composer, context.notify_user
         self._drafts = drafts
         self._branches = branches
         self._fits = fits
@@ -35,7 +35,7 @@ class Queue:
         """Whether a message has to wait now."""
         return self._session.busy or bool(self._drafts.queued)
 
-    def put(self, message: Queued) -> None:
+    def put(self, message: QueuedMessage) -> None:
         """Let a message wait, the one that stands in the composer."""
         self._drafts.queued.append(message)
         self._composer.write("")
@@ -59,7 +59,7 @@ class Queue:
             self._sending = asyncio.get_running_loop().create_task(self._send(self._drafts.queued[0]))
         else:
             self._give_back()
-            self._tell(say("The reply did not end by itself; what was to follow it is in the draft again."))
+            self._notify_user(say("The reply did not end by itself; what was to follow it is in the draft again."))
 
     def _was_answered(self) -> bool:
         """Whether the latest reply ended as the model meant it to."""
@@ -67,7 +67,7 @@ class Queue:
         whole = latest is not None and latest.role is Role.ASSISTANT and latest.status is Status.COMPLETE
         return whole and self._session.replies.interrupted is None and not self._session.replies.lacks_results
 
-    async def _send(self, message: Queued) -> None:
+    async def _send(self, message: QueuedMessage) -> None:
         fits = await self._fits(message.parts)
         queued = self._drafts.queued
         if not queued or queued[0] is not message or self._session.busy:
@@ -78,7 +78,7 @@ class Queue:
         else:
             self._give_back()
 
-    def _begin(self, message: Queued) -> None:
+    def _begin(self, message: QueuedMessage) -> None:
         self._session.apply_soft_switch("".join(part.text for part in message.parts if not part.origin))
         self._branches.begin_turn(lambda: self._session.send(message.parts, message.typed), follow=False)
 

@@ -58,7 +58,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class KeyScope:
     """A part of the program that has keys of its own."""
 
     title: str
@@ -92,7 +92,7 @@ def key_name(keys: str) -> str:
     return ", ".join("+".join(_NAMES.get(part, part.capitalize()) for part in key.split("+")) for key in spelled)
 
 
-def shown(node: DOMNode, id_: str, default: str) -> str:
+def key_shown(node: DOMNode, id_: str, default: str) -> str:
     """The first key of an action, for people, as the user has it."""
     keymap: Mapping[str, str] = getattr(node.app, "keymap", {})
     return key_name(keymap.get(id_, default).split(",")[0]) or id_
@@ -121,7 +121,7 @@ def inherited_bindings_of(cls: type[DOMNode], taken: Iterable[type[DOMNode]]) ->
 
 
 def keymap_of(
-    base: Mapping[str, str], wanted: Mapping[str, str], places: Iterable[Place]
+    base: Mapping[str, str], wanted: Mapping[str, str], places: Iterable[KeyScope]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """The keys by the ids of actions: those of `base`, over them the `wanted` ones; and what is wrong, in words.
 
@@ -151,7 +151,7 @@ def keymap_of(
 class _Keys:
     """The keys of a place: those that its actions usually have, by their ids."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: KeyScope) -> None:
         self.writing = place.writing
         self.usual = {str(binding.id): keys for keys, binding in place.bindings() if binding.id}
 
@@ -169,8 +169,8 @@ def _apart(keys: str) -> list[str]:
 def _wrong(name: str, id_: str, written: str, keys: str, keymap: Mapping[str, str], there: Sequence[_Keys]) -> str:
     """Why an action cannot have these keys, in words; empty where it can."""
     if wrong := [key for key in _apart(written) if key.strip() != UNBOUND and not key_names.normal(key)]:
-        meant = did_you_mean(wrong[0].strip().lower(), key_names.examples())
-        return sentences(say("{name}: {key} is no key.", name=name, key=safe_line(wrong[0], 40)), meant)
+        suggestion = did_you_mean(wrong[0].strip().lower(), key_names.examples())
+        return sentences(say("{name}: {key} is no key.", name=name, key=safe_line(wrong[0], 40)), suggestion)
     writing = [place for place in there if place.writing and id_ in place.usual]
     if writing and not any(map(key_names.writes, writing[0].usual[id_].split(","))):
         for key in keys.split(","):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 WITHIN_S = 3.0
 
 
-class Twice:
+class DoublePress:
     """Tells a key that is pressed a second time, soon and with no other in between, from a first time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -15,7 +15,7 @@ class Twice:
         self._first: tuple[int, float] | None = None
         """The number of the key that came first, and when."""
 
-    def heard(self) -> None:
+    def received(self) -> None:
         """Some key is pressed; called before it has its effect."""
         self._keys += 1
 

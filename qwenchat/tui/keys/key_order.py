@@ -1,4 +1,4 @@
-"""Keys and pastes, heeded in the order in which they came."""
+"""Keys and pastes, handled in the order in which they came."""
 
 import asyncio
 from collections import deque
@@ -11,14 +11,14 @@ from textual.message_pump import MessagePump
 from qwenchat.tui.widgets.composer import Composer
 
 PATIENCE_S = 1.0
-"""How long the next key waits for one that takes its time; it is heeded after that one in any case that matters."""
+"""How long the next key waits for one that takes its time; it is handled after that one in any case that matters."""
 
 
 class KeyOrder:
     """Lets each key have all of its effect before the next is given to whatever has the focus then.
 
     Textual hands keys on as they come: of several that come at once, the later ones would go to where the first one
-    leads away from, and those with priority would be heeded before the others. `hand_on` gives one to the program;
+    leads away from, and those with priority would be handled before the others. `hand_on` gives one to the program;
     `begins` is called before.
     """
 
@@ -46,12 +46,12 @@ class KeyOrder:
         if not self._open:
             return
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._heed())
+            self._task = asyncio.get_running_loop().create_task(self._handle())
             self._task.add_done_callback(self._end)
 
-    async def _heed(self) -> None:
+    async def _handle(self) -> None:
         while self._waiting:
-            await self._heed_one(self._waiting.popleft())
+            await self._handle_one(self._waiting.popleft())
 
     def _end(self, task: asyncio.Task[None]) -> None:
         """An error ends the program, as one in a task of Textual's does."""
@@ -59,7 +59,7 @@ class KeyOrder:
         if isinstance(error, Exception):
             self._app._handle_exception(error)
 
-    async def _heed_one(self, event: Key | Paste) -> None:
+    async def _handle_one(self, event: Key | Paste) -> None:
         self._begins()
         screen = self._app.screen
         focused = screen.focused

@@ -48,7 +48,7 @@ LONGEST = 4000
 """Characters of a formula that is converted; a longer one is shown as it was written."""
 
 
-class Unreadable(ValueError):
+class FormulaUnreadable(ValueError):
     """A formula that has no place for something, or is written wrongly."""
 
 
@@ -73,7 +73,7 @@ def _lines(source: str, *, display: bool) -> list[str] | None:
     try:
         nodes, _, _ = LatexWalker(source, latex_context=_context(), tolerant_parsing=False).get_latex_nodes()
         lines = _Writer().lines(nodes) if display else [spaced(_Writer().line(nodes))]
-    except (LatexWalkerError, Unreadable, RecursionError, IndexError):
+    except (LatexWalkerError, FormulaUnreadable, RecursionError, IndexError):
         return None
     return lines if any(line.strip() for line in lines) else None
 
@@ -136,7 +136,7 @@ class _Writer:
                 return _equations(rows)
             if name in FENCED:
                 return grid(rows, fences=FENCED[name], sides="l" if "cases" in name else "c")
-            raise Unreadable(name)
+            raise FormulaUnreadable(name)
         if isinstance(node, LatexMacroNode) and node.macroname in ("boxed", "fbox") and node.nodeargd:
             inside = node.nodeargd.argnlist[-1]
             return framed(self.lines(inside.nodelist if isinstance(inside, LatexGroupNode) else [inside]))
@@ -167,13 +167,13 @@ class _Writer:
                 return self._environment(node)
             case LatexSpecialsNode():
                 return self._special(node)
-        raise Unreadable(str(node))
+        raise FormulaUnreadable(str(node))
 
     def _special(self, node: Any) -> str:
         mark = node.specials_chars
         if mark in ("^", "_"):
             if node.nodeargd is None:
-                raise Unreadable("a script without text")
+                raise FormulaUnreadable("a script without text")
             inside = spaced(self.line(node.nodeargd.argnlist))
             return superscript(inside) if mark == "^" else subscript(inside)
         return {"~": literal(" "), "''": "″", "&": " "}.get(mark, str(mark))
@@ -183,7 +183,7 @@ class _Writer:
         rows = self._cells(node.nodelist)
         name = node.environmentname
         if name not in FENCED and name not in ALIGNED:
-            raise Unreadable(name)
+            raise FormulaUnreadable(name)
         left, right = tuple(FENCED.get(name, "  "))
         between = ", " if "cases" in name else " "
         text = "; ".join(between.join(self._spaced(cell) for cell in row).strip() for row in rows)
@@ -211,7 +211,7 @@ class _Writer:
             return _BUILT[name](*texts)
         if (sign := _symbol(name)) is not None and not any(texts):
             return sign
-        raise Unreadable(name)
+        raise FormulaUnreadable(name)
 
 
 def _equations(rows: list[list[str]]) -> list[str]:

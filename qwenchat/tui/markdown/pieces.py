@@ -49,7 +49,7 @@ def refers_elsewhere(text: str) -> bool:
     return bool(_DEFINITION.search(text))
 
 
-class Cutter:
+class MarkdownCutter:
     """Goes through a text line by line as it comes and cuts it where a block, or an item of a list, begins.
 
     A cheap look at each line finds the places; the parser has the last word, once a piece.

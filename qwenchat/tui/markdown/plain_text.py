@@ -14,7 +14,7 @@ from qwenchat.tui.markdown.pieces import parser
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class CodeText:
     """A block of code in a message."""
 
     language: str
@@ -34,10 +34,10 @@ class Code:
         return pattern if pattern.isalnum() else "reply.txt"
 
 
-def code_in(markdown: str) -> tuple[Code, ...]:
+def code_in(markdown: str) -> tuple[CodeText, ...]:
     """The blocks of code in a text as it is shown, in their order."""
     return tuple(
-        Code((token.info.split() or [""])[0], token.content.rstrip("\n") + "\n")
+        CodeText((token.info.split() or [""])[0], token.content.rstrip("\n") + "\n")
         for token in parser().parse(safe(markdown))
         if token.type in ("fence", "code_block")
     )
@@ -108,6 +108,6 @@ def _inline(node: SyntaxTreeNode) -> str:
             return node.content
 
 
-def first_line(code: Code) -> str:
+def first_line(code: CodeText) -> str:
     """The first line of code that says something."""
     return safe_line(next((line for line in code.text.splitlines() if line.strip()), ""))

@@ -55,7 +55,7 @@ def visible(md: MarkdownIt) -> None:
     md.core.ruler.after("text_join", "visible", _visible)
 
 
-def shown(source: str, *, display: bool) -> str | None:
+def rule_shown(source: str, *, display: bool) -> str | None:
     """A formula as text; None for one that cannot be read."""
     from qwenchat.tui.markdown import formulas  # noqa: PLC0415  (slow, and most replies have none)
 
@@ -88,7 +88,7 @@ def _push(state: StateBlock, start: int, stop: int, source: str, after: str) -> 
     state.line = stop
     token: Any = state.push("formula", "", 0)
     token.map = [start, stop]
-    text = shown(source, display=True)
+    text = rule_shown(source, display=True)
     token.content = state.getLines(start, stop, state.blkIndent, False).strip() if text is None else text + after
 
 
@@ -148,7 +148,7 @@ def _is_formula(inside: str) -> bool:
 def _say(state: StateInline, stop: int, formula: str, silent: bool, *, display: bool = False) -> None:
     """Put a formula, or without one the source up to `stop`, among the words; a display has a line of its own."""
     if not silent:
-        text = shown(formula, display=False) if formula else None
+        text = rule_shown(formula, display=False) if formula else None
         if display and (state.tokens or state.pending.strip()):
             state.push("hardbreak", "br", 0)
         token = state.push("text_special", "", 0)

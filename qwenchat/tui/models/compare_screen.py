@@ -13,18 +13,18 @@ from textual.widgets import Static
 
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say
-from qwenchat.session.comparison import Comparison, Contender
+from qwenchat.session.comparison import ComparedModel, Comparison
 from qwenchat.session.session import Session
-from qwenchat.tui.chat.event_feed import Pace
-from qwenchat.tui.keys.bindings import shown
-from qwenchat.tui.models.contender_column import ContenderColumn
+from qwenchat.tui.chat.event_feed import DrawPace
+from qwenchat.tui.keys.bindings import key_shown
+from qwenchat.tui.models.answer_column import AnswerColumn
 
 DRAWS_PER_S = 20
 NARROWEST = 38
 """Columns of the terminal that a reply takes at least; where there are fewer, one reply is shown at a time."""
 
 
-class CompareScreen(Screen[Contender | None]):
+class CompareScreen(Screen[ComparedModel | None]):
     """One column for each model; gives back the one that was chosen, or None when the comparison was left."""
 
     CSS_PATH = "compare_screen.tcss"
@@ -50,9 +50,9 @@ class CompareScreen(Screen[Contender | None]):
         super().__init__()
         self._session = session
         self._comparison = comparison
-        self._columns = [ContenderColumn(each, at) for at, each in enumerate(comparison.contenders, 1)]
+        self._columns = [AnswerColumn(each, at) for at, each in enumerate(comparison.compared_models, 1)]
         self._at = 0
-        self._pace = Pace()
+        self._pace = DrawPace()
 
     def compose(self) -> ComposeResult:
         """What was asked, the replies, and the keys."""
@@ -63,7 +63,7 @@ class CompareScreen(Screen[Contender | None]):
 
     def on_mount(self) -> None:
         """Show what comes from here on."""
-        asked = self._comparison.contenders[0].reply.parent
+        asked = self._comparison.compared_models[0].reply.parent
         said = self._session.conversation.tree[asked].text if asked is not None else ""
         self.query_one("#asked", Static).update(Content(safe_line(said)))
         self.set_interval(1 / DRAWS_PER_S, self._draw)
@@ -79,11 +79,11 @@ class CompareScreen(Screen[Contender | None]):
 
     def action_choose(self) -> None:
         """Go on with this one."""
-        contender = self._columns[self._at].contender
-        if contender.failure is not None:
+        compared = self._columns[self._at].compared
+        if compared.failure is not None:
             self.notify(say("It failed, so there is no reply to go on with."), markup=False)
         else:
-            self.dismiss(contender)
+            self.dismiss(compared)
 
     def action_number(self, number: int) -> None:
         """Go on with that one."""
@@ -100,11 +100,11 @@ class CompareScreen(Screen[Contender | None]):
 
     def action_answer(self) -> None:
         """End the thought of this one."""
-        self._columns[self._at].contender.answer_now()
+        self._columns[self._at].compared.answer_now()
 
     def action_stop_one(self) -> None:
         """Stop this one alone."""
-        self._columns[self._at].contender.stop()
+        self._columns[self._at].compared.stop()
 
     def action_scroll(self, by: int) -> None:
         """Up or down in this one."""
@@ -126,8 +126,8 @@ class CompareScreen(Screen[Contender | None]):
         else:
             self.dismiss(None)
 
-    @on(ContenderColumn.Clicked)
-    def _clicked(self, event: ContenderColumn.Clicked) -> None:
+    @on(AnswerColumn.Clicked)
+    def _clicked(self, event: AnswerColumn.Clicked) -> None:
         self._turn_to(self._columns.index(event.column))
 
     def _turn_to(self, at: int) -> None:
@@ -144,9 +144,9 @@ class CompareScreen(Screen[Contender | None]):
 
     def _draw(self) -> None:
         """Show what has happened since the last time."""
-        by_contender = {column.contender: column for column in self._columns}
-        for contender, event in self._comparison.poll():
-            by_contender[contender].take(event)
+        by_model = {column.compared: column for column in self._columns}
+        for compared, event in self._comparison.poll():
+            by_model[compared].take(event)
         if self._comparison.over:
             if self.is_current:
                 self.dismiss(None)
@@ -158,7 +158,7 @@ class CompareScreen(Screen[Contender | None]):
         self.query_one("#keys", Static).update(self._hint())
 
     def _tabs(self) -> Content:
-        """All contenders on one line, each with how far it is."""
+        """All compared models on one line, each with how far it is."""
         tabs = [
             Content.styled(
                 f"{'▸' if at == self._at else ' '}{column.number} {column.title} {column.brief}",
@@ -171,7 +171,7 @@ class CompareScreen(Screen[Contender | None]):
     def _hint(self) -> Content:
         if self._session.conversation.unsaved:
             return Content.styled(say("The replies are not saved yet, only kept on the screen."), "$warning")
-        choose, leave = shown(self, "compare.choose", "enter"), shown(self, "compare.leave", "escape")
-        way_out = say("{key} stops", key=leave) if self._comparison.running else say("{key} leaves", key=leave)
-        hints = (say("←→ turn to one"), say("{key} goes on with it", key=choose), way_out)
+        choose, leave = key_shown(self, "compare.choose", "enter"), key_shown(self, "compare.leave", "escape")
+        remedy = say("{key} stops", key=leave) if self._comparison.running else say("{key} leaves", key=leave)
+        hints = (say("←→ turn to one"), say("{key} goes on with it", key=choose), remedy)
         return Content.styled(" · ".join(hints), "$quiet")

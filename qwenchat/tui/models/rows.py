@@ -11,11 +11,11 @@ from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.server_profile import Server
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say, size
-from qwenchat.tui.models.servers import Listing
+from qwenchat.tui.models.servers import ServerListing
 
 if TYPE_CHECKING:
-    from qwenchat.engine.local.offers import Offer, Way
-    from qwenchat.engine.remote.offer import Offer as Served
+    from qwenchat.engine.local.offers import AvailableModel, RunFormat
+    from qwenchat.engine.remote.offer import ServedModel as Served
 
 _ADDRESS = re.compile(r"https?://[^\s/]\S*")
 COLUMN = 11
@@ -24,7 +24,7 @@ NAME_WIDTH = 18
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ModelWanted:
     """The model to load."""
 
     name: str | None
@@ -36,7 +36,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Title:
+class ModelsHeading:
     """The heading of the models of a place, with the names of the columns, below an empty line unless it is first."""
 
     text: str
@@ -61,7 +61,7 @@ class Title:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class ServerNote:
     """What is to be said of a server instead of its models."""
 
     text: str
@@ -83,11 +83,11 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class OfferRow:
+class LocalModelRow:
     """A model of this machine, with a dot before the one that answers."""
 
-    offer: "Offer"
-    way: "Way"
+    offer: "AvailableModel"
+    way: "RunFormat"
     """The number format that is chosen for it."""
     loaded: bool
 
@@ -102,10 +102,10 @@ class OfferRow:
         return 1
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> ModelWanted:
         """What choosing it asks for."""
         usual = self.way == self.offer.ways[0]
-        return Wanted(self.offer.name, "auto" if usual else self.way.quantization)
+        return ModelWanted(self.offer.name, "auto" if usual else self.way.quantization)
 
     @property
     def about(self) -> Content:
@@ -129,10 +129,10 @@ class OfferRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ServedRow:
+class ServedModelRow:
     """A model of a server, with a dot before the one that answers; or, without a model, whatever the server has."""
 
-    listing: Listing
+    listing: ServerListing
     offer: "Served | None"
     loaded: bool = False
 
@@ -147,18 +147,18 @@ class ServedRow:
         return 1
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> ModelWanted:
         """What choosing it asks for."""
-        return Wanted(self.offer.name if self.offer else None, server=self.listing.server)
+        return ModelWanted(self.offer.name if self.offer else None, server=self.listing.server)
 
     @property
     def about(self) -> Content:
         """Where what one says goes then, and whether others can read it on the way."""
         where = say("asks {address}", address=safe_line(self.listing.server.address, 200))
-        told = [Content(where)]
+        reported = [Content(where)]
         if not self.listing.private:
-            told.append(Content.styled(say("not encrypted on the way"), "$warning"))
-        return Content("   ").join(told)
+            reported.append(Content.styled(say("not encrypted on the way"), "$warning"))
+        return Content("   ").join(reported)
 
     def line(self, number: int, width: int) -> Content:
         """Its name, and how much it reads if the server says so."""
@@ -168,7 +168,9 @@ class ServedRow:
         return _columns(_named(self.offer.title, self.loaded), [(window, "")], width)
 
 
-def rows_of(listing: Listing, typed: str, model: ModelInfo | None) -> Iterator[Title | Note | ServedRow]:
+def rows_of(
+    listing: ServerListing, typed: str, model: ModelInfo | None
+) -> Iterator[ModelsHeading | ServerNote | ServedModelRow]:
     """The rows of a server below its heading, as far as they or the server are called as is typed."""
     label = safe_line(listing.label, 100)
     offers = [offer for offer in listing.offers if typed in f"{label} {offer.name}".lower()]
@@ -178,20 +180,20 @@ def rows_of(listing: Listing, typed: str, model: ModelInfo | None) -> Iterator[T
         title = say("{program}, found at {host}", program=listing.kind, host=label)
     else:
         title = f"{label} · {safe_line(listing.host, 100)}" if listing.host not in ("", label) else label
-    yield Title(title, (say("context"),) if any(offer.context_window for offer in offers) else ())
+    yield ModelsHeading(title, (say("context"),) if any(offer.context_window for offer in offers) else ())
     if listing.problem:
-        yield Note(safe_line(listing.problem, 400), "$warning")
+        yield ServerNote(safe_line(listing.problem, 400), "$warning")
     elif not offers:
-        yield Note(say("it has no model") if listing.asked else say("asking it"))
+        yield ServerNote(say("it has no model") if listing.asked else say("asking it"))
     here = model is not None and model.server == listing.label
     for offer in offers:
-        yield ServedRow(listing, offer, here and model is not None and offer.title == model.name)
+        yield ServedModelRow(listing, offer, here and model is not None and offer.title == model.name)
 
 
-def typed_address(typed: str) -> Iterator[ServedRow]:
+def typed_address(typed: str) -> Iterator[ServedModelRow]:
     """The server whose address is typed; nothing is asked of it before it is chosen."""
     if _ADDRESS.fullmatch(typed):
-        yield ServedRow(Listing(Server(typed), typed), None)
+        yield ServedModelRow(ServerListing(Server(typed), typed), None)
 
 
 def _named(name: str, loaded: bool) -> Content:
@@ -206,5 +208,5 @@ def _columns(name: Content, cells: Sequence[tuple[str, str]], width: int) -> Con
     return Content.assemble(name.truncate(max(1, room - 2), ellipsis=True, pad=True), "  ", *padded)
 
 
-def _memory(way: "Way") -> str:
+def _memory(way: "RunFormat") -> str:
     return size(way.needs) if way.needs else ""

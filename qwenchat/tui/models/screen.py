@@ -19,20 +19,20 @@ from qwenchat.i18n.texts import say
 from qwenchat.session.session import Session
 from qwenchat.system.paths import Paths
 from qwenchat.tui.keys.bindings import fitting
-from qwenchat.tui.models.rows import OfferRow, ServedRow, Title, Wanted, rows_of, typed_address
-from qwenchat.tui.models.servers import Servers
-from qwenchat.tui.transcript.long_list import LongList, Row
-from qwenchat.tui.widgets.line import Line
-from qwenchat.tui.widgets.status import Pace
+from qwenchat.tui.models.rows import LocalModelRow, ModelsHeading, ModelWanted, ServedModelRow, rows_of, typed_address
+from qwenchat.tui.models.servers import ServerListings
+from qwenchat.tui.transcript.long_list import ListRow, LongList
+from qwenchat.tui.widgets.line import LineField
+from qwenchat.tui.widgets.status import ProgressRate
 
 if TYPE_CHECKING:
-    from qwenchat.engine.local.offers import Offer
+    from qwenchat.engine.local.offers import AvailableModel
 
 LOOK_S = 0.5
 """Between two looks at how far a model is that is being loaded."""
 
 
-class ModelsScreen(ModalScreen[Wanted | None]):
+class ModelsScreen(ModalScreen[ModelWanted | None]):
     """A field and the models, over the chat; gives back the one to load, or None when it was left."""
 
     CSS_PATH = "screen.tcss"
@@ -51,13 +51,13 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         super().__init__()
         self._session = session
         self._paths = paths
-        self._servers = Servers(servers, self._show)
+        self._servers = ServerListings(servers, self._show)
         hint = say("Name, folder, GGUF file or address of a server")
-        self._field = Line(hint, id="typed")
+        self._field = LineField(hint, id="typed")
         self._list = LongList(clicks=2)
-        self._pace = Pace(time.monotonic)
-        self._known: tuple[Offer, ...] | None = None
-        self._found: tuple[Offer, ...] = ()
+        self._pace = ProgressRate(time.monotonic)
+        self._known: tuple[AvailableModel, ...] | None = None
+        self._found: tuple[AvailableModel, ...] = ()
         """What is at the path that is typed."""
         self._formats: dict[str, int] = {}
         """Which of its formats is chosen for a model."""
@@ -97,7 +97,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
     def action_format(self, step: int) -> None:
         """Another number format for what is highlighted."""
         row = self._list.highlighted_row
-        if isinstance(row, OfferRow):
+        if isinstance(row, LocalModelRow):
             self._formats[row.key] = (self._format_of(row.offer) + step) % len(row.offer.ways)
             self._show()
 
@@ -124,10 +124,10 @@ class ModelsScreen(ModalScreen[Wanted | None]):
     @on(LongList.Selected)
     def _choose(self) -> None:
         row = self._list.highlighted_row
-        if isinstance(row, OfferRow | ServedRow):
+        if isinstance(row, LocalModelRow | ServedModelRow):
             self.dismiss(row.wanted)
 
-    def _format_of(self, offer: "Offer") -> int:
+    def _format_of(self, offer: "AvailableModel") -> int:
         """Which of its formats is chosen: at first the one that the model before was asked for in."""
         asked = self._session.model.command.quantization if self._session.model.command else "auto"
         at_first = next((at for at, way in enumerate(offer.ways) if way.quantization == asked), 0)
@@ -148,19 +148,23 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         self._list.show(rows, None, nothing)
         at = self._list.index_of(highlighted) if highlighted != self._highlit else None
         if at is None:
-            at = next((at for at, row in enumerate(rows) if isinstance(row, OfferRow | ServedRow) and row.loaded), 0)
+            at = next(
+                (at for at, row in enumerate(rows) if isinstance(row, LocalModelRow | ServedModelRow) and row.loaded), 0
+            )
             self._list.show(rows, at, nothing)
             self._highlit = self._highlighted_key()
         self._list.show(rows, at, nothing)
         self._describe()
 
-    def _rows_here(self, typed: str) -> list[Row]:
+    def _rows_here(self, typed: str) -> list[ListRow]:
         known = [offer for offer in self._known or () if typed in f"{offer.name} {offer.answers_as}".lower()]
         names = {offer.answers_as for offer in known}
         offers = [*known, *(offer for offer in self._found if offer.answers_as not in names or offer.here)]
         model = self._session.model.info
         answering = model.name if model and not model.server else None
-        rows = [OfferRow(offer, offer.ways[self._format_of(offer)], offer.answers_as == answering) for offer in offers]
+        rows = [
+            LocalModelRow(offer, offer.ways[self._format_of(offer)], offer.answers_as == answering) for offer in offers
+        ]
         here = [row for row in rows if row.offer.here or row.loaded]
         away = [row for row in rows if row not in here]
         return [
@@ -168,8 +172,8 @@ class ModelsScreen(ModalScreen[Wanted | None]):
             *_group(say("To download"), say("download"), away, first=not here),
         ]
 
-    def _rows_elsewhere(self, typed: str) -> list[Row]:
-        rows: list[Row] = []
+    def _rows_elsewhere(self, typed: str) -> list[ListRow]:
+        rows: list[ListRow] = []
         for listing in self._servers.listings:
             rows += rows_of(listing, typed.lower(), self._session.model.info)
         return [*rows, *typed_address(typed)]
@@ -177,7 +181,7 @@ class ModelsScreen(ModalScreen[Wanted | None]):
     def _describe(self) -> None:
         """About the highlighted model: its number formats, or where what one says goes."""
         row = self._list.highlighted_row
-        about = row.about if isinstance(row, OfferRow | ServedRow) else Content()
+        about = row.about if isinstance(row, LocalModelRow | ServedModelRow) else Content()
         self.query_one("#formats", Static).update(about)
 
     def _hint(self) -> None:
@@ -193,8 +197,8 @@ class ModelsScreen(ModalScreen[Wanted | None]):
         about.update(Content.styled(text, "$quiet"))
 
 
-def _group(title: str, size: str, rows: Sequence[OfferRow], *, first: bool) -> Iterator[Row]:
+def _group(title: str, size: str, rows: Sequence[LocalModelRow], *, first: bool) -> Iterator[ListRow]:
     """The models of one kind below their heading; nothing where there is none."""
     if rows:
-        yield Title(title, (say("parameters"), size, say("memory"), ""), first=first)
+        yield ModelsHeading(title, (say("parameters"), size, say("memory"), ""), first=first)
         yield from rows

@@ -11,14 +11,14 @@ from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.remote.address import address_of
 
 if TYPE_CHECKING:
-    from qwenchat.engine.remote.offer import Offer
+    from qwenchat.engine.remote.offer import ServedModel
 
 LOOK_AGAIN_S = 3.0
 """Between two looks at the ports of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ServerListing:
     """A server and what it said."""
 
     server: Server
@@ -29,14 +29,14 @@ class Listing:
     """The program that usually listens there, for one that was found on this machine."""
     private: bool = True
     """Whether nobody on the way can read what is sent there."""
-    offers: "tuple[Offer, ...]" = ()
+    offers: "tuple[ServedModel, ...]" = ()
     problem: str = ""
     """Why there is nothing, in words."""
     asked: bool = True
     """Whether it has answered, or could not."""
 
 
-class Servers:
+class ServerListings:
     """Asks servers what they have, beside the interface; `changed` is called when there is something new.
 
     Those that were not named by the user are only offered: nothing but the list of their models is asked of them.
@@ -46,10 +46,10 @@ class Servers:
         self._changed = changed
         self._stop = StopSignal()
         self._named = {server.name or server.address: _unasked(server) for server in named}
-        self._found: tuple[Listing, ...] = ()
+        self._found: tuple[ServerListing, ...] = ()
 
     @property
-    def listings(self) -> tuple[Listing, ...]:
+    def listings(self) -> tuple[ServerListing, ...]:
         """What is known so far, the named servers first."""
         return (*self._named.values(), *self._found)
 
@@ -76,11 +76,11 @@ class Servers:
             await asyncio.sleep(LOOK_AGAIN_S)
 
 
-def _unasked(server: Server) -> Listing:
-    return Listing(server, server.name or server.address, asked=False)
+def _unasked(server: Server) -> ServerListing:
+    return ServerListing(server, server.name or server.address, asked=False)
 
 
-def _answer_of(listing: Listing, unwanted: Callable[[], bool]) -> Listing:
+def _answer_of(listing: ServerListing, unwanted: Callable[[], bool]) -> ServerListing:
     """What a server has; runs in a thread of its own, since it waits."""
     from qwenchat.engine.remote.discovery import served  # noqa: PLC0415  (imports openai)
 
@@ -95,13 +95,13 @@ def _answer_of(listing: Listing, unwanted: Callable[[], bool]) -> Listing:
         return listing
 
 
-def _nearby(named: tuple[Listing, ...], unwanted: Callable[[], bool]) -> tuple[Listing, ...]:
+def _nearby(named: tuple[ServerListing, ...], unwanted: Callable[[], bool]) -> tuple[ServerListing, ...]:
     """The servers of this machine that have no name yet."""
     from qwenchat.engine.remote.discovery import nearby  # noqa: PLC0415  (imports openai)
 
     known = {port for listing in named if (port := _port_here(listing.server.address)) is not None}
     found = nearby(without=known, unwanted=unwanted)
-    return tuple(Listing(Server(one.address), one.host, one.host, one.kind, offers=one.models) for one in found)
+    return tuple(ServerListing(Server(one.address), one.host, one.host, one.kind, offers=one.models) for one in found)
 
 
 def _port_here(typed: str) -> int | None:

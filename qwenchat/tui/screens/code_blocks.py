@@ -17,10 +17,10 @@ from textual.widgets import Input, Static
 
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import count, say
-from qwenchat.tui.markdown.plain_text import Code, first_line
+from qwenchat.tui.markdown.plain_text import CodeText, first_line
 from qwenchat.tui.text.completion import file_choices
 from qwenchat.tui.transcript.long_list import LongList
-from qwenchat.tui.widgets.line import Line
+from qwenchat.tui.widgets.line import LineField
 
 LANGUAGE_WIDTH = 12
 
@@ -31,7 +31,7 @@ class CodeRow:
 
     key: str
     """Its number."""
-    code: Code
+    code: CodeText
 
     @property
     def height(self) -> int:
@@ -62,7 +62,7 @@ class PathSuggester(Suggester):
         return next((name for name in names if name.startswith(value) and name != value), None)
 
 
-class CodeBlocksScreen(ModalScreen[Code | None]):
+class CodeBlocksScreen(ModalScreen[CodeText | None]):
     """Gives back the block that is to be copied, or None when it was left."""
 
     CSS_PATH = "code_blocks.tcss"
@@ -74,11 +74,11 @@ class CodeBlocksScreen(ModalScreen[Code | None]):
         Binding("escape", "leave", "Leave the field, then the list", id="code.leave", show=False),
     ]
 
-    def __init__(self, blocks: Sequence[Code]) -> None:
+    def __init__(self, blocks: Sequence[CodeText]) -> None:
         super().__init__()
         self._blocks = blocks
         self._list = LongList(clicks=2)
-        self._field = Line(say("Name of the file"), id="path")
+        self._field = LineField(say("Name of the file"), id="path")
         self._field.suggester = PathSuggester()
         self._replaces = ""
         """The path at which Enter replaces the file that is there."""
@@ -99,7 +99,7 @@ class CodeBlocksScreen(ModalScreen[Code | None]):
         self._hint()
 
     @property
-    def _highlighted(self) -> Code:
+    def _highlighted(self) -> CodeText:
         row = self._list.highlighted_row
         return self._blocks[int(row.key or 0)] if row is not None else self._blocks[0]
 

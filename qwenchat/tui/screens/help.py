@@ -13,11 +13,11 @@ from textual.widgets import Input, Static
 
 from qwenchat.console.commands import SOFT_SWITCHES, WRITTEN
 from qwenchat.i18n.texts import say
-from qwenchat.tui.keys.bindings import Place, bindings_of, key_name, shown
+from qwenchat.tui.keys.bindings import KeyScope, bindings_of, key_name, key_shown
 from qwenchat.tui.keys.text_area_keys import editing_keys
 from qwenchat.tui.widgets.composer import Composer
-from qwenchat.tui.widgets.key_table import Entry, Group, KeyTable
-from qwenchat.tui.widgets.line import Line
+from qwenchat.tui.widgets.key_table import KeyEntry, KeyGroup, KeyTable
+from qwenchat.tui.widgets.line import LineField
 
 
 class HelpScreen(ModalScreen[None]):
@@ -35,12 +35,12 @@ class HelpScreen(ModalScreen[None]):
     ]
 
     def __init__(
-        self, groups: Iterable[Place], elsewhere: Iterable[Place] = (), keymap: Mapping[str, str] = {}
+        self, groups: Iterable[KeyScope], elsewhere: Iterable[KeyScope] = (), keymap: Mapping[str, str] = {}
     ) -> None:
         """`elsewhere` are places with keys of their own, which do not count while one writes."""
         super().__init__()
         self._keymap = keymap
-        self._field = Line(say("Type a key or a word to find it"), id="words")
+        self._field = LineField(say("Type a key or a word to find it"), id="words")
         self._title = Static(self._heading(), id="title")
         self._table = KeyTable(self._groups(tuple(groups), elsewhere))
         self._rows = VerticalScroll(id="rows", can_focus=False)
@@ -76,24 +76,26 @@ class HelpScreen(ModalScreen[None]):
 
     def _heading(self) -> Content:
         """The name of the screen, and the way out."""
-        close = shown(self, "help.close", "escape")
+        close = key_shown(self, "help.close", "escape")
         way = say("{key} shows all", key=close) if self._field.value else say("{key} closes", key=close)
         return Content.assemble((say("Keys and commands"), "bold $primary"), (f"   {way}", "$quiet"))
 
-    def _groups(self, places: tuple[Place, ...], elsewhere: Iterable[Place]) -> Iterator[Group]:
+    def _groups(self, places: tuple[KeyScope, ...], elsewhere: Iterable[KeyScope]) -> Iterator[KeyGroup]:
         """What counts while one writes, and then the rest."""
         yield from map(self._group, places)
-        commands = [Entry(command.usage, say(command.title)) for command in WRITTEN.values()]
-        commands += [Entry(f"/{name}", say(description)) for name, description in SOFT_SWITCHES.items()]
-        yield Group(say("Commands, as a message"), commands)
+        commands = [KeyEntry(command.usage, say(command.title)) for command in WRITTEN.values()]
+        commands += [KeyEntry(f"/{name}", say(description)) for name, description in SOFT_SWITCHES.items()]
+        yield KeyGroup(say("Commands, as a message"), commands)
         yield from map(self._group, elsewhere)
         taken = tuple(place.node for place in places)
-        yield Group(say("Editing"), [Entry(*keys) for keys in editing_keys(Composer, taken)])
+        yield KeyGroup(say("Editing"), [KeyEntry(*keys) for keys in editing_keys(Composer, taken)])
 
-    def _group(self, place: Place) -> Group:
+    def _group(self, place: KeyScope) -> KeyGroup:
         """The keys of a place as they are now, with the names that config.toml has for them."""
         entries = [
-            Entry(key_name(self._keymap.get(binding.id or "", keys)) or "-", say(binding.description), binding.id or "")
+            KeyEntry(
+                key_name(self._keymap.get(binding.id or "", keys)) or "-", say(binding.description), binding.id or ""
+            )
             for keys, binding in bindings_of(place.node).items()
         ]
-        return Group(place.title, entries)
+        return KeyGroup(place.title, entries)

@@ -12,8 +12,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qwenchat.i18n.texts import say
-from qwenchat.reports.message_details import Facts, Share, in_words
-from qwenchat.tui.keys.bindings import shown
+from qwenchat.reports.message_details import BarShare, DetailGroup, details_as_text
+from qwenchat.tui.keys.bindings import key_shown
 
 FILLS = (("▒", "$quiet"), ("▓", "$quiet"), ("▚", "$accent"), ("█", "$primary"))
 """How the parts of a bar are told apart, without colours too."""
@@ -22,7 +22,7 @@ FILLS = (("▒", "$quiet"), ("▓", "$quiet"), ("▚", "$accent"), ("█", "$pri
 class Bar(Static):
     """Parts of a whole, as wide as the screen allows, and what they are."""
 
-    def __init__(self, shares: Iterable[Share]) -> None:
+    def __init__(self, shares: Iterable[BarShare]) -> None:
         super().__init__(classes="bar")
         given = tuple(shares)
         fills = FILLS[-len(given) :]
@@ -41,7 +41,7 @@ class Bar(Static):
 
 
 class InspectScreen(ModalScreen[None]):
-    """A panel over the chat with the account of one message; Esc closes it."""
+    """A panel over the chat with the details of one message; Esc closes it."""
 
     CSS_PATH = "inspect.tcss"
     VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-middle")]  # noqa: RUF012  (Textual declares them so)
@@ -50,19 +50,19 @@ class InspectScreen(ModalScreen[None]):
         Binding("escape,q,f4,i", "dismiss", "Close", show=False, id="inspect.close"),
     ]
 
-    def __init__(self, account: tuple[Facts, ...]) -> None:
+    def __init__(self, account: tuple[DetailGroup, ...]) -> None:
         super().__init__()
-        self._account = account
+        self._details = account
 
     def compose(self) -> ComposeResult:
         """A table for each side of the message."""
         with Vertical(id="panel"):
-            copy, close = shown(self, "inspect.copy", "y"), shown(self, "inspect.close", "escape")
+            copy, close = key_shown(self, "inspect.copy", "y"), key_shown(self, "inspect.close", "escape")
             keys = say("{copy} copies it   {close} closes", copy=copy, close=close)
             heading = Content.assemble((say("What made it"), "bold $primary"), (f"   {keys}", "$quiet"))
             yield Static(heading, id="title")
             with VerticalScroll(id="rows"):
-                for facts in self._account:
+                for facts in self._details:
                     yield from self._table(facts)
 
     def on_mount(self) -> None:
@@ -71,9 +71,9 @@ class InspectScreen(ModalScreen[None]):
 
     def action_copy(self) -> None:
         """Copy the account as text."""
-        self.app.copy_to_clipboard(in_words(self._account))
+        self.app.copy_to_clipboard(details_as_text(self._details))
 
-    def _table(self, facts: Facts) -> ComposeResult:
+    def _table(self, facts: DetailGroup) -> ComposeResult:
         yield Static(Content(facts.title), classes="group")
         for fact in facts.facts:
             with Horizontal(classes="row"):

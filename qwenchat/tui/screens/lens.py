@@ -12,12 +12,12 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from qwenchat.chat.branch_point import Beginning, beginning
-from qwenchat.chat.events import Alternative, ScoredToken
+from qwenchat.chat.branch_point import ReplyPrefix, beginning
+from qwenchat.chat.events import ScoredToken, TokenAlternative
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.i18n.texts import count, say
 from qwenchat.session.token_scores import TokenScores
-from qwenchat.tui.keys.bindings import fitting, shown
+from qwenchat.tui.keys.bindings import fitting, key_shown
 from qwenchat.tui.transcript.long_list import LongList
 from qwenchat.tui.widgets.overview import Overview
 from qwenchat.tui.widgets.token_view import SHADES, TokenView, shade_of
@@ -31,11 +31,11 @@ _BLANKS = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥"})
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class AlternativeRow:
     """A token that might have stood there, as a row."""
 
     number: int
-    alternative: Alternative
+    alternative: TokenAlternative
     chosen: bool
 
     @property
@@ -59,7 +59,7 @@ class Choice:
         return Content.assemble(mark, name, f"{100 * share:6.2f} %  ", bar, said)
 
 
-def visible(alternative: Alternative) -> str:
+def visible(alternative: TokenAlternative) -> str:
     """A token with its blanks to be seen, on one line."""
     if not alternative.text:
         return say("part of a character")
@@ -71,17 +71,17 @@ def _bar(share: float, cells: int) -> str:
     return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip().ljust(cells)
 
 
-def choices_of(token: ScoredToken) -> list[Choice]:
+def choices_of(token: ScoredToken) -> list[AlternativeRow]:
     """What might have stood in the place of a token, the likeliest first, with what was said."""
     found = list(token.likeliest)
     at = next((at for at, one in enumerate(found) if one == token.chosen), None)
     if at is None:
         at = len(found)
         found.append(token.chosen)
-    return [Choice(number, one, number == at) for number, one in enumerate(found)]
+    return [AlternativeRow(number, one, number == at) for number, one in enumerate(found)]
 
 
-class LensScreen(ModalScreen[Beginning | None]):
+class LensScreen(ModalScreen[ReplyPrefix | None]):
     """A screen over the chat; gives back the beginning that the model shall go on from."""
 
     CSS_PATH = "lens.tcss"
@@ -194,7 +194,7 @@ class LensScreen(ModalScreen[Beginning | None]):
         if scoring.complete:
             words = count("{number:,} token", "{number:,} tokens", scoring.total)
         elif scoring.ended:
-            key = shown(self, "lens.read", "r")
+            key = key_shown(self, "lens.read", "r")
             words = say("The model was needed for something else. {key} reads the reply again.", key=key)
         elif scoring.tokens:
             words = say("{done:,} of {total:,} tokens", done=len(scoring.tokens), total=scoring.total)
@@ -212,9 +212,11 @@ class LensScreen(ModalScreen[Beginning | None]):
         shades = [(f" {100 * least:.0f}+ ", self._view.get_visual_style("token--text", f"token--{name}"))
                   for least, name in SHADES]  # fmt: skip
         own = say("% and more: by the model alone, before temperature and penalties")
-        next_, before = (shown(self, id_, key) for id_, key in (("lens.next_doubt", "n"), ("lens.doubt_before", "p")))
+        next_, before = (
+            key_shown(self, id_, key) for id_, key in (("lens.next_doubt", "n"), ("lens.doubt_before", "p"))
+        )
         doubts = say("{next} and {before} go to doubtful tokens", next=next_, before=before)
-        key = shown(self, "lens.choose", "enter")
+        key = key_shown(self, "lens.choose", "enter")
         others = say("{key} to the alternatives", key=key), say("there, Enter goes on from one")
         keys, _ = fitting((doubts, *others, say("Esc leaves")), self._legend.size.width, "   ")
         words = (f" {own}", "$quiet"), (f"\n{keys}", "$quiet")

@@ -9,12 +9,12 @@ from textual.containers import Vertical
 from textual.screen import Screen
 
 from qwenchat.chat.messages import Message, Status
-from qwenchat.chat.scene import Moment, ReplyBegan, ReplyEnded, Sent, Typed
+from qwenchat.chat.scene import MessageSent, Moment, ReplyBegan, ReplyEnded, TypedText
 from qwenchat.i18n.texts import say
 from qwenchat.replay.player import Replay
-from qwenchat.tui.transcript.message import Reply
+from qwenchat.tui.transcript.message import AssistantMessage
 from qwenchat.tui.transcript.transcript import Transcript
-from qwenchat.tui.widgets.player import Draft, Player
+from qwenchat.tui.widgets.player import Player, ReplayedDraft
 
 DRAWS_PER_S = 30
 
@@ -46,9 +46,9 @@ class ReplayScreen(Screen[None]):
         self._path = [scene.message for scene in replay.scenes]
         self._transcript = Transcript()
         self._transcript.can_focus_children = False
-        self._draft = Draft()
+        self._draft = ReplayedDraft()
         self._player = Player()
-        self._live: Reply | None = None
+        self._live: AssistantMessage | None = None
         """The reply that is being played."""
         self._now_s = 0.0
         """The time of what is being shown, for the seconds of a thought."""
@@ -142,9 +142,9 @@ class ReplayScreen(Screen[None]):
     def _take(self, moment: Moment) -> None:
         self._now_s = moment.at_s
         match moment.what:
-            case Typed(text):
+            case TypedText(text):
                 self._draft.add(text)
-            case Sent():
+            case MessageSent():
                 self._draft.clear()
                 self._transcript.show(self._path[: moment.number + 1])
             case ReplyBegan(message):

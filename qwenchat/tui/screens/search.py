@@ -20,12 +20,12 @@ from qwenchat.chat.errors import LibraryError
 from qwenchat.chat.messages import Role
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.i18n.texts import count, later, say
-from qwenchat.library.library import Hit, Library, Piece, Summary
+from qwenchat.library.library import ExcerptPart, Hit, Library, Summary
 from qwenchat.library.search import TITLE
-from qwenchat.tui.keys.bindings import fitting, shown
+from qwenchat.tui.keys.bindings import fitting, key_shown
 from qwenchat.tui.text.dates import moment
-from qwenchat.tui.transcript.long_list import LongList, Row
-from qwenchat.tui.widgets.line import Line
+from qwenchat.tui.transcript.long_list import ListRow, LongList
+from qwenchat.tui.widgets.line import LineField
 
 PAUSE_S = 0.08
 """How long one must not type until what is typed is searched."""
@@ -42,7 +42,7 @@ GAP = " · "
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class SearchResult:
     """The conversation to open, at a message of it or at its end."""
 
     conversation: str
@@ -59,7 +59,7 @@ class HitRow:
 
     hit: Hit
     now: float
-    chosen: Chosen
+    chosen: SearchResult
     """What it stands for."""
     here: bool = False
     """Whether it is of the conversation that is searched alone, which need not be named."""
@@ -100,9 +100,9 @@ class RecentRow:
         return 1
 
     @property
-    def chosen(self) -> Chosen:
+    def chosen(self) -> SearchResult:
         """What it stands for."""
-        return Chosen(self.summary.id, None)
+        return SearchResult(self.summary.id, None)
 
     def line(self, number: int, width: int) -> Content:
         """Its title and date."""
@@ -116,7 +116,7 @@ def _first_line(title: str, date: str, width: int) -> Content:
     return Content.assemble(name.truncate(room, ellipsis=True, pad=True), "  ", (date, "$quiet"))
 
 
-def excerpt(pieces: Sequence[Piece], width: int) -> Content:
+def excerpt(pieces: Sequence[ExcerptPart], width: int) -> Content:
     """An excerpt on one line, its hits marked; cut at the left where the first hit would be out of view."""
     parts = [(re.sub(r"\s+", " ", safe(piece.text)), "bold $accent" if piece.hit else "") for piece in pieces]
     content = Content.assemble(*parts)
@@ -133,7 +133,7 @@ def excerpt(pieces: Sequence[Piece], width: int) -> Content:
     return Content.assemble(("…", "$quiet"), before[len(before) - kept :], content[first.start :])
 
 
-class SearchScreen(ModalScreen[Chosen | None]):
+class SearchScreen(ModalScreen[SearchResult | None]):
     """A field and what was found, over the chat; gives back what was chosen, or None when it was left."""
 
     CSS_PATH = "search.tcss"
@@ -155,7 +155,7 @@ class SearchScreen(ModalScreen[Chosen | None]):
         self._library = library
         self._here = here
         self._here_only = here_only
-        self._field = Line("", id="words")
+        self._field = LineField("", id="words")
         self._field.value = words
         self._hits = LongList()
         self._thoughts = False
@@ -246,7 +246,7 @@ class SearchScreen(ModalScreen[Chosen | None]):
         self._hits.show(rows, 0)
         self.query_one("#about", Static).update(self._about(words, len(rows)))
 
-    def _found(self, words: str) -> list[Row]:
+    def _found(self, words: str) -> list[ListRow]:
         now = time.time()
         if not words and self._here_only:
             return []
@@ -255,7 +255,7 @@ class SearchScreen(ModalScreen[Chosen | None]):
         here = self._here if self._here_only else None
         hits = self._library.search(words, thoughts=self._thoughts, limit=SHOWN, conversation=here)
         return [
-            HitRow(hit, now, Chosen(hit.conversation, hit.message, words, self._thoughts), self._here_only)
+            HitRow(hit, now, SearchResult(hit.conversation, hit.message, words, self._thoughts), self._here_only)
             for hit in hits
         ]
 
@@ -273,7 +273,7 @@ class SearchScreen(ModalScreen[Chosen | None]):
         thoughts = say("Alt+T thoughts on") if self._thoughts else say("Alt+T thoughts off")
         hints = [thoughts, say("Enter opens"), say("Esc leaves")]
         if self._here is not None:
-            key = shown(self, "search.here", "f8")
+            key = key_shown(self, "search.here", "f8")
             where = say("{key} in all", key=key) if self._here_only else say("{key} in this one alone", key=key)
             hints.insert(0, where)
         room = self.query_one("#about").size.width - cell_len(said) - len(GAP)

@@ -18,7 +18,7 @@ from qwenchat.chat.text import safe_line
 from qwenchat.console.table import aligned
 from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library
-from qwenchat.library.statistics import Figures, Statistics
+from qwenchat.library.statistics import ReplyTotals, Statistics
 from qwenchat.reports.statistics import headline, rows_by_day, rows_by_model
 
 RANGES: tuple[int | None, ...] = (7, 30, 365, None)
@@ -145,7 +145,7 @@ class StatisticsScreen(ModalScreen[None]):
     def _color(self, name: str) -> tuple[int, int, int]:
         return Color.parse(self.app.theme_variables[name]).rgb
 
-    def _tokens(self, names: list[str], days: list[Figures]) -> None:
+    def _tokens(self, names: list[str], days: list[ReplyTotals]) -> None:
         plot = self.query_one("#tokens", PlotextPlot)
         plt: Any = plot.plt  # its types know another name for `labels`
         plt.clear_data()

@@ -16,10 +16,10 @@ from textual.widgets import Input, Static
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say
-from qwenchat.session.answer_settings import Steering
+from qwenchat.session.answer_settings import AnswerSettings
 from qwenchat.settings.presets import Preset, write
 from qwenchat.tui.transcript.long_list import LongList
-from qwenchat.tui.widgets.line import Line
+from qwenchat.tui.widgets.line import LineField
 
 NAME_WIDTH = 14
 
@@ -48,7 +48,7 @@ class PresetRow:
         return Content.assemble(mark, name, (safe_line(self.preset.description), "$quiet"))
 
 
-def changes(steering: Steering, preset: Preset) -> Content:
+def changes(steering: AnswerSettings, preset: Preset) -> Content:
     """What choosing it would change, one setting a line."""
     shown = [
         (change.name, steering.shown(change.name, change.before), steering.shown(change.name, change.after))
@@ -76,13 +76,13 @@ class PresetsScreen(ModalScreen[str | None]):
         Binding("escape,f5", "leave", "Leave the field, then the presets", id="presets.leave", show=False),
     ]
 
-    def __init__(self, steering: Steering, folder: Path) -> None:
+    def __init__(self, steering: AnswerSettings, folder: Path) -> None:
         """`folder` is where the present settings are saved."""
         super().__init__()
         self._steering = steering
         self._folder = folder
         self._list = LongList(clicks=2)
-        self._field = Line(say("Name of the new preset"), id="name")
+        self._field = LineField(say("Name of the new preset"), id="name")
         self._replaces = ""
         """The name at which Enter replaces the preset that has it."""
 

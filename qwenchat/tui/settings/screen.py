@@ -19,11 +19,11 @@ from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.i18n.texts import listed, say
-from qwenchat.session.answer_settings import Steering
+from qwenchat.session.answer_settings import AnswerSettings
 from qwenchat.settings import config, config_file
-from qwenchat.tui.settings.knobs import Knob, Load, about, changes, groups
-from qwenchat.tui.settings.screen_settings import Looks
-from qwenchat.tui.transcript.long_list import Heading, LongList, Row
+from qwenchat.tui.settings.controls import LoadSettings, SettingControl, about, changes, groups
+from qwenchat.tui.settings.screen_settings import ScreenSettings
+from qwenchat.tui.transcript.long_list import ListHeading, ListRow, LongList
 
 LOOK_S = 0.5
 """Between two looks at whether anything else is to be shown."""
@@ -34,15 +34,15 @@ _ON_LIST = frozenset({"step", "reset", "save", "load"})
 
 
 @dataclass(frozen=True, slots=True)
-class KnobRow:
+class SettingRow:
     """A setting: name, value, who set it."""
 
-    knob: Knob
+    control: SettingControl
 
     @property
     def key(self) -> str:
         """Its name."""
-        return self.knob.setting.name
+        return self.control.setting.name
 
     @property
     def height(self) -> int:
@@ -51,17 +51,17 @@ class KnobRow:
 
     def line(self, number: int, width: int) -> Content:
         """What is changed in this chat stands out."""
-        knob = self.knob
+        control = self.control
         name = Content(self.key).truncate(NAME_WIDTH, pad=True)
-        value = Content.styled(knob.shown, "bold $accent" if knob.changed else "bold")
+        value = Content.styled(control.shown, "bold $accent" if control.changed else "bold")
         room = width - NAME_WIDTH - ORIGIN_WIDTH - 1
         if room < ORIGIN_WIDTH:
             return Content.assemble(name, value)
-        origin = Content.styled(knob.origin, "$quiet").truncate(ORIGIN_WIDTH, ellipsis=True)
+        origin = Content.styled(control.origin, "$quiet").truncate(ORIGIN_WIDTH, ellipsis=True)
         return Content.assemble(name, value.truncate(room, ellipsis=True, pad=True), " ", origin)
 
 
-class Value(TextArea):
+class ValueField(TextArea):
     """Where a value is typed; a system prompt may have several lines."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -104,15 +104,15 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
         Binding("escape,f2", "leave", "Leave the field, then the settings", id="settings.leave", show=False),
     ]
 
-    def __init__(self, steering: Steering, load: LoadModel, file: Path) -> None:
+    def __init__(self, steering: AnswerSettings, load: LoadModel, file: Path) -> None:
         """`load` is how the model is loaded, `file` the user's config.toml."""
         super().__init__()
         self._steering = steering
-        self._load = Load(load)
+        self._load = LoadSettings(load)
         self._file = file
         self._list = LongList()
-        self._field = Value()
-        self._groups: tuple[tuple[str, Sequence[Knob]], ...] = ()
+        self._field = ValueField()
+        self._groups: tuple[tuple[str, Sequence[SettingControl]], ...] = ()
         self._shown: list[str] = []
 
     def compose(self) -> ComposeResult:
@@ -126,7 +126,7 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
 
     def on_mount(self) -> None:
         """The list has the keys; the field comes when a value is typed."""
-        self._groups = groups(self._steering, self._load, Looks(self.app, self._steering).knobs())
+        self._groups = groups(self._steering, self._load, ScreenSettings(self.app, self._steering).controls())
         self._field.display = False
         self.watch(self._list, "highlighted", self._move, init=False)
         self._show(0)
@@ -136,7 +136,7 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
 
     def _keep_up(self) -> None:
         """A model that is loaded meanwhile brings settings of its own."""
-        if [knob.shown for _, group in self._groups for knob in group] != self._shown:
+        if [control.shown for _, group in self._groups for control in group] != self._shown:
             self._show(self._list.highlighted or 0)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -145,13 +145,13 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
 
     def action_step(self, by: int) -> None:
         """The next value, or the one before."""
-        if knob := self._knob:
-            self._do(lambda: knob.step(by))
+        if control := self._control:
+            self._do(lambda: control.step(by))
 
     def action_reset(self) -> None:
         """Back to what is usual, then to what counts when nobody says anything."""
-        if knob := self._knob:
-            self._do(knob.reset)
+        if control := self._control:
+            self._do(control.reset)
 
     def action_choose(self) -> None:
         """Type a value, or turn a switch."""
@@ -159,27 +159,27 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
 
     @on(LongList.Selected)
     def _type(self) -> None:
-        if (knob := self._knob) is None:
+        if (control := self._control) is None:
             return
-        if isinstance(knob.value, bool):
+        if isinstance(control.value, bool):
             self.action_step(1)
             return
         self._field.display = True
-        self._field.load_text("" if knob.value is None else safe(str(knob.value)))
+        self._field.load_text("" if control.value is None else safe(str(control.value)))
         self._field.select_all()
         self._field.focus()
         self._say(say("Enter sets it, Esc leaves it · `default` takes it back"))
 
-    @on(Value.Submitted)
+    @on(ValueField.Submitted)
     def _typed(self) -> None:
-        knob = self._knob
-        if knob is not None and self._do(lambda: knob.put(self._field.text)):
+        control = self._control
+        if control is not None and self._do(lambda: control.put(self._field.text)):
             self._close_field()
 
     def action_save(self) -> None:
         """Write what was changed into the user's file, where it counts from now on."""
-        knobs = [knob for _, group in self._groups for knob in group]
-        changed = changes(knobs)
+        controls = [control for _, group in self._groups for control in group]
+        changed = changes(controls)
         if not changed:
             self._say(say("Nothing was changed that could be saved."))
             return
@@ -204,9 +204,9 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
             self.dismiss()
 
     @property
-    def _knob(self) -> Knob | None:
+    def _control(self) -> SettingControl | None:
         row = self._list.highlighted_row
-        return row.knob if isinstance(row, KnobRow) else None
+        return row.control if isinstance(row, SettingRow) else None
 
     def _do(self, what: Callable[[], str]) -> bool:
         """Do something, then show how everything stands and what there is to say; whether it could be done."""
@@ -227,15 +227,15 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
         self._list.focus()
 
     def _show(self, highlighted: int) -> None:
-        rows: list[Row] = []
-        self._shown = [knob.shown for _, group in self._groups for knob in group]
-        for name, knobs in self._groups:
-            rows += [Heading(name, first=not rows), *(KnobRow(knob) for knob in knobs)]
+        rows: list[ListRow] = []
+        self._shown = [control.shown for _, group in self._groups for control in group]
+        for name, controls in self._groups:
+            rows += [ListHeading(name, first=not rows), *(SettingRow(control) for control in controls)]
         self._list.show(rows, highlighted)
         self._describe()
 
     def _describe(self) -> None:
-        self.query_one("#what", Static).update(Content(about(self._knob.setting) if self._knob else ""))
+        self.query_one("#what", Static).update(Content(about(self._control.setting) if self._control else ""))
 
     def _move(self) -> None:
         self._describe()

@@ -6,27 +6,27 @@ from typing import Any
 from textual.app import App
 
 from qwenchat.i18n.texts import say
-from qwenchat.session.answer_settings import Steering
+from qwenchat.session.answer_settings import AnswerSettings
 from qwenchat.settings.parameters import Parameter
 from qwenchat.settings.settings import WIDTH, Width
 from qwenchat.tui.base.themed_app import ThemedApp
-from qwenchat.tui.settings.knobs import Knob, PlainKnob
+from qwenchat.tui.settings.controls import PlainSettingControl, SettingControl
 
 
-class Looks:
+class ScreenSettings:
     """How the app looks now, and what it is turned to."""
 
-    def __init__(self, app: App[Any], steering: Steering) -> None:
+    def __init__(self, app: App[Any], steering: AnswerSettings) -> None:
         self._app = app
         self._steering = steering
 
-    def knobs(self) -> Mapping[str, Callable[[Parameter], Knob]]:
-        """What makes the knobs, by the key of the setting."""
+    def controls(self) -> Mapping[str, Callable[[Parameter], SettingControl]]:
+        """What makes the settings, by the key of the setting."""
         themes = sorted(self._app.available_themes)
         return {
-            "theme": lambda it: PlainKnob(it, self._steering, self._worn, self._wear, themes),
-            "reduced_motion": lambda it: PlainKnob(it, self._steering, self._is_still, self._hold_still),
-            "width": lambda it: PlainKnob(it, self._steering, self._text_width, self._widen),
+            "theme": lambda it: PlainSettingControl(it, self._steering, self._worn, self._wear, themes),
+            "reduced_motion": lambda it: PlainSettingControl(it, self._steering, self._is_still, self._hold_still),
+            "width": lambda it: PlainSettingControl(it, self._steering, self._text_width, self._widen),
         }
 
     def _worn(self) -> str:

@@ -16,7 +16,7 @@ _FILE_WORD = re.compile(r"""(?:.*[\s(\[{])?(@(?:"[^"]*|[^\s"]*))""")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class CompletionItem:
     """One of the things that could be meant."""
 
     insert: str
@@ -28,19 +28,19 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Completion:
     """What could stand in place of the word that begins at column `start` of the line."""
 
     start: int
-    choices: tuple[Choice, ...]
+    choices: tuple[CompletionItem, ...]
     wanted: bool = True
     """Whether something of it has been written, so that Enter means the first choice rather than sending."""
 
 
-def offer(before: str, first_line: bool, switches: bool = True) -> Offer | None:
+def offer(before: str, first_line: bool, switches: bool = True) -> Completion | None:
     """What could be meant by the word at the end of `before`, the line as far as the cursor; None for a plain word.
 
-    `switches` says whether the model heeds Qwen's soft switches.
+    `switches` says whether the model handles Qwen's soft switches.
     """
     if first_line:
         if word := _COMMAND_WORD.fullmatch(before):
@@ -60,38 +60,38 @@ def file_word(before: str) -> tuple[int, str] | None:
     return (word.start(1), word[1]) if word else None
 
 
-def _argument(value: str) -> Choice:
-    return Choice(value, value)
+def _argument(value: str) -> CompletionItem:
+    return CompletionItem(value, value)
 
 
-def _commands() -> Iterable[Choice]:
+def _commands() -> Iterable[CompletionItem]:
     for name, command in WRITTEN.items():
         space = " " if command.argument else ""
-        yield Choice(f"/{name}{space}", command.usage, say(command.title))
+        yield CompletionItem(f"/{name}{space}", command.usage, say(command.title))
 
 
-def _switches() -> Iterable[Choice]:
+def _switches() -> Iterable[CompletionItem]:
     for name, description in SOFT_SWITCHES.items():
-        yield Choice(f"/{name} ", f"/{name}", say(description))
+        yield CompletionItem(f"/{name} ", f"/{name}", say(description))
 
 
-def _offer(start: int, word: str, choices: Iterable[Choice]) -> Offer | None:
+def _offer(start: int, word: str, choices: Iterable[CompletionItem]) -> Completion | None:
     """Those that begin with `word`, the shortest first that is all of it."""
     fitting = [choice for choice in choices if choice.insert.lower().startswith(word.lower())]
     fitting.sort(key=lambda choice: choice.insert.rstrip() != word)
-    return Offer(start, tuple(fitting), wanted=bool(word)) if fitting else None
+    return Completion(start, tuple(fitting), wanted=bool(word)) if fitting else None
 
 
-def file_choices(word: str) -> tuple[Choice, ...]:
+def file_choices(word: str) -> tuple[CompletionItem, ...]:
     """The files and folders that what is written of `word` may become; hidden ones once their dot is written."""
     if word.strip('@"') == "~":
-        return (Choice("@~/", "~/", goes_on=True),)
+        return (CompletionItem("@~/", "~/", goes_on=True),)
     return tuple(_file_choice(path) for path in begun(word))
 
 
-def _file_choice(path: str) -> Choice:
+def _file_choice(path: str) -> CompletionItem:
     name = path.rstrip("/").rpartition("/")[2]
     spaced = any(character.isspace() for character in path)
     if path.endswith("/"):
-        return Choice(f'@"{path}' if spaced else f"@{path}", f"{name}/", goes_on=True)
-    return Choice(f'@"{path}" ' if spaced else f"@{path} ", name)
+        return CompletionItem(f'@"{path}' if spaced else f"@{path}", f"{name}/", goes_on=True)
+    return CompletionItem(f'@"{path}" ' if spaced else f"@{path} ", name)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from qwenchat.chat.draft import PASTED, Block, Draft, typed_parts
+from qwenchat.chat.draft import PASTED, Draft, PastedBlock, typed_parts
 from qwenchat.chat.messages import Message
 from qwenchat.i18n.texts import say, size
 from qwenchat.tui.text.graphemes import Span
@@ -13,17 +13,17 @@ _LINES = 40
 """Characters and lines from which on a paste is shown as a label."""
 
 
-class Pasted:
+class PastedBlocks:
     """The blocks that were pasted into one draft, also those that an undo could bring back."""
 
     def __init__(self) -> None:
-        self._blocks: dict[str, Block] = {}
+        self._blocks: dict[str, PastedBlock] = {}
 
     def begin(self, draft: Draft) -> None:
         """Another draft."""
         self._blocks = {block.label: block for block in draft.blocks}
 
-    def take(self, text: str) -> Block:
+    def take(self, text: str) -> PastedBlock:
         """Make a block of what is pasted."""
         number = len(self._blocks) + 1
         while (block := block_of(text, number)).label in self._blocks:
@@ -35,7 +35,7 @@ class Pasted:
         """The draft that reads `text`, with its labels."""
         return Draft.of(text, self._blocks.values())
 
-    def block(self, label: str) -> Block | None:
+    def block(self, label: str) -> PastedBlock | None:
         """What stands behind a label."""
         return self._blocks.get(label)
 
@@ -59,15 +59,15 @@ def measure(text: str) -> str:
     return say("{lines} lines, {size}", lines=f"{lines:,}", size=bytes_) if lines > 1 else bytes_
 
 
-def block_of(text: str, number: int) -> Block:
+def block_of(text: str, number: int) -> PastedBlock:
     """The block for the paste with that number in a draft."""
-    return Block(f"[{say('Pasted {measure} #{number}', measure=measure(text), number=number)}]", text)
+    return PastedBlock(f"[{say('Pasted {measure} #{number}', measure=measure(text), number=number)}]", text)
 
 
 def draft_of(message: Message) -> Draft:
     """A message as its writer had it, to be changed or sent again."""
     text = ""
-    blocks: list[Block] = []
+    blocks: list[PastedBlock] = []
     for part in typed_parts(message):
         if part.origin == PASTED:
             blocks.append(block_of(part.text, len(blocks) + 1))
@@ -79,11 +79,11 @@ def draft_of(message: Message) -> Draft:
 
 def joined(drafts: Iterable[Draft]) -> Draft:
     """Several drafts as one, with an empty line between them and a label of its own for each paste."""
-    pasted = Pasted()
+    pasted = PastedBlocks()
     return pasted.draft("\n\n".join(_with_labels_of(pasted, draft) for draft in drafts if draft.text.strip()))
 
 
-def _with_labels_of(pasted: Pasted, draft: Draft) -> str:
+def _with_labels_of(pasted: PastedBlocks, draft: Draft) -> str:
     labels = {block.label: pasted.take(block.text).label for block in draft.blocks}
     pieces = re.split(f"({'|'.join(map(re.escape, labels))})", draft.text) if labels else [draft.text]
     return "".join(labels.get(piece, piece) for piece in pieces)

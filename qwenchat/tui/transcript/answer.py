@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 
 from textual.widget import MountError
 
-from qwenchat.tui.markdown.pieces import Cutter, refers_elsewhere
+from qwenchat.tui.markdown.pieces import MarkdownCutter, refers_elsewhere
 from qwenchat.tui.transcript.growing import GrowingText
 from qwenchat.tui.transcript.listed import join
-from qwenchat.tui.transcript.markdown import Rendered
-from qwenchat.tui.transcript.viewed import Column
+from qwenchat.tui.transcript.markdown import RenderedMarkdown
+from qwenchat.tui.transcript.viewed import VirtualColumn
 
 LONGEST_PARSED = 2000
 """Characters of one piece that are parsed while it grows. A longer block, such as a file of code or a table, goes on as
@@ -18,7 +18,7 @@ the text it is until it ends, and is parsed as a whole then."""
 log = logging.getLogger(__name__)
 
 
-class Answer(Column):
+class Answer(VirtualColumn):
     """Shows Markdown piece by piece: only the latest one changes, and no more than that is parsed again."""
 
     def __init__(self) -> None:
@@ -28,13 +28,13 @@ class Answer(Column):
         self._unshown = ""
         self._steps = 0
         """How many steps of drawing are under way."""
-        self._cutter = Cutter()
+        self._cutter = MarkdownCutter()
         self._shown = ""
         """What the cutter has been given."""
         self._piece = ""
         self._parsed = 0
         """How much of the latest piece is drawn as Markdown."""
-        self._markdown: Rendered | None = None
+        self._markdown: RenderedMarkdown | None = None
         self._rest: GrowingText | None = None
         self.display = False
 
@@ -107,7 +107,7 @@ class Answer(Column):
 
     async def _clear(self) -> None:
         await self.remove_children()
-        self._cutter, self._shown = Cutter(), ""
+        self._cutter, self._shown = MarkdownCutter(), ""
         self._begin_piece()
 
     def _begin_piece(self) -> None:
@@ -116,7 +116,7 @@ class Answer(Column):
     async def _extend(self) -> None:
         """Draw what was added to the latest piece, as Markdown if it is still short."""
         if self._markdown is None and self._piece:
-            self._markdown = Rendered("")
+            self._markdown = RenderedMarkdown("")
             await self.mount(self._markdown)
         parsed = self._parsed if self._rest is not None else _parsed_length(self._piece)
         if self._markdown is not None and parsed > self._parsed:
@@ -139,7 +139,7 @@ class Answer(Column):
         """Draw the latest piece as a whole."""
         self._parsed = len(self._piece)
         if self._markdown is None:
-            self._markdown = Rendered(self._piece)
+            self._markdown = RenderedMarkdown(self._piece)
             await self.mount(self._markdown)
             self._join()
             return
@@ -151,7 +151,7 @@ class Answer(Column):
 
     def _join(self) -> None:
         """Join a list that was cut to the part of it in the piece before."""
-        pieces = [child for child in self.children if isinstance(child, Rendered) and child.children]
+        pieces = [child for child in self.children if isinstance(child, RenderedMarkdown) and child.children]
         if len(pieces) > 1 and pieces[-1] is self._markdown:
             join(pieces[-2].children[-1], pieces[-1].children[0])
 

@@ -9,7 +9,7 @@ from qwenchat.chat.messages import Message
 from qwenchat.chat.sampling import PENALTY_ON_REPETITION
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say
-from qwenchat.tui.keys.bindings import shown
+from qwenchat.tui.keys.bindings import key_shown
 
 
 def ending_in_words(reply: Message) -> str:
@@ -39,15 +39,15 @@ def step_in_words(step: NextStep, node: DOMNode) -> str:
     """By which key or command something is done next."""
     match step:
         case NextStep.ANSWER:
-            return say("{key} makes it answer", key=shown(node, "chat.answer", "ctrl+s"))
+            return say("{key} makes it answer", key=key_shown(node, "chat.answer", "ctrl+s"))
         case NextStep.RETRY_WITH_PENALTY:
-            key = shown(node, "chat.retry", "ctrl+r")
+            key = key_shown(node, "chat.retry", "ctrl+r")
             return say("{key} asks again with presence penalty {penalty}", key=key, penalty=PENALTY_ON_REPETITION)
         case NextStep.FOLLOW_TOOLS:
             return say("/continue lets the model go on from its tools")
         case NextStep.CONTINUE:
             return say("/continue goes on with it")
         case NextStep.RETRY_THOUGHT | NextStep.RETRY:
-            return say("{key} asks again", key=shown(node, "chat.retry", "ctrl+r"))
+            return say("{key} asks again", key=key_shown(node, "chat.retry", "ctrl+r"))
         case _:
             assert_never(step)

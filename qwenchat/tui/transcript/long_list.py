@@ -18,7 +18,7 @@ from textual.strip import Strip
 from textual.visual import Visual
 
 
-class Row(Protocol):
+class ListRow(Protocol):
     """Something of one or more lines in the list."""
 
     @property
@@ -34,7 +34,7 @@ class Row(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
+class ListHeading:
     """The name of a group of rows, with an empty line above it unless it is the first."""
 
     text: str
@@ -93,22 +93,22 @@ class LongList(ScrollView, can_focus=True):
     def __init__(self, id: str | None = None, *, clicks: int = 1) -> None:
         super().__init__(id=id)
         self._clicks = clicks
-        self._rows: Sequence[Row] = ()
+        self._rows: Sequence[ListRow] = ()
         self._empty = Content()
         self._tops: list[int] = [0]
         """The line at which each row begins, and the one after the last."""
 
     @property
-    def rows(self) -> Sequence[Row]:
+    def rows(self) -> Sequence[ListRow]:
         """All rows, also those out of view."""
         return self._rows
 
     @property
-    def highlighted_row(self) -> Row | None:
+    def highlighted_row(self) -> ListRow | None:
         """The highlighted row; None when there is none."""
         return None if self.highlighted is None else self._rows[self.highlighted]
 
-    def show(self, rows: Sequence[Row], highlighted: int | None = None, empty: str = "") -> None:
+    def show(self, rows: Sequence[ListRow], highlighted: int | None = None, empty: str = "") -> None:
         """Put `rows` in place of what is listed, or the words `empty` where there are none.
 
         The highlight goes to that row or the next that can be chosen.

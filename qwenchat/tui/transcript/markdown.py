@@ -69,7 +69,7 @@ class CodeBlock(MarkdownFence):
         self._language.update(Content(safe_line(self.lexer, 30)))
 
 
-class Rendered(Markdown):
+class RenderedMarkdown(Markdown):
     """Markdown in which links are left to the screen."""
 
     BLOCKS = {  # noqa: RUF012  (Textual declares it so)

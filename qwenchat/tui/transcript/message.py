@@ -33,13 +33,13 @@ from qwenchat.chat.text import SafeStream, safe, safe_line
 from qwenchat.i18n.texts import count, say
 from qwenchat.tui.transcript.answer import Answer
 from qwenchat.tui.transcript.endings import ending_in_words
-from qwenchat.tui.transcript.message_base import Said
-from qwenchat.tui.transcript.prompt import Prompt
+from qwenchat.tui.transcript.message_base import MessageWidget
+from qwenchat.tui.transcript.prompt import UserMessage
 from qwenchat.tui.transcript.reasoning import Reasoning
 from qwenchat.tui.transcript.tool_block import ToolBlock
 
 
-class Reply(Said):
+class AssistantMessage(MessageWidget):
     """What the model said: its thought, its answer as Markdown, and a line about how it was made."""
 
     def __init__(self, message: Message) -> None:
@@ -54,7 +54,7 @@ class Reply(Said):
         self._footer.display = False
         self._safe = {channel: SafeStream() for channel in Channel}
         self._answer_tokens = 0
-        self._account = ""
+        self._details = ""
         """What the footer says of a reply that has ended."""
         self._offer = ""
         self._stored = message if message.status is not Status.STREAMING else None
@@ -88,7 +88,7 @@ class Reply(Said):
     def go_on(self) -> None:
         """Grow again, after what is there already."""
         self.ended = False
-        self._account = self._offer = ""
+        self._details = self._offer = ""
         self._footer.remove_class("-failed")
         self._say("")
         self.answer.go_on()
@@ -198,15 +198,15 @@ class Reply(Said):
             self.reasoning.end()
         for call in calls_in(message):
             self._add_call(call)
-        self._account, self._offer = _footer(message), ""
-        self._say(self._account)
+        self._details, self._offer = _footer(message), ""
+        self._say(self._details)
         self._footer.set_class(message.status is Status.FAILED, "-failed")
 
     def offer(self, text: str) -> None:
         """Say below a reply that has ended what can be done about it; empty for nothing."""
         if text != self._offer:
             self._offer = text
-            self._say("\n".join(line for line in (self._account, text) if line))
+            self._say("\n".join(line for line in (self._details, text) if line))
 
     def _say(self, text: str) -> None:
         if bool(text) or self._footer.display:
@@ -233,12 +233,12 @@ def _figures(made: Provenance) -> list[str]:
     return pieces
 
 
-def widget_of(message: Message) -> Prompt | Reply | None:
+def widget_of(message: Message) -> UserMessage | AssistantMessage | None:
     """The widget that shows `message`; None for messages that are not shown by themselves."""
     match message.role:
         case Role.USER | Role.SYSTEM:
-            return Prompt(message)
+            return UserMessage(message)
         case Role.ASSISTANT:
-            return Reply(message)
+            return AssistantMessage(message)
         case _:
             return None

@@ -1,4 +1,4 @@
-"""A message on the screen that can be chosen, and then heeds single keys."""
+"""A message on the screen that can be chosen, and then handles single keys."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -12,10 +12,10 @@ from textual.widgets import Static
 from qwenchat.chat.errors import MessageNotFound
 from qwenchat.console.commands import COMMANDS
 from qwenchat.i18n.texts import later, say
-from qwenchat.tui.keys.bindings import shown
+from qwenchat.tui.keys.bindings import key_shown
 from qwenchat.tui.transcript.markdown import CodeBlock
 from qwenchat.tui.transcript.table import Table
-from qwenchat.tui.transcript.viewed import Viewed
+from qwenchat.tui.transcript.viewed import VirtualContainer
 
 ACTS = {command.id: (command.keys, command.title) for command in COMMANDS if command.place == "message"}
 """What can be done to a chosen message: keys and description."""
@@ -65,7 +65,7 @@ class Versions(Static):
         self.post_message(self.Turned(-1 if event.x < self.size.width / 2 else 1))
 
 
-class More(Static):
+class MenuButton(Static):
     """Three dots in the corner of a message, while the mouse is over it or it is chosen; a click opens its menu."""
 
     ALLOW_SELECT = False
@@ -83,7 +83,7 @@ class More(Static):
         self.post_message(self.Wanted())
 
 
-class Said(Viewed):
+class MessageWidget(VirtualContainer):
     """What one speaker said. While it is chosen it takes the keys, which act through the screen."""
 
     FOCUS_ON_CLICK = False
@@ -133,7 +133,7 @@ class Said(Viewed):
     class Turned(Message):
         """The reader wants another version of a message."""
 
-        def __init__(self, said: "Said", by: int) -> None:
+        def __init__(self, said: "MessageWidget", by: int) -> None:
             super().__init__()
             self.said = said
             self.by = by
@@ -150,15 +150,15 @@ class Said(Viewed):
         self._has_code = False
         """Whether there was code in it then."""
         self.versions = Versions()
-        self.more = More()
+        self.more = MenuButton()
 
     def hints(self, impossible: frozenset[str]) -> tuple[str, ...]:
         """The keys that do something to it, the way out last; `impossible` are names of `ACTS`."""
         possible = [name for name in WORDS if name not in impossible and (name != "wrap" or self._wide)]
-        keys = {name: shown(self, f"message.{name}", ACTS[name][0]) for name in possible}
+        keys = {name: key_shown(self, f"message.{name}", ACTS[name][0]) for name in possible}
         hints = [f"{key if len(key) > 1 else key.lower()} {say(WORDS[name])}" for name, key in keys.items()]
         turn = ["←→"] if len(self.variants) > 1 else []
-        return (*hints, *turn, shown(self, "message.write", "escape"))
+        return (*hints, *turn, key_shown(self, "message.write", "escape"))
 
     @property
     def has_code(self) -> bool:
@@ -235,7 +235,7 @@ class Said(Viewed):
                 event.stop()
                 self.post_message(self.Refused(name))
 
-    def on_more_wanted(self, event: More.Wanted) -> None:
+    def on_more_wanted(self, event: MenuButton.Wanted) -> None:
         """A click on the dots."""
         event.stop()
         self.open_menu()

@@ -9,11 +9,11 @@ from textual.widgets import Static
 
 from qwenchat.tui.transcript.listed import Paragraph
 from qwenchat.tui.transcript.markdown import CodeBlock, CopyCode, Language
-from qwenchat.tui.transcript.message_base import More, Versions
-from qwenchat.tui.transcript.reasoning import Heading
+from qwenchat.tui.transcript.message_base import MenuButton, Versions
+from qwenchat.tui.transcript.reasoning import ReasoningHeading
 from qwenchat.tui.transcript.table import Cells
 
-_BESIDE = (CopyCode, Language, Heading, More, Versions)
+_BESIDE = (CopyCode, Language, ReasoningHeading, MenuButton, Versions)
 """What stands beside a text and is none."""
 _TAB = 8
 _EDGE = 4

@@ -18,9 +18,9 @@ from qwenchat.chat.text import safe, safe_line
 from qwenchat.i18n.texts import say
 from qwenchat.session.attachments import content_of
 from qwenchat.tui.text.pasted import measure
-from qwenchat.tui.transcript.markdown import Rendered
-from qwenchat.tui.transcript.message_base import Said
-from qwenchat.tui.transcript.reasoning import Heading
+from qwenchat.tui.transcript.markdown import RenderedMarkdown
+from qwenchat.tui.transcript.message_base import MessageWidget
+from qwenchat.tui.transcript.reasoning import ReasoningHeading
 
 LONGEST_SHOWN = 20_000
 """Characters of one text that are drawn; a whole book would make every redraw slow."""
@@ -29,7 +29,7 @@ MOST_BLOCKS = 12
 """Blocks of code that are made of one text; each takes about 10 ms."""
 
 
-def shown(text: str) -> Content:
+def prompt_shown(text: str) -> Content:
     """A text as far as it is drawn, and how much more there is of it."""
     text = safe(text)
     if len(text) <= LONGEST_SHOWN:
@@ -47,10 +47,10 @@ def with_code(text: str) -> Iterator[Widget]:
     for fence in fences if len(fences) <= MOST_BLOCKS else ():
         if before := "\n".join(lines[at : fence.start]).strip("\n"):
             yield Static(Content(before))
-        yield Rendered("\n".join(lines[fence.start : fence.stop]))
+        yield RenderedMarkdown("\n".join(lines[fence.start : fence.stop]))
         at = fence.stop
     if at == 0:
-        yield Static(shown(text))
+        yield Static(prompt_shown(text))
     elif after := "\n".join(lines[at:]).strip("\n"):
         yield Static(Content(after))
 
@@ -64,20 +64,20 @@ def _fences(lines: Sequence[str]) -> Iterator[range]:
                 yield range(start, stop)
 
 
-class Folded(Vertical):
+class FoldedText(Vertical):
     """A text that was pasted or attached: a line that says what it is, and opens and folds by a click."""
 
     class Toggled(Message):
         """The reader opened or folded it."""
 
-        def __init__(self, folded: "Folded") -> None:
+        def __init__(self, folded: "FoldedText") -> None:
             super().__init__()
             self.folded = folded
 
     def __init__(self, part: TextPart) -> None:
         super().__init__(classes="folded")
         self._part = part
-        self._heading = Heading(classes="heading")
+        self._heading = ReasoningHeading(classes="heading")
         self._body = Static(classes="body")
         self._body.display = False
         self._say()
@@ -100,7 +100,7 @@ class Folded(Vertical):
     @opened.setter
     def opened(self, opened: bool) -> None:
         if opened and not self.opened:
-            self._body.update(shown(self._part.text.strip("\n")))
+            self._body.update(prompt_shown(self._part.text.strip("\n")))
         self._body.display = opened
         self._say()
 
@@ -114,13 +114,13 @@ class Folded(Vertical):
         arrow = "▾" if self.opened else "▸"
         self._heading.update(Content(f"{arrow} {name}  {measure(content_of(self._part))}"))
 
-    @on(Heading.Clicked)
-    def _toggle(self, event: Heading.Clicked) -> None:
+    @on(ReasoningHeading.Clicked)
+    def _toggle(self, event: ReasoningHeading.Clicked) -> None:
         event.stop()
         self.turn(not self.opened)
 
 
-class Prompt(Said):
+class UserMessage(MessageWidget):
     """What the user, or the system prompt, said."""
 
     def __init__(self, message: messages.Message) -> None:
@@ -129,7 +129,7 @@ class Prompt(Said):
         self._pieces: list[Widget] = []
         for part in parts:
             if part.origin:
-                self._pieces.append(Folded(part))
+                self._pieces.append(FoldedText(part))
             elif part.text.strip() or len(parts) == 1:
                 self._pieces += with_code(part.text.strip("\n") if len(parts) > 1 else part.text)
 
@@ -145,7 +145,7 @@ class Prompt(Said):
 
     def action_unfold(self) -> None:
         """Open all that is folded, or fold all."""
-        folded = [piece for piece in self._pieces if isinstance(piece, Folded)]
+        folded = [piece for piece in self._pieces if isinstance(piece, FoldedText)]
         if not folded:
             self.notify(say("Nothing is folded in this message."), markup=False)
         on = not all(piece.opened for piece in folded)

@@ -23,7 +23,7 @@ def duration(seconds: float) -> str:
     return say("{minutes} min {seconds} s", minutes=whole // 60, seconds=whole % 60)
 
 
-class Heading(Static):
+class ReasoningHeading(Static):
     """The line above a thought; a click on it opens and folds the thought."""
 
     class Clicked(Message):
@@ -58,7 +58,7 @@ class Reasoning(Vertical):
         self._started = 0.0
         self._grown = False
         self._titled: Content | None = None
-        self._heading = Heading(classes="heading")
+        self._heading = ReasoningHeading(classes="heading")
         self._body = GrowingText("body")
         self._body.display = False
         self.display = False
@@ -125,8 +125,8 @@ class Reasoning(Vertical):
         elif self.live:
             self._head()
 
-    @on(Heading.Clicked)
-    def _clicked(self, event: Heading.Clicked) -> None:
+    @on(ReasoningHeading.Clicked)
+    def _clicked(self, event: ReasoningHeading.Clicked) -> None:
         event.stop()
         self.toggle()
 

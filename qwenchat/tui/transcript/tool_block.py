@@ -11,8 +11,8 @@ from qwenchat.chat.messages import ToolCallPart, ToolResultPart
 from qwenchat.chat.text import safe_line
 from qwenchat.console.permission import arguments_shown, name_shown
 from qwenchat.i18n.texts import say
-from qwenchat.tui.transcript.prompt import shown
-from qwenchat.tui.transcript.reasoning import Heading
+from qwenchat.tui.transcript.prompt import prompt_shown
+from qwenchat.tui.transcript.reasoning import ReasoningHeading
 
 LONGEST_ARGUMENT = 40
 LONGEST_RESULT = 80
@@ -33,7 +33,7 @@ class ToolBlock(Vertical):
         self.call = call
         self._result: ToolResultPart | None = None
         self._state = ""
-        self._heading = Heading(classes="heading")
+        self._heading = ReasoningHeading(classes="heading")
         self._body = Static(classes="body")
         self._body.display = False
         self._draw()
@@ -75,8 +75,8 @@ class ToolBlock(Vertical):
             self._result = result
             self._draw()
 
-    @on(Heading.Clicked)
-    def _toggle(self, event: Heading.Clicked) -> None:
+    @on(ReasoningHeading.Clicked)
+    def _toggle(self, event: ReasoningHeading.Clicked) -> None:
         event.stop()
         self.turn(not self.opened)
 
@@ -102,5 +102,5 @@ class ToolBlock(Vertical):
     def _whole(self) -> Content:
         lines = [Content(f"{name}: {value}" if name else value) for name, value in arguments_shown(self.call)]
         if self._result is not None:
-            lines += [Content(""), shown(self._result.text)]
+            lines += [Content(""), prompt_shown(self._result.text)]
         return Content("\n").join(lines)

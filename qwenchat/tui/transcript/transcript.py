@@ -12,12 +12,12 @@ from textual.widget import AwaitMount, Widget
 from qwenchat.chat import messages
 from qwenchat.i18n.texts import count
 from qwenchat.tui.transcript.edge import Edge
-from qwenchat.tui.transcript.message import Reply, widget_of
-from qwenchat.tui.transcript.message_base import Said
-from qwenchat.tui.transcript.prompt import Folded
+from qwenchat.tui.transcript.message import AssistantMessage, widget_of
+from qwenchat.tui.transcript.message_base import MessageWidget
+from qwenchat.tui.transcript.prompt import FoldedText
 from qwenchat.tui.transcript.reasoning import Reasoning
 from qwenchat.tui.transcript.tool_block import ToolBlock
-from qwenchat.tui.transcript.viewed import Pane
+from qwenchat.tui.transcript.viewed import FollowingPane
 from qwenchat.tui.transcript.welcome import Welcome
 
 WINDOW = 50
@@ -32,11 +32,11 @@ STEP = 20
 class _Place:
     """What stands at the top of the view: a message, and how much of it is above, in shares of its height."""
 
-    said: Said
+    said: MessageWidget
     share: float
 
 
-class Transcript(Pane, can_focus=False):
+class Transcript(FollowingPane, can_focus=False):
     """The messages being read; the keys stay with the composer, until a message is chosen.
 
     Of a long conversation only a window is mounted, which moves with the reader and otherwise follows the end.
@@ -46,7 +46,7 @@ class Transcript(Pane, can_focus=False):
         super().__init__(id="transcript")
         self._choosable = choosable
         self._path: list[messages.Message] = []
-        self._widgets: dict[str, Said] = {}
+        self._widgets: dict[str, MessageWidget] = {}
         self._start = self._stop = 0
         """The window: the mounted part of the path."""
         self._earlier, self._later = Edge(), Edge()
@@ -72,28 +72,28 @@ class Transcript(Pane, can_focus=False):
         self.anchor()
 
     @property
-    def replies(self) -> list[Reply]:
+    def replies(self) -> list[AssistantMessage]:
         """The mounted replies, oldest first."""
-        return [widget for widget in self._widgets.values() if isinstance(widget, Reply)]
+        return [widget for widget in self._widgets.values() if isinstance(widget, AssistantMessage)]
 
     @property
-    def chosen(self) -> Said | None:
+    def chosen(self) -> MessageWidget | None:
         """The message that takes the keys."""
         focused = self.screen.focused
-        return focused if isinstance(focused, Said) else None
+        return focused if isinstance(focused, MessageWidget) else None
 
     def call(self, call_id: str) -> ToolBlock | None:
         """The mounted call of a tool with that id, the latest one."""
         return next((reply.calls[call_id] for reply in reversed(self.replies) if call_id in reply.calls), None)
 
-    def said(self, message_id: str) -> Said | None:
+    def said(self, message_id: str) -> MessageWidget | None:
         """The mounted message with that id."""
         return self._widgets.get(message_id)
 
-    def reply(self, message_id: str | None) -> Reply | None:
+    def reply(self, message_id: str | None) -> AssistantMessage | None:
         """The mounted reply with that id."""
         widget = self._widgets.get(message_id or "")
-        return widget if isinstance(widget, Reply) else None
+        return widget if isinstance(widget, AssistantMessage) else None
 
     def follow(self) -> None:
         """Go to the end and stay there as text comes."""
@@ -134,7 +134,11 @@ class Transcript(Pane, can_focus=False):
         for message in self._path[start:stop]:
             if (widget := self._widgets.get(message.id)) is not None:
                 widget.show_versions(self._siblings(message.id))
-                if isinstance(widget, Reply) and not widget.ended and message.status is not messages.Status.STREAMING:
+                if (
+                    isinstance(widget, AssistantMessage)
+                    and not widget.ended
+                    and message.status is not messages.Status.STREAMING
+                ):
                     widget.finish(message)
         for reply in self.replies:
             reply.show_results(self._results)
@@ -164,12 +168,12 @@ class Transcript(Pane, can_focus=False):
         return tuple(mounting)
 
     def _mount_before(self, place: Widget, some: Sequence[messages.Message], hidden: bool) -> Iterator[AwaitMount]:
-        made: list[Said] = [widget for widget in map(widget_of, some) if widget is not None]
+        made: list[MessageWidget] = [widget for widget in map(widget_of, some) if widget is not None]
         for widget in made:
             widget.choosable = self._choosable
             widget.display = not hidden
             widget.show_versions(self._siblings(widget.message_id))
-            if isinstance(widget, Reply):
+            if isinstance(widget, AssistantMessage):
                 widget.show_results(self._results)
             self._widgets[widget.message_id] = widget
         if made:
@@ -227,7 +231,7 @@ class Transcript(Pane, can_focus=False):
         widget.choose()
         self.call_after_refresh(self._bring_into_view, widget)
 
-    def _bring_into_view(self, widget: Said) -> None:
+    def _bring_into_view(self, widget: MessageWidget) -> None:
         if widget.is_attached:
             self.release_anchor()
             self.scroll_to_widget(widget, animate=False, origin_visible=True)
@@ -255,8 +259,8 @@ class Transcript(Pane, can_focus=False):
         if not event.reasoning.live:
             self._toggled(event.reasoning, event.reasoning.opened)
 
-    @on(Folded.Toggled)
-    def _pasted_toggled(self, event: Folded.Toggled) -> None:
+    @on(FoldedText.Toggled)
+    def _pasted_toggled(self, event: FoldedText.Toggled) -> None:
         """Likewise for what was pasted or attached."""
         event.stop()
         self._toggled(event.folded, event.folded.opened)
@@ -271,7 +275,9 @@ class Transcript(Pane, can_focus=False):
         if opened:
             VerticalScroll.release_anchor(self)
             if not what.region:
-                self.scroll_to_widget(next(node for node in what.ancestors if isinstance(node, Said)), animate=False)
+                self.scroll_to_widget(
+                    next(node for node in what.ancestors if isinstance(node, MessageWidget)), animate=False
+                )
             self.call_after_refresh(self.scroll_to_widget, what, animate=False)
             self.call_after_refresh(self._follow_if_at_end)
         else:

@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class VisibleRows:
     """Rows of a container that are seen, or are about to be."""
 
     top: int
@@ -20,16 +20,16 @@ class Rows:
         """Whether a part of it lies in these rows."""
         return placement.region.y < self.bottom and placement.region.bottom > self.top
 
-    def within(self, placement: WidgetPlacement) -> "Rows":
+    def within(self, placement: WidgetPlacement) -> "VisibleRows":
         """The same rows, counted from the top of its content."""
         top = placement.region.y + placement.widget.styles.gutter.top
-        return Rows(self.top - top, self.bottom - top)
+        return VisibleRows(self.top - top, self.bottom - top)
 
 
-class Viewed(Vertical):
+class VirtualContainer(Vertical):
     """A container that keeps its height, and places nothing inside, while it is far from the view."""
 
-    seen: Rows | None = None
+    seen: VisibleRows | None = None
     """None while nothing is known about the view: then all is placed."""
     _measured = False
 
@@ -55,7 +55,7 @@ class Viewed(Vertical):
         return arranged
 
 
-class Column(Viewed):
+class VirtualColumn(VirtualContainer):
     """A long container of which only the children near the view are placed."""
 
     def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
@@ -67,7 +67,7 @@ class Column(Viewed):
         return DockArrangeResult(near, {placement.widget for placement in near}, arranged.scroll_spacing)
 
 
-class Pane(VerticalScroll, can_focus=False):
+class FollowingPane(VerticalScroll, can_focus=False):
     """A view of what grows at its end, which it follows while the reader is there."""
 
     def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
@@ -75,7 +75,7 @@ class Pane(VerticalScroll, can_focus=False):
         arranged = super().arrange(size, optimal)
         top = arranged.total_region.bottom - size.height if self.following else round(self.scroll_y)
         margin = size.height // 4
-        seen = Rows(top - margin, top + size.height + margin)
+        seen = VisibleRows(top - margin, top + size.height + margin)
         show_rows(arranged, None if self.screen._selecting else seen)
         return arranged
 
@@ -92,7 +92,7 @@ class Pane(VerticalScroll, can_focus=False):
         row, size = 0, self.scrollable_content_region.size
         path = [node for node in (widget, *widget.ancestors) if isinstance(node, Widget)]
         for child, parent in reversed(list(pairwise(path[: path.index(self) + 1]))):
-            room = Size(size.width, 0) if isinstance(parent, Viewed) else size
+            room = Size(size.width, 0) if isinstance(parent, VirtualContainer) else size
             placed = Widget.arrange(parent, room).placements
             region = next((placement.region for placement in placed if placement.widget is child), None)
             if region is None:
@@ -117,8 +117,8 @@ class Pane(VerticalScroll, can_focus=False):
             super().release_anchor()
 
 
-def show_rows(arranged: DockArrangeResult, seen: Rows | None) -> None:
+def show_rows(arranged: DockArrangeResult, seen: VisibleRows | None) -> None:
     """Tell the children which of their rows are seen."""
     for placement in arranged.placements:
-        if isinstance(placement.widget, Viewed):
+        if isinstance(placement.widget, VirtualContainer):
             placement.widget.seen = seen and seen.within(placement)

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say
-from qwenchat.tui.keys.bindings import shown
+from qwenchat.tui.keys.bindings import key_shown
 
 GAP = 2
 """Columns between what counts and how it is."""
@@ -40,7 +40,7 @@ class Welcome(Vertical):
         yield Static(Content.styled("qwenchat", "bold $primary"))
         yield Static(Content(say("A private conversation, on your own machine.")))
         rows = [
-            Content.assemble((f"{shown(self, id_, key):<9}", "$primary"), (what, "$quiet"))
+            Content.assemble((f"{key_shown(self, id_, key):<9}", "$primary"), (what, "$quiet"))
             for id_, key, what in self._keys()
         ]
         yield Static(Content("\n").join(rows), classes="keys")

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from textual.events import Key
 
-from qwenchat.tui.text.completion import Choice, Offer, file_choices, file_word, offer
+from qwenchat.tui.text.completion import Completion, CompletionItem, file_choices, file_word, offer
 from qwenchat.tui.widgets.dropdown import Dropdown
 
 Location = tuple[int, int]
@@ -21,7 +21,7 @@ class Page(Protocol):
 
     @property
     def soft_switches(self) -> bool:
-        """Whether the model heeds soft switches."""
+        """Whether the model handles soft switches."""
 
     def before_cursor(self) -> str | None:
         """The cursor's line as far as the cursor; None while something is selected."""
@@ -64,7 +64,7 @@ class Completer:
             self._closed_for = self._page.cursor_location[0], shown.start
         self.dropdown.show(None)
 
-    async def heeds(self, event: Key) -> bool:
+    async def reads_switches(self, event: Key) -> bool:
         """Whether the key was one of the list's, and is done with."""
         if self.dropdown.offer is None:
             return False
@@ -87,7 +87,7 @@ class Completer:
                 return False
         return True
 
-    def accept(self, choice: Choice) -> None:
+    def accept(self, choice: CompletionItem) -> None:
         """Write `choice` in place of the word."""
         if (shown := self.dropdown.offer) is not None:
             self.dropdown.show(None)
@@ -113,4 +113,4 @@ class Completer:
         found = await asyncio.to_thread(file_choices, word)
         before = self._page.before_cursor()
         if before is not None and file_word(before) == (start, word):
-            self.dropdown.show(Offer(start, found) if found else None)
+            self.dropdown.show(Completion(start, found) if found else None)

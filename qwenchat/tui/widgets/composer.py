@@ -14,14 +14,14 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import TextArea
 
-from qwenchat.chat.draft import Block, Draft
+from qwenchat.chat.draft import Draft, PastedBlock
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.chat.timeline import Tick, Typing
 from qwenchat.i18n.texts import say
 from qwenchat.session import attachments
 from qwenchat.tui.text import graphemes
-from qwenchat.tui.text.completion import Choice
-from qwenchat.tui.text.pasted import Pasted, is_long
+from qwenchat.tui.text.completion import CompletionItem
+from qwenchat.tui.text.pasted import PastedBlocks, is_long
 from qwenchat.tui.widgets.completer import Completer
 from qwenchat.tui.widgets.dropdown import Dropdown
 
@@ -59,7 +59,7 @@ class Composer(TextArea):
     class Viewed(Message):
         """The user wants to read a paste that is too long to be text in the draft."""
 
-        def __init__(self, block: Block) -> None:
+        def __init__(self, block: PastedBlock) -> None:
             super().__init__()
             self.block = block
 
@@ -71,7 +71,7 @@ class Composer(TextArea):
             self.up = up
 
     def __init__(self) -> None:
-        self._pasted = Pasted()
+        self._pasted = PastedBlocks()
         self._attached: tuple[tuple[str, str], ...] = ()
         """The words that name attached files, each with what it costs."""
         self._missing: tuple[str, ...] = ()
@@ -91,7 +91,7 @@ class Composer(TextArea):
         self.recall: Callable[[int], bool] = lambda by: False
         """Brings an earlier (-1) or later (1) message back; False when the cursor is to move."""
         self.soft_switches = True
-        """Whether the model heeds Qwen's soft switches, so that they are offered."""
+        """Whether the model handles Qwen's soft switches, so that they are offered."""
         self._completer = Completer(self, self.dropdown)
 
     def undo(self) -> None:
@@ -217,7 +217,7 @@ class Composer(TextArea):
         start, end = self.selection
         self.move_cursor(self.replace(text, start, end, maintain_selection_offset=False).end_location)
 
-    def complete(self, choice: Choice) -> None:
+    def complete(self, choice: CompletionItem) -> None:
         """Write `choice` in place of the word at the cursor."""
         self._completer.accept(choice)
 
@@ -228,13 +228,13 @@ class Composer(TextArea):
 
         Alt with a letter that is for nothing writes nothing.
         """
-        if await self._heeds(event) or event.key.startswith("alt+"):
+        if await self._reads_switches(event) or event.key.startswith("alt+"):
             event.stop()
             event.prevent_default()
 
-    async def _heeds(self, event: Key) -> bool:
+    async def _reads_switches(self, event: Key) -> bool:
         """Whether the key is bound to something, which is done then."""
-        if await self._completer.heeds(event):
+        if await self._completer.reads_switches(event):
             return True
         bound = self.app._check_bindings
         typed = event.is_printable and "+" not in event.key  # Alt with a letter has a character, too

@@ -17,9 +17,9 @@ PAUSE_S = 0.03
 
 
 class ConversationList(LongList):
-    """The conversations, or those that are archived; `tell` is given what goes wrong."""
+    """The conversations, or those that are archived; `notify_user` is given what goes wrong."""
 
-    def __init__(self, library: Library, tell: Callable[[str], None]) -> None:
+    def __init__(self, library: Library, notify_user: Callable[[str], None]) -> None:
         super().__init__()
         self.summaries: dict[str, Summary] = {}
         """What was read so far, by id."""
@@ -28,7 +28,7 @@ class ConversationList(LongList):
         self.archived = False
         """Whether the archived ones are listed in place of the others."""
         self._library = library
-        self._tell = tell
+        self._notify_user = notify_user
         self._words = ""
         self._more: Timer | None = None
         """What reads the next page."""
@@ -80,7 +80,7 @@ class ConversationList(LongList):
         try:
             page = self._library.conversations(limit, before, archived=self.archived)
         except LibraryError as error:
-            self._tell(str(error))
+            self._notify_user(str(error))
             return
         self.summaries.update((summary.id, summary) for summary in page)
         if len(self.summaries) > before and len(page) == limit:

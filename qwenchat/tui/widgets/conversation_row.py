@@ -12,7 +12,7 @@ from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import count, say
 from qwenchat.library.library import Summary
 from qwenchat.tui.text.dates import age, period
-from qwenchat.tui.transcript.long_list import Heading, Row
+from qwenchat.tui.transcript.long_list import ListHeading, ListRow
 
 GUTTER = 2
 """The columns before a title, where the open conversation has its mark."""
@@ -52,7 +52,7 @@ def title_of(summary: Summary) -> str:
     return safe_line(summary.title) or say("Untitled")
 
 
-def grouped(summaries: Iterable[Summary], current: str | None) -> Iterator[Row]:
+def grouped(summaries: Iterable[Summary], current: str | None) -> Iterator[ListRow]:
     """The rows of the conversations below the headings of their days."""
     now = time.time()
     today = local_time(now).date()
@@ -66,6 +66,6 @@ def grouped(summaries: Iterable[Summary], current: str | None) -> Iterator[Row]:
             found = period(summary.updated, today)
             named, since = found.name, found.since
         if named != group:
-            yield Heading(named, first=not group)
+            yield ListHeading(named, first=not group)
             group = named
         yield ConversationRow(summary, now, summary.id == current)

@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from qwenchat.chat.text import safe_line
-from qwenchat.tui.text.completion import Choice, Offer
+from qwenchat.tui.text.completion import Completion, CompletionItem
 
 ROWS = 8
 """How many choices are in view at most."""
@@ -30,23 +30,23 @@ class Dropdown(Widget):
     class Accepted(Message):
         """A choice was clicked."""
 
-        def __init__(self, choice: Choice) -> None:
+        def __init__(self, choice: CompletionItem) -> None:
             super().__init__()
             self.choice = choice
 
     def __init__(self) -> None:
         super().__init__(id="dropdown")
         self.display = False
-        self.offer: Offer | None = None
+        self.offer: Completion | None = None
         self.highlighted: int | None = None
         self._top = 0
 
     @property
-    def choice(self) -> Choice | None:
+    def choice(self) -> CompletionItem | None:
         """The highlighted choice."""
         return self.offer.choices[self.highlighted] if self.offer and self.highlighted is not None else None
 
-    def show(self, offer: Offer | None) -> None:
+    def show(self, offer: Completion | None) -> None:
         """List these choices, or nothing."""
         if offer == self.offer:
             return
@@ -83,7 +83,7 @@ class Dropdown(Widget):
         width = max(len(choice.title) for choice in shown)
         return Content("\n").join([self._row(at, choice, width) for at, choice in enumerate(shown, self._top)])
 
-    def _row(self, at: int, choice: Choice, width: int) -> Content:
+    def _row(self, at: int, choice: CompletionItem, width: int) -> Content:
         row = Content.assemble(" ", safe_line(choice.title).ljust(width), "  ", (safe_line(choice.detail), "$quiet"))
         more = self._more(at)
         row = row.truncate(max(1, self.size.width - len(more)), ellipsis=True, pad=True)

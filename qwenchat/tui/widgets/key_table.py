@@ -24,7 +24,7 @@ COLUMNS = "keys--keys", "keys--description", "keys--name"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class KeyEntry:
     """Keys or a command, and what they do."""
 
     keys: str
@@ -34,11 +34,11 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class KeyGroup:
     """What belongs together, with a title."""
 
     title: str
-    entries: Sequence[Entry]
+    entries: Sequence[KeyEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class KeyTable(Widget):
     }
     """
 
-    def __init__(self, groups: Iterable[Group]) -> None:
+    def __init__(self, groups: Iterable[KeyGroup]) -> None:
         super().__init__()
         self._groups = tuple(groups)
         self._words: tuple[str, ...] = ()
@@ -120,7 +120,7 @@ class KeyTable(Widget):
         if not self._lines:
             self._lines = [_Line(), _Line((say("Nothing found"),), ("keys--none",))]
 
-    def _lines_of(self, group: Group) -> Iterator[_Line]:
+    def _lines_of(self, group: KeyGroup) -> Iterator[_Line]:
         """The title below an empty line, and the entries; nothing where there are none."""
         if entries := [entry for entry in group.entries if self._shows(entry)]:
             yield _Line()
@@ -130,7 +130,7 @@ class KeyTable(Widget):
             for parts in zip_longest(*(_wrapped(text, width - GAP) for width, text in cells), fillvalue=""):
                 yield _Line(parts)
 
-    def _shows(self, entry: Entry) -> bool:
+    def _shows(self, entry: KeyEntry) -> bool:
         said = f"{entry.keys}\n{entry.description}\n{entry.name}"
         return all(re.search(re.escape(word), said, re.IGNORECASE) for word in self._words)
 

@@ -6,7 +6,7 @@ from textual.widgets import Input
 from qwenchat.chat.text import safe_line
 
 
-class Line(Input):
+class LineField(Input):
     """A field without a frame; what is pasted becomes one line of safe text."""
 
     def __init__(self, placeholder: str = "", id: str | None = None) -> None:

@@ -63,15 +63,15 @@ class Player(Widget):
         words = Content.assemble((speed, "$primary"), f"  {at} "), Content(f" {length}"), Content(f"  {number}")
         room = width - sum(piece.cell_length for piece in words)
         first = Content.assemble(words[0], bar(share, max(NARROWEST_BAR, room)), words[1], words[2])
-        told = ((say("Space"), space), *((key, say(what)) for key, what in _KEYS))
-        keys = [Content.assemble((key, "$primary"), (f" {what}", "$quiet")) for key, what in told]
+        reported = ((say("Space"), space), *((key, say(what)) for key, what in _KEYS))
+        keys = [Content.assemble((key, "$primary"), (f" {what}", "$quiet")) for key, what in reported]
         while len(keys) > 1 and sum(key.cell_length + GAP for key in keys) - GAP > width:
             del keys[-2]
         lines = (first, Content(" " * GAP).join(keys))
         return Content("\n").join([line.truncate(max(1, width), ellipsis=True) for line in lines])
 
 
-class Draft(VerticalScroll, can_focus=False):
+class ReplayedDraft(VerticalScroll, can_focus=False):
     """The user's message while it was written, where the composer stands in the chat."""
 
     def __init__(self) -> None:

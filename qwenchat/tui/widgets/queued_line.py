@@ -7,7 +7,7 @@ from textual.widgets import Static
 
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import count
-from qwenchat.tui.keys.bindings import shown
+from qwenchat.tui.keys.bindings import key_shown
 
 LONGEST_LINE = 200
 """Characters of a message; the rest is cut off, as is what does not fit on the line."""
@@ -30,7 +30,7 @@ class QueuedLine(Static):
             "Sent when this reply ends; {key} takes it back",
             "{number} messages are sent when this reply ends; {key} takes the last one back",
             len(messages),
-            key=shown(self, "composer.up", "up"),
+            key=key_shown(self, "composer.up", "up"),
         )
         lines = (Content(safe_line(message, LONGEST_LINE)) for message in messages)
         self.update(Content("\n").join((Content.styled(what, "$quiet"), *lines)))

@@ -9,7 +9,7 @@ SECONDS = 16
 """How many seconds the curve shows, a character each."""
 
 
-class Rhythm:
+class SpeedGraph:
     """Tokens a second, second by second, while a reply streams."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

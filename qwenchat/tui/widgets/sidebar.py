@@ -20,7 +20,7 @@ from qwenchat.library.library import Library, Summary
 from qwenchat.tui.transcript.long_list import LongList
 from qwenchat.tui.widgets.conversation_list import ConversationList
 from qwenchat.tui.widgets.conversation_row import GUTTER, title_of
-from qwenchat.tui.widgets.line import Line
+from qwenchat.tui.widgets.line import LineField
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Sidebar(Vertical):
         super().__init__(id="sidebar")
         self.display = False
         self._library = library
-        self._list = ConversationList(library, self._tell)
-        self._filter = Line(say("part of a title"), id="filter")
-        self._rename = Line(id="rename")
+        self._list = ConversationList(library, self._notify_user)
+        self._filter = LineField(say("part of a title"), id="filter")
+        self._rename = LineField(id="rename")
         self._filter.display = self._rename.display = False
         self._renaming: Summary | None = None
         self._deleted: list[_Deleted] = []
@@ -158,7 +158,7 @@ class Sidebar(Vertical):
                 self._list.remove_one(summary)
                 title = safe_line(title_of(summary), 40)
                 archived = say("“{title}” is archived; v shows the archive.", title=title)
-                self._tell(archived if on else say("“{title}” is back among the others.", title=title))
+                self._notify_user(archived if on else say("“{title}” is back among the others.", title=title))
 
     def action_delete(self) -> None:
         """Away with it, until u brings it back."""
@@ -168,7 +168,7 @@ class Sidebar(Vertical):
             self._deleted.append(_Deleted(summary, summary.id == self._list.current))
             self._list.remove_one(summary)
             self.post_message(self.Deleted(summary.id))
-            self._tell(
+            self._notify_user(
                 say(
                     "“{title}” is deleted.\nu in this list brings it back.",
                     title=safe_line(title_of(summary), 40),
@@ -178,7 +178,7 @@ class Sidebar(Vertical):
     def action_undo(self) -> None:
         """Bring back what was deleted last."""
         if not self._deleted:
-            self._tell(say("Nothing was deleted since the program began."))
+            self._notify_user(say("Nothing was deleted since the program began."))
             return
         deleted = self._deleted[-1]
         if self._try(lambda: self._library.undelete(deleted.summary.id)):
@@ -233,7 +233,7 @@ class Sidebar(Vertical):
         self._list.focus()
 
     def on_descendant_blur(self, event: DescendantBlur) -> None:
-        """Whoever goes on elsewhere has chosen the title that stands there."""
+        """The one who goes on elsewhere has chosen the title that stands there."""
         if event.widget is self._rename and self.app.app_focus:
             self._keep_new_title()
 
@@ -289,9 +289,9 @@ class Sidebar(Vertical):
         try:
             what()
         except LibraryError as error:
-            self._tell(str(error))
+            self._notify_user(str(error))
             return False
         return True
 
-    def _tell(self, text: str) -> None:
+    def _notify_user(self, text: str) -> None:
         self.notify(safe(text), markup=False)

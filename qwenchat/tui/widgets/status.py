@@ -14,7 +14,7 @@ from qwenchat.i18n.texts import say, size
 from qwenchat.session.session import Session
 from qwenchat.session.turn import Phase
 from qwenchat.tui.transcript.reasoning import duration
-from qwenchat.tui.widgets.rhythm import Rhythm
+from qwenchat.tui.widgets.rhythm import SpeedGraph
 
 GAP = 3
 """Columns between two pieces of the line."""
@@ -25,7 +25,7 @@ STEADY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class StatusItem:
     """One fact of the status line."""
 
     text: Content
@@ -51,13 +51,13 @@ def _dim(text: str) -> Content:
     return Content.styled(text, "$quiet")
 
 
-def _in_a_row(pieces: Sequence[Piece]) -> Content:
+def _in_a_row(pieces: Sequence[StatusItem]) -> Content:
     """The pieces with gaps between."""
     row = [part for piece in pieces for part in ("" if piece.beside else " " * GAP, piece.text)]
     return Content.assemble(*row[1:])
 
 
-class Pace:
+class ProgressRate:
     """How fast a download or a load goes, and how long it will take."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -89,9 +89,9 @@ class StatusLine(Widget):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(id="status")
-        self._pace = Pace(clock)
-        self._pieces: list[Piece] = []
-        self._rhythm = Rhythm(clock)
+        self._pace = ProgressRate(clock)
+        self._pieces: list[StatusItem] = []
+        self._rhythm = SpeedGraph(clock)
         self._clock = clock
         self._rate = 0.0
         """The speed that is shown of a growing reply."""
@@ -106,7 +106,7 @@ class StatusLine(Widget):
 
     def show(self, session: Session, prompt_tokens: int, preset: str = "") -> None:
         """Read the session; `prompt_tokens` is the size of a running turn's prompt, `preset` what is said of it."""
-        pieces = [Piece(Content.styled(say("private"), "bold $accent"), 0)] if session.private else []
+        pieces = [StatusItem(Content.styled(say("private"), "bold $accent"), 0)] if session.private else []
         pieces += [*self._model(session), *self._thinking(session), *self._preset(preset), *self._speed(session)]
         pieces += self._context_gauge(session, prompt_tokens)
         if pieces != self._pieces:
@@ -129,43 +129,45 @@ class StatusLine(Widget):
         space = max(GAP if right else 0, width - left.cell_length - right.cell_length)
         return Content.assemble(left, " " * space, right).truncate(max(1, width), ellipsis=True)
 
-    def _model(self, session: Session) -> list[Piece]:
+    def _model(self, session: Session) -> list[StatusItem]:
         model, load = session.model.info, session.model.progress
         if load is not None:
-            pieces = [Piece(Content.assemble(("◌ ", "$primary"), safe_line(load.step)), 0)]
+            pieces = [StatusItem(Content.assemble(("◌ ", "$primary"), safe_line(load.step)), 0)]
             if load.total:
-                pieces.append(Piece(bar(load.done / load.total, 12), 5))
+                pieces.append(StatusItem(bar(load.done / load.total, 12), 5))
             words = self._pace.words(load)
-            return [*pieces, Piece(_dim(words), 2)] if words else pieces
+            return [*pieces, StatusItem(_dim(words), 2)] if words else pieces
         if model is None:
-            return [Piece(Content.assemble(("✕ ", "$error"), say("no model")), 0)]
-        name = Piece(Content.assemble(("● ", "$primary"), safe_line(model.name)), 0)
+            return [StatusItem(Content.assemble(("✕ ", "$error"), say("no model")), 0)]
+        name = StatusItem(Content.assemble(("● ", "$primary"), safe_line(model.name)), 0)
         place = safe_line(model.place)
         return [
             name,
-            Piece(_dim(f" · {place}" if model.server else place), 2 if model.server else 4, beside=bool(model.server)),
+            StatusItem(
+                _dim(f" · {place}" if model.server else place), 2 if model.server else 4, beside=bool(model.server)
+            ),
         ]
 
-    def _thinking(self, session: Session) -> list[Piece]:
+    def _thinking(self, session: Session) -> list[StatusItem]:
         if session.model.info is None:
             return []
         match session.model.support:
             case ThinkingSupport.NONE:
-                return [Piece(_dim(say("thinking not supported")), 5)]
+                return [StatusItem(_dim(say("thinking not supported")), 5)]
             case ThinkingSupport.ALWAYS:
                 text = say("thinking always on")
             case _ if session.thinks:
                 text = say("thinking on")
             case _:
-                return [Piece(_dim(say("thinking off")), 1)]
+                return [StatusItem(_dim(say("thinking off")), 1)]
         budget = session.thinking_budget
         limit = "" if budget is None else say(", {budget:,} tokens", budget=budget)
-        return [Piece(Content.styled(text + limit, "$primary"), 1)]
+        return [StatusItem(Content.styled(text + limit, "$primary"), 1)]
 
-    def _preset(self, preset: str) -> list[Piece]:
-        return [Piece(_dim(safe_line(preset)), 3)] if preset else []
+    def _preset(self, preset: str) -> list[StatusItem]:
+        return [StatusItem(_dim(safe_line(preset)), 3)] if preset else []
 
-    def _speed(self, session: Session) -> list[Piece]:
+    def _speed(self, session: Session) -> list[StatusItem]:
         growing = session.model.turn.growing
         if growing is not None:
             rate, first = self._steady(growing.tokens_per_s), growing.first_token_s
@@ -173,14 +175,14 @@ class StatusLine(Widget):
             made = next((m.provenance for m in reversed(session.conversation.path) if m.provenance), None)
             rate, first = (made.timing.tokens_per_s, made.timing.first_token_s) if made else (0.0, None)
         stopping = session.phase is Phase.STOPPING
-        pieces = [Piece(Content.styled(say("stopping"), "$warning"), 4, True)] if stopping else []
+        pieces = [StatusItem(Content.styled(say("stopping"), "$warning"), 4, True)] if stopping else []
         if first:
-            pieces.append(Piece(_dim(say("first token {seconds:.2f} s", seconds=first)), 7, True))
+            pieces.append(StatusItem(_dim(say("first token {seconds:.2f} s", seconds=first)), 7, True))
         self._rhythm.take(growing.thinking_tokens + growing.answer_tokens if growing else None)
         if (curve := self._rhythm.curve()) and self.app.animation_level != "none":
-            pieces.append(Piece(Content.styled(curve, "$primary"), 6, True))
+            pieces.append(StatusItem(Content.styled(curve, "$primary"), 6, True))
         if rate:
-            pieces.append(Piece(Content(say("{rate:.1f} tok/s", rate=rate)), 4, True))
+            pieces.append(StatusItem(Content(say("{rate:.1f} tok/s", rate=rate)), 4, True))
         return pieces
 
     def _steady(self, rate: float) -> float:
@@ -190,7 +192,7 @@ class StatusLine(Widget):
             self._rate, self._rate_at = rate, now
         return self._rate
 
-    def _context_gauge(self, session: Session, prompt_tokens: int) -> list[Piece]:
+    def _context_gauge(self, session: Session, prompt_tokens: int) -> list[StatusItem]:
         window = session.model.info.context_window if session.model.info else 0
         growing = session.model.turn.growing
         used = session.conversation.context_tokens
@@ -201,4 +203,4 @@ class StatusLine(Widget):
         share = used / window
         gauge = Content.assemble(bar(share, 6), " ") if self.size.width >= GAUGE_FROM else ""
         figure = (f"{100 * share:.0f} %", "$warning" if share >= 0.8 else "$quiet")
-        return [Piece(Content.assemble((f"{say('context')} ", "$quiet"), gauge, figure), 3, True)]
+        return [StatusItem(Content.assemble((f"{say('context')} ", "$quiet"), gauge, figure), 3, True)]

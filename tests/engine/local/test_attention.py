@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from qwenchat.engine.local.attention import ONE_PIECE, Flash, Masked
-from qwenchat.engine.local.decode_step import Step
+from qwenchat.engine.local.attention import ONE_PIECE, MaskedAttention, VarlenAttention
+from qwenchat.engine.local.decode_step import DecodeStep
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.decoder_config import DecoderConfig
 from tests.engine.local.test_decode_step import IDS, WINDOW, Stepped, apart, made
@@ -52,7 +52,7 @@ def test_all_ways_give_the_same_and_see_nothing_of_what_comes_later(heads: int, 
         found = []
         for later in (0.0, 99.0):
             keys[:, position + 1 :], values[:, position + 1 :] = later, -later
-            for way in (Flash, Masked):
+            for way in (VarlenAttention, MaskedAttention):
                 attend = way(decoder).over(torch.tensor([position]), room)
                 found.append(attend(query, keys, values))
         assert found[0].shape == (1, heads * 16)
@@ -64,7 +64,7 @@ def test_all_ways_give_the_same_and_see_nothing_of_what_comes_later(heads: int, 
 @pytest.mark.parametrize("start", [1, 510, 1500])
 def test_the_kernel_of_a_gpu_serves_the_step(start: int) -> None:
     decoder = made()
-    stepped, plain = Stepped(decoder, way=(Step, Flash)), decoder.new_cache(WINDOW)
+    stepped, plain = Stepped(decoder, way=(DecodeStep, VarlenAttention)), decoder.new_cache(WINDOW)
     with torch.no_grad():
         for cache in (stepped.cache, plain):
             decoder.forward(IDS[:start], cache)
@@ -75,7 +75,7 @@ def test_the_kernel_of_a_gpu_serves_the_step(start: int) -> None:
 def test_where_that_kernel_is_missing_another_way_is_found(caplog: pytest.LogCaptureFixture) -> None:
     network = stepper()
     assert network.ahead
-    assert isinstance(network._step._attention, Masked)
+    assert isinstance(network._step._attention, MaskedAttention)
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 1
     assert said[0].startswith("Step with Flash does not work on this GPU: ")

@@ -35,11 +35,11 @@ from qwenchat.chat.events import LoadProgressed, PrefillProgressed, TurnStopped
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local import memory
 from qwenchat.engine.local.auto_model import AutoModel
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.context import SequenceContext
 from qwenchat.engine.local.engine import LocalEngine
-from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.hardware import RunPlan
 from qwenchat.engine.local.loader import LoadedModel, load
-from qwenchat.engine.local.memory import Memory
+from qwenchat.engine.local.memory import DeviceMemory
 from qwenchat.system.paths import Paths
 from tests.support.engine_driver import ask
 from tests.support.engine_driver import load as load_engine
@@ -68,7 +68,7 @@ MODELS: dict[str, tuple[type[PreTrainedModel], Any]] = {
     ),
 }
 IDS = torch.randint(0, VOCAB, (96,), generator=torch.Generator().manual_seed(1)).tolist()
-FLOAT32 = Plan("cpu", "float32")
+FLOAT32 = RunPlan("cpu", "float32")
 
 
 def saved(name: str, folder: Path, tokenizer_folder: Path) -> PreTrainedModel:
@@ -81,7 +81,7 @@ def saved(name: str, folder: Path, tokenizer_folder: Path) -> PreTrainedModel:
     return reference
 
 
-def loaded(folder: Path, plan: Plan = FLOAT32) -> LoadedModel:
+def loaded(folder: Path, plan: RunPlan = FLOAT32) -> LoadedModel:
     return load(folder, plan=plan, cache_folder=folder, progress=lambda step: None, stop=StopSignal())
 
 
@@ -90,7 +90,7 @@ class Pair:
 
     def __init__(self, reference: PreTrainedModel, network: Any) -> None:
         self._reference = reference
-        self.context = Context(network, WINDOW)
+        self.context = SequenceContext(network, WINDOW)
 
     def read(self, ids: list[int]) -> None:
         with torch.inference_mode():
@@ -190,7 +190,7 @@ def test_the_model_is_described(sound: Path) -> None:
     assert model.quantization == "float32"
     assert model.memory_bytes == 4 * model.parameters
     assert model.window.tokens == WINDOW
-    half = loaded(sound, Plan("cpu", "bf16", packed=True))
+    half = loaded(sound, RunPlan("cpu", "bf16", packed=True))
     assert (half.quantization, half.memory_bytes) == ("bf16", 2 * model.parameters)
 
 
@@ -204,14 +204,14 @@ def test_what_a_token_costs_is_what_the_cache_takes(pair: Pair) -> None:
 @pytest.mark.parametrize("bits", [4, 8])
 def test_packing_is_refused_with_what_can_be_done(sound: Path, bits: int) -> None:
     with pytest.raises(ModelUnsupported, match="--quantization bf16") as caught:
-        loaded(sound, Plan("cpu", "float32", packed=True, bits=bits, required=True))
+        loaded(sound, RunPlan("cpu", "float32", packed=True, bits=bits, required=True))
     assert sound.name in str(caught.value)
 
 
 def test_a_model_too_large_for_the_memory_is_refused_before_its_weights_are_read(
     sound: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "of", lambda device: Memory(device, 10**6, 10**6))
+    monkeypatch.setattr(memory, "of", lambda device: DeviceMemory(device, 10**6, 10**6))
     monkeypatch.setattr("qwenchat.engine.local.auto_model.read", lambda *args: pytest.fail("It was read"))
     with pytest.raises(OutOfMemory, match=sound.name):
         loaded(sound)

@@ -42,16 +42,16 @@ def fits(text: str) -> bool:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("thinking", [True, False])
 def test_the_answer_fits_and_the_thought_is_free(engine: LocalEngine, thinking: bool, seed: int) -> None:
-    heard = ask(engine, user(FRANCE.question), thinking=thinking, schema=SCHEMA, temperature=0.7, seed=seed)
-    assert heard.end.reason is FinishReason.STOP, heard.answer  # type: ignore[union-attr]
-    assert fits(heard.answer)
-    assert bool(heard.thought) is thinking
+    received = ask(engine, user(FRANCE.question), thinking=thinking, schema=SCHEMA, temperature=0.7, seed=seed)
+    assert received.end.reason is FinishReason.STOP, received.answer  # type: ignore[union-attr]
+    assert fits(received.answer)
+    assert bool(received.thought) is thinking
 
 
 def test_a_thought_that_is_cut_short_is_followed_by_json(engine: LocalEngine) -> None:
-    heard = ask(engine, user(FRANCE.question), budget=2, schema=SCHEMA)
-    assert any(isinstance(event, ThoughtEnded) and event.cut for event in heard.events)
-    assert fits(heard.answer)
+    received = ask(engine, user(FRANCE.question), budget=2, schema=SCHEMA)
+    assert any(isinstance(event, ThoughtEnded) and event.cut for event in received.events)
+    assert fits(received.answer)
 
 
 def test_quantized_weights_keep_to_it_too(tiny_qwen3: Path, fresh: LocalEngine) -> None:

@@ -1,10 +1,10 @@
-"""A reply that broke off goes on from its last word, with a small Qwen3 that was really trained."""
+"""An interrupted reply goes on from its last word, with a small Qwen3 that was really trained."""
 
 from pathlib import Path
 
 import pytest
 
-from qwenchat.chat.continuation import Begun, begun_in
+from qwenchat.chat.continuation import PartialReply, begun_in
 from qwenchat.chat.events import BeginningTrimmed, HistoryTrimmed, ThoughtEnded, ThoughtStarted, TurnFinished
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status, TextPart, ToolCallPart
 from qwenchat.chat.provenance import FinishReason
@@ -20,10 +20,10 @@ def read_by(engine: LocalEngine) -> list[int]:
     return engine._loaded.contexts._held[0].ids
 
 
-def what_is_there(heard: Heard) -> Begun:
+def what_is_there(received: Heard) -> PartialReply:
     """The part of the reply that was heard."""
-    ended = any(isinstance(event, ThoughtEnded) for event in heard.events)
-    return Begun(heard.thought, heard.answer, thinking=bool(heard.thought) and not ended)
+    ended = any(isinstance(event, ThoughtEnded) for event in received.events)
+    return PartialReply(received.thought, received.answer, thinking=bool(received.thought) and not ended)
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.question)
@@ -73,7 +73,7 @@ def test_a_thought_that_goes_on_keeps_to_its_budget(engine: LocalEngine) -> None
 
 
 def test_the_tags_that_an_answer_spells_are_text_when_it_goes_on(engine: LocalEngine) -> None:
-    ask(engine, user(SKY.question), begun=Begun("Short.", "He wrote </think> and <|im_end|> and then"))
+    ask(engine, user(SKY.question), begun=PartialReply("Short.", "He wrote </think> and <|im_end|> and then"))
     assert engine._loaded is not None
     token = engine._loaded.tokenizer.token_id
     ids = read_by(engine)
@@ -82,8 +82,10 @@ def test_the_tags_that_an_answer_spells_are_text_when_it_goes_on(engine: LocalEn
 
 def test_a_reply_that_filled_the_context_goes_on_from_its_latest_part(tiny_qwen3: Path, fresh: LocalEngine) -> None:
     load(fresh, tiny_qwen3, context_window=400)
-    heard = ask(fresh, user(SKY.question), begun=Begun("one two " * 100, "three four " * 300 + "five"), max_tokens=50)
-    trimmed = heard.events[0]
+    received = ask(
+        fresh, user(SKY.question), begun=PartialReply("one two " * 100, "three four " * 300 + "five"), max_tokens=50
+    )
+    trimmed = received.events[0]
     assert isinstance(trimmed, BeginningTrimmed)
     assert fresh._loaded is not None
     text = fresh._loaded.tokenizer.decode(read_by(fresh)).rpartition("<|im_start|>assistant\n")[2]
@@ -96,9 +98,11 @@ def test_a_reply_that_filled_the_context_goes_on_from_its_latest_part(tiny_qwen3
 def test_old_history_goes_before_any_of_the_reply_that_goes_on(tiny_qwen3: Path, fresh: LocalEngine) -> None:
     load(fresh, tiny_qwen3, context_window=400)
     history = (user("one two " * 60), reply("three four " * 60), user(SKY.question))
-    heard = ask(fresh, *history, thinking=False, begun=Begun(answer="five six " * 50 + "seven"), max_tokens=20)
-    assert [type(event) for event in heard.events[:1]] == [HistoryTrimmed]
-    assert not any(isinstance(event, BeginningTrimmed) for event in heard.events)
+    received = ask(
+        fresh, *history, thinking=False, begun=PartialReply(answer="five six " * 50 + "seven"), max_tokens=20
+    )
+    assert [type(event) for event in received.events[:1]] == [HistoryTrimmed]
+    assert not any(isinstance(event, BeginningTrimmed) for event in received.events)
 
 
 class Metaspace:
@@ -121,12 +125,12 @@ def test_only_a_reply_that_broke_off_can_be_gone_on_with() -> None:
         return Message(role, parts, status=status)  # type: ignore[arg-type]
 
     thought, text = ReasoningPart("Hm."), TextPart("So")
-    assert begun_in(said()) == Begun()
-    assert begun_in(said(text)) == Begun(answer="So")
-    assert begun_in(said(thought)) == Begun("Hm.")
-    assert begun_in(said(ReasoningPart("Hm", closed=False))) == Begun("Hm", thinking=True)
-    assert begun_in(said(thought, text, status=Status.INTERRUPTED)) == Begun("Hm.", "So")
-    assert begun_in(said(text, status=Status.FAILED)) == Begun(answer="So")
+    assert begun_in(said()) == PartialReply()
+    assert begun_in(said(text)) == PartialReply(answer="So")
+    assert begun_in(said(thought)) == PartialReply("Hm.")
+    assert begun_in(said(ReasoningPart("Hm", closed=False))) == PartialReply("Hm", thinking=True)
+    assert begun_in(said(thought, text, status=Status.INTERRUPTED)) == PartialReply("Hm.", "So")
+    assert begun_in(said(text, status=Status.FAILED)) == PartialReply(answer="So")
     assert begun_in(said(text, status=Status.COMPLETE)) is None
     assert begun_in(said(text, status=Status.STREAMING)) is None
     assert begun_in(said(text, role=Role.USER)) is None

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from qwenchat.engine.local.attention import ONE_PIECE, Masked
-from qwenchat.engine.local.decode_step import Step
+from qwenchat.engine.local.attention import ONE_PIECE, MaskedAttention
+from qwenchat.engine.local.decode_step import DecodeStep
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.engine.local.kvcache import KVCache
@@ -39,7 +39,7 @@ def made(kv_heads: int = 2, norms: bool = True, biases: bool = False, kind: type
     return kind(config, take)
 
 
-def step_of(decoder: Decoder, way: Way = (Step, Masked)) -> Step:
+def step_of(decoder: Decoder, way: Way = (DecodeStep, MaskedAttention)) -> DecodeStep:
     step, attention = way
     return step(decoder, attention(decoder))
 
@@ -47,7 +47,7 @@ def step_of(decoder: Decoder, way: Way = (Step, Masked)) -> Step:
 class Stepped:
     """A sequence that is read token by token in the recorded form."""
 
-    def __init__(self, decoder: Decoder, window: int = WINDOW, way: Way = (Step, Masked)) -> None:
+    def __init__(self, decoder: Decoder, window: int = WINDOW, way: Way = (DecodeStep, MaskedAttention)) -> None:
         self.cache: KVCache = decoder.new_cache(window)
         self._step = step_of(decoder, way)
 

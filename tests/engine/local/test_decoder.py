@@ -20,8 +20,8 @@ from transformers import (
 from qwenchat.chat.errors import ModelUnsupported
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import hardware
-from qwenchat.engine.local.context import Context
-from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.context import SequenceContext
+from qwenchat.engine.local.hardware import RunPlan
 from qwenchat.engine.local.kvcache import KVCache
 from qwenchat.engine.local.loader import LoadedModel, load
 
@@ -52,7 +52,7 @@ MODELS: dict[str, tuple[type[PreTrainedModel], Any]] = {
 def loaded(folder: Path, tmp_path: Path) -> LoadedModel:
     return load(
         folder,
-        plan=Plan("cpu", "float32"),
+        plan=RunPlan("cpu", "float32"),
         cache_folder=tmp_path,
         progress=lambda step: None,
         stop=StopSignal(),
@@ -84,7 +84,7 @@ class Pair:
 
     def __init__(self, reference: PreTrainedModel, model: LoadedModel) -> None:
         self._reference = reference
-        self.context = Context(model.network, WINDOW)
+        self.context = SequenceContext(model.network, WINDOW)
 
     def read(self, ids: list[int]) -> None:
         with torch.inference_mode():

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from qwenchat.chat.commands import LoadModel, ReadAhead, ScoreReply
-from qwenchat.chat.continuation import Begun
+from qwenchat.chat.commands import LoadModel, Prefill, ScoreReply
+from qwenchat.chat.continuation import PartialReply
 from qwenchat.chat.errors import DeviceFailed, OutOfMemory
 from qwenchat.chat.events import LoadProgressed, ModelLoaded, TextProduced, TurnFailed
 from qwenchat.chat.messages import Status
@@ -21,8 +21,8 @@ from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import fit, hardware, memory, torch_loader
 from qwenchat.engine.local.engine import LocalEngine
-from qwenchat.engine.local.graph import Direct
-from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.graph import DirectRunner
+from qwenchat.engine.local.hardware import RunPlan
 from qwenchat.engine.local.stepper import Stepper
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
@@ -41,7 +41,7 @@ FAILURES = {
 }
 
 
-class Gpu(Direct):
+class Gpu(DirectRunner):
     """Fails, once it is told so, after some more tokens; what went wrong is noticed when the host waits for one."""
 
     def __init__(self) -> None:
@@ -68,14 +68,14 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     """That of a machine where it is the best device."""
     decoder, room, gpu = torch_loader.float_decoder, memory.of, Gpu()
 
-    def on_gpu(config: Any, weights: Any, plan: Plan, progress: Any) -> Any:
+    def on_gpu(config: Any, weights: Any, plan: RunPlan, progress: Any) -> Any:
         with monkeypatch.context() as patch:
             if plan.device == "cuda":
                 patch.setattr(torch_loader, "Decoder", lambda config, take: Stepper(config, take, gpu))
             return decoder(config, weights, replace(plan, device="cpu"), progress)
 
-    def choose(device: str, quantization: str) -> Plan:
-        return Plan("cpu" if device == "cpu" else "cuda", "float32")
+    def choose(device: str, quantization: str) -> RunPlan:
+        return RunPlan("cpu" if device == "cpu" else "cuda", "float32")
 
     monkeypatch.setattr(torch_loader, "float_decoder", on_gpu)
     monkeypatch.setattr(hardware, "choose", choose)
@@ -96,9 +96,9 @@ def load(engine: LocalEngine, folder: Path, device: str = "auto") -> Any:
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.question)
 def test_a_turn_on_the_gpu_says_what_the_model_learned(engine: LocalEngine, lesson: Lesson) -> None:
-    heard = ask(engine, user(lesson.question))
-    assert (heard.thought, heard.answer) == (lesson.thought, lesson.answer)
-    assert heard.end.usage.thinking_tokens > 0
+    received = ask(engine, user(lesson.question))
+    assert (received.thought, received.answer) == (lesson.thought, lesson.answer)
+    assert received.end.usage.thinking_tokens > 0
 
 
 def test_a_thought_that_is_cut_on_the_gpu_is_answered_as_on_the_cpu(
@@ -118,7 +118,7 @@ def test_a_thought_that_is_cut_on_the_gpu_is_answered_as_on_the_cpu(
 
 
 def test_the_lens_on_the_gpu_is_sure_of_what_the_model_learned(engine: LocalEngine) -> None:
-    command = ScoreReply((user(SKY.question),), Begun(SKY.thought, SKY.answer), ended=True)
+    command = ScoreReply((user(SKY.question),), PartialReply(SKY.thought, SKY.answer), ended=True)
     tokens = [token for event in engine.score(command, StopSignal()) for token in event.tokens]
     assert len(tokens) > 10
     assert all(token.chosen == token.likeliest[0] for token in tokens)
@@ -153,7 +153,7 @@ def test_reading_ahead_that_fails_leaves_nothing_behind(engine: LocalEngine, mon
     with monkeypatch.context() as patch:
         patch.setattr("qwenchat.engine.local.stepper.Stepper.forward", fail)
         with pytest.raises(DeviceFailed):
-            engine.read_ahead(ReadAhead((user(SKY.question),), thinking=True), StopSignal())
+            engine.read_ahead(Prefill((user(SKY.question),), thinking=True), StopSignal())
     assert engine._loaded is not None
     assert not engine._loaded.contexts._held
     assert ask(engine, user(SKY.question)).answer == SKY.answer
@@ -163,7 +163,7 @@ def test_memory_that_torch_keeps_for_later_can_be_had(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (3_000, 10_000))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 6_000)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 1_000)
-    assert memory.of("cuda") == memory.Memory("cuda", 10_000, 8_000)
+    assert memory.of("cuda") == memory.DeviceMemory("cuda", 10_000, 8_000)
 
 
 @pytest.fixture
@@ -267,4 +267,4 @@ def test_half_precision_on_a_gpu_is_one_that_it_computes_itself(monkeypatch: pyt
     monkeypatch.setattr(hardware, "may_have_gpu", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_bf16_supported)
-    assert hardware.choose("auto", "auto") == Plan("cuda", "bf16" if native else "float16")
+    assert hardware.choose("auto", "auto") == RunPlan("cuda", "bf16" if native else "float16")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from qwenchat.chat.sampling import NON_THINKING, THINKING, Sampling
-from qwenchat.engine.local.device_sampler import INVALID, Draw
+from qwenchat.engine.local.device_sampler import INVALID, DeviceSampler
 from qwenchat.engine.local.sampler import Sampler, candidates
 from tests.support.tape import Tape
 from tests.support.torch_sampler import torch_sampler
@@ -38,15 +38,15 @@ def some_logits(seed: int, size: int = VOCAB) -> Tensor:
     return torch.randn(size, generator=torch.Generator().manual_seed(seed)) * 3
 
 
-def take(draw: Draw, logits: Tensor) -> int:
+def take(draw: DeviceSampler, logits: Tensor) -> int:
     draw.logits.copy_(logits)
     draw.roll()
     draw.run(*draw.form)
     return int(draw.token)
 
 
-def drawing(sampling: Sampling, vocab: int = VOCAB, output: tuple[int, ...] = ()) -> Draw:
-    draw = Draw(vocab, torch.device("cpu"))
+def drawing(sampling: Sampling, vocab: int = VOCAB, output: tuple[int, ...] = ()) -> DeviceSampler:
+    draw = DeviceSampler(vocab, torch.device("cpu"))
     draw.take_up(Sampler(sampling, [at for at in PROMPT if at < vocab], output))
     return draw
 

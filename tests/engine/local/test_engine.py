@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from qwenchat.chat.commands import LoadModel, ReadAhead
+from qwenchat.chat.commands import LoadModel, Prefill
 from qwenchat.chat.errors import ConfigInvalid, EngineFailed, ModelNotFound, OutOfMemory, PromptTooLong
 from qwenchat.chat.events import (
     Channel,
@@ -26,7 +26,7 @@ from qwenchat.chat.provenance import FinishReason, ThinkingSupport
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.engine.base import StopSignal, TurnSignals
 from qwenchat.engine.local import loader, torch_loader
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.context import SequenceContext
 from qwenchat.engine.local.engine import LocalEngine
 from qwenchat.engine.local.kvcache import KVCache
 from qwenchat.engine.worker import Worker
@@ -64,12 +64,12 @@ def test_the_loaded_model_is_described(fresh: LocalEngine, tiny_qwen3: Path) -> 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.question)
 def test_thinking_turn_shows_its_thought_then_its_answer(engine: LocalEngine, lesson: Lesson) -> None:
-    heard = ask(engine, user(lesson.question))
-    assert (heard.thought, heard.answer) == (lesson.thought, lesson.answer)
+    received = ask(engine, user(lesson.question))
+    assert (received.thought, received.answer) == (lesson.thought, lesson.answer)
     spoken = [TextProduced, ThoughtEnded, TextProduced, TurnFinished]
-    assert heard.kinds() == [PrefillProgressed, ThoughtStarted, *spoken]
-    assert isinstance(heard.end, TurnFinished)
-    assert heard.end.reason is FinishReason.STOP
+    assert received.kinds() == [PrefillProgressed, ThoughtStarted, *spoken]
+    assert isinstance(received.end, TurnFinished)
+    assert received.end.reason is FinishReason.STOP
 
 
 def test_a_model_that_is_not_there_leaves_the_loaded_one_where_it_is(fresh: LocalEngine, tiny_qwen3: Path) -> None:
@@ -81,11 +81,11 @@ def test_a_model_that_is_not_there_leaves_the_loaded_one_where_it_is(fresh: Loca
 
 
 def test_token_counts_add_up(engine: LocalEngine) -> None:
-    heard = ask(engine, user(FRANCE.question))
-    usage = heard.end.usage
-    assert usage.thinking_tokens == heard.tokens(Channel.THOUGHT)
-    assert usage.answer_tokens == heard.tokens(Channel.ANSWER)
-    last = [event for event in heard.events if isinstance(event, PrefillProgressed)][-1]
+    received = ask(engine, user(FRANCE.question))
+    usage = received.end.usage
+    assert usage.thinking_tokens == received.tokens(Channel.THOUGHT)
+    assert usage.answer_tokens == received.tokens(Channel.ANSWER)
+    last = [event for event in received.events if isinstance(event, PrefillProgressed)][-1]
     assert last.done == last.total == usage.prompt_tokens
     longer = ask(engine, user(FRANCE.question), max_tokens=usage.thinking_tokens + usage.answer_tokens)
     assert longer.answer == FRANCE.answer
@@ -94,24 +94,24 @@ def test_token_counts_add_up(engine: LocalEngine) -> None:
 
 
 def test_hard_switch_off_gives_no_thought(engine: LocalEngine) -> None:
-    heard = ask(engine, user(SKY.question), thinking=False)
-    assert heard.answer == SKY.answer
-    assert heard.kinds() == [PrefillProgressed, TextProduced, TurnFinished]
-    assert heard.end.usage.thinking_tokens == 0
+    received = ask(engine, user(SKY.question), thinking=False)
+    assert received.answer == SKY.answer
+    assert received.kinds() == [PrefillProgressed, TextProduced, TurnFinished]
+    assert received.end.usage.thinking_tokens == 0
 
 
 def test_soft_switch_gives_an_empty_thought_that_leaves_no_trace(engine: LocalEngine) -> None:
-    heard = ask(engine, user(f"{SKY.question} /no_think"))
-    assert heard.answer == SKY.answer
-    assert heard.kinds() == [PrefillProgressed, TextProduced, TurnFinished]
-    assert heard.end.usage.thinking_tokens == 0
-    assert heard.end.usage.answer_tokens == heard.tokens(Channel.ANSWER)
+    received = ask(engine, user(f"{SKY.question} /no_think"))
+    assert received.answer == SKY.answer
+    assert received.kinds() == [PrefillProgressed, TextProduced, TurnFinished]
+    assert received.end.usage.thinking_tokens == 0
+    assert received.end.usage.answer_tokens == received.tokens(Channel.ANSWER)
 
 
 def test_same_seed_gives_the_same_text_and_another_seed_another(engine: LocalEngine, fresh: LocalEngine) -> None:
     def hot(engine: LocalEngine, seed: int) -> str:
-        heard = ask(engine, user(FRANCE.question), temperature=4.0, top_k=0, top_p=1.0, seed=seed, max_tokens=20)
-        return heard.thought + heard.answer
+        received = ask(engine, user(FRANCE.question), temperature=4.0, top_k=0, top_p=1.0, seed=seed, max_tokens=20)
+        return received.thought + received.answer
 
     first = hot(engine, 7)
     assert hot(engine, 7) == hot(fresh, 7) == first
@@ -140,30 +140,30 @@ def test_stop_during_prefill_ends_the_turn_and_the_next_is_right(engine: LocalEn
     first = stopped.events[0]
     assert isinstance(first, PrefillProgressed)
     assert first.done < first.total
-    heard = ask(engine, *history)
-    assert (heard.thought, heard.answer) == (SKY.thought, SKY.answer)
+    received = ask(engine, *history)
+    assert (received.thought, received.answer) == (SKY.thought, SKY.answer)
 
 
 def test_stop_set_beforehand_reads_nothing(engine: LocalEngine) -> None:
     stop = TurnSignals()
     stop.set()
-    heard = ask(engine, user(SKY.question), stop=stop)
-    assert heard.kinds() == [TurnStopped]
+    received = ask(engine, user(SKY.question), stop=stop)
+    assert received.kinds() == [TurnStopped]
 
 
 def test_max_tokens_ends_the_turn_with_length(engine: LocalEngine) -> None:
-    heard = ask(engine, user(COUNT.question), thinking=False, max_tokens=5)
-    assert isinstance(heard.end, TurnFinished)
-    assert heard.end.reason is FinishReason.LENGTH
-    assert heard.end.usage.answer_tokens == 5
-    assert COUNT.answer.startswith(heard.answer)
+    received = ask(engine, user(COUNT.question), thinking=False, max_tokens=5)
+    assert isinstance(received.end, TurnFinished)
+    assert received.end.reason is FinishReason.LENGTH
+    assert received.end.usage.answer_tokens == 5
+    assert COUNT.answer.startswith(received.answer)
 
 
 def test_turn_that_ends_inside_its_thought_leaves_it_open(engine: LocalEngine) -> None:
-    heard = ask(engine, user(SKY.question), max_tokens=4)
-    assert heard.kinds() == [PrefillProgressed, ThoughtStarted, TextProduced, TurnFinished]
-    assert heard.end.usage.thinking_tokens == 4
-    assert heard.end.usage.answer_tokens == 0
+    received = ask(engine, user(SKY.question), max_tokens=4)
+    assert received.kinds() == [PrefillProgressed, ThoughtStarted, TextProduced, TurnFinished]
+    assert received.end.usage.thinking_tokens == 4
+    assert received.end.usage.answer_tokens == 0
 
 
 def test_second_turn_reuses_the_cache_and_says_what_a_fresh_engine_says(
@@ -180,23 +180,23 @@ def test_second_turn_reuses_the_cache_and_says_what_a_fresh_engine_says(
 
 def test_reading_ahead_leaves_only_the_new_message_to_read(engine: LocalEngine, fresh: LocalEngine) -> None:
     history = (user(FRANCE.question), reply(FRANCE.answer, FRANCE.thought))
-    fresh.read_ahead(ReadAhead(history, True), StopSignal())
-    heard = ask(fresh, *history, user(SKY.question))
-    assert heard.answer == SKY.answer
+    fresh.read_ahead(Prefill(history, True), StopSignal())
+    received = ask(fresh, *history, user(SKY.question))
+    assert received.answer == SKY.answer
     alone = ask(engine, user(SKY.question)).end.usage.prompt_tokens
-    assert heard.end.usage.prompt_tokens - heard.end.usage.cached_tokens <= alone
+    assert received.end.usage.prompt_tokens - received.end.usage.cached_tokens <= alone
 
 
 def test_a_draft_weighs_what_it_takes_once_it_is_sent(engine: LocalEngine) -> None:
     history = (user(FRANCE.question), reply(FRANCE.answer, FRANCE.thought))
-    weighed = engine.weigh(
-        ReadAhead(history, True, f"{SKY.question} <|im_end|>", number=7, pieces=("Why", "")), StopSignal()
+    counted = engine.count_tokens(
+        Prefill(history, True, f"{SKY.question} <|im_end|>", number=7, pieces=("Why", "")), StopSignal()
     )
-    assert weighed is not None and weighed.fits
-    heard = ask(engine, *history, user(f"{SKY.question} <|im_end|>"))
-    assert (weighed.number, weighed.prompt_tokens) == (7, heard.end.usage.prompt_tokens)
-    assert weighed.pieces == (1, 0)
-    hopeless = engine.weigh(ReadAhead(history, True, "sky " * 100_000), StopSignal())
+    assert counted is not None and counted.fits
+    received = ask(engine, *history, user(f"{SKY.question} <|im_end|>"))
+    assert (counted.number, counted.prompt_tokens) == (7, received.end.usage.prompt_tokens)
+    assert counted.pieces == (1, 0)
+    hopeless = engine.count_tokens(Prefill(history, True, "sky " * 100_000), StopSignal())
     assert hopeless is not None and not hopeless.fits
     assert hopeless.room < hopeless.limit < hopeless.tokens
 
@@ -204,11 +204,11 @@ def test_a_draft_weighs_what_it_takes_once_it_is_sent(engine: LocalEngine) -> No
 def test_a_draft_that_is_read_while_it_is_written_leaves_only_its_end_to_read(fresh: LocalEngine) -> None:
     history = (user(FRANCE.question), reply(FRANCE.answer, FRANCE.thought))
     for draft in ("Why is", "Why is the s"):
-        fresh.read_ahead(ReadAhead(history, True, draft), StopSignal())
-    heard = ask(fresh, *history, user(SKY.question))
-    assert heard.answer == SKY.answer
+        fresh.read_ahead(Prefill(history, True, draft), StopSignal())
+    received = ask(fresh, *history, user(SKY.question))
+    assert received.answer == SKY.answer
     # " sky", " blue", "?", and the four that begin the reply with two line breaks between.
-    assert heard.end.usage.prompt_tokens - heard.end.usage.cached_tokens <= 9
+    assert received.end.usage.prompt_tokens - received.end.usage.cached_tokens <= 9
 
 
 def test_going_back_to_an_earlier_conversation_finds_its_cache(fresh: LocalEngine) -> None:
@@ -225,15 +225,15 @@ def test_long_chat_leaves_out_the_oldest_turns_and_says_so(
 ) -> None:
     load(fresh, tiny_qwen3, context_window=200)
     turns = [message for _ in range(10) for message in (user(FRANCE.question), reply(FRANCE.answer))]
-    heard = ask(fresh, system(SYSTEM), *turns, user(SKY.question))
-    trimmed = heard.events[0]
+    received = ask(fresh, system(SYSTEM), *turns, user(SKY.question))
+    trimmed = received.events[0]
     assert isinstance(trimmed, HistoryTrimmed)
     assert trimmed.messages % 2 == 0
     assert 0 < trimmed.messages < 20
     alone = ask(engine, system(SYSTEM), *turns[trimmed.messages :], user(SKY.question))
     assert not any(isinstance(event, HistoryTrimmed) for event in alone.events)
-    assert (heard.thought, heard.answer) == (alone.thought, alone.answer)
-    assert heard.end.usage.prompt_tokens == alone.end.usage.prompt_tokens <= 150
+    assert (received.thought, received.answer) == (alone.thought, alone.answer)
+    assert received.end.usage.prompt_tokens == alone.end.usage.prompt_tokens <= 150
 
 
 def test_oversized_message_is_refused_with_its_count_and_the_next_turn_works(
@@ -267,10 +267,10 @@ def test_device_that_is_not_here_is_said_before_anything_is_fetched(fresh: Local
 
 def test_window_that_fills_up_ends_the_reply_with_length(tiny_qwen3: Path, fresh: LocalEngine) -> None:
     load(fresh, tiny_qwen3, context_window=32)
-    heard = ask(fresh, user(COUNT.question), thinking=False)
-    usage = heard.end.usage
-    assert isinstance(heard.end, TurnFinished)
-    assert heard.end.reason is FinishReason.LENGTH
+    received = ask(fresh, user(COUNT.question), thinking=False)
+    usage = received.end.usage
+    assert isinstance(received.end, TurnFinished)
+    assert received.end.reason is FinishReason.LENGTH
     assert usage.prompt_tokens + usage.answer_tokens == 32
 
 
@@ -307,7 +307,7 @@ def test_memory_that_runs_out_in_a_long_prefill_is_said_and_the_next_turn_works(
         with pytest.raises(OutOfMemory):
             ask(engine, user("sky " * 500))
         with pytest.raises(OutOfMemory):
-            engine.read_ahead(ReadAhead((user("sky " * 500), reply("Yes.")), True), StopSignal())
+            engine.read_ahead(Prefill((user("sky " * 500), reply("Yes.")), True), StopSignal())
     assert ask(engine, user(SKY.question)).answer == SKY.answer
 
 
@@ -328,15 +328,15 @@ def test_memory_that_runs_out_while_loading_is_said_and_the_next_load_works(
 
 
 def test_model_that_produces_nan_fails_the_turn(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Context.read
+    read = SequenceContext.read
 
-    def broken(self: Context, ids: list[int], stop: StopSignal) -> None:
+    def broken(self: SequenceContext, ids: list[int], stop: StopSignal) -> None:
         read(self, ids, stop)
         self.logits = self.logits * float("nan")
 
     for temperature in (0.0, 0.6):
         with monkeypatch.context() as patch:
-            patch.setattr(Context, "read", broken)
+            patch.setattr(SequenceContext, "read", broken)
             with pytest.raises(EngineFailed, match="NaN"):
                 ask(engine, user(SKY.question), temperature=temperature)
     assert ask(engine, user(SKY.question)).answer == SKY.answer
@@ -373,14 +373,14 @@ def test_session_turns_thinking_off_by_key_and_by_message(session: Session) -> N
 
 
 def test_session_stops_a_real_turn_and_goes_on(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, stopped = Context.read, threading.Event()
+    read, stopped = SequenceContext.read, threading.Event()
 
-    def gated(self: Context, ids: list[int], stop: StopSignal) -> None:
+    def gated(self: SequenceContext, ids: list[int], stop: StopSignal) -> None:
         if len(self.ids) > 20:
             stopped.wait(10)
         read(self, ids, stop)
 
-    monkeypatch.setattr(Context, "read", gated)
+    monkeypatch.setattr(SequenceContext, "read", gated)
     session.send(COUNT.question)
     while not any(isinstance(event, TextProduced) for event in session.wait(10)):
         pass
@@ -400,14 +400,14 @@ def test_conversation_of_two_turns_matches_a_fresh_engine(session: Session, fres
     for question in (FRANCE.question, SKY.question):
         session.send(question)
         finish(session)
-    heard = ask(fresh, *session.conversation.path[:-1])
+    received = ask(fresh, *session.conversation.path[:-1])
     assert (session.conversation.path[-1].reasoning, session.conversation.path[-1].text) == (
-        heard.thought,
-        heard.answer,
+        received.thought,
+        received.answer,
     )
     usage = session.conversation.path[-1].provenance.usage if session.conversation.path[-1].provenance else None
     assert usage is not None
-    assert 0 < usage.cached_tokens < usage.prompt_tokens == heard.end.usage.prompt_tokens
+    assert 0 < usage.cached_tokens < usage.prompt_tokens == received.end.usage.prompt_tokens
 
 
 def test_text_that_is_no_unicode_is_read_anyway(engine: LocalEngine) -> None:

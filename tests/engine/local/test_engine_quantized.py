@@ -58,18 +58,18 @@ def test_the_loaded_model_is_described(fresh: LocalEngine, tiny_qwen3: Path, qua
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.question)
 def test_thinking_turn_shows_its_thought_then_its_answer(engine: LocalEngine, lesson: Lesson) -> None:
-    heard = ask(engine, user(lesson.question))
-    assert (heard.thought, heard.answer) == (lesson.thought, lesson.answer)
+    received = ask(engine, user(lesson.question))
+    assert (received.thought, received.answer) == (lesson.thought, lesson.answer)
     spoken = [TextProduced, ThoughtEnded, TextProduced, TurnFinished]
-    assert heard.kinds() == [PrefillProgressed, ThoughtStarted, *spoken]
-    assert isinstance(heard.end, TurnFinished)
-    assert heard.end.reason is FinishReason.STOP
+    assert received.kinds() == [PrefillProgressed, ThoughtStarted, *spoken]
+    assert isinstance(received.end, TurnFinished)
+    assert received.end.reason is FinishReason.STOP
 
 
 def test_same_seed_gives_the_same_text_and_another_seed_another(engine: LocalEngine, fresh: LocalEngine) -> None:
     def hot(engine: LocalEngine, seed: int) -> str:
-        heard = ask(engine, user(FRANCE.question), temperature=4.0, top_k=0, top_p=1.0, seed=seed, max_tokens=40)
-        return heard.thought + heard.answer
+        received = ask(engine, user(FRANCE.question), temperature=4.0, top_k=0, top_p=1.0, seed=seed, max_tokens=40)
+        return received.thought + received.answer
 
     first = hot(engine, 7)
     ask(engine, user(HELLO.question))
@@ -83,8 +83,8 @@ def test_second_turn_reuses_the_cache_and_says_what_a_fresh_engine_says(
     """Hot, so that the least difference between what was kept and what is read anew would tell."""
 
     def hot(engine: LocalEngine, *messages: Message) -> tuple[str, int]:
-        heard = ask(engine, *messages, temperature=4.0, top_k=0, top_p=1.0, seed=3, max_tokens=40)
-        return heard.thought + heard.answer, heard.end.usage.cached_tokens
+        received = ask(engine, *messages, temperature=4.0, top_k=0, top_p=1.0, seed=3, max_tokens=40)
+        return received.thought + received.answer, received.end.usage.cached_tokens
 
     first = ask(engine, user(FRANCE.question))
     history = (user(FRANCE.question), reply(first.answer, first.thought), user(SKY.question))
@@ -92,8 +92,8 @@ def test_second_turn_reuses_the_cache_and_says_what_a_fresh_engine_says(
     assert cached >= first.end.usage.prompt_tokens
     assert read_before == 0
     assert second == alone
-    heard = ask(engine, *history)
-    assert (heard.thought, heard.answer) == (SKY.thought, SKY.answer)
+    received = ask(engine, *history)
+    assert (received.thought, received.answer) == (SKY.thought, SKY.answer)
 
 
 def test_stop_during_decode_ends_the_turn_and_the_next_is_right(engine: LocalEngine) -> None:
@@ -121,8 +121,8 @@ def test_stop_within_the_native_code_of_a_prefill_ends_the_turn_and_the_next_is_
     assert len(chunks) == 1
     assert not any(isinstance(event, TextProduced) for event in stopped.events)
     assert stopped.end.usage.answer_tokens == stopped.end.usage.thinking_tokens == 0
-    heard = ask(engine, user(SKY.question))
-    assert (heard.thought, heard.answer) == (SKY.thought, SKY.answer)
+    received = ask(engine, user(SKY.question))
+    assert (received.thought, received.answer) == (SKY.thought, SKY.answer)
 
 
 def test_numbers_that_are_none_fail_the_turn_and_the_next_is_right(

@@ -16,19 +16,19 @@ from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import embedded, fit, hub, memory, stored_weight
 from qwenchat.engine.local.catalog import KNOWN, REMOTE, find
 from qwenchat.engine.local.engine import LocalEngine
-from qwenchat.engine.local.fit import Choice, Window
+from qwenchat.engine.local.fit import ContextSize, FittingModel
 from qwenchat.engine.local.footprint import QUANTIZATIONS, token_bytes
 from qwenchat.engine.local.locate import locate
-from qwenchat.engine.local.memory import Memory
+from qwenchat.engine.local.memory import DeviceMemory
 from qwenchat.reports import models
 from qwenchat.system.paths import Paths
 from tests.support.engine_driver import ask, load
 from tests.support.tiny_qwen3 import FRANCE, user
 
 GB = 10**9
-LAPTOP = Memory("cpu", 8 * GB, 5 * GB)
-WORKSTATION = Memory("cpu", 64 * GB, 60 * GB)
-GPU = Memory("cuda", 24 * GB, 23 * GB)
+LAPTOP = DeviceMemory("cpu", 8 * GB, 5 * GB)
+WORKSTATION = DeviceMemory("cpu", 64 * GB, 60 * GB)
+GPU = DeviceMemory("cuda", 24 * GB, 23 * GB)
 PUBLISHED = {
     "qwen3-0.6b": 596_049_920,
     "qwen3-1.7b": 1_720_574_976,
@@ -90,13 +90,13 @@ def test_a_known_model_is_found_by_either_name(name: str) -> None:
 def test_the_best_choice_is_the_largest_that_fits_and_is_not_too_slow() -> None:
     assert _best(LAPTOP) == "--model qwen3-4b --quantization int4"
     assert _best(WORKSTATION) == "--model qwen3-4b --quantization int4"
-    assert _best(Memory("cpu", 4 * GB, 3 * GB)) == "--model qwen3-1.7b"
+    assert _best(DeviceMemory("cpu", 4 * GB, 3 * GB)) == "--model qwen3-1.7b"
     assert _best(GPU, LAPTOP) == "--model qwen3-8b"
-    assert _best(Memory("cuda", 2 * GB, GB), LAPTOP) == "--model qwen3-4b --quantization int4"
-    assert fit.best([Memory("cpu", GB, GB // 2)]) is None
+    assert _best(DeviceMemory("cuda", 2 * GB, GB), LAPTOP) == "--model qwen3-4b --quantization int4"
+    assert fit.best([DeviceMemory("cpu", GB, GB // 2)]) is None
 
 
-def _best(*rooms: Memory) -> str:
+def _best(*rooms: DeviceMemory) -> str:
     best = fit.best(rooms)
     assert best is not None
     assert best.needs() <= {room.device: room for room in rooms}[best.device].free
@@ -111,11 +111,11 @@ def _best(*rooms: Memory) -> str:
         ("qwen3-4b", "bf16", LAPTOP, "--quantization int4, or --model qwen3-1.7b --quantization bf16"),
         ("qwen3-4b", "int8", LAPTOP, "--quantization int4, or --model qwen3-1.7b"),
         ("qwen3-14b", "bf16", GPU, "--model qwen3-8b"),
-        ("qwen3-0.6b", "int8", Memory("cpu", GB, 700_000_000), "--model smollm2"),
+        ("qwen3-0.6b", "int8", DeviceMemory("cpu", GB, 700_000_000), "--model smollm2"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_would(
-    monkeypatch: pytest.MonkeyPatch, name: str, quantization: str, room: Memory, fits: str | None
+    monkeypatch: pytest.MonkeyPatch, name: str, quantization: str, room: DeviceMemory, fits: str | None
 ) -> None:
     monkeypatch.setattr(memory, "of", lambda device: LAPTOP)
     model = find(name)
@@ -137,7 +137,7 @@ def test_what_does_not_fit_the_gpu_is_sent_to_the_cpu_if_it_fits_there(monkeypat
 
 @pytest.mark.parametrize("model", REMOTE, ids=lambda model: model.name)
 def test_mixtures_of_experts_are_left_to_servers_however_large_the_machine(model: fit.KnownModel) -> None:
-    huge = Memory("cpu", 4000 * GB, 4000 * GB)
+    huge = DeviceMemory("cpu", 4000 * GB, 4000 * GB)
     for refuse in (lambda: fit.check(model, "int8", huge), lambda: fit.check_anyhow(model, [huge])):
         with pytest.raises(ModelUnsupported, match="A server can run it"):
             refuse()
@@ -154,9 +154,9 @@ def test_a_download_is_refused_only_when_the_model_fits_in_no_way() -> None:
 
 
 def test_the_usual_window_is_given_where_there_is_room() -> None:
-    assert fit.window(None, 40_960, 32_768, 1000, GB) == Window(32_768)
-    assert fit.window(None, 2048, 2048, 1000, GB) == Window(2048)
-    assert fit.window(8000, 40_960, 32_768, 1000, GB) == Window(8000)
+    assert fit.window(None, 40_960, 32_768, 1000, GB) == ContextSize(32_768)
+    assert fit.window(None, 2048, 2048, 1000, GB) == ContextSize(2048)
+    assert fit.window(8000, 40_960, 32_768, 1000, GB) == ContextSize(8000)
 
 
 def test_a_window_that_does_not_fit_is_made_shorter_and_that_is_said() -> None:
@@ -171,9 +171,9 @@ def test_a_window_that_was_asked_for_and_does_not_fit_is_refused_with_the_longes
     with pytest.raises(OutOfMemory) as caught:
         fit.window(20_000, 40_960, 32_768, 1000, 10_000_000)
     assert caught.value.remedy == "The longest that fits: --context 9984."
-    assert fit.window(9984, 40_960, 32_768, 1000, 10_000_000) == Window(9984)
+    assert fit.window(9984, 40_960, 32_768, 1000, 10_000_000) == ContextSize(9984)
     with pytest.raises(OutOfMemory, match="--context 1"):
-        fit.check(KNOWN[0], "int8", Memory("cpu", 2 * GB, 2 * GB), 40_000)
+        fit.check(KNOWN[0], "int8", DeviceMemory("cpu", 2 * GB, 2 * GB), 40_000)
 
 
 def test_a_window_longer_than_the_model_can_read_is_cut_and_that_is_said() -> None:
@@ -197,7 +197,7 @@ def test_a_container_has_what_its_limit_leaves(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("100000000\n")
     (tmp_path / "memory.current").write_text("60000000\n")
     (tmp_path / "memory.stat").write_text("anon 30000000\nactive_file 5\ninactive_file 25000000\n")
-    assert memory._of_system(tmp_path) == Memory("cpu", 100_000_000, 65_000_000)
+    assert memory._of_system(tmp_path) == DeviceMemory("cpu", 100_000_000, 65_000_000)
     (tmp_path / "memory.max").write_text("max\n")
     assert memory._of_system(tmp_path).total == machine.total
 
@@ -207,7 +207,7 @@ def test_older_containers_have_a_limit_too(tmp_path: Path) -> None:
     (tmp_path / "memory" / "memory.limit_in_bytes").write_text("100000000\n")
     (tmp_path / "memory" / "memory.usage_in_bytes").write_text("99000000\n")
     (tmp_path / "memory" / "memory.stat").write_text("inactive_file 7\ntotal_inactive_file 4000000\n")
-    assert memory._of_system(tmp_path) == Memory("cpu", 100_000_000, 5_000_000)
+    assert memory._of_system(tmp_path) == DeviceMemory("cpu", 100_000_000, 5_000_000)
 
 
 # Loading
@@ -222,7 +222,7 @@ def engine(paths: Paths) -> Iterator[LocalEngine]:
 
 def short_of(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     """Let so many bytes be free."""
-    monkeypatch.setattr(memory, "of", lambda device: Memory(device, 8 * GB, free))
+    monkeypatch.setattr(memory, "of", lambda device: DeviceMemory(device, 8 * GB, free))
 
 
 def tiny_cost(folder: Path, tokens: int) -> int:
@@ -295,7 +295,7 @@ def test_where_even_the_default_does_not_fit_the_smallest_answers_and_says_why(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "fetch", lambda models, progress, stop: models / "small.gguf")
-    room = Memory("cpu", GB, GB)
+    room = DeviceMemory("cpu", GB, GB)
     located = locate(
         None, paths=paths, progress=lambda step: None, stop=StopSignal(),
         check=lambda known: fit.check(known, "int8", room),
@@ -322,7 +322,7 @@ def test_the_list_says_what_fits_and_marks_the_best(paths: Paths) -> None:
 
 @pytest.mark.usefixtures("nothing_here")
 def test_a_machine_too_small_for_any_is_pointed_to_the_smallest(paths: Paths) -> None:
-    assert "smollm2" in models.table(paths, [Memory("cpu", GB, GB // 2)]).splitlines()[0]
+    assert "smollm2" in models.table(paths, [DeviceMemory("cpu", GB, GB // 2)]).splitlines()[0]
 
 
 @pytest.mark.usefixtures("nothing_here")
@@ -334,7 +334,7 @@ def test_showing_a_model_lists_its_quantizations_and_the_hardware_for_each(paths
     assert cells["bf16"][-3:] == ["24 GB", "24 GB", "yes"]
     assert cells["int8"][-3:] == ["12 GB", "-", "no"]
     assert cells["Q4_K_M"][1] == "5.0 GB"
-    assert Choice(KNOWN[3], "Q4_K_M", "cpu").weights == pytest.approx(5.8e9, rel=0.01)
+    assert FittingModel(KNOWN[3], "Q4_K_M", "cpu").weights == pytest.approx(5.8e9, rel=0.01)
     remote = models.account("qwen3-235b-a22b", paths, [LAPTOP])
     assert "a server can run it" in remote
     assert "470" in remote
@@ -362,5 +362,5 @@ def test_fetching_what_cannot_be_run_takes_force_and_a_server_is_named_for_the_r
 
 
 def test_what_does_not_fit_either_is_not_proposed() -> None:
-    assert "smollm2" in fit.alternatives("int8", Memory("cpu", 8_000_000_000, 700_000_000))
-    assert fit.alternatives("int8", Memory("cpu", 8_000_000_000, 500_000_000)) == "Close other programs."
+    assert "smollm2" in fit.alternatives("int8", DeviceMemory("cpu", 8_000_000_000, 700_000_000))
+    assert fit.alternatives("int8", DeviceMemory("cpu", 8_000_000_000, 500_000_000)) == "Close other programs."

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from qwenchat.engine.local.attention import Masked
+from qwenchat.engine.local.attention import MaskedAttention
 from tests.engine.local.test_decode_step import IDS, KINDS, WINDOW, Stepped, apart, made
 
 pytest.importorskip("triton")
@@ -22,7 +22,7 @@ def without_gradients() -> Iterator[None]:
 @pytest.mark.parametrize(("kind", "start"), [("qwen3", 1), ("qwen3", 1100), ("qwen3 without groups", 511)])
 def test_logits_are_those_of_the_decoder(kind: str, start: int) -> None:
     decoder = made(*KINDS[kind])
-    stepped, plain = Stepped(decoder, way=(FusedStep, Masked)), decoder.new_cache(WINDOW)
+    stepped, plain = Stepped(decoder, way=(FusedStep, MaskedAttention)), decoder.new_cache(WINDOW)
     for cache in (stepped.cache, plain):
         decoder.forward(IDS[:start], cache)
     token = IDS[start]
@@ -35,4 +35,4 @@ def test_logits_are_those_of_the_decoder(kind: str, start: int) -> None:
 @pytest.mark.parametrize("kind", ["qwen2", "llama"])
 def test_decoders_that_there_are_no_kernels_for_are_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="no kernels"):
-        Stepped(made(*KINDS[kind]), way=(FusedStep, Masked))
+        Stepped(made(*KINDS[kind]), way=(FusedStep, MaskedAttention))

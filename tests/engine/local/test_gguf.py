@@ -15,10 +15,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from qwenchat.chat.errors import ModelDamaged, ModelError, ModelUnsupported
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import offers
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.context import SequenceContext
 from qwenchat.engine.local.engine import LocalEngine
 from qwenchat.engine.local.gguf_file import GGUFFile
-from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.hardware import RunPlan
 from qwenchat.engine.local.loader import LoadedModel, load
 from qwenchat.system.paths import Paths
 from tests.support.engine_driver import ask
@@ -27,23 +27,23 @@ from tests.support.examples import examples
 from tests.support.gguf_writer import write_gguf
 from tests.support.tiny_qwen3 import FRANCE, LESSONS, user
 
-FLOAT32 = Plan("cpu", "float32")
+FLOAT32 = RunPlan("cpu", "float32")
 PLANS = {
     "float32": FLOAT32,
-    "as it is": Plan("cpu", "float32", packed=True),
-    "int8": Plan("cpu", "float32", packed=True, bits=8, required=True),
-    "int4": Plan("cpu", "float32", packed=True, bits=4, required=True),
+    "as it is": RunPlan("cpu", "float32", packed=True),
+    "int8": RunPlan("cpu", "float32", packed=True, bits=8, required=True),
+    "int4": RunPlan("cpu", "float32", packed=True, bits=4, required=True),
 }
 every_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 both_ways = pytest.mark.parametrize("plan", [FLOAT32, PLANS["as it is"]], ids=["float32", "as it is"])
 
 
-def loaded(path: Path, cache: Path, plan: Plan = FLOAT32) -> LoadedModel:
+def loaded(path: Path, cache: Path, plan: RunPlan = FLOAT32) -> LoadedModel:
     return load(path, plan=plan, cache_folder=cache, progress=lambda step: None, stop=StopSignal())
 
 
 def logits(model: LoadedModel, ids: list[int]) -> torch.Tensor:
-    context = Context(model.network, 256)
+    context = SequenceContext(model.network, 256)
     with torch.inference_mode():
         context.read(ids, StopSignal())
     return torch.from_numpy(context.logits)
@@ -123,8 +123,8 @@ def test_gguf_is_talked_to_like_its_original(tiny_gguf: Path, cache: Path) -> No
     model = load_engine(engine, tiny_gguf)
     assert (model.name, model.quantization) == ("tiny", "F16")
     for _ in range(2):
-        heard = ask(engine, user(FRANCE.question))
-        assert (heard.thought, heard.answer) == (FRANCE.thought, FRANCE.answer)
+        received = ask(engine, user(FRANCE.question))
+        assert (received.thought, received.answer) == (FRANCE.thought, FRANCE.answer)
         load_engine(engine, tiny_gguf)
 
 
@@ -170,7 +170,7 @@ def small_gguf(small_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @every_plan
-def test_llama_is_unpermuted(small_llama: Path, small_gguf: Path, cache: Path, plan: Plan) -> None:
+def test_llama_is_unpermuted(small_llama: Path, small_gguf: Path, cache: Path, plan: RunPlan) -> None:
     ids = list(range(0, 190, 7))
     assert apart(logits(loaded(small_gguf, cache, plan), ids), logits(loaded(small_llama, cache, plan), ids)) < 1e-5
 
@@ -236,7 +236,7 @@ def set_value(key: str, value: Any) -> Callable[[GGUFWriter], None]:
     ],
 )
 def test_metadata_that_makes_no_sense_is_refused_by_name(
-    small_llama: Path, tmp_path: Path, key: str, value: Any, kind: type[ModelError], plan: Plan
+    small_llama: Path, tmp_path: Path, key: str, value: Any, kind: type[ModelError], plan: RunPlan
 ) -> None:
     path = write_gguf(small_llama, tmp_path / "odd.gguf", change=set_value(key, value))
     with pytest.raises(kind) as caught:
@@ -245,7 +245,7 @@ def test_metadata_that_makes_no_sense_is_refused_by_name(
 
 
 @both_ways
-def test_missing_tensor_is_named(small_llama: Path, tmp_path: Path, plan: Plan) -> None:
+def test_missing_tensor_is_named(small_llama: Path, tmp_path: Path, plan: RunPlan) -> None:
     path = write_gguf(small_llama, tmp_path / "m.gguf", leave_out="model.layers.1.mlp.up_proj.weight")
     with pytest.raises(ModelDamaged, match=r"model.layers.1.mlp.up_proj.weight") as caught:
         loaded(path, tmp_path, plan)
@@ -278,7 +278,7 @@ def test_tensor_of_absurd_shape_is_refused_at_once(tmp_path: Path) -> None:
         refused(head + info + bytes(1 << 16), tmp_path)
 
 
-def refused(data: bytes | bytearray, folder: Path, plan: Plan = FLOAT32) -> None:
+def refused(data: bytes | bytearray, folder: Path, plan: RunPlan = FLOAT32) -> None:
     path = folder / "broken.gguf"
     path.write_bytes(data)
     with pytest.raises(ModelError) as caught:
@@ -288,7 +288,7 @@ def refused(data: bytes | bytearray, folder: Path, plan: Plan = FLOAT32) -> None
 
 @both_ways
 @pytest.mark.parametrize("share", [0, 0.0001, 0.001, 0.01, 0.1, 0.3, 0.6, 0.9, 0.99999])
-def test_truncated_file_is_refused(small_gguf: Path, tmp_path: Path, share: float, plan: Plan) -> None:
+def test_truncated_file_is_refused(small_gguf: Path, tmp_path: Path, share: float, plan: RunPlan) -> None:
     data = small_gguf.read_bytes()
     refused(data[: int(len(data) * share)], tmp_path, plan)
 
@@ -297,7 +297,7 @@ def test_truncated_file_is_refused(small_gguf: Path, tmp_path: Path, share: floa
 @given(st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 255)), min_size=1, max_size=4), st.booleans())
 @settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_mutated_header_loads_or_is_refused(
-    small_gguf: Path, tmp_path: Path, plan: Plan, changes: list[tuple[int, int]], early: bool
+    small_gguf: Path, tmp_path: Path, plan: RunPlan, changes: list[tuple[int, int]], early: bool
 ) -> None:
     data = bytearray(small_gguf.read_bytes())
     for at, byte in changes:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from qwenchat.engine.local.graph import Cuda
+from qwenchat.engine.local.graph import CudaGraphRunner
 
 Notes = list[str]
 
@@ -69,7 +69,7 @@ def test_work_is_warmed_up_where_it_is_recorded_then_recorded_then_replayed(note
     def work() -> None:
         notes.append(f"work on {torch.cuda.current_stream().name}")  # type: ignore[attr-defined]
 
-    recorded = Cuda().record(work)
+    recorded = CudaGraphRunner().record(work)
     recorded()
     assert notes == ["own waits for usual", "work on own", "usual waits for own"]
     notes.clear()
@@ -84,7 +84,7 @@ def test_work_is_warmed_up_where_it_is_recorded_then_recorded_then_replayed(note
 def test_after_a_recording_that_failed_work_runs_as_it_is_on_the_usual_stream(
     notes: Notes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cuda, runs = Cuda(), list[str]()
+    cuda, runs = CudaGraphRunner(), list[str]()
 
     def work() -> None:
         if "begin on own" in notes:
@@ -101,7 +101,7 @@ def test_after_a_recording_that_failed_work_runs_as_it_is_on_the_usual_stream(
 
 
 def test_a_recording_that_failed_does_not_keep_other_work_from_being_recorded(notes: Notes) -> None:
-    cuda, failures = Cuda(), [RuntimeError("CUDA out of memory")]
+    cuda, failures = CudaGraphRunner(), [RuntimeError("CUDA out of memory")]
 
     def fails() -> None:
         if "begin on own" in notes and failures:
@@ -122,13 +122,13 @@ def test_work_that_fails_at_first_is_waited_for_too(notes: Notes) -> None:
         raise RuntimeError("FlashAttention only supports Ampere GPUs or newer.")
 
     with pytest.raises(RuntimeError, match="Ampere"):
-        Cuda().record(fails)()
+        CudaGraphRunner().record(fails)()
     assert notes == ["own waits for usual", "usual waits for own"]
     assert torch.cuda.current_stream().name == "usual"  # type: ignore[attr-defined]
 
 
 def test_a_number_arrives_as_it_was_when_it_was_sent(notes: Notes) -> None:
-    cuda, number = Cuda(), torch.tensor([7])
+    cuda, number = CudaGraphRunner(), torch.tensor([7])
     arrival = cuda.send(number)
     number.fill_(8)
     assert notes == ["sent"]
@@ -141,7 +141,7 @@ def test_attention_that_is_prepared_anew_for_each_length_is_not_used(notes: Note
     before: Any = torch.backends.cuda.cudnn_sdp_enabled()
     try:
         torch.backends.cuda.enable_cudnn_sdp(enabled=True)
-        Cuda()
+        CudaGraphRunner()
         assert not torch.backends.cuda.cudnn_sdp_enabled()
     finally:
         torch.backends.cuda.enable_cudnn_sdp(enabled=before)

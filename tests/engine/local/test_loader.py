@@ -20,23 +20,23 @@ from qwenchat.chat.errors import ModelDamaged, ModelError, ModelNotFound, ModelU
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local import loader
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.context import SequenceContext
 from qwenchat.engine.local.cpu import packing
 from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
-from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.hardware import RunPlan
 from qwenchat.engine.local.loader import LoadedModel, load
 from tests.support.examples import examples
 
-FLOAT32, BF16 = Plan("cpu", "float32"), Plan("cpu", "bf16")
+FLOAT32, BF16 = RunPlan("cpu", "float32"), RunPlan("cpu", "bf16")
 PLANS = {
     "float32": FLOAT32,
-    "int8": Plan("cpu", "float32", packed=True, bits=8, required=True),
-    "int4": Plan("cpu", "float32", packed=True, bits=4, required=True),
+    "int8": RunPlan("cpu", "float32", packed=True, bits=8, required=True),
+    "int4": RunPlan("cpu", "float32", packed=True, bits=4, required=True),
 }
 every_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 
 
-def loaded(folder: Path, plan: Plan = FLOAT32) -> LoadedModel:
+def loaded(folder: Path, plan: RunPlan = FLOAT32) -> LoadedModel:
     return load(
         folder,
         plan=plan,
@@ -47,7 +47,7 @@ def loaded(folder: Path, plan: Plan = FLOAT32) -> LoadedModel:
 
 
 def logits(model: LoadedModel) -> torch.Tensor:
-    context = Context(model.network, 64)
+    context = SequenceContext(model.network, 64)
     with torch.inference_mode():
         context.read(list(range(0, 60, 3)), StopSignal())
     return torch.from_numpy(context.logits)
@@ -102,7 +102,7 @@ def shard(folder: Path) -> None:
 
 
 @every_plan
-def test_shards_give_the_same_model_as_one_file(sound: Path, folder: Path, plan: Plan) -> None:
+def test_shards_give_the_same_model_as_one_file(sound: Path, folder: Path, plan: RunPlan) -> None:
     shard(folder)
     torch.testing.assert_close(logits(loaded(folder, plan)), logits(loaded(sound, plan)))
 
@@ -121,7 +121,7 @@ def test_bf16_weights_take_half_the_memory(sound: Path) -> None:
 
 
 @every_plan
-def test_loading_tells_how_far_it_is_and_stops_when_told(sound: Path, plan: Plan) -> None:
+def test_loading_tells_how_far_it_is_and_stops_when_told(sound: Path, plan: RunPlan) -> None:
     steps: list[LoadProgressed] = []
     stop = StopSignal()
     options: Any = {"plan": plan, "cache_folder": sound}
@@ -208,7 +208,7 @@ def test_code_that_comes_with_a_model_is_never_run(folder: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     "missing", ["model.embed_tokens.weight", "model.layers.1.mlp.down_proj.weight", "model.norm.weight"]
 )
-def test_missing_tensor_is_named(folder: Path, missing: str, plan: Plan) -> None:
+def test_missing_tensor_is_named(folder: Path, missing: str, plan: RunPlan) -> None:
     weights(folder, lambda tensors: tensors.pop(missing))
     with pytest.raises(ModelDamaged, match=missing) as caught:
         loaded(folder, plan)
@@ -216,7 +216,7 @@ def test_missing_tensor_is_named(folder: Path, missing: str, plan: Plan) -> None
 
 
 @every_plan
-def test_tensor_of_the_wrong_shape_is_named(folder: Path, plan: Plan) -> None:
+def test_tensor_of_the_wrong_shape_is_named(folder: Path, plan: RunPlan) -> None:
     name = "model.layers.0.self_attn.k_proj.weight"
     weights(folder, lambda tensors: tensors.update({name: torch.zeros(3, 5)}))
     with pytest.raises(ModelDamaged, match=rf"{name}.*\(3, 5\)") as caught:
@@ -229,7 +229,7 @@ def test_tensor_of_the_wrong_shape_is_named(folder: Path, plan: Plan) -> None:
 @pytest.mark.parametrize(
     "name", ["model.layers.1.mlp.up_proj.weight", "model.norm.weight", "model.embed_tokens.weight"]
 )
-def test_weights_that_are_no_numbers_are_named(folder: Path, name: str, value: str, plan: Plan) -> None:
+def test_weights_that_are_no_numbers_are_named(folder: Path, name: str, value: str, plan: RunPlan) -> None:
     weights(folder, lambda tensors: tensors[name].view(-1)[7].fill_(float(value)))
     with pytest.raises(ModelDamaged, match=name) as caught:
         loaded(folder, plan)
@@ -237,7 +237,7 @@ def test_weights_that_are_no_numbers_are_named(folder: Path, name: str, value: s
 
 
 @every_plan
-def test_missing_shard_is_named(folder: Path, plan: Plan) -> None:
+def test_missing_shard_is_named(folder: Path, plan: RunPlan) -> None:
     shard(folder)
     (folder / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(ModelDamaged, match=r"model-00002-of-00002\.safetensors is missing"):
@@ -260,7 +260,7 @@ def test_index_cannot_point_outside_its_folder(folder: Path, tmp_path: Path) -> 
 
 @every_plan
 @pytest.mark.parametrize("share", [0, 0.00001, 0.01, 0.05, 0.5, 0.999])
-def test_truncated_weights_are_named(folder: Path, share: float, plan: Plan) -> None:
+def test_truncated_weights_are_named(folder: Path, share: float, plan: RunPlan) -> None:
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
     with pytest.raises(ModelDamaged) as caught:
@@ -281,7 +281,7 @@ def test_absurd_header_of_the_weights_is_refused(folder: Path, length: int) -> N
 @given(st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), min_size=1, max_size=4))
 @settings(max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_mutated_weights_load_or_are_refused(
-    sound: Path, folder: Path, plan: Plan, changes: list[tuple[int, int]]
+    sound: Path, folder: Path, plan: RunPlan, changes: list[tuple[int, int]]
 ) -> None:
     data = bytearray((sound / "model.safetensors").read_bytes())
     for at, byte in changes:
@@ -345,14 +345,14 @@ def test_absurd_number_in_the_configuration_is_refused_at_once(folder: Path, cha
 
 
 @every_plan
-def test_fewer_layers_than_the_weights_have_are_refused(folder: Path, plan: Plan) -> None:
+def test_fewer_layers_than_the_weights_have_are_refused(folder: Path, plan: RunPlan) -> None:
     rewrite(folder, num_hidden_layers=1)
     with pytest.raises(ModelUnsupported, match=r"model\.layers\.1"):
         loaded(folder, plan)
 
 
 @every_plan
-def test_more_layers_than_the_weights_have_are_refused(folder: Path, plan: Plan) -> None:
+def test_more_layers_than_the_weights_have_are_refused(folder: Path, plan: RunPlan) -> None:
     rewrite(folder, num_hidden_layers=1000)
     with pytest.raises(ModelDamaged, match=r"model\.layers\.2"):
         loaded(folder, plan)
@@ -412,10 +412,10 @@ def test_sizes_that_cannot_be_packed_are_run_in_floats_unless_packing_was_asked_
     )  # fmt: skip
     folder = Path(shutil.copytree(toy_tokenizer_folder, tmp_path / "model"))
     Qwen3ForCausalLM(config).save_pretrained(folder)
-    model = loaded(folder, Plan("cpu", "float32", packed=True))
+    model = loaded(folder, RunPlan("cpu", "float32", packed=True))
     assert model.quantization == "float32"
     torch.testing.assert_close(logits(model), logits(loaded(folder)))
     for bits in (4, 8):
         with pytest.raises(ModelUnsupported, match="--quantization bf16") as caught:
-            loaded(folder, Plan("cpu", "float32", packed=True, bits=bits, required=True))
+            loaded(folder, RunPlan("cpu", "float32", packed=True, bits=bits, required=True))
         assert folder.name in str(caught.value)

@@ -9,7 +9,7 @@ from qwenchat.chat.errors import DownloadFailed, HubUnreachable, ModelNotFound
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local import embedded, hub
-from qwenchat.engine.local.locate import Located, locate
+from qwenchat.engine.local.locate import LocatedModel, locate
 from qwenchat.system.paths import Paths
 
 
@@ -27,7 +27,7 @@ class Machine:
         monkeypatch.setattr(hub, "download", self._download)
         monkeypatch.setattr(embedded, "fetch", lambda models, progress, stop: models / "small.gguf")
 
-    def locate(self, name: str | None = None) -> Located:
+    def locate(self, name: str | None = None) -> LocatedModel:
         return locate(name, paths=self._paths, progress=lambda step: None, stop=StopSignal())
 
     def _download(self, name: str, progress: Callable[[LoadProgressed], None], stop: StopSignal) -> Path:
@@ -44,12 +44,12 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, paths: Paths) -> Ma
 
 def test_default_is_qwen3_from_this_machine(machine: Machine, tmp_path: Path) -> None:
     machine.here = tmp_path / "def456"
-    assert machine.locate() == Located(tmp_path / "def456", "Qwen/Qwen3-0.6B", "def456")
+    assert machine.locate() == LocatedModel(tmp_path / "def456", "Qwen/Qwen3-0.6B", "def456")
     assert machine.downloads == []
 
 
 def test_default_is_fetched_when_the_hub_answers(machine: Machine, tmp_path: Path) -> None:
-    assert machine.locate() == Located(tmp_path / "abc123", "Qwen/Qwen3-0.6B", "abc123")
+    assert machine.locate() == LocatedModel(tmp_path / "abc123", "Qwen/Qwen3-0.6B", "abc123")
 
 
 def test_default_without_the_hub_is_the_embedded_model_and_says_why(machine: Machine) -> None:
@@ -92,8 +92,8 @@ def test_short_names_stand_for_hub_names(machine: Machine, tmp_path: Path) -> No
 def test_path_is_used_as_it_is(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "my-model").mkdir()
     (tmp_path / "my.gguf").touch()
-    assert machine.locate(str(tmp_path / "my-model")) == Located(tmp_path / "my-model", "my-model", "")
-    assert machine.locate(str(tmp_path / "my.gguf")) == Located(tmp_path / "my.gguf", "my", "")
+    assert machine.locate(str(tmp_path / "my-model")) == LocatedModel(tmp_path / "my-model", "my-model", "")
+    assert machine.locate(str(tmp_path / "my.gguf")) == LocatedModel(tmp_path / "my.gguf", "my", "")
 
 
 @pytest.mark.parametrize(

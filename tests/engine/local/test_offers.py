@@ -7,9 +7,9 @@ import pytest
 
 from qwenchat.engine.local import inventory, memory, offers
 from qwenchat.engine.local.catalog import HUB_NAMES, KNOWN
-from qwenchat.engine.local.footprint import in_words
+from qwenchat.engine.local.footprint import format_in_words
 from qwenchat.engine.local.inventory import LocalModel
-from qwenchat.engine.local.memory import Memory
+from qwenchat.engine.local.memory import DeviceMemory
 from qwenchat.reports import models
 from qwenchat.system.paths import Paths
 from tests.support.fake_engine import MODEL
@@ -18,7 +18,7 @@ from tests.support.fake_engine import MODEL
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with 4 GB free and one model of the Hub."""
-    monkeypatch.setattr(memory, "here", lambda: (Memory("cpu", 8_000_000_000, 4_000_000_000),))
+    monkeypatch.setattr(memory, "here", lambda: (DeviceMemory("cpu", 8_000_000_000, 4_000_000_000),))
     here = [LocalModel(KNOWN[1].hub_name, Path("/m"), 1)]
     monkeypatch.setattr(offers, "models_here", lambda paths: here)
 
@@ -81,7 +81,7 @@ def test_the_command_and_the_list_in_the_chat_say_the_same_of_each_model(paths: 
     listed = models.table(paths).splitlines()
     for offer in offers.known(paths):
         row = next(line for line in listed if offer.name in line.split()[:2]).split()
-        assert in_words(offer.ways[0].needs) in " ".join(row)
+        assert format_in_words(offer.ways[0].needs) in " ".join(row)
         if offer.name in HUB_NAMES:
             way = next(line for line in models.account(offer.name, paths).splitlines() if line.startswith("int8 "))
-            assert in_words(offer.ways[0].needs) in way
+            assert format_in_words(offer.ways[0].needs) in way

@@ -13,9 +13,9 @@ from gguf import GGMLQuantizationType as Kind
 
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local import loader, packed_store
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.context import SequenceContext
 from qwenchat.engine.local.engine import LocalEngine
-from qwenchat.engine.local.hardware import Plan
+from qwenchat.engine.local.hardware import RunPlan
 from qwenchat.engine.local.loader import LoadedModel, load
 from qwenchat.engine.local.packed_store import PackedStore
 from qwenchat.system.paths import Paths
@@ -24,8 +24,8 @@ from tests.support.engine_driver import load as load_engine
 from tests.support.gguf_writer import write_gguf
 from tests.support.tiny_qwen3 import SKY, user
 
-AS_IT_IS = Plan("cpu", "float32", packed=True)
-FOUR = Plan("cpu", "float32", packed=True, bits=4, required=True)
+AS_IT_IS = RunPlan("cpu", "float32", packed=True)
+FOUR = RunPlan("cpu", "float32", packed=True, bits=4, required=True)
 
 
 @pytest.fixture(autouse=True)
@@ -54,14 +54,14 @@ def model(tiny_qwen3: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_qwen3, tmp_path / "model"))
 
 
-def loaded(path: Path, folder: Path, plan: Plan = AS_IT_IS) -> LoadedModel:
+def loaded(path: Path, folder: Path, plan: RunPlan = AS_IT_IS) -> LoadedModel:
     return load(
         path, plan=plan, cache_folder=folder, progress=lambda step: None, stop=StopSignal(), packed_folder=folder / "p"
     )
 
 
 def logits(model: LoadedModel) -> np.ndarray:
-    context = Context(model.network, 64)
+    context = SequenceContext(model.network, 64)
     context.read(model.tokenizer.encode(SKY.question), StopSignal())
     model.network.close()
     assert context.logits.any()
@@ -74,7 +74,7 @@ def kept(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("plan", [AS_IT_IS, FOUR], ids=["8 bits", "4 bits"])
 def test_the_second_load_packs_nothing_and_gives_the_same_logits(
-    tiny_qwen3: Path, tmp_path: Path, packings: list[str], plan: Plan
+    tiny_qwen3: Path, tmp_path: Path, packings: list[str], plan: RunPlan
 ) -> None:
     first, second = loaded(tiny_qwen3, tmp_path, plan), loaded(tiny_qwen3, tmp_path, plan)
     assert len(packings) == 1

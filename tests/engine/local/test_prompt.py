@@ -14,7 +14,7 @@ from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, TextPart,
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.tools import ToolSpec
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local.prompt import ChatTemplate, Prompt
+from qwenchat.engine.local.prompt import ChatTemplate, RenderedPrompt
 from qwenchat.engine.local.tokenizer import ChatTokenizer
 from tests.support.examples import examples
 from tests.support.tiny_qwen3 import reply, system, user
@@ -338,7 +338,7 @@ def test_fitted_prompt_and_reserve_never_exceed_the_window(
         assert error.tokens == smallest
     else:
         assert len(prompt.ids) + reserve <= window
-        assert prompt == Prompt(
+        assert prompt == RenderedPrompt(
             template.render([messages[0], *messages[1 + prompt.left_out :]], thinking).ids, False, prompt.left_out
         )
 

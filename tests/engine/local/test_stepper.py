@@ -13,10 +13,10 @@ from torch import Tensor
 from qwenchat.chat.errors import EngineFailed
 from qwenchat.chat.sampling import Sampling
 from qwenchat.engine.base import Stopped, StopSignal
-from qwenchat.engine.local.context import Context
+from qwenchat.engine.local.context import SequenceContext
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.generate import decode, prefill
-from qwenchat.engine.local.graph import Direct, Runner
+from qwenchat.engine.local.graph import DeviceRunner, DirectRunner
 from qwenchat.engine.local.sampler import Sampler
 from qwenchat.engine.local.stepper import Stepper
 from tests.engine.local.test_decode_step import IDS, VOCAB, WINDOW, made
@@ -34,24 +34,24 @@ SETTINGS = {
 PROMPT = IDS[:20].tolist()
 
 
-def stepper(runner: Runner | None = None) -> Stepper:
-    decoder = made(kind=lambda config, take: Stepper(config, take, runner or Direct()))  # type: ignore[arg-type]
+def stepper(runner: DeviceRunner | None = None) -> Stepper:
+    decoder = made(kind=lambda config, take: Stepper(config, take, runner or DirectRunner()))  # type: ignore[arg-type]
     assert isinstance(decoder, Stepper)
     return decoder
 
 
-def begun(network: Decoder, prompt: list[int] = PROMPT) -> Context:
-    context = Context(network, WINDOW)
+def begun(network: Decoder, prompt: list[int] = PROMPT) -> SequenceContext:
+    context = SequenceContext(network, WINDOW)
     read(context, prompt)
     return context
 
 
-def read(context: Context, prompt: list[int]) -> None:
+def read(context: SequenceContext, prompt: list[int]) -> None:
     for _ in prefill(context, prompt[context.rewind(prompt) :], StopSignal()):
         pass
 
 
-def said(context: Context, sampling: Sampling, limit: int) -> list[int]:
+def said(context: SequenceContext, sampling: Sampling, limit: int) -> list[int]:
     return list(decode(context, torch_sampler(sampling, context.ids), StopSignal(), limit))
 
 
@@ -61,9 +61,9 @@ def without_gradients() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("runner", [Direct, Recorder])
+@pytest.mark.parametrize("runner", [DirectRunner, Recorder])
 @pytest.mark.parametrize("name", SETTINGS)
-def test_the_tokens_are_those_of_one_by_one(name: str, runner: type[Direct]) -> None:
+def test_the_tokens_are_those_of_one_by_one(name: str, runner: type[DirectRunner]) -> None:
     ahead, plain = begun(stepper(runner())), begun(made())
     assert said(ahead, SETTINGS[name], 40) == said(plain, SETTINGS[name], 40)
     assert ahead.ids == plain.ids
@@ -135,7 +135,7 @@ def test_no_more_than_the_limit_is_made(limit: int) -> None:
 
 
 def test_a_window_is_filled_to_its_end() -> None:
-    context = Context(stepper(), 25)
+    context = SequenceContext(stepper(), 25)
     read(context, PROMPT)
     assert len(said(context, GREEDY, 5)) == 5
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from qwenchat.chat.continuation import Begun
+from qwenchat.chat.continuation import PartialReply
 from qwenchat.chat.events import (
     BeginningTrimmed,
     Channel,
@@ -39,16 +39,16 @@ def read_by(engine: LocalEngine) -> str:
 
 def answer_from(engine: LocalEngine, lesson: Lesson, thought: str, **options: Any) -> Heard:
     """Have a lesson answered from a thought that broke off."""
-    return ask(engine, user(lesson.question), begun=Begun(thought, thinking=True), answer_now=True, **options)
+    return ask(engine, user(lesson.question), begun=PartialReply(thought, thinking=True), answer_now=True, **options)
 
 
-def reason(heard: Heard) -> FinishReason:
-    assert isinstance(heard.end, TurnFinished)
-    return heard.end.reason
+def reason(received: Heard) -> FinishReason:
+    assert isinstance(received.end, TurnFinished)
+    return received.end.reason
 
 
-def cut_of(heard: Heard) -> ThoughtCut | None:
-    return next((event.cut for event in heard.events if isinstance(event, ThoughtEnded)), None)
+def cut_of(received: Heard) -> ThoughtCut | None:
+    return next((event.cut for event in received.events if isinstance(event, ThoughtEnded)), None)
 
 
 def after_thought(text: str) -> Callable[[TurnEvent], bool]:
@@ -64,38 +64,38 @@ def after_thought(text: str) -> Callable[[TurnEvent], bool]:
 
 
 def test_a_thought_within_its_budget_is_left_alone(engine: LocalEngine) -> None:
-    heard = ask(engine, user(SKY.question), budget=100)
-    assert (heard.thought, heard.answer) == (SKY.thought, SKY.answer)
-    assert cut_of(heard) is None
+    received = ask(engine, user(SKY.question), budget=100)
+    assert (received.thought, received.answer) == (SKY.thought, SKY.answer)
+    assert cut_of(received) is None
 
 
 @pytest.mark.parametrize("budget", [1, 2, 5])
 def test_a_spent_budget_ends_the_thought_with_the_sentence_of_qwen_and_the_answer_follows(
     engine: LocalEngine, fresh: LocalEngine, budget: int
 ) -> None:
-    heard = ask(engine, user(COUNT.question), budget=budget)
-    thought = heard.thought.removesuffix(SENTENCE).rstrip()
-    assert heard.thought.endswith(SENTENCE)
+    received = ask(engine, user(COUNT.question), budget=budget)
+    thought = received.thought.removesuffix(SENTENCE).rstrip()
+    assert received.thought.endswith(SENTENCE)
     assert COUNT.thought.startswith(thought)
-    assert heard.kinds() == CUT
-    assert cut_of(heard) is ThoughtCut.BUDGET
-    assert reason(heard) is FinishReason.STOP
-    assert heard.answer
-    assert read_by(engine) == f"<think>\n{thought}\n\n{SENTENCE}\n</think>\n\n{heard.answer}"
+    assert received.kinds() == CUT
+    assert cut_of(received) is ThoughtCut.BUDGET
+    assert reason(received) is FinishReason.STOP
+    assert received.answer
+    assert read_by(engine) == f"<think>\n{thought}\n\n{SENTENCE}\n</think>\n\n{received.answer}"
     if thought:
-        assert answer_from(fresh, COUNT, thought).answer == heard.answer
+        assert answer_from(fresh, COUNT, thought).answer == received.answer
 
 
 def test_the_budget_is_counted_in_tokens_of_thought(engine: LocalEngine) -> None:
     free = ask(engine, user(COUNT.question)).end.usage.thinking_tokens
     around = len(encode(engine, "<think>\n")) + len(encode(engine, f"\n\n{SENTENCE}\n</think>\n\n"))
     for budget in range(1, 6):
-        heard = ask(engine, user(COUNT.question), budget=budget)
-        thought = heard.thought.removesuffix(SENTENCE).rstrip()
+        received = ask(engine, user(COUNT.question), budget=budget)
+        thought = received.thought.removesuffix(SENTENCE).rstrip()
         assert len(encode(engine, thought)) == budget
-        assert heard.end.usage.thinking_tokens == around + budget
-        assert heard.end.usage.thinking_tokens == heard.tokens(Channel.THOUGHT)
-        assert heard.end.usage.answer_tokens == heard.tokens(Channel.ANSWER)
+        assert received.end.usage.thinking_tokens == around + budget
+        assert received.end.usage.thinking_tokens == received.tokens(Channel.THOUGHT)
+        assert received.end.usage.answer_tokens == received.tokens(Channel.ANSWER)
     assert ask(engine, user(COUNT.question), budget=free).thought == COUNT.thought
 
 
@@ -107,53 +107,53 @@ def test_the_budget_has_no_say_in_a_turn_without_thought(engine: LocalEngine) ->
 
 
 def test_asking_for_the_answer_ends_the_thought_there_and_then(engine: LocalEngine, fresh: LocalEngine) -> None:
-    heard = ask(engine, user(COUNT.question), answer_when=after_thought("From one to"))
-    thought = heard.thought.removesuffix(SENTENCE).rstrip()
+    received = ask(engine, user(COUNT.question), answer_when=after_thought("From one to"))
+    thought = received.thought.removesuffix(SENTENCE).rstrip()
     assert thought == "From one to"
-    assert heard.kinds() == CUT
-    assert cut_of(heard) is ThoughtCut.USER
-    assert answer_from(fresh, COUNT, thought).answer == heard.answer
+    assert received.kinds() == CUT
+    assert cut_of(received) is ThoughtCut.USER
+    assert answer_from(fresh, COUNT, thought).answer == received.answer
 
 
 def test_asking_for_the_answer_while_the_prompt_is_read_ends_the_thought_after_a_word(engine: LocalEngine) -> None:
-    heard = ask(engine, user(COUNT.question), answer_when=lambda event: isinstance(event, PrefillProgressed))
-    assert heard.thought == f"From\n\n{SENTENCE}"
-    assert cut_of(heard) is ThoughtCut.USER
+    received = ask(engine, user(COUNT.question), answer_when=lambda event: isinstance(event, PrefillProgressed))
+    assert received.thought == f"From\n\n{SENTENCE}"
+    assert cut_of(received) is ThoughtCut.USER
 
 
 def test_asking_for_the_answer_while_it_comes_changes_nothing(engine: LocalEngine) -> None:
-    heard = ask(engine, user(SKY.question), answer_when=lambda event: isinstance(event, ThoughtEnded))
-    assert (heard.thought, heard.answer) == (SKY.thought, SKY.answer)
-    assert cut_of(heard) is None
+    received = ask(engine, user(SKY.question), answer_when=lambda event: isinstance(event, ThoughtEnded))
+    assert (received.thought, received.answer) == (SKY.thought, SKY.answer)
+    assert cut_of(received) is None
 
 
 def test_a_cut_thought_is_cut_between_two_characters(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     bird = encode(engine, " 𓅓")
     assert len(bird) > 2
     draw_these(monkeypatch, chain(encode(engine, "<think>\nA"), bird, cycle(encode(engine, " so"))))
-    heard = ask(engine, user(SKY.question), budget=3, max_tokens=60)
-    assert heard.thought == f"A 𓅓\n\n{SENTENCE}"
+    received = ask(engine, user(SKY.question), budget=3, max_tokens=60)
+    assert received.thought == f"A 𓅓\n\n{SENTENCE}"
 
 
 def test_the_next_turn_after_a_cut_thought_is_what_a_fresh_engine_says(engine: LocalEngine, fresh: LocalEngine) -> None:
-    heard = ask(engine, user(COUNT.question), budget=3)
-    history = (user(COUNT.question), reply(heard.answer, heard.thought), user(FRANCE.question))
+    received = ask(engine, user(COUNT.question), budget=3)
+    history = (user(COUNT.question), reply(received.answer, received.thought), user(FRANCE.question))
     after, alone = ask(engine, *history), ask(fresh, *history)
     assert (after.thought, after.answer) == (alone.thought, alone.answer)
     assert after.end.usage.prompt_tokens == alone.end.usage.prompt_tokens
 
 
 def test_a_cut_that_leaves_no_room_for_an_answer_is_not_made(engine: LocalEngine) -> None:
-    heard = ask(engine, user(COUNT.question), budget=3, max_tokens=20)
-    assert reason(heard) is FinishReason.LENGTH
-    assert SENTENCE not in heard.thought
-    assert cut_of(heard) is None
+    received = ask(engine, user(COUNT.question), budget=3, max_tokens=20)
+    assert reason(received) is FinishReason.LENGTH
+    assert SENTENCE not in received.thought
+    assert cut_of(received) is None
 
 
 def test_a_turn_can_be_stopped_after_its_thought_was_cut(engine: LocalEngine) -> None:
-    heard = ask(engine, user(COUNT.question), budget=3, stop_when=lambda event: isinstance(event, ThoughtEnded))
-    assert isinstance(heard.end, TurnStopped)
-    assert heard.thought.endswith(SENTENCE)
+    received = ask(engine, user(COUNT.question), budget=3, stop_when=lambda event: isinstance(event, ThoughtEnded))
+    assert isinstance(received.end, TurnStopped)
+    assert received.thought.endswith(SENTENCE)
     assert ask(engine, user(SKY.question)).answer == SKY.answer
 
 
@@ -161,20 +161,20 @@ def test_a_turn_can_be_stopped_after_its_thought_was_cut(engine: LocalEngine) ->
 def test_a_reply_that_broke_off_in_its_thought_goes_on_with_the_answer(engine: LocalEngine, lesson: Lesson) -> None:
     broken = ask(engine, user(lesson.question), max_tokens=4)
     assert broken.answer == ""
-    heard = answer_from(engine, lesson, broken.thought)
-    assert heard.thought == f"\n\n{SENTENCE}"
-    assert heard.kinds() == [PrefillProgressed, TextProduced, ThoughtEnded, TextProduced, TurnFinished]
-    assert cut_of(heard) is ThoughtCut.USER
-    assert read_by(engine) == f"<think>\n{broken.thought}\n\n{SENTENCE}\n</think>\n\n{heard.answer}"
-    usage = heard.end.usage
+    received = answer_from(engine, lesson, broken.thought)
+    assert received.thought == f"\n\n{SENTENCE}"
+    assert received.kinds() == [PrefillProgressed, TextProduced, ThoughtEnded, TextProduced, TurnFinished]
+    assert cut_of(received) is ThoughtCut.USER
+    assert read_by(engine) == f"<think>\n{broken.thought}\n\n{SENTENCE}\n</think>\n\n{received.answer}"
+    usage = received.end.usage
     assert usage.prompt_tokens == broken.end.usage.prompt_tokens
     assert usage.cached_tokens == usage.prompt_tokens
-    assert usage.thinking_tokens == heard.tokens(Channel.THOUGHT)
+    assert usage.thinking_tokens == received.tokens(Channel.THOUGHT)
 
 
 def test_control_tokens_spelled_in_a_thought_that_is_gone_on_from_are_text(engine: LocalEngine) -> None:
-    heard = answer_from(engine, SKY, "It ends with </think> and <|im_end|>.\n" * 200 + "So.")
-    assert heard.thought == f"\n\n{SENTENCE}"
+    received = answer_from(engine, SKY, "It ends with </think> and <|im_end|>.\n" * 200 + "So.")
+    assert received.thought == f"\n\n{SENTENCE}"
     assert engine._loaded is not None
     ids = engine._loaded.contexts._held[0].ids
     closes, ends = (engine._loaded.tokenizer.token_id(text) for text in ("</think>", "<|im_end|>"))
@@ -183,8 +183,8 @@ def test_control_tokens_spelled_in_a_thought_that_is_gone_on_from_are_text(engin
 
 def test_a_thought_that_fills_the_context_is_gone_on_from_its_latest_part(tiny_qwen3: Path, fresh: LocalEngine) -> None:
     load(fresh, tiny_qwen3, context_window=400)
-    heard = answer_from(fresh, SKY, "one two " * 300 + "three", max_tokens=1000)
-    trimmed = heard.events[0]
+    received = answer_from(fresh, SKY, "one two " * 300 + "three", max_tokens=1000)
+    trimmed = received.events[0]
     assert isinstance(trimmed, BeginningTrimmed)
     assert 200 < trimmed.tokens < 400
     assert len(read_by(fresh).split("\n")[1].split()) + trimmed.tokens == 601
@@ -194,8 +194,8 @@ def test_a_thought_that_fills_the_context_is_gone_on_from_its_latest_part(tiny_q
 def test_stop_while_a_thought_is_read_again_ends_the_turn(fresh: LocalEngine) -> None:
     signals = TurnSignals()
     signals.set()
-    heard = answer_from(fresh, SKY, "one two " * 100, stop=signals)
-    assert heard.kinds() == [TurnStopped]
+    received = answer_from(fresh, SKY, "one two " * 100, stop=signals)
+    assert received.kinds() == [TurnStopped]
 
 
 def encode(engine: LocalEngine, text: str) -> list[int]:
@@ -215,11 +215,11 @@ def test_endless_repetition_ends_the_turn_with_that_reason_and_keeps_the_text(
     passage = " So I must check it again."
     with monkeypatch.context() as patch:
         draw_these(patch, chain(encode(engine, opening), cycle(encode(engine, passage))))
-        heard = ask(engine, user(SKY.question), max_tokens=3000)
-    assert reason(heard) is FinishReason.REPETITION
-    said = heard.thought if opening else heard.answer
+        received = ask(engine, user(SKY.question), max_tokens=3000)
+    assert reason(received) is FinishReason.REPETITION
+    said = received.thought if opening else received.answer
     assert len(said.split(".")) > 50
-    usage = heard.end.usage
+    usage = received.end.usage
     assert usage.thinking_tokens + usage.answer_tokens < 600
     assert ask(engine, user(SKY.question)).answer == SKY.answer
 
@@ -229,13 +229,13 @@ def test_repetition_is_found_in_what_comes_after_a_cut_thought(
 ) -> None:
     passage = encode(engine, " So I must check it again.")
     draw_these(monkeypatch, chain(encode(engine, "<think>\n"), cycle(passage)))
-    heard = ask(engine, user(SKY.question), budget=300, max_tokens=3000)
-    assert reason(heard) is FinishReason.REPETITION
-    assert cut_of(heard) is ThoughtCut.BUDGET
+    received = ask(engine, user(SKY.question), budget=300, max_tokens=3000)
+    assert reason(received) is FinishReason.REPETITION
+    assert cut_of(received) is ThoughtCut.BUDGET
 
 
 def test_a_list_that_is_counted_up_is_not_ended(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: Sequence[int] = encode(engine, "".join(f"\n{n}. Check the value and go on." for n in range(1, 60)))
     draw_these(monkeypatch, iter(steps))
-    heard = ask(engine, user(SKY.question), max_tokens=len(steps) - 1)
-    assert reason(heard) is FinishReason.LENGTH
+    received = ask(engine, user(SKY.question), max_tokens=len(steps) - 1)
+    assert reason(received) is FinishReason.LENGTH

@@ -8,9 +8,9 @@ from transformers import AutoModelForCausalLM
 
 from qwenchat.chat.branch_point import beginning
 from qwenchat.chat.commands import ScoreReply
-from qwenchat.chat.continuation import Begun
+from qwenchat.chat.continuation import PartialReply
 from qwenchat.chat.errors import PromptTooLong
-from qwenchat.chat.events import Alternative, Channel, ScoredToken
+from qwenchat.chat.events import Channel, ScoredToken, TokenAlternative
 from qwenchat.chat.messages import Message, ReasoningPart, TextPart
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.engine import LocalEngine
@@ -20,10 +20,12 @@ from qwenchat.system.paths import Paths
 from tests.support.engine_driver import ask, load
 from tests.support.tiny_qwen3 import COUNT, FRANCE, SKY, user
 
-SKY_BEGUN = Begun(SKY.thought, SKY.answer)
+SKY_BEGUN = PartialReply(SKY.thought, SKY.answer)
 
 
-def scored(engine: LocalEngine, *messages: Message, reply: Begun = SKY_BEGUN, ended: bool = True) -> list[ScoredToken]:
+def scored(
+    engine: LocalEngine, *messages: Message, reply: PartialReply = SKY_BEGUN, ended: bool = True
+) -> list[ScoredToken]:
     """Every token of a reply."""
     command = ScoreReply(messages or (user(SKY.question),), reply, ended)
     events = list(engine.score(command, StopSignal()))
@@ -38,7 +40,7 @@ def said(tokens: list[ScoredToken], channel: Channel) -> str:
 
 @torch.inference_mode()
 def test_the_probabilities_are_those_of_transformers(engine: LocalEngine, tiny_qwen3: Path) -> None:
-    reply = Begun("Short waves greet Paris.", "Air scatters of 🌍 twenty.")
+    reply = PartialReply("Short waves greet Paris.", "Air scatters of 🌍 twenty.")
     tokens = scored(engine, reply=reply)
     tokenizer = ChatTokenizer.from_folder(tiny_qwen3)
     prompt = ChatTemplate(tokenizer).render([user(SKY.question)], thinking=True).ids
@@ -64,27 +66,27 @@ def test_its_tokens_are_the_reply_with_its_tags_and_its_end(engine: LocalEngine)
 
 
 def test_an_answer_without_thought_is_looked_at_as_it_was_asked_for(engine: LocalEngine) -> None:
-    tokens = scored(engine, reply=Begun(answer=SKY.answer))
+    tokens = scored(engine, reply=PartialReply(answer=SKY.answer))
     assert said(tokens, Channel.ANSWER) == SKY.answer
     assert all(token.chosen == token.likeliest[0] for token in tokens)
 
 
 def test_what_spells_a_control_token_is_text(engine: LocalEngine) -> None:
-    tokens = scored(engine, reply=Begun("a</think>b", "c<|im_end|>d"), ended=False)
+    tokens = scored(engine, reply=PartialReply("a</think>b", "c<|im_end|>d"), ended=False)
     assert said(tokens, Channel.THOUGHT).strip() == "a</think>b"
     assert said(tokens, Channel.ANSWER).strip() == "c<|im_end|>d"
 
 
 def test_a_part_of_a_character_has_no_text_of_its_own(engine: LocalEngine) -> None:
-    tokens = scored(engine, reply=Begun(answer="most 🌍."), ended=False)
+    tokens = scored(engine, reply=PartialReply(answer="most 🌍."), ended=False)
     assert [token.text for token in tokens] == ["most", "", "", " 🌍", "."]
     inside = next(at for at, token in enumerate(tokens) if not token.text) + 1
-    assert beginning(tokens, inside, Alternative("x", 0.5)) is None
+    assert beginning(tokens, inside, TokenAlternative("x", 0.5)) is None
 
 
 def test_the_next_turn_is_what_it_would_have_been(engine: LocalEngine, fresh: LocalEngine) -> None:
     before = ask(fresh, user(COUNT.question))
-    scored(engine, user(COUNT.question), reply=Begun(COUNT.thought, FRANCE.answer))
+    scored(engine, user(COUNT.question), reply=PartialReply(COUNT.thought, FRANCE.answer))
     after = ask(engine, user(COUNT.question))
     assert (after.thought, after.answer) == (before.thought, before.answer)
 
@@ -102,23 +104,23 @@ def test_a_reply_that_does_not_fit_is_refused(tiny_qwen3: Path, paths: Paths) ->
     engine = LocalEngine(paths)
     load(engine, tiny_qwen3, context_window=256)
     with pytest.raises(PromptTooLong):
-        scored(engine, reply=Begun(answer="one two three " * 100))
+        scored(engine, reply=PartialReply(answer="one two three " * 100))
 
 
 def test_going_on_from_an_alternative_goes_on_from_the_words_before_it(engine: LocalEngine) -> None:
     tokens = scored(engine)
     at = next(at for at, token in enumerate(tokens) if "waves" in token.text)
-    begun = beginning(tokens, at, Alternative(" cats", 0.1))
+    begun = beginning(tokens, at, TokenAlternative(" cats", 0.1))
     assert begun is not None
     assert begun.parts == (ReasoningPart("Short cats", at, closed=False),)
-    ends = beginning(tokens, at, Alternative("</think>", 0.1, control=True))
+    ends = beginning(tokens, at, TokenAlternative("</think>", 0.1, control=True))
     assert ends is not None
     assert ends.parts == (ReasoningPart("Short", at - 1, closed=True),)
     at = next(at for at, token in enumerate(tokens) if "light" in token.text)
-    begun = beginning(tokens, at, Alternative(" dogs", 0.1))
+    begun = beginning(tokens, at, TokenAlternative(" dogs", 0.1))
     assert begun is not None
     assert begun.parts[1] == TextPart("Air scatters blue dogs")
     assert isinstance(begun.parts[0], ReasoningPart)
     assert begun.parts[0].closed
     assert begun.parts[0].text.strip() == SKY.thought
-    assert beginning(tokens, at, Alternative("<|im_end|>", 0.1, control=True)) is None
+    assert beginning(tokens, at, TokenAlternative("<|im_end|>", 0.1, control=True)) is None

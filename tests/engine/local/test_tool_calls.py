@@ -31,27 +31,27 @@ def caller(tiny_caller: Path, tmp_path_factory: pytest.TempPathFactory) -> Local
     return engine
 
 
-def parts_of(heard: Heard) -> tuple[Part, ...]:
+def parts_of(received: Heard) -> tuple[Part, ...]:
     growing = GrowingReply()
-    for event in heard.events[:-1]:
+    for event in received.events[:-1]:
         growing.add(event)  # type: ignore[arg-type]
     return growing.parts()
 
 
-def called(heard: Heard) -> list[tuple[str, str]]:
-    return [(event.call.name, event.call.arguments) for event in heard.events if isinstance(event, ToolCalled)]
+def called(received: Heard) -> list[tuple[str, str]]:
+    return [(event.call.name, event.call.arguments) for event in received.events if isinstance(event, ToolCalled)]
 
 
 @pytest.mark.parametrize("thinking", [True, False])
 def test_a_call_is_told_from_text_by_its_tokens(caller: LocalEngine, thinking: bool) -> None:
-    heard = ask(caller, user(TWELVE), thinking=thinking, tools=(CALCULATOR,))
-    assert called(heard) == [("calculator", '{"expression": "12 * 12"}')]
-    assert heard.answer == ""
-    assert heard.thought == ("I calculate." if thinking else "")
-    assert heard.end.reason is FinishReason.TOOL_CALLS
-    (call,) = [event for event in heard.events if isinstance(event, ToolCalled)]
+    received = ask(caller, user(TWELVE), thinking=thinking, tools=(CALCULATOR,))
+    assert called(received) == [("calculator", '{"expression": "12 * 12"}')]
+    assert received.answer == ""
+    assert received.thought == ("I calculate." if thinking else "")
+    assert received.end.reason is FinishReason.TOOL_CALLS
+    (call,) = [event for event in received.events if isinstance(event, ToolCalled)]
     assert call.tokens > 5
-    assert heard.end.usage.answer_tokens >= call.tokens
+    assert received.end.usage.answer_tokens >= call.tokens
 
 
 def test_the_model_answers_from_a_result_and_its_thought_before_the_call(caller: LocalEngine) -> None:
@@ -59,38 +59,38 @@ def test_the_model_answers_from_a_result_and_its_thought_before_the_call(caller:
     asked = Message(Role.ASSISTANT, parts_of(first))
     (call,) = [part for part in asked.parts if isinstance(part, ToolCallPart)]
     result = Message(Role.TOOL, (ToolResultPart(call.id, "calculator", "144"),))
-    heard = ask(caller, user(TWELVE), asked, result, tools=(CALCULATOR,))
-    assert heard.answer == "It is 144."
-    assert heard.end.reason is FinishReason.STOP
-    assert heard.end.usage.cached_tokens > first.end.usage.prompt_tokens, "what was said is not read again"
+    received = ask(caller, user(TWELVE), asked, result, tools=(CALCULATOR,))
+    assert received.answer == "It is 144."
+    assert received.end.reason is FinishReason.STOP
+    assert received.end.usage.cached_tokens > first.end.usage.prompt_tokens, "what was said is not read again"
 
 
 def test_several_calls_in_one_turn_with_text_before_them(caller: LocalEngine) -> None:
-    heard = ask(caller, user(SEVERAL), tools=(CALCULATOR,))
-    assert [type(part) for part in parts_of(heard)] == [ReasoningPart, TextPart, ToolCallPart, ToolCallPart]
-    assert heard.answer == "Two at once."
-    assert [json for _, json in called(heard)] == ['{"expression": "1 + 1"}', '{"expression": "2 + 2"}']
+    received = ask(caller, user(SEVERAL), tools=(CALCULATOR,))
+    assert [type(part) for part in parts_of(received)] == [ReasoningPart, TextPart, ToolCallPart, ToolCallPart]
+    assert received.answer == "Two at once."
+    assert [json for _, json in called(received)] == ['{"expression": "1 + 1"}', '{"expression": "2 + 2"}']
 
 
 def test_what_is_no_call_is_told_as_it_was_written(caller: LocalEngine) -> None:
-    heard = ask(caller, user(BROKEN), tools=(CALCULATOR,))
-    assert called(heard) == [("", '{"name": calculator}')]
-    assert heard.end.reason is FinishReason.TOOL_CALLS
+    received = ask(caller, user(BROKEN), tools=(CALCULATOR,))
+    assert called(received) == [("", '{"name": calculator}')]
+    assert received.end.reason is FinishReason.TOOL_CALLS
 
 
 def test_without_tools_a_call_is_text(caller: LocalEngine) -> None:
-    heard = ask(caller, user(TWELVE), calls("12 * 12"), *results("144"), user(TWELVE), max_tokens=20)
-    assert not called(heard)
-    assert heard.end.reason is not FinishReason.TOOL_CALLS
+    received = ask(caller, user(TWELVE), calls("12 * 12"), *results("144"), user(TWELVE), max_tokens=20)
+    assert not called(received)
+    assert received.end.reason is not FinishReason.TOOL_CALLS
 
 
 def test_a_call_that_reaches_the_limit_is_none(caller: LocalEngine) -> None:
     whole = ask(caller, user(TWELVE), thinking=False, tools=(CALCULATOR,))
     tokens = next(event.tokens for event in whole.events if isinstance(event, ToolCalled))
-    heard = ask(caller, user(TWELVE), thinking=False, tools=(CALCULATOR,), max_tokens=tokens - 1)
-    assert not called(heard)
-    assert not [event for event in heard.events if isinstance(event, TextProduced)]
-    assert heard.end.reason is FinishReason.LENGTH
+    received = ask(caller, user(TWELVE), thinking=False, tools=(CALCULATOR,), max_tokens=tokens - 1)
+    assert not called(received)
+    assert not [event for event in received.events if isinstance(event, TextProduced)]
+    assert received.end.reason is FinishReason.LENGTH
 
 
 @pytest.mark.parametrize(
@@ -127,11 +127,11 @@ def test_arguments_that_are_no_object_are_explained_to_the_model() -> None:
 def test_each_call_in_a_history_has_one_result_in_its_place() -> None:
     asked, after = calls("1", "2"), user("Well?")
     two, orphan = results("two", "2")[1], results("three", "three", "three")[2]
-    told = balanced((user("Hi"), *results("0"), asked, two, orphan, after, asked))
-    said = [part.text for message in told for part in message.parts if isinstance(part, ToolResultPart)]
+    reported = balanced((user("Hi"), *results("0"), asked, two, orphan, after, asked))
+    said = [part.text for message in reported for part in message.parts if isinstance(part, ToolResultPart)]
     assert said == ["The call was not made.", "2", "The call was not made.", "The call was not made."]
     roles = ["user", "assistant", "tool", "tool", "user", "assistant", "tool", "tool"]
-    assert [str(message.role) for message in told] == roles
+    assert [str(message.role) for message in reported] == roles
 
 
 def test_results_of_calls_with_one_id_stay_in_their_order() -> None:

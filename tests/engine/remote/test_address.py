@@ -10,7 +10,7 @@ from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.server_profile import Server
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.remote.address import address_of
-from qwenchat.engine.remote.connection import Connection
+from qwenchat.engine.remote.connection import ServerConnection
 from qwenchat.engine.remote.engine import RemoteEngine
 from qwenchat.engine.remote.key import NONE, key_of
 from tests.support.chat_server import ChatServer
@@ -109,7 +109,7 @@ def test_what_is_no_address_is_refused_without_repeating_secrets(typed: str) -> 
 def test_what_only_the_library_knows_to_be_no_address_is_said_too(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A", "sk-1")
     with pytest.raises(ConfigInvalid, match="is no address of a server") as caught:
-        Connection(Server(typed, key_env="A"))
+        ServerConnection(Server(typed, key_env="A"))
     assert "sk-1" not in str(caught.value)
 
 

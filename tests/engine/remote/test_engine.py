@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from qwenchat.chat.commands import LoadModel, ScoreReply, StartTurn
-from qwenchat.chat.continuation import Begun
+from qwenchat.chat.continuation import PartialReply
 from qwenchat.chat.errors import (
     ModelNotFound,
     PromptTooLong,
@@ -221,12 +221,12 @@ class TestWhatIsAsked:
         assert ["min_p" in body for body in server.asked] == [True, False, False]
 
     def test_a_reply_goes_on_where_the_server_can(self, engine: RemoteEngine, server: ChatServer) -> None:
-        body = self.asked(engine, server, "vllm", begun=Begun(answer="Once upon"), thinking=False)
+        body = self.asked(engine, server, "vllm", begun=PartialReply(answer="Once upon"), thinking=False)
         assert body["messages"][-1] == {"role": "assistant", "content": "Once upon"}
         assert body["continue_final_message"] is True
         load(engine, server, dialect=Dialect.OLLAMA)
         with pytest.raises(ServerError, match="cannot go on"):
-            ask(engine, begun=Begun(answer="Once upon"))
+            ask(engine, begun=PartialReply(answer="Once upon"))
 
 
 class TestFindingOut:
@@ -420,4 +420,4 @@ def test_a_chat_that_fills_the_window_begins_alike_for_many_turns() -> None:
 def test_how_sure_the_model_was_is_not_told_by_a_server(engine: RemoteEngine, server: ChatServer) -> None:
     load(engine, server)
     with pytest.raises(ServerError, match="does not tell how sure"):
-        list(engine.score(ScoreReply(HELLO, Begun(answer="Good day."), ended=True), StopSignal()))
+        list(engine.score(ScoreReply(HELLO, PartialReply(answer="Good day."), ended=True), StopSignal()))

@@ -9,7 +9,7 @@ import pytest
 
 import qwenchat
 from qwenchat.chat.server_profile import Dialect, Server
-from qwenchat.engine.remote.connection import Connection
+from qwenchat.engine.remote.connection import ServerConnection
 from qwenchat.engine.remote.engine import RemoteEngine
 from qwenchat.engine.remote.probe import Probe
 from qwenchat.engine.remote.servers.registry import KINDS, kind_of, usual_ports
@@ -38,7 +38,7 @@ def server() -> Iterator[ChatServer]:
 
 def found(server: ChatServer, owner: str = "someone", dialect: Dialect = Dialect.AUTO) -> Dialect:
     """The kind that a server turns out to be."""
-    connection = Connection(Server(server.url, dialect=dialect))
+    connection = ServerConnection(Server(server.url, dialect=dialect))
     try:
         kind = kind_of(Probe(connection, lambda: False), owner)
     finally:

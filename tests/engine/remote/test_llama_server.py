@@ -9,7 +9,7 @@ import pytest
 from gguf import GGMLQuantizationType
 
 from qwenchat.chat.commands import LoadModel, StartTurn
-from qwenchat.chat.continuation import Begun
+from qwenchat.chat.continuation import PartialReply
 from qwenchat.chat.events import Channel, TextProduced, TurnEvent, TurnFinished, TurnStopped
 from qwenchat.chat.messages import Message
 from qwenchat.chat.provenance import FinishReason, ThinkingSupport
@@ -80,7 +80,7 @@ def test_a_stop_comes_through_at_once(engine: RemoteEngine) -> None:
 
 def test_a_reply_that_was_stopped_goes_on(engine: RemoteEngine) -> None:
     begun = "one two three four five six seven"
-    events = ask(engine, user(COUNT.question), thinking=False, begun=Begun(answer=begun))
+    events = ask(engine, user(COUNT.question), thinking=False, begun=PartialReply(answer=begun))
     assert begun + text(events) == COUNT.answer
 
 

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from qwenchat.chat.errors import ModelNotFound, PromptTooLong, QwenchatError, ServerFaulty, ServerUnreachable
-from qwenchat.chat.events import Channel, ModelLearned, Noticed, RequestAccepted, ThoughtEnded, TurnEvent, TurnFinished
+from qwenchat.chat.events import (
+    Channel,
+    ModelLearned,
+    RequestAccepted,
+    ServerNotice,
+    ThoughtEnded,
+    TurnEvent,
+    TurnFinished,
+)
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status
 from qwenchat.chat.provenance import FinishReason, ThinkingSupport, ThoughtCut
 from qwenchat.chat.sampling import Sampling
@@ -55,7 +63,7 @@ def refusing(name: str, body: Any, status: int = 400) -> Any:
 
 
 def notices(events: list[TurnEvent]) -> list[str]:
-    return [happened.text for happened in events if isinstance(happened, Noticed)]
+    return [happened.text for happened in events if isinstance(happened, ServerNotice)]
 
 
 def sent(events: list[TurnEvent]) -> RequestAccepted:

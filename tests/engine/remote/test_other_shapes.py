@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from qwenchat.chat.errors import ModelNotFound, PromptTooLong, QwenchatError, ServerFaulty, ServerRefused
-from qwenchat.chat.events import Channel, Noticed, ToolCalled
+from qwenchat.chat.events import Channel, ServerNotice, ToolCalled
 from qwenchat.chat.provenance import FinishReason
 from qwenchat.chat.sampling import Sampling
 from qwenchat.engine.base import TurnSignals
@@ -241,7 +241,7 @@ def test_other_wordings_cost_what_is_refused_alone(
 ) -> None:
     server.answer = lambda asked: refused(body, status) if name in asked else Answer(said("Yes."))
     load(engine, server)
-    (notice,) = [happened.text for happened in ask(engine) if isinstance(happened, Noticed)]
+    (notice,) = [happened.text for happened in ask(engine) if isinstance(happened, ServerNotice)]
     assert notice.endswith(f" it: {name}.")
 
 
@@ -476,7 +476,7 @@ def test_what_a_refusal_repeats_of_the_request_counts_for_nothing(engine: Remote
     body = {"detail": [{"type": "invalid", "input": {"top_k": 20, "messages": "a secret"}, "min_p": ["unknown field"]}]}
     server.answer = lambda asked: refused(body, 422) if "min_p" in asked else Answer(said("Yes."))
     load(engine, server)
-    (notice,) = [happened.text for happened in ask(engine) if isinstance(happened, Noticed)]
+    (notice,) = [happened.text for happened in ask(engine) if isinstance(happened, ServerNotice)]
     assert notice.endswith(" it: min_p.")
     server.answers, server.answer = [refused({"detail": [{"input": "a secret"}]}, 403)], None
     with pytest.raises(QwenchatError) as caught:

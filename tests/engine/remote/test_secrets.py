@@ -18,7 +18,7 @@ from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid, ServerUnreachable
 from qwenchat.chat.server_profile import Server
 from qwenchat.engine.base import StopSignal
-from qwenchat.engine.remote.connection import Connection
+from qwenchat.engine.remote.connection import ServerConnection
 from qwenchat.engine.remote.engine import RemoteEngine
 from tests.engine.remote.test_engine import ask, load, text
 from tests.support.chat_server import Answer, ChatServer, delta, said
@@ -79,15 +79,15 @@ class TestCertificates:
     def test_a_file_without_certificates_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "x.pem").write_text("nothing")
         with pytest.raises(ConfigInvalid, match=r"x\.pem"):
-            Connection(Server("https://127.0.0.1:9", ca_file=str(tmp_path / "x.pem")))
+            ServerConnection(Server("https://127.0.0.1:9", ca_file=str(tmp_path / "x.pem")))
 
 
 @pytest.mark.parametrize("proxy", ["socks5h://127.0.0.1:1080", "foo://x"])
 def test_a_proxy_that_cannot_be_used_is_said(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(ConfigInvalid, match="The proxy that the environment names"):
-        Connection(Server("https://lab.example"))
-    Connection(Server("http://127.0.0.1:9")).close()
+        ServerConnection(Server("https://lab.example"))
+    ServerConnection(Server("http://127.0.0.1:9")).close()
 
 
 class Home:
@@ -132,12 +132,12 @@ def test_the_key_is_in_nothing_that_is_printed_or_kept(tmp_path: Path) -> None:
     broken = delta(content="Half") + b"data: " + ECHO + b"\n\n"
     with ChatServer([*answers, Answer(broken)]).running() as server:
         home = Home(tmp_path, server.url, "file")
-        told = [home.run("ask", "--json", "Hello"), home.run("ask", "Again"), home.run("ask", "Once more")]
-        told += [home.run("models", "--server", "box"), home.run("export", "--all", "-o", ".")]
+        reported = [home.run("ask", "--json", "Hello"), home.run("ask", "Again"), home.run("ask", "Once more")]
+        reported += [home.run("models", "--server", "box"), home.run("export", "--all", "-o", ".")]
         assert {headers["authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
-    assert "Good day." in told[0]
-    assert "the key *** is not good for this" in told[1] + told[2]
-    assert KEY not in "".join(told)
+    assert "Good day." in reported[0]
+    assert "the key *** is not good for this" in reported[1] + reported[2]
+    assert KEY not in "".join(reported)
     assert b"Good day." in home.files()
     assert KEY.encode() not in home.files()
 

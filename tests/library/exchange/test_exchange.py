@@ -17,11 +17,11 @@ from qwenchat.chat.sampling import Sampling
 from qwenchat.chat.timeline import Tick
 from qwenchat.library.conversation import Conversation
 from qwenchat.library.exchange import markdown, native, openai
-from qwenchat.library.exchange.export import Format, export_to_folder, read_whole, write, written
+from qwenchat.library.exchange.export import ExportFormat, export_to_folder, read_whole, write, written
 from qwenchat.library.exchange.fence import contained, fenced
 from qwenchat.library.exchange.filename import file_name, names_for
-from qwenchat.library.exchange.found import Found
-from qwenchat.library.exchange.importer import Fate, Intake
+from qwenchat.library.exchange.importer import Importer, ImportOutcome
+from qwenchat.library.exchange.parsed import ParsedConversation
 from qwenchat.library.exchange.reading import conversations_in
 from qwenchat.library.library import Library
 from tests.support.conversation_strategy import conversations, ended
@@ -78,11 +78,11 @@ def test_export_import_export_gives_the_same_bytes_also_through_a_fresh_library(
         return
     first = text_of(*wholes)
     library = Library.in_memory()
-    intake = Intake(library)
+    intake = Importer(library)
     for found in conversations_in(io.BytesIO(first.encode())):
-        assert isinstance(found, Found)
+        assert isinstance(found, ParsedConversation)
         assert not found.problems
-        assert intake.take(found) is Fate.IMPORTED
+        assert intake.take(found) is ImportOutcome.IMPORTED
     assert text_of(*(read_whole(library, conversation.id) for conversation, _ in wholes)) == first
     library.close()
 
@@ -138,9 +138,9 @@ def half_wrong() -> bytes:
 
 def test_a_file_that_is_half_wrong_gives_what_is_right_and_names_what_is_not() -> None:
     right, half, none, number = conversations_in(io.BytesIO(half_wrong()))
-    assert isinstance(right, Found)
+    assert isinstance(right, ParsedConversation)
     assert not right.problems
-    assert isinstance(half, Found)
+    assert isinstance(half, ParsedConversation)
     a, b, d = half.conversation.messages
     assert [m.text for m in (a, b, d)] == ["a", "b", "d"]
     assert (b.provenance, d.parent) == (None, b.id)
@@ -148,8 +148,8 @@ def test_a_file_that_is_half_wrong_gives_what_is_right_and_names_what_is_not() -
     assert [problem.partition(":")[0] for problem in half.problems] == [
         "message 2", "message 2", "message 3", "message 4, part 2",
     ]  # fmt: skip
-    assert not isinstance(none, Found)
-    assert not isinstance(number, Found)
+    assert not isinstance(none, ParsedConversation)
+    assert not isinstance(number, ParsedConversation)
     assert (none.where, number.where) == ("conversation 3", "conversation 4")
 
 
@@ -188,27 +188,27 @@ def test_an_id_that_is_used_twice_or_is_no_id_loses_no_message() -> None:
 def test_what_is_here_already_is_left_alone_also_when_it_went_on_since() -> None:
     library = Library.in_memory()
     asked = user("asked")
-    found = Found(chat(asked))
-    assert Intake(library).take(found) is Fate.IMPORTED
+    found = ParsedConversation(chat(asked))
+    assert Importer(library).take(found) is ImportOutcome.IMPORTED
     library.save("c" * 16, reply(TextPart("more"), parent=asked.id))
-    assert Intake(library).take(found) is Fate.PRESENT
+    assert Importer(library).take(found) is ImportOutcome.PRESENT
     assert [message.text for message in library.read("c" * 16).messages] == ["asked", "more"]
 
 
 def test_another_conversation_of_the_same_id_comes_in_beside_it_once() -> None:
     library = Library.in_memory()
-    Intake(library).take(Found(chat(user("first"))))
-    other = Found(chat(user("second")))
-    assert Intake(library).take(other) is Fate.IMPORTED
-    assert Intake(library).take(other) is Fate.PRESENT
+    Importer(library).take(ParsedConversation(chat(user("first"))))
+    other = ParsedConversation(chat(user("second")))
+    assert Importer(library).take(other) is ImportOutcome.IMPORTED
+    assert Importer(library).take(other) is ImportOutcome.PRESENT
     assert sorted(library.read(row.id).messages[0].text for row in library.conversations()) == ["first", "second"]
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing() -> None:
     library = Library.in_memory()
-    found = Found(chat(user("first")))
-    dry = Intake(library, dry_run=True)
-    assert [dry.take(found), dry.take(found)] == [Fate.IMPORTED, Fate.PRESENT]
+    found = ParsedConversation(chat(user("first")))
+    dry = Importer(library, dry_run=True)
+    assert [dry.take(found), dry.take(found)] == [ImportOutcome.IMPORTED, ImportOutcome.PRESENT]
     assert library.conversations() == []
 
 
@@ -295,8 +295,8 @@ def test_a_line_holds_the_branch_up_to_the_last_complete_reply() -> None:
 
 def test_jsonl_comes_back_as_what_was_said() -> None:
     conversation = chat(user("q \x1b"), reply(ReasoningPart("hm"), TextPart("a\n\nb")), user("r"), reply(TextPart("c")))
-    (found,) = conversations_in(io.BytesIO("".join(written([(conversation, {})], Format.JSONL)).encode()))
-    assert isinstance(found, Found)
+    (found,) = conversations_in(io.BytesIO("".join(written([(conversation, {})], ExportFormat.JSONL)).encode()))
+    assert isinstance(found, ParsedConversation)
     assert [m.parts for m in found.conversation.messages] == [m.parts for m in conversation.messages]
 
 
@@ -371,7 +371,7 @@ def test_a_file_that_is_there_is_replaced_only_when_asked_and_never_half(tmp_pat
 def test_exporting_into_a_folder_finds_a_free_name(tmp_path: Path) -> None:
     library = Library.in_memory()
     id_ = library.import_conversation(chat(user("hello"), title="Greeting"))
-    paths = [export_to_folder(library, id_, Format.MARKDOWN, tmp_path) for _ in range(2)]
+    paths = [export_to_folder(library, id_, ExportFormat.MARKDOWN, tmp_path) for _ in range(2)]
     assert [path.name for path in paths] == ["greeting.md", "greeting-2.md"]
     assert "hello" in paths[1].read_text("utf-8")
     with pytest.raises(ConversationPresent):

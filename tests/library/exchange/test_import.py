@@ -21,10 +21,10 @@ from qwenchat.chat.timeline import Tick
 from qwenchat.i18n.texts import speak
 from qwenchat.library.exchange import scanner
 from qwenchat.library.exchange.archive import opened
-from qwenchat.library.exchange.export import Format, read_whole, written
-from qwenchat.library.exchange.found import Found, Unusable
-from qwenchat.library.exchange.importer import Fate, Intake
+from qwenchat.library.exchange.export import ExportFormat, read_whole, written
+from qwenchat.library.exchange.importer import Importer, ImportOutcome
 from qwenchat.library.exchange.markdown import tree_in
+from qwenchat.library.exchange.parsed import ParsedConversation, UnusableEntry
 from qwenchat.library.exchange.reading import conversations_in
 from qwenchat.library.exchange.scanner import Scanner, decoded
 from qwenchat.library.library import Library
@@ -34,20 +34,20 @@ from tests.support.own_json import read_own_json
 CHATGPT = Path(__file__).parents[2] / "data" / "chatgpt" / "conversations.json"
 
 
-def found_in(data: bytes | str | Any) -> list[Found | Unusable]:
+def found_in(data: bytes | str | Any) -> list[ParsedConversation | UnusableEntry]:
     """What a file holds; anything but bytes and text is written as JSON first."""
     if not isinstance(data, bytes | str):
         data = json.dumps(data)
     return list(conversations_in(io.BytesIO(data.encode() if isinstance(data, str) else data)))
 
 
-def only(data: bytes | str | Any) -> Found:
+def only(data: bytes | str | Any) -> ParsedConversation:
     (found,) = found_in(data)
-    assert isinstance(found, Found), found
+    assert isinstance(found, ParsedConversation), found
     return found
 
 
-def said(found: Found) -> list[tuple[str, str]]:
+def said(found: ParsedConversation) -> list[tuple[str, str]]:
     return [(str(message.role), message.text) for message in found.conversation.messages]
 
 
@@ -65,7 +65,7 @@ def mapping(*nodes: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def test_a_conversation_of_chatgpt_comes_in_with_its_branches_thoughts_and_models() -> None:
     found = found_in(CHATGPT.read_bytes())[0]
-    assert isinstance(found, Found)
+    assert isinstance(found, ParsedConversation)
     assert not found.problems
     primes = found.conversation
     assert (primes.title, primes.created, primes.updated) == ("Prime numbers", 1765670401.900479, 1765782351.9578)
@@ -91,7 +91,7 @@ def test_a_conversation_of_chatgpt_comes_in_with_its_branches_thoughts_and_model
 
 def test_tools_pictures_and_speech_of_chatgpt_become_what_can_be_read() -> None:
     found = found_in(CHATGPT.read_bytes())[1]
-    assert isinstance(found, Found)
+    assert isinstance(found, ParsedConversation)
     plot = found.conversation
     assert (plot.archived, not found.problems) == (True, True)
     asked, call, result, answer, _, search, failed, quote, code, spoken, thought = plot.messages
@@ -115,16 +115,16 @@ def test_tools_pictures_and_speech_of_chatgpt_become_what_can_be_read() -> None:
 def test_a_chatgpt_export_comes_in_once_however_often_and_goes_out_again_exactly() -> None:
     library = Library.in_memory()
     twice = [*found_in(CHATGPT.read_bytes()), *found_in(CHATGPT.read_bytes())]
-    fates = [Intake(library).take(found) for found in twice if isinstance(found, Found)]
-    assert fates == [Fate.IMPORTED] * 2 + [Fate.PRESENT] * 2
+    fates = [Importer(library).take(found) for found in twice if isinstance(found, ParsedConversation)]
+    assert fates == [ImportOutcome.IMPORTED] * 2 + [ImportOutcome.PRESENT] * 2
     rows = [*library.conversations(), *library.conversations(archived=True)]
     assert [(row.title, row.model) for row in rows] == [("Prime numbers", "gpt-5-2"), ("Plot of a table", "o3")]
-    first = "".join(written([read_whole(library, row.id) for row in rows], Format.JSON))
+    first = "".join(written([read_whole(library, row.id) for row in rows], ExportFormat.JSON))
     fresh = Library.in_memory()
     for found in found_in(first):
-        assert isinstance(found, Found)
-        Intake(fresh).take(found)
-    assert "".join(written([read_whole(fresh, row.id) for row in rows], Format.JSON)) == first
+        assert isinstance(found, ParsedConversation)
+        Importer(fresh).take(found)
+    assert "".join(written([read_whole(fresh, row.id) for row in rows], ExportFormat.JSON)) == first
 
 
 def test_the_same_nodes_in_another_order_are_the_same_conversation() -> None:
@@ -170,7 +170,7 @@ def test_what_is_hidden_in_chatgpt_is_not_imported() -> None:
     found = only([mapping(node("a", None), hidden, node("b", "h", "assistant"))])
     assert said(found) == [("user", "a"), ("assistant", "b")]
     (nothing,) = found_in([mapping({"id": "r", "parent": None, "message": None})])
-    assert isinstance(nothing, Unusable)
+    assert isinstance(nothing, UnusableEntry)
 
 
 # lists of messages
@@ -184,7 +184,7 @@ def test_lists_of_messages_come_in_from_an_object_a_list_and_lines() -> None:
     assert said(only([{"messages": messages}])) == expected
     line = json.dumps({"messages": messages})
     lines = found_in(f"{line}\n\n{line}\r\n")
-    assert [said(found) for found in lines if isinstance(found, Found)] == [expected] * 2
+    assert [said(found) for found in lines if isinstance(found, ParsedConversation)] == [expected] * 2
     assert only({"messages": messages, "title": "T"}).conversation.title == "T"
     assert only({"messages": messages}).conversation.title == "q"
 
@@ -192,7 +192,13 @@ def test_lists_of_messages_come_in_from_an_object_a_list_and_lines() -> None:
 def test_a_broken_line_costs_no_other() -> None:
     right = json.dumps({"messages": [{"role": "user", "content": "q"}]})
     broken = found_in("\n".join([right, right[:-9], '{"messages": 5}', "words", right]))
-    assert [type(found).__name__ for found in broken] == ["Found", "Unusable", "Unusable", "Unusable", "Found"]
+    assert [type(found).__name__ for found in broken] == [
+        "ParsedConversation",
+        "UnusableEntry",
+        "UnusableEntry",
+        "UnusableEntry",
+        "ParsedConversation",
+    ]
     assert [found.where.partition(",")[0] for found in broken] == [f"line {number}" for number in (1, 2, 3, 4, 5)]
 
 
@@ -303,13 +309,13 @@ def take_in(data: str) -> None:
     library = Library.in_memory()
     with suppress(ImportFailed):
         for found in found_in(data):
-            if isinstance(found, Found):
-                Intake(library).take(found)
+            if isinstance(found, ParsedConversation):
+                Importer(library).take(found)
     for row in library.conversations():
         whole = read_whole(library, row.id)
-        text = "".join(written([whole], Format.JSON))
-        assert "".join(written([read_own_json(text.encode())], Format.JSON)) == text
-        "".join([*written([whole], Format.MARKDOWN), *written([whole], Format.JSONL)]).encode()
+        text = "".join(written([whole], ExportFormat.JSON))
+        assert "".join(written([read_own_json(text.encode())], ExportFormat.JSON)) == text
+        "".join([*written([whole], ExportFormat.MARKDOWN), *written([whole], ExportFormat.JSONL)]).encode()
     library.close()
 
 
@@ -347,12 +353,12 @@ MESSAGES = {
 def own_json() -> str:
     library = Library.in_memory()
     found = found_in(CHATGPT.read_bytes())[0]
-    assert isinstance(found, Found)
+    assert isinstance(found, ParsedConversation)
     reply = found.conversation.messages[1]
     library.import_conversation(
         found.conversation, {reply.id: (Tick(5, Channel.THOUGHT, 3), Tick(9, Channel.ANSWER, 2))}
     )
-    return "".join(written([read_whole(library, found.conversation.id)], Format.JSON))
+    return "".join(written([read_whole(library, found.conversation.id)], ExportFormat.JSON))
 
 
 PIECES = [
@@ -375,16 +381,20 @@ def deep(depth: int) -> bytes:
 @pytest.mark.parametrize("depth", [101, 100_000])
 def test_a_value_nested_too_deep_costs_no_other(depth: int) -> None:
     bomb, right = found_in(deep(depth))
-    assert isinstance(bomb, Unusable)
+    assert isinstance(bomb, UnusableEntry)
     assert "deep" in bomb.why
-    assert isinstance(right, Found)
+    assert isinstance(right, ParsedConversation)
 
 
 def test_a_conversation_that_is_too_large_is_skipped_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanner, "LARGEST", 1000)
     right = {"messages": [{"role": "user", "content": "q"}]}
     large = {"messages": [{"role": "user", "content": "q" * 2000}]}
-    assert [type(found).__name__ for found in found_in([right, large, right])] == ["Found", "Unusable", "Found"]
+    assert [type(found).__name__ for found in found_in([right, large, right])] == [
+        "ParsedConversation",
+        "UnusableEntry",
+        "ParsedConversation",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -399,23 +409,23 @@ def test_a_conversation_that_is_too_large_is_skipped_unread(monkeypatch: pytest.
 )
 def test_very_many_mistakes_take_bounded_memory(value: str) -> None:
     found, right = found_in(f'[{value}, {{"messages": [{{"role": "user", "content": "q"}}]}}]')
-    assert isinstance(right, Found)
-    assert isinstance(found, Unusable) or len(found.problems) <= 1002
+    assert isinstance(right, ParsedConversation)
+    assert isinstance(found, UnusableEntry) or len(found.problems) <= 1002
 
 
 def test_very_many_small_values_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanner, "MOST", 1000)
     bomb, right = found_in('[{"messages": [' + "[]," * 1000 + '1]}, {"messages": [{"role": "user", "content": "q"}]}]')
-    assert isinstance(bomb, Unusable)
+    assert isinstance(bomb, UnusableEntry)
     assert "values" in bomb.why
-    assert isinstance(right, Found)
+    assert isinstance(right, ParsedConversation)
 
 
 def test_a_file_that_breaks_off_gives_what_came_before() -> None:
     data = CHATGPT.read_bytes()[:-200]
     first, cut = found_in(data)
-    assert isinstance(first, Found)
-    assert isinstance(cut, Unusable)
+    assert isinstance(first, ParsedConversation)
+    assert isinstance(cut, UnusableEntry)
     assert "cut off" in cut.why
 
 
@@ -434,7 +444,7 @@ def zipped(**members: bytes | str) -> bytes:
     return file.getvalue()
 
 
-def unpacked(data: bytes, *, pipe: bool = False) -> Iterator[Found | Unusable]:
+def unpacked(data: bytes, *, pipe: bool = False) -> Iterator[ParsedConversation | UnusableEntry]:
     with opened(Chopped(data, 10_000) if pipe else io.BytesIO(data)) as parts:  # type: ignore[arg-type]
         for part in parts:
             yield from conversations_in(part)
@@ -446,7 +456,9 @@ def test_the_archive_that_chatgpt_sends_is_read_as_it_is(pipe: bool) -> None:
     whole = zipped(conversations=CHATGPT.read_bytes(), user="{}")
     parts = zipped(**{"export__conversations-000": one, "export__conversations-001": two})
     for data in (whole, parts):
-        titles = [found.conversation.title for found in unpacked(data, pipe=pipe) if isinstance(found, Found)]
+        titles = [
+            found.conversation.title for found in unpacked(data, pipe=pipe) if isinstance(found, ParsedConversation)
+        ]
         assert titles == ["Prime numbers", "Plot of a table"]
 
 

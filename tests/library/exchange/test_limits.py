@@ -13,13 +13,13 @@ from qwenchat.chat.dates import as_date, local_time
 from qwenchat.chat.errors import ImportFailed, MessageTooLarge
 from qwenchat.library import database
 from qwenchat.library.exchange import reading, scanner, values
-from qwenchat.library.exchange.found import Found, Unusable
-from qwenchat.library.exchange.importer import Intake
+from qwenchat.library.exchange.importer import Importer
+from qwenchat.library.exchange.parsed import ParsedConversation, UnusableEntry
 from qwenchat.library.exchange.reading import conversations_in
 from qwenchat.library.library import Library
 
 
-def read(data: bytes | object) -> list[Found | Unusable]:
+def read(data: bytes | object) -> list[ParsedConversation | UnusableEntry]:
     written = data if isinstance(data, bytes) else json.dumps(data).encode()
     return list(conversations_in(io.BytesIO(written)))
 
@@ -32,9 +32,12 @@ def read(data: bytes | object) -> list[Found | Unusable]:
 def test_an_object_with_endlessly_many_names_is_given_up_after_the_first_ones(file: bytes) -> None:
     names = b",".join(b'"k%d": 1' % number for number in range(values._MOST_NAMES + 2))
     found = read(file % names)
-    assert isinstance(found[-1], Unusable)
+    assert isinstance(found[-1], UnusableEntry)
     assert "more than 10,000 names" in found[-1].why
-    assert [entry.conversation.messages[0].text for entry in found if isinstance(entry, Found)] in ([], ["kept"])
+    assert [entry.conversation.messages[0].text for entry in found if isinstance(entry, ParsedConversation)] in (
+        [],
+        ["kept"],
+    )
 
 
 @pytest.mark.parametrize("file", [b"[" + b"1," * 60 + b"1]", b"{}" * 60, b"{}\n" * 60], ids=["list", "row", "lines"])
@@ -42,7 +45,7 @@ def test_a_file_of_anything_but_conversations_is_given_up(monkeypatch: pytest.Mo
     monkeypatch.setattr(reading, "_MOST_UNUSABLE", 50)
     entries = conversations_in(io.BytesIO(file))
     for _ in range(50):
-        assert isinstance(next(entries), Unusable)
+        assert isinstance(next(entries), UnusableEntry)
     with pytest.raises(ImportFailed, match="More than 50 things"):
         next(entries)
 
@@ -57,23 +60,23 @@ def test_a_message_that_is_too_long_costs_no_other_conversation(
 ) -> None:
     monkeypatch.setattr(database, "_LONGEST", 1_000_000)
     library = Library.open(tmp_path / "c.sqlite3")
-    intake = Intake(library)
+    intake = Importer(library)
     long, short = ({"messages": [{"role": "user", "content": text}]} for text in ("x" * 1_100_000, "y"))
     first, second = read([long, short])
-    assert isinstance(first, Found)
-    assert isinstance(second, Found)
+    assert isinstance(first, ParsedConversation)
+    assert isinstance(second, ParsedConversation)
     with pytest.raises(MessageTooLarge):
         intake.take(first)
     intake.take(second)
     assert [row.title for row in library.conversations()] == ["y"]
 
 
-def chatgpt(metadata: dict[str, Any], **more: Any) -> Found:
+def chatgpt(metadata: dict[str, Any], **more: Any) -> ParsedConversation:
     """The one conversation of an export with one reply."""
     message = {"author": {"role": "assistant"}, "content": {"content_type": "text", "parts": ["hi"]}}
     node = {"id": "n", "parent": None, "children": [], "message": message | {"metadata": metadata}}
     (found,) = read({"title": "t", "mapping": {"n": node}} | more)
-    assert isinstance(found, Found)
+    assert isinstance(found, ParsedConversation)
     return found
 
 
@@ -111,8 +114,8 @@ def test_no_date_in_a_file_is_more_than_a_calendar_can_show(tmp_path: Path, date
     for value in (own, {"create_time": date, "mapping": {"n": {"message": {"create_time": date, "author": {
         "role": "user"}, "content": {"content_type": "text", "parts": ["x"]}}}}}):  # fmt: skip
         for found in read(value):
-            if isinstance(found, Found):
-                Intake(library).take(found)
+            if isinstance(found, ParsedConversation):
+                Importer(library).take(found)
     for row in library.conversations():
         for at in (row.created, row.updated, *(message.created for message in library.read(row.id).messages)):
             time.localtime(at)

@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from qwenchat.engine.local.cpu.layout import GROUP, MATRIX_BLOCK, ROWS, UNIT, UNIT_GROUPS, Format
+from qwenchat.engine.local.cpu.layout import GROUP, MATRIX_BLOCK, ROWS, UNIT, UNIT_GROUPS, WeightFormat
 from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I32, I64, call, load, multiply_add, splat, store
 from qwenchat.engine.local.cpu.processor import MATRIX_UNIT
 
@@ -53,7 +53,7 @@ def close_unit(_):
     return types.void(), generate
 
 
-def matrix_kernel(form: Format) -> Callable[..., None]:
+def matrix_kernel(form: WeightFormat) -> Callable[..., None]:
     """The kernel for one format, with the arguments of `tile_kernel` and the address of a room of ROOM_BYTES.
 
     Its weights are signed bytes, as `unpacking` of `simd` makes them; x is [groups, 32, 32].
@@ -74,7 +74,7 @@ def matrix_kernel(form: Format) -> Callable[..., None]:
 class _Product:
     """Emits the instructions of one kernel: in turn the unit multiplies a few groups, and their sums are scaled."""
 
-    def __init__(self, builder: ir.IRBuilder, form: Format, args: Sequence[ir.Value]) -> None:
+    def __init__(self, builder: ir.IRBuilder, form: WeightFormat, args: Sequence[ir.Value]) -> None:
         self.b, self.form = builder, form
         self.weights, self.scales, self.minima, self.x, self.x_scales, self.x_sums = args[:6]
         self.out, self.out_stride, self.groups, self.add, self.room = args[6:]
@@ -149,7 +149,7 @@ class _Product:
                 dots = b.sitofp(load(b, sums, 4 * UNIT * t, _INTS, 4), _FLOATS)
                 factor = b.fmul(scale, self._splat(self.x_scales, figures, t, F32))
                 totals[t] = multiply_add(b, dots, factor, totals[t])
-            if self.form is Format.U4_MIN:
+            if self.form is WeightFormat.U4_MIN:
                 part = ir.Constant(_FLOATS, [-1 / 128] * UNIT)
                 minimum = b.fmul(self._figures(self.minima, group, row), part)
                 for t in range(UNIT):

@@ -22,7 +22,7 @@ def new_shared() -> np.ndarray:
     return np.zeros(32, np.int64)
 
 
-class Vectors(NamedTuple):
+class QuantizedVectors(NamedTuple):
     """Quantized vectors, by blocks."""
 
     q: np.ndarray
@@ -33,13 +33,13 @@ class Vectors(NamedTuple):
     """int32, [block, group, vector]: of the elements of each group, times -128."""
 
 
-def new_vectors(count: int, length: int) -> Vectors:
+def new_vectors(count: int, length: int) -> QuantizedVectors:
     """Room for `count` vectors of `length` elements."""
     groups = count * length // GROUP
-    return Vectors(aligned(count * length, np.int8), aligned(groups, np.float32), aligned(groups, np.int32))
+    return QuantizedVectors(aligned(count * length, np.int8), aligned(groups, np.float32), aligned(groups, np.int32))
 
 
-class Cache(NamedTuple):
+class CacheView(NamedTuple):
     """Keys and values of the tokens read; `layer * kv_heads + kv_head` says where those of a head lie in a segment."""
 
     keys: np.ndarray
@@ -55,7 +55,7 @@ class Cache(NamedTuple):
 class AttentionScratch(NamedTuple):
     """Memory for the attention of one chunk; a thread has room for BLOCKS_TOGETHER * BLOCK queries."""
 
-    queries: Vectors
+    queries: QuantizedVectors
     """Blocks of queries, those that share a kv head together."""
     scores: np.ndarray
     """[threads, queries, tokens] float32, the rows a little longer."""
@@ -64,7 +64,7 @@ class AttentionScratch(NamedTuple):
     mixed: np.ndarray
     """[threads, queries, head_dim] float32."""
     shares_q: np.ndarray
-    """[threads, queries * tokens] int8: probabilities as `Vectors`."""
+    """[threads, queries * tokens] int8: probabilities as `QuantizedVectors`."""
     shares_scales: np.ndarray
     """[threads, queries * tokens / 32] float32."""
     shares_sums: np.ndarray
@@ -112,7 +112,7 @@ class Scratch(NamedTuple):
     """[tokens, 2, head_dim / 2] float32, cosines and sines of the positions."""
     row: np.ndarray
     """[threads, hidden] float32."""
-    vectors: Vectors
+    vectors: QuantizedVectors
     attention: AttentionScratch
     rooms: np.ndarray
     """[threads, any] uint8, for `multiply`."""

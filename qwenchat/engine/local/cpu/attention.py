@@ -8,16 +8,16 @@ import math
 
 import numpy as np
 
-from qwenchat.engine.local.cpu.arrays import Vectors
+from qwenchat.engine.local.cpu.arrays import QuantizedVectors
 from qwenchat.engine.local.cpu.groups import (
     exponentials,
+    hadamard,
     highest,
     largest,
     multiply_all,
     quantize_apart,
     quantize_into,
     rotate,
-    spread,
     total_of,
 )
 from qwenchat.engine.local.cpu.layout import BLOCKS_TOGETHER, GROUP, ROWS, SEGMENT
@@ -41,7 +41,7 @@ def _store_key(row, place, keys, scales):
     tile_at = (place - lane) * d
     for group in range(d // GROUP):
         source = address_of(row) + 4 * GROUP * group
-        spread(source)
+        hadamard(source)
         top = largest(source)
         inverse = np.float32(127.0) / top if top > 0 else np.float32(0.0)
         quantize_apart(source, inverse, address_of(keys) + tile_at + GROUP * group * ROWS + 4 * lane, 4 * ROWS)
@@ -57,7 +57,7 @@ def _store_value(row, place, values):
     groups, source = row.shape[0] // GROUP, address_of(row)
     top = np.float32(0.0)
     for group in range(groups):
-        spread(source + 4 * GROUP * group)
+        hadamard(source + 4 * GROUP * group)
         top = max(top, largest(source + 4 * GROUP * group))
     inverse = np.float32(127.0) / top if top > 0 else np.float32(0.0)
     to = address_of(values) + place // 4 * 4 * ROWS
@@ -102,7 +102,7 @@ def prepare(layer, w, qkv, rope, cache, start, count, first_head, per_block, scr
                 for i in range(d):
                     row[i] *= scale
                 for at in range(0, d, GROUP):
-                    spread(address_of(row) + 4 * at)
+                    hadamard(address_of(row) + 4 * at)
                 at = head // group * padded + token * group + head % group
                 quantize_row(row, scratch.queries, per_block, at)
             else:
@@ -138,7 +138,7 @@ def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, s
     together = max(1, min(BLOCKS_TOGETHER, w.kv_heads * blocks // (4 * threads)))
     items = -(-blocks // together)
     scores, mixed, divisors = scratch.scores[rank], scratch.mixed[rank], scratch.divisors[rank]
-    shares = Vectors(scratch.shares_q[rank], scratch.shares_scales[rank], scratch.shares_sums[rank])
+    shares = QuantizedVectors(scratch.shares_q[rank], scratch.shares_scales[rank], scratch.shares_sums[rank])
     ones, groups, query_bytes = address_of(scratch.ones), d // GROUP, per_query_block * d
     item = fetch_add(shared, 0, 1)
     while item < w.kv_heads * items:
@@ -179,6 +179,6 @@ def attend(layer, w, cache, start, count, per_query_block, vectors, per_block, s
                 mixed[place, i] /= divisors[place]
             for g in range(groups):
                 source = address_of(mixed[place, g * GROUP :])
-                spread(source)
+                hadamard(source)
                 quantize_group(source, vectors, per_block, w.heads * groups, token, head * groups + g)
         item = fetch_add(shared, 0, 1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qwenchat.engine.local.cpu.arrays import Cache, aligned
+from qwenchat.engine.local.cpu.arrays import CacheView, aligned
 from qwenchat.engine.local.cpu.layout import GROUP, SEGMENT
 from qwenchat.engine.local.decoder_config import DecoderConfig
 
@@ -20,7 +20,7 @@ class QuantizedCache:
         # An odd number, so that the segments of a head do not compete for the same lines of the processor's cache.
         heads = self._heads | 1
         tokens, d, shape = self.capacity * heads, config.head_dim, (segments, heads, -1)
-        self.arrays = Cache(
+        self.arrays = CacheView(
             keys=aligned(tokens * d, np.uint8).reshape(shape),
             key_scales=aligned(tokens * d // GROUP, np.uint16).reshape(shape),
             values=aligned(tokens * d, np.uint8).reshape(shape),

@@ -24,8 +24,8 @@ from qwenchat.engine.local.cpu.layout import (
 from qwenchat.engine.local.cpu.machine_code import Forward
 from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.cpu.processor import RUNS_HERE, matrix_unit_permitted
-from qwenchat.engine.local.cpu.thread_pool import Team
-from qwenchat.engine.local.cpu.thread_tuner import Pace
+from qwenchat.engine.local.cpu.thread_pool import ThreadPool
+from qwenchat.engine.local.cpu.thread_tuner import ThreadTuner
 from qwenchat.engine.local.decoder_config import DecoderConfig
 from qwenchat.i18n.texts import say
 
@@ -105,8 +105,8 @@ class QuantizedDecoder:
             eps=c.norm_eps,
         )
         self._frequencies = c.rope_base ** (-np.arange(0, d, 2) / d)
-        self._team, self._threads = Team(), threads
-        self._paces = (Pace(threads), Pace(threads))
+        self._pool, self._threads = ThreadPool(), threads
+        self._paces = (ThreadTuner(threads), ThreadTuner(threads))
         """For single tokens and for chunks."""
         weights = sum(matrix.rows * matrix.columns for row in self.matrices for matrix in row)
         self._step: tuple[int, int] = (self.nbytes, weights)
@@ -154,7 +154,7 @@ class QuantizedDecoder:
 
     def close(self) -> None:
         """See `Network.close`."""
-        self._team.close()
+        self._pool.close()
 
     def _read(self, ids: np.ndarray, cache: QuantizedCache, stop: StopSignal) -> np.ndarray:
         forward = self._forward_for(cache)
@@ -168,7 +168,7 @@ class QuantizedDecoder:
         threads, began = pace.choose() if measured else pace.fastest, time.perf_counter()
         flag = np.frombuffer(stop.flag, np.uint8)
         forward.prepare(threads, start, count, flag)
-        if not self._team.run(forward.run, threads):
+        if not self._pool.run(forward.run, threads):
             raise Stopped
         if measured:
             pace.record(time.perf_counter() - began, self._work(cache, start, count))

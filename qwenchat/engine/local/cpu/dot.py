@@ -11,7 +11,7 @@ from llvmlite import ir
 from qwenchat.engine.local.cpu.llvm import I8, I16, I32, call
 
 
-class Dot(NamedTuple):
+class DotProduct(NamedTuple):
     """A way to do them."""
 
     lanes: int
@@ -20,11 +20,11 @@ class Dot(NamedTuple):
     """Vectors of sums that its registers hold besides what else is needed."""
     signed: bool
     """Whether it wants the unsigned bytes, if they take all eight bits, as signed ones: turned by 128."""
-    new_sum: Callable[[ir.IRBuilder, ir.Value, bool], "Sum"]
+    new_sum: Callable[[ir.IRBuilder, ir.Value, bool], "DotSum"]
     """A sum that begins with a value [lanes] i32; told whether the unsigned bytes are below 16."""
 
 
-class Sum:
+class DotSum:
     """A sum of dot products in the making, [lanes] i32: this one for any processor, with plain arithmetic."""
 
     def __init__(self, b: ir.IRBuilder, start: ir.Value, small: bool) -> None:
@@ -50,7 +50,7 @@ class Sum:
         return self._sum
 
 
-class _Vnni(Sum):
+class _Vnni(DotSum):
     """By one instruction of x86: AVX-512 VNNI, or AVX-VNNI for vectors half as long."""
 
     def add(self, weights: ir.Value, x: ir.Value) -> None:
@@ -58,7 +58,7 @@ class _Vnni(Sum):
         self._sum = call(self.b, name, self._sum.type, self._sum, weights, self.b.bitcast(x, self._bytes))
 
 
-class _Neon(Sum):
+class _Neon(DotSum):
     """By one instruction of ARM, which takes both as signed."""
 
     def add(self, weights: ir.Value, x: ir.Value) -> None:
@@ -66,7 +66,7 @@ class _Neon(Sum):
         self._sum = call(self.b, name, self._sum.type, self._sum, weights, self.b.bitcast(x, self._bytes))
 
 
-class _Avx2(Sum):
+class _Avx2(DotSum):
     """By the products of AVX2, which gives the sums of two as 16 bits: with small weights, a whole group fits these."""
 
     def __init__(self, b: ir.IRBuilder, start: ir.Value, small: bool) -> None:
@@ -95,14 +95,14 @@ class _Avx2(Sum):
         return call(self.b, "llvm.x86.avx2.pmadd.wd", self.start.type, pairs, ones)
 
 
-AVX512_VNNI = Dot(16, 16, False, _Vnni)
-AVX_VNNI = Dot(8, 8, False, _Vnni)
-AVX2 = Dot(8, 8, True, _Avx2)
-NEON = Dot(4, 16, True, _Neon)
-PLAIN = Dot(16, 16, False, Sum)
+AVX512_VNNI = DotProduct(16, 16, False, _Vnni)
+AVX_VNNI = DotProduct(8, 8, False, _Vnni)
+AVX2 = DotProduct(8, 8, True, _Avx2)
+NEON = DotProduct(4, 16, True, _Neon)
+PLAIN = DotProduct(16, 16, False, DotSum)
 
 
-def best_dot(features: frozenset[str]) -> Dot:
+def best_dot(features: frozenset[str]) -> DotProduct:
     """The fastest way with these features of a processor, as LLVM names them."""
     ways = {"avx512vnni": AVX512_VNNI, "avxvnni": AVX_VNNI, "avx2": AVX2, "dotprod": NEON}
     return next((dot for feature, dot in ways.items() if feature in features), PLAIN)

@@ -103,7 +103,7 @@ def gate(_, source, other):
 
 
 @intrinsic
-def spread(_, source):
+def hadamard(_, source):
     """Multiply the 32 float32 at an address by the orthonormal Hadamard matrix, which is its own inverse.
 
     Products of two vectors stay as they are, but no element stands out any more that would take the precision of the

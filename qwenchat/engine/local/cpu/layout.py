@@ -26,7 +26,7 @@ BLOCKS_TOGETHER = 4
 """Blocks of queries that share what is read of keys and values, at most."""
 
 
-class Format(IntEnum):
+class WeightFormat(IntEnum):
     """How the weights of a matrix are stored."""
 
     U8 = 1
@@ -39,9 +39,9 @@ class Format(IntEnum):
     @property
     def group_bytes(self) -> int:
         """Bytes of one group of one tile, scales not counted."""
-        return GROUP * ROWS // (1 if self is Format.U8 else 2)
+        return GROUP * ROWS // (1 if self is WeightFormat.U8 else 2)
 
     @property
     def zero(self) -> int:
         """The stored value that stands for zero."""
-        return {Format.U8: 128, Format.U4: 8, Format.U4_MIN: 0}[self]
+        return {WeightFormat.U8: 128, WeightFormat.U4: 8, WeightFormat.U4_MIN: 0}[self]

@@ -11,19 +11,19 @@ import numpy as np
 
 from qwenchat.engine.local.cpu.amx import close_unit, matrix_kernel, open_unit
 from qwenchat.engine.local.cpu.groups import largest, quantize
-from qwenchat.engine.local.cpu.layout import BLOCKS, GROUP, MATRIX_BLOCK, ROOM_BYTES, ROWS, Format
+from qwenchat.engine.local.cpu.layout import BLOCKS, GROUP, MATRIX_BLOCK, ROOM_BYTES, ROWS, WeightFormat
 from qwenchat.engine.local.cpu.native import address_of, fetch_add, native
 from qwenchat.engine.local.cpu.simd import tile_kernel, unpacking
 
 FORMAT, WEIGHTS, SCALES, MINIMA, TILES, GROUPS = range(6)
 """What a row of a matrix table says: format, three addresses, two sizes."""
-U8, U4 = int(Format.U8), int(Format.U4)
+U8, U4 = int(WeightFormat.U8), int(WeightFormat.U4)
 
-_u8_x1, _u8_x2, _u8_x4, _u8_x8 = (tile_kernel(Format.U8, vectors) for vectors in BLOCKS)
-_u4_x1, _u4_x2, _u4_x4, _u4_x8 = (tile_kernel(Format.U4, vectors) for vectors in BLOCKS)
-_u4_min_x1, _u4_min_x2, _u4_min_x4, _u4_min_x8 = (tile_kernel(Format.U4_MIN, vectors) for vectors in BLOCKS)
-_u8_many, _u4_many, _u4_min_many = (matrix_kernel(form) for form in Format)
-_unpack_u8, _unpack_u4, _unpack_u4_min = (unpacking(form) for form in Format)
+_u8_x1, _u8_x2, _u8_x4, _u8_x8 = (tile_kernel(WeightFormat.U8, vectors) for vectors in BLOCKS)
+_u4_x1, _u4_x2, _u4_x4, _u4_x8 = (tile_kernel(WeightFormat.U4, vectors) for vectors in BLOCKS)
+_u4_min_x1, _u4_min_x2, _u4_min_x4, _u4_min_x8 = (tile_kernel(WeightFormat.U4_MIN, vectors) for vectors in BLOCKS)
+_u8_many, _u4_many, _u4_min_many = (matrix_kernel(form) for form in WeightFormat)
+_unpack_u8, _unpack_u4, _unpack_u4_min = (unpacking(form) for form in WeightFormat)
 
 
 @native

@@ -15,7 +15,7 @@ import llvmlite
 import llvmlite.binding
 import numpy as np
 
-from qwenchat.engine.local.cpu.arrays import Cache, Scratch, Weights
+from qwenchat.engine.local.cpu.arrays import CacheView, Scratch, Weights
 from qwenchat.system.paths import Paths
 
 ENTRY = "qwenchat_entry"
@@ -29,7 +29,7 @@ class Forward:
     """Calls `forward` for one model, one cache and one scratch memory."""
 
     def __init__(
-        self, weights: Weights, cache: Cache, scratch: Scratch, logits: np.ndarray, shared: np.ndarray, threads: int
+        self, weights: Weights, cache: CacheView, scratch: Scratch, logits: np.ndarray, shared: np.ndarray, threads: int
     ) -> None:
         """`logits` are written by each call; the cache is not kept alive.
 
@@ -102,9 +102,9 @@ def _loaded(arguments: Sequence[Any]) -> Callable[[int], int]:
 def _key(kinds: str) -> str:
     """Stands for all that the code depends on."""
     binding = llvmlite.binding
-    told = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    reported = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
     processor = [binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten(), binding.get_process_triple()]
-    parts = [sources(), llvmlite.__version__, *processor, *told, kinds]
+    parts = [sources(), llvmlite.__version__, *processor, *reported, kinds]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

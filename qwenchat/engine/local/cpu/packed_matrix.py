@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qwenchat.engine.local.cpu.layout import GROUP, ROWS, Format
+from qwenchat.engine.local.cpu.layout import GROUP, ROWS, WeightFormat
 
 
 @dataclass(frozen=True, slots=True)
 class PackedMatrix:
     """A matrix [rows, columns] in tiles of 32 rows and groups of 32 columns; rows are filled up with zeros."""
 
-    form: Format
+    form: WeightFormat
     rows: int
     columns: int
     weights: np.ndarray
@@ -24,10 +24,10 @@ class PackedMatrix:
     """Whether somebody has looked already."""
 
     @staticmethod
-    def sizes(form: Format, rows: int, columns: int) -> tuple[int, int, int]:
+    def sizes(form: WeightFormat, rows: int, columns: int) -> tuple[int, int, int]:
         """How many elements the weights, scales and minima of such a matrix have."""
         groups = -(-rows // ROWS) * (columns // GROUP)
-        return groups * form.group_bytes, groups * ROWS, groups * ROWS if form is Format.U4_MIN else 0
+        return groups * form.group_bytes, groups * ROWS, groups * ROWS if form is WeightFormat.U4_MIN else 0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -54,12 +54,12 @@ class PackedMatrix:
         """Some rows as float32 [n, columns]."""
         tile, lane, groups = rows // ROWS, rows % ROWS, self.columns // GROUP
         scales = self.scales.reshape(-1, groups, ROWS)[tile, :, lane].astype(np.float32)
-        if self.form is Format.U8:
+        if self.form is WeightFormat.U8:
             q = self.weights.reshape(-1, groups, GROUP // 4, ROWS, 4)[tile, :, :, lane]
         else:
             both = self.weights.reshape(-1, groups, GROUP // 8, 1, ROWS, 4)[tile, :, :, :, lane]
             q = np.concatenate([both & 15, both >> 4], axis=3)
         values = (q.reshape(len(rows), groups, GROUP).astype(np.float32) - self.form.zero) * scales[..., None]
-        if self.form is Format.U4_MIN:
+        if self.form is WeightFormat.U4_MIN:
             values += self.minima.reshape(-1, groups, ROWS)[tile, :, lane].astype(np.float32)[..., None]
         return values.reshape(len(rows), self.columns)

@@ -14,14 +14,19 @@ from qwenchat.engine.local.cpu.groups import (
     largest,
     quantize_apart,
 )
-from qwenchat.engine.local.cpu.layout import GROUP, ROWS, Format
+from qwenchat.engine.local.cpu.layout import GROUP, ROWS, WeightFormat
 from qwenchat.engine.local.cpu.linear import U8
 from qwenchat.engine.local.cpu.native import address_of, float_of_half, half_bits, native
 from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.ggml import Kind, dequantize
 
-_EXACT = {Kind.Q8_0: Format.U8, Kind.Q5_0: Format.U8, Kind.Q4_0: Format.U4, Kind.Q4_1: Format.U4_MIN}
-_EXACT |= {Kind.Q4_K: Format.U4_MIN}
+_EXACT = {
+    Kind.Q8_0: WeightFormat.U8,
+    Kind.Q5_0: WeightFormat.U8,
+    Kind.Q4_0: WeightFormat.U4,
+    Kind.Q4_1: WeightFormat.U4_MIN,
+}
+_EXACT |= {Kind.Q4_K: WeightFormat.U4_MIN}
 """Blocks that a format holds as they are."""
 _FLOATS = (Kind.F32, Kind.F16, Kind.BF16, Kind.Q6_K)
 """What is read as floats here; the rest is dequantized first."""
@@ -30,7 +35,9 @@ _F32, _F16, _BF16, _Q8_0, _Q5_0, _Q4_0, _Q4_1, _Q4_K = (
 )
 
 
-def pack(kind: Kind, data: np.ndarray, columns: int, form: Format | None, order: np.ndarray | None) -> PackedMatrix:
+def pack(
+    kind: Kind, data: np.ndarray, columns: int, form: WeightFormat | None, order: np.ndarray | None
+) -> PackedMatrix:
     """Pack a matrix that lies in a file as `data` [rows, bytes] uint8; columns must be a multiple of 32.
 
     `form` is what floats are quantized to, U8 or U4; with None, blocks stay as near to themselves as the formats
@@ -40,11 +47,11 @@ def pack(kind: Kind, data: np.ndarray, columns: int, form: Format | None, order:
     if exact is None and kind not in _FLOATS:
         data = dequantize(data, kind).view(np.uint8).reshape(len(data), -1)
         kind = Kind.F32
-    form = exact or form or Format.U8
+    form = exact or form or WeightFormat.U8
     rows = len(data)
     sizes = PackedMatrix.sizes(form, rows, columns)
     weights, (scales, minima) = aligned(sizes[0], np.uint8), (aligned(size, np.uint16) for size in sizes[1:])
-    weights[:] = form.zero * (1 if form is Format.U8 else 17)
+    weights[:] = form.zero * (1 if form is WeightFormat.U8 else 17)
     order = np.arange(rows) if order is None else order
     _pack(int(kind), int(form), np.ascontiguousarray(data), order, columns // GROUP, weights, scales, minima)
     return PackedMatrix(form, rows, columns, weights, scales.view(np.float16), minima.view(np.float16))

@@ -16,8 +16,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from qwenchat.engine.local.cpu.dot import Dot, best_dot
-from qwenchat.engine.local.cpu.layout import GROUP, ROWS, Format
+from qwenchat.engine.local.cpu.dot import DotProduct, best_dot
+from qwenchat.engine.local.cpu.layout import GROUP, ROWS, WeightFormat
 from qwenchat.engine.local.cpu.llvm import F16, F32, I8, I16, I32, I64, call, load, multiply_add, splat, store
 from qwenchat.engine.local.cpu.processor import features
 
@@ -28,7 +28,7 @@ _AHEAD = 4096
 BEST_DOT = best_dot(features())
 
 
-def tile_kernel(form: Format, tokens: int, dot: Dot = BEST_DOT) -> Callable[..., None]:
+def tile_kernel(form: WeightFormat, tokens: int, dot: DotProduct = BEST_DOT) -> Callable[..., None]:
     """The kernel for one format and that many vectors at once, to be called from numba code.
 
     Its arguments are addresses and counts: weights, scales (half), minima (half), x (int8, [groups, tokens, 32]),
@@ -50,11 +50,13 @@ def tile_kernel(form: Format, tokens: int, dot: Dot = BEST_DOT) -> Callable[...,
 class _Tile:
     """Emits the instructions of one kernel: some of the rows after the others, where the registers hold no more."""
 
-    def __init__(self, builder: ir.IRBuilder, form: Format, tokens: int, dot: Dot, args: Sequence[ir.Value]) -> None:
+    def __init__(
+        self, builder: ir.IRBuilder, form: WeightFormat, tokens: int, dot: DotProduct, args: Sequence[ir.Value]
+    ) -> None:
         self.b, self.form, self.tokens, self.dot = builder, form, tokens, dot
         self.weights, self.scales, self.minima, self.x, self.x_scales, self.x_sums = args[:6]
         self.out, self.out_stride, self.groups, self.add = args[6:]
-        self.turned = dot.signed and form is Format.U8
+        self.turned = dot.signed and form is WeightFormat.U8
         lanes = dot.lanes
         self.bytes, self.ints = ir.VectorType(I8, 4 * lanes), ir.VectorType(I32, lanes)
         self.floats, self.halves = ir.VectorType(F32, lanes), ir.VectorType(F16, lanes)
@@ -89,7 +91,7 @@ class _Tile:
             self._fetch(group)
         figures = b.mul(group, I64(4 * n))
         x_sums = [splat(b, load(b, b.add(self.x_sums, figures), 4 * t, I32, 4), lanes) for t in range(n)]
-        small = self.form is not Format.U8
+        small = self.form is not WeightFormat.U8
         sums = {(first, t): self.dot.new_sum(b, self._start(x_sums[t]), small) for first, t in totals}
         x = b.add(self.x, b.mul(group, I64(GROUP * n)))
         for quad, weights in enumerate(zip(*(self._quads(group, first) for first in parts), strict=True)):
@@ -104,7 +106,7 @@ class _Tile:
                 dots = b.sitofp(sums[first, t].total(), self.floats)
                 total = multiply_add(b, dots, b.fmul(scale, x_scales[t]), b.load(totals[first, t]))
                 b.store(total, totals[first, t])
-            if self.form is Format.U4_MIN:
+            if self.form is WeightFormat.U4_MIN:
                 minimum = b.fmul(self._figures(self.minima, group, first), ir.Constant(self.floats, [-1 / 128] * lanes))
                 for t in range(n):
                     summed = b.sitofp(x_sums[t], self.floats)
@@ -128,9 +130,11 @@ class _Tile:
 
     def _start(self, x_sum: ir.Value) -> ir.Value:
         """What the products begin with, to make up for what stands for zero: that is 128, 8 or 0 times the sum of x."""
-        if self.form is Format.U4:
+        if self.form is WeightFormat.U4:
             return self.b.ashr(x_sum, ir.Constant(self.ints, [4] * self.dot.lanes))
-        return x_sum if self.form is Format.U8 and not self.turned else ir.Constant(self.ints, [0] * self.dot.lanes)
+        return (
+            x_sum if self.form is WeightFormat.U8 and not self.turned else ir.Constant(self.ints, [0] * self.dot.lanes)
+        )
 
     def _quads(self, group: ir.Value, first: int) -> Iterator[ir.Value]:
         """The group's weights in the rows from `first` on: eight vectors of [row, four k] bytes, one by one."""
@@ -140,13 +144,13 @@ class _Tile:
             yield b.xor(stored, ir.Constant(self.bytes, [128] * 4 * self.dot.lanes)) if self.turned else stored
 
 
-def _stored(b: ir.IRBuilder, form: Format, dot: Dot, group: ir.Value, first: int) -> Iterator[ir.Value]:
+def _stored(b: ir.IRBuilder, form: WeightFormat, dot: DotProduct, group: ir.Value, first: int) -> Iterator[ir.Value]:
     """The weights of the group at an address in the rows from `first` on: eight vectors of [row, four k] bytes."""
     lanes = dot.lanes
     kind, pairs = ir.VectorType(I8, 4 * lanes), ir.VectorType(I16, 2 * lanes)
     for begin in range(4 * first, form.group_bytes, 4 * ROWS):
         stored = load(b, group, begin, kind, 4 * lanes)
-        if form is Format.U8:
+        if form is WeightFormat.U8:
             yield stored
             continue
         mask, four = (ir.Constant(pairs, [number] * 2 * lanes) for number in (0x0F0F, 4))
@@ -154,7 +158,7 @@ def _stored(b: ir.IRBuilder, form: Format, dot: Dot, group: ir.Value, first: int
         yield b.bitcast(b.and_(b.lshr(b.bitcast(stored, pairs), four), mask), kind)
 
 
-def unpacking(form: Format, dot: Dot = BEST_DOT) -> Callable[..., None]:
+def unpacking(form: WeightFormat, dot: DotProduct = BEST_DOT) -> Callable[..., None]:
     """What makes signed bytes, zero standing for zero, of a tile: [groups, 8, 32, 4] of four neighbouring k of a row.
 
     Its arguments are the address of the weights, how many groups there are, and where the bytes are to go.

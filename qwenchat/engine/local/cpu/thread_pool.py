@@ -7,7 +7,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-class Team:
+class ThreadPool:
     """The calling thread and its helpers, who come when they are first needed and stay.
 
     The function must end in a barrier that all who run it pass.

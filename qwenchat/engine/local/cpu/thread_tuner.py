@@ -15,7 +15,7 @@ GAIN = 0.93
 """The share of the time that another number must get by with to be preferred."""
 
 
-class Pace:
+class ThreadTuner:
     """Watches how long pieces of work take and now and then tries another number of threads."""
 
     def __init__(self, most: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.engine.remote.model_names import by_name
-from qwenchat.engine.remote.offer import Offer, number
+from qwenchat.engine.remote.offer import ServedModel, number
 from qwenchat.engine.remote.probe import Probe, field
 from qwenchat.engine.remote.request_format import RequestFormat
 
@@ -42,12 +42,12 @@ class ServerKind:
         """Whether the server is of this kind, as something gives away that only this kind has."""
         return False
 
-    def context_window(self, probe: Probe, offer: Offer) -> int:
+    def context_window(self, probe: Probe, offer: ServedModel) -> int:
         """The context window in tokens, which the profile does not say; 0 where the server does not either."""
         here = probe.connection.address.here
         return offer.context_window or (_config_window(offer.name) if here else 0)
 
-    def abilities(self, probe: Probe, offer: Offer) -> Abilities:
+    def abilities(self, probe: Probe, offer: ServedModel) -> Abilities:
         """What the model can do; what the profile says of its thinking counts more."""
         return Abilities(by_name(offer.name) or by_name(offer.root))
 

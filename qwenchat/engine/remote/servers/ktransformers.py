@@ -1,6 +1,6 @@
 """KTransformers' former server; today it runs inside of SGLang. Source: `doc/en/api/server` of KTransformers."""
 
-from qwenchat.engine.remote.request_format import RequestFormat, Switch
+from qwenchat.engine.remote.request_format import RequestFormat, ThinkingControl
 from qwenchat.engine.remote.servers.kind import ServerKind
 
 
@@ -8,4 +8,4 @@ class KTransformers(ServerKind):
     """Takes all sampling parameters; nothing gives it away, so that it is named in the profile."""
 
     title = "KTransformers"
-    request = RequestFormat(Switch.TEMPLATE, "top_k", "min_p", "repetition_penalty")
+    request = RequestFormat(ThinkingControl.TEMPLATE, "top_k", "min_p", "repetition_penalty")

@@ -4,9 +4,9 @@ from typing import Any
 from urllib.parse import quote
 
 from qwenchat.engine.remote.model_names import by_template
-from qwenchat.engine.remote.offer import Offer, number
+from qwenchat.engine.remote.offer import ServedModel, number
 from qwenchat.engine.remote.probe import Probe, field
-from qwenchat.engine.remote.request_format import RequestFormat, Switch
+from qwenchat.engine.remote.request_format import RequestFormat, ThinkingControl
 from qwenchat.engine.remote.servers.kind import Abilities, ServerKind
 
 
@@ -16,23 +16,23 @@ class LlamaCpp(ServerKind):
     title = "llama.cpp"
     port = 8080
     owner = "llamacpp"
-    request = RequestFormat(Switch.TEMPLATE, "top_k", "min_p", "repeat_penalty", continues={})
+    request = RequestFormat(ThinkingControl.TEMPLATE, "top_k", "min_p", "repeat_penalty", continues={})
 
     def detect(self, probe: Probe) -> bool:
         """See `ServerKind.detect`."""
         return isinstance(probe.page("/props"), dict)
 
-    def context_window(self, probe: Probe, offer: Offer) -> int:
+    def context_window(self, probe: Probe, offer: ServedModel) -> int:
         """See `ServerKind.context_window`."""
         return _window(_props(probe, offer))
 
-    def abilities(self, probe: Probe, offer: Offer) -> Abilities:
+    def abilities(self, probe: Probe, offer: ServedModel) -> Abilities:
         """See `ServerKind.abilities`."""
         template = str(field(_props(probe, offer), "chat_template") or "")
         return Abilities(by_template(template)) if template else super().abilities(probe, offer)
 
 
-def _props(probe: Probe, offer: Offer) -> Any:
+def _props(probe: Probe, offer: ServedModel) -> Any:
     """What it says of the model; a router has to be asked for it by name."""
     props = probe.page("/props")
     if field(props, "role") == "router" or not _window(props):

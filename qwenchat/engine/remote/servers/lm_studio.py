@@ -2,9 +2,9 @@
 
 from urllib.parse import quote
 
-from qwenchat.engine.remote.offer import Offer, number
+from qwenchat.engine.remote.offer import ServedModel, number
 from qwenchat.engine.remote.probe import Probe, field
-from qwenchat.engine.remote.request_format import RequestFormat, Switch
+from qwenchat.engine.remote.request_format import RequestFormat, ThinkingControl
 from qwenchat.engine.remote.servers.kind import ServerKind
 
 
@@ -14,13 +14,13 @@ class LMStudio(ServerKind):
     title = "LM Studio"
     port = 1234
     owner = "organization_owner"
-    request = RequestFormat(Switch.SOFT, "top_k", None, "repeat_penalty")
+    request = RequestFormat(ThinkingControl.SOFT, "top_k", None, "repeat_penalty")
 
     def detect(self, probe: Probe) -> bool:
         """See `ServerKind.detect`."""
         return isinstance(probe.page("/api/v0/models"), dict)
 
-    def context_window(self, probe: Probe, offer: Offer) -> int:
+    def context_window(self, probe: Probe, offer: ServedModel) -> int:
         """See `ServerKind.context_window`."""
         about = probe.page(f"/api/v0/models/{quote(offer.name)}")
         # A model that is not loaded gets the context that it is loaded with, which may be far below its most.

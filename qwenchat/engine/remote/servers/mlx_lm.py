@@ -1,7 +1,7 @@
 """MLX-LM's server. Source: `mlx_lm/SERVER.md` and `server.py`, run as 0.32."""
 
 from qwenchat.engine.remote.probe import Probe, field
-from qwenchat.engine.remote.request_format import RequestFormat, Switch
+from qwenchat.engine.remote.request_format import RequestFormat, ThinkingControl
 from qwenchat.engine.remote.servers.kind import ServerKind
 
 
@@ -10,7 +10,7 @@ class MLXLM(ServerKind):
 
     title = "MLX-LM"
     port = 8080
-    request = RequestFormat(Switch.TEMPLATE, "top_k", "min_p", "repetition_penalty")
+    request = RequestFormat(ThinkingControl.TEMPLATE, "top_k", "min_p", "repetition_penalty")
 
     def detect(self, probe: Probe) -> bool:
         """See `ServerKind.detect`."""

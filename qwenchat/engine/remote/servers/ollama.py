@@ -2,9 +2,9 @@
 
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.engine.remote.model_names import by_name
-from qwenchat.engine.remote.offer import Offer, number
+from qwenchat.engine.remote.offer import ServedModel, number
 from qwenchat.engine.remote.probe import Probe, field, items
-from qwenchat.engine.remote.request_format import RequestFormat, Switch
+from qwenchat.engine.remote.request_format import RequestFormat, ThinkingControl
 from qwenchat.engine.remote.servers.kind import Abilities, ServerKind
 from qwenchat.i18n.texts import say
 
@@ -18,14 +18,14 @@ class Ollama(ServerKind):
     title = "Ollama"
     port = 11434
     owner = "library"
-    request = RequestFormat(Switch.EFFORT)
+    request = RequestFormat(ThinkingControl.EFFORT)
     loads_on_question = True
 
     def detect(self, probe: Probe) -> bool:
         """See `ServerKind.detect`."""
         return isinstance(probe.page("/api/version"), dict)
 
-    def context_window(self, probe: Probe, offer: Offer) -> int:
+    def context_window(self, probe: Probe, offer: ServedModel) -> int:
         """What the running model has, which is loaded for that; else what its parameters say, else the least."""
         if not (window := _running(probe, offer)):
             load = {"model": offer.name, "stream": False}  # without a prompt that is all it does
@@ -40,7 +40,7 @@ class Ollama(ServerKind):
                 return int(value)
         return LEAST_WINDOW
 
-    def abilities(self, probe: Probe, offer: Offer) -> Abilities:
+    def abilities(self, probe: Probe, offer: ServedModel) -> Abilities:
         """See `ServerKind.abilities`."""
         can = items(field(probe.page("/api/show", {"model": offer.name}), "capabilities"))
         if not can:
@@ -60,7 +60,7 @@ class Ollama(ServerKind):
         )
 
 
-def _running(probe: Probe, offer: Offer) -> int:
+def _running(probe: Probe, offer: ServedModel) -> int:
     """The context of a model that runs; 0 if it does not."""
     rows = items(field(probe.page("/api/ps"), "models"))
     return next((number(field(row, "context_length")) for row in rows if field(row, "model") == offer.name), 0)

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from qwenchat.engine.remote.model_names import by_name
-from qwenchat.engine.remote.offer import Offer
+from qwenchat.engine.remote.offer import ServedModel
 from qwenchat.engine.remote.probe import Probe, field
-from qwenchat.engine.remote.request_format import OverWindow, RequestFormat, Switch
+from qwenchat.engine.remote.request_format import OverWindow, RequestFormat, ThinkingControl
 from qwenchat.engine.remote.servers.kind import Abilities, ServerKind
 
 
@@ -17,7 +17,7 @@ class SGLang(ServerKind):
     owner = "sglang"
     keeps_seed = False
     request = RequestFormat(
-        Switch.TEMPLATE,
+        ThinkingControl.TEMPLATE,
         "top_k",
         "min_p",
         "repetition_penalty",
@@ -29,7 +29,7 @@ class SGLang(ServerKind):
         """See `ServerKind.detect`."""
         return isinstance(probe.page("/get_model_info"), dict)
 
-    def abilities(self, probe: Probe, offer: Offer) -> Abilities:
+    def abilities(self, probe: Probe, offer: ServedModel) -> Abilities:
         """See `ServerKind.abilities`."""
         can = super().abilities(probe, offer)
         if can.thinking is not None or probe.server.thinking is not None:

@@ -1,7 +1,7 @@
 """`transformers serve`. Source: `docs/source/en/serving.md` of transformers, and its `serve.py`."""
 
 from qwenchat.engine.remote.probe import Probe, field
-from qwenchat.engine.remote.request_format import RequestFormat, Switch
+from qwenchat.engine.remote.request_format import RequestFormat, ThinkingControl
 from qwenchat.engine.remote.servers.kind import ServerKind
 
 
@@ -10,7 +10,7 @@ class Transformers(ServerKind):
 
     title = "transformers serve"
     port = 8000
-    request = RequestFormat(Switch.TEMPLATE, presence=False)
+    request = RequestFormat(ThinkingControl.TEMPLATE, presence=False)
 
     def detect(self, probe: Probe) -> bool:
         """See `ServerKind.detect`."""

@@ -1,7 +1,7 @@
 """vLLM. Source: docs.vllm.ai, "OpenAI-Compatible Server", read and run as 0.32."""
 
 from qwenchat.engine.remote.probe import Probe
-from qwenchat.engine.remote.request_format import OverWindow, RequestFormat, Switch
+from qwenchat.engine.remote.request_format import OverWindow, RequestFormat, ThinkingControl
 from qwenchat.engine.remote.servers.kind import ServerKind
 
 
@@ -12,7 +12,7 @@ class VLLM(ServerKind):
     port = 8000
     owner = "vllm"
     request = RequestFormat(
-        Switch.TEMPLATE,
+        ThinkingControl.TEMPLATE,
         "top_k",
         "min_p",
         "repetition_penalty",

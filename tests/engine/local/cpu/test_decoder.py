@@ -21,14 +21,14 @@ from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.engine.local.cpu.arrays import aligned
 from qwenchat.engine.local.cpu.cache import QuantizedCache
 from qwenchat.engine.local.cpu.decoder import CHUNK, QuantizedDecoder
-from qwenchat.engine.local.cpu.dot import AVX2, AVX512_VNNI, AVX_VNNI, NEON, PLAIN, Dot
-from qwenchat.engine.local.cpu.layout import BLOCK, BLOCKS, GROUP, ROWS, Format
+from qwenchat.engine.local.cpu.dot import AVX2, AVX512_VNNI, AVX_VNNI, NEON, PLAIN, DotProduct
+from qwenchat.engine.local.cpu.layout import BLOCK, BLOCKS, GROUP, ROWS, WeightFormat
 from qwenchat.engine.local.cpu.native import address_of
 from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.cpu.packing import pack
 from qwenchat.engine.local.cpu.processor import features, matrix_unit_permitted
 from qwenchat.engine.local.cpu.simd import tile_kernel
-from qwenchat.engine.local.cpu.thread_tuner import Pace
+from qwenchat.engine.local.cpu.thread_tuner import ThreadTuner
 from qwenchat.engine.local.decoder import Decoder
 from qwenchat.engine.local.decoder_config import DecoderConfig
 
@@ -36,7 +36,7 @@ VOCAB = 500
 """Not a multiple of the rows of a tile."""
 WINDOW = 700
 IDS = torch.randint(0, VOCAB, (600,), generator=torch.Generator().manual_seed(1))
-FORMS = {"int8": (Kind.F32, Format.U8), "int4": (Kind.F32, Format.U4), "Q4_1": (Kind.Q4_1, None)}
+FORMS = {"int8": (Kind.F32, WeightFormat.U8), "int4": (Kind.F32, WeightFormat.U4), "Q4_1": (Kind.Q4_1, None)}
 
 
 def config(**changes: Any) -> DecoderConfig:
@@ -347,7 +347,7 @@ def test_stop_set_beforehand_reads_nothing(decoder: QuantizedDecoder) -> None:
 def test_a_longer_context_counts_as_more_work(decoder: QuantizedDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else what is quick at the beginning of a chat would be laid to the number of threads that happens to be tried."""
     recorded: list[float] = []
-    monkeypatch.setattr(Pace, "record", lambda pace, seconds, work: recorded.append(work))
+    monkeypatch.setattr(ThreadTuner, "record", lambda pace, seconds, work: recorded.append(work))
     cache = decoder.new_cache(2 * CHUNK + 2)
     for count in (1, CHUNK, 1, CHUNK):
         read(decoder, cache, torch.zeros(count, dtype=torch.long))
@@ -415,7 +415,7 @@ def test_threads_come_with_the_first_token_and_go_with_close() -> None:
         assert not any(helper.is_alive() for helper in helpers)
 
 
-def products(form: Format, vectors: int, dot: Dot) -> np.ndarray:
+def products(form: WeightFormat, vectors: int, dot: DotProduct) -> np.ndarray:
     """Two runs of one kernel on a random tile, the second adding to the first, [vectors, ROWS]."""
     random, groups = np.random.default_rng(vectors), 5
     kernel = tile_kernel(form, vectors, dot)
@@ -445,8 +445,10 @@ WAYS = {"avx512vnni": AVX512_VNNI, "avxvnni": AVX_VNNI, "avx2": AVX2, "dotprod":
 
 
 @pytest.mark.parametrize("vectors", BLOCKS)
-@pytest.mark.parametrize("form", Format, ids=lambda form: form.name)
-def test_every_instruction_of_this_processor_gives_what_plain_arithmetic_gives(form: Format, vectors: int) -> None:
+@pytest.mark.parametrize("form", WeightFormat, ids=lambda form: form.name)
+def test_every_instruction_of_this_processor_gives_what_plain_arithmetic_gives(
+    form: WeightFormat, vectors: int
+) -> None:
     plain = products(form, vectors, PLAIN)
     for way in (dot for feature, dot in WAYS.items() if feature in features()):
         np.testing.assert_array_equal(products(form, vectors, way), plain)
@@ -485,8 +487,10 @@ x86_only = pytest.mark.skipif(
 
 
 def on_another_processor(name: str, features: str, *script: str) -> None:
-    told = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
-    subprocess.run([sys.executable, "-c", *script], cwd=Path(__file__).parents[4], env=os.environ | told, check=True)
+    reported = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
+    subprocess.run(
+        [sys.executable, "-c", *script], cwd=Path(__file__).parents[4], env=os.environ | reported, check=True
+    )
 
 
 @x86_only

@@ -6,7 +6,7 @@ from gguf import GGML_QUANT_SIZES
 from gguf import GGMLQuantizationType as Kind
 from gguf.quants import dequantize, quantize
 
-from qwenchat.engine.local.cpu.layout import GROUP, ROWS, Format
+from qwenchat.engine.local.cpu.layout import GROUP, ROWS, WeightFormat
 from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.cpu.packing import pack
 
@@ -14,16 +14,16 @@ ROW_COUNT, COLUMNS = 40, 512
 """Not a multiple of the rows of a tile; two of the largest blocks."""
 HALF_ROUNDING = 2.0**-11
 AS_THEY_ARE = {
-    Kind.Q8_0: Format.U8,
-    Kind.Q5_0: Format.U8,
-    Kind.Q4_0: Format.U4,
-    Kind.Q4_1: Format.U4_MIN,
-    Kind.Q4_K: Format.U4_MIN,
+    Kind.Q8_0: WeightFormat.U8,
+    Kind.Q5_0: WeightFormat.U8,
+    Kind.Q4_0: WeightFormat.U4,
+    Kind.Q4_1: WeightFormat.U4_MIN,
+    Kind.Q4_K: WeightFormat.U4_MIN,
 }
 MADE_INTO_BYTES = [Kind.F32, Kind.F16, Kind.BF16, Kind.Q5_1, Kind.Q6_K]
 
 
-def named(kind: Kind | Format) -> str:
+def named(kind: Kind | WeightFormat) -> str:
     return kind.name
 
 
@@ -79,7 +79,7 @@ def test_k_blocks_keep_their_weights_up_to_the_rounding_of_the_scales() -> None:
     matrix = pack(Kind.Q4_K, data, COLUMNS, None, None)
     largest_scale, largest_minimum = 63 * 0.01, 63 * 0.02
     most = HALF_ROUNDING * (15 * largest_scale + largest_minimum)
-    assert matrix.form is Format.U4_MIN
+    assert matrix.form is WeightFormat.U4_MIN
     np.testing.assert_allclose(read(matrix), dequantize(data, Kind.Q4_K), rtol=0, atol=most)
 
 
@@ -88,15 +88,15 @@ def test_k_blocks_keep_their_weights_up_to_the_rounding_of_the_scales() -> None:
 def test_what_has_no_format_of_its_own_becomes_bytes(kind: Kind, weights: np.ndarray) -> None:
     data = stored(weights, kind)
     matrix = pack(kind, data, COLUMNS, None, None)
-    assert matrix.form is Format.U8
+    assert matrix.form is WeightFormat.U8
     assert group_errors(read(matrix), dequantize(data, kind)).max() <= 0.5 / 127 + HALF_ROUNDING
 
 
 @pytest.mark.parametrize("kind", [*AS_THEY_ARE, *MADE_INTO_BYTES], ids=named)
 def test_bytes_can_be_made_of_everything(kind: Kind) -> None:
     data = stored(gaussian(), kind)
-    matrix = pack(kind, data, COLUMNS, Format.U8, None)
-    assert matrix.form is Format.U8
+    matrix = pack(kind, data, COLUMNS, WeightFormat.U8, None)
+    assert matrix.form is WeightFormat.U8
     assert group_errors(read(matrix), dequantize(data, kind)).max() <= 0.5 / 127 + HALF_ROUNDING
 
 
@@ -109,14 +109,14 @@ def test_bytes_can_be_made_of_everything(kind: Kind) -> None:
 def test_four_bits_are_no_worse_than_those_of_llama_cpp(kind: Kind, weights: np.ndarray) -> None:
     data = stored(weights, kind)
     exact = dequantize(data, kind)
-    matrix = pack(kind, data, COLUMNS, Format.U4, None)
+    matrix = pack(kind, data, COLUMNS, WeightFormat.U4, None)
     theirs = dequantize(quantize(exact, Kind.Q4_0), Kind.Q4_0)
-    assert matrix.form is Format.U4
+    assert matrix.form is WeightFormat.U4
     assert ((read(matrix) - exact) ** 2).sum() <= ((theirs - exact) ** 2).sum()
 
 
-@pytest.mark.parametrize("form", [Format.U8, Format.U4], ids=named)
-def test_weights_that_are_all_alike_are_kept(form: Format) -> None:
+@pytest.mark.parametrize("form", [WeightFormat.U8, WeightFormat.U4], ids=named)
+def test_weights_that_are_all_alike_are_kept(form: WeightFormat) -> None:
     weights = np.repeat(np.float32([0.0, 0.5, -2.0, 1e-30]), COLUMNS).reshape(4, COLUMNS)
     matrix = pack(Kind.F32, stored(weights, Kind.F32), COLUMNS, form, None)
     assert matrix.finite
@@ -148,9 +148,9 @@ def test_some_rows_are_taken_in_any_order_and_more_than_once() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("form", [None, Format.U8, Format.U4], ids=str)
+@pytest.mark.parametrize("form", [None, WeightFormat.U8, WeightFormat.U4], ids=str)
 @pytest.mark.parametrize("kind", [Kind.F32, Kind.F16, Kind.BF16], ids=named)
-def test_floats_that_are_no_numbers_are_noticed(kind: Kind, form: Format | None, value: float) -> None:
+def test_floats_that_are_no_numbers_are_noticed(kind: Kind, form: WeightFormat | None, value: float) -> None:
     weights = gaussian()
     assert pack(kind, stored(weights, kind), COLUMNS, form, None).finite
     weights[-1, -1] = value
@@ -158,7 +158,7 @@ def test_floats_that_are_no_numbers_are_noticed(kind: Kind, form: Format | None,
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("form", [None, Format.U8, Format.U4], ids=str)
+@pytest.mark.parametrize("form", [None, WeightFormat.U8, WeightFormat.U4], ids=str)
 @pytest.mark.parametrize(
     ("kind", "at"),
     [
@@ -168,7 +168,7 @@ def test_floats_that_are_no_numbers_are_noticed(kind: Kind, form: Format | None,
     ids=str,
 )
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_scales_that_are_no_numbers_are_noticed(kind: Kind, at: int, form: Format | None, value: float) -> None:
+def test_scales_that_are_no_numbers_are_noticed(kind: Kind, at: int, form: WeightFormat | None, value: float) -> None:
     data = stored(gaussian(), kind)
     _, length = GGML_QUANT_SIZES[kind]
     last_block = data[-1, -length:]
@@ -178,9 +178,9 @@ def test_scales_that_are_no_numbers_are_noticed(kind: Kind, at: int, form: Forma
 
 @pytest.mark.parametrize(
     ("kind", "form", "bits"),
-    [(Kind.F32, Format.U8, 8.5), (Kind.F32, Format.U4, 4.5), (Kind.Q4_1, None, 5.0)],
+    [(Kind.F32, WeightFormat.U8, 8.5), (Kind.F32, WeightFormat.U4, 4.5), (Kind.Q4_1, None, 5.0)],
     ids=["8 bits", "4 bits", "4 bits with a minimum"],
 )
-def test_a_matrix_takes_the_memory_of_its_bits(kind: Kind, form: Format | None, bits: float) -> None:
+def test_a_matrix_takes_the_memory_of_its_bits(kind: Kind, form: WeightFormat | None, bits: float) -> None:
     matrix = pack(kind, stored(gaussian()[:32], kind), COLUMNS, form, None)
     assert matrix.nbytes * 8 == 32 * COLUMNS * bits

@@ -12,14 +12,14 @@ from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import words_of
 from qwenchat.engine.local import embedded
 from qwenchat.engine.local.catalog import find
-from qwenchat.engine.resolve import meant
+from qwenchat.engine.resolve import resolve_model
 from qwenchat.i18n.texts import say
 from qwenchat.session.session import Session
 from qwenchat.system.paths import Paths
-from qwenchat.tui.models.servers import Listing
+from qwenchat.tui.models.servers import ServerListing
 
 
-class Rivals:
+class ComparedModels:
     """Tells commands from names; the model that is loaded keeps the command that loaded it."""
 
     def __init__(self, session: Session, usual: LoadModel, servers: Mapping[str, Server]) -> None:
@@ -48,8 +48,8 @@ class Rivals:
         return found
 
     def command(self, name: str) -> LoadModel:
-        """How to load what is called so, as `meant` tells it."""
-        return self._known(meant(name, self._asked, self.servers))
+        """How to load what is called so, as `resolve_model` tells it."""
+        return self._known(resolve_model(name, self._asked, self.servers))
 
     def here(self, paths: Paths) -> Iterator[LoadModel]:
         """The models that are on this machine; takes a while."""
@@ -58,7 +58,7 @@ class Rivals:
         found = (offer.name for offer in offers.known(paths) if offer.here)
         return (self._known(replace(self._asked, name=name, server=None)) for name in found)
 
-    def served(self, listing: Listing) -> Iterator[LoadModel]:
+    def served(self, listing: ServerListing) -> Iterator[LoadModel]:
         """The models of a server; as long as it has named none, the server itself, with whatever it has."""
         names: list[str | None] = [offer.name for offer in listing.offers]
         for name in names or [None]:

@@ -14,34 +14,34 @@ from qwenchat.chat.messages import Status
 from qwenchat.chat.provenance import ModelInfo, Timing
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import count, say
-from qwenchat.session.comparison import Contender
+from qwenchat.session.comparison import ComparedModel
 from qwenchat.session.turn import Phase
-from qwenchat.tui.models.contenders import place_of, title_of
+from qwenchat.tui.models.compared_models import place_of, title_of
 from qwenchat.tui.transcript.endings import ending_in_words
-from qwenchat.tui.transcript.message import Reply
-from qwenchat.tui.transcript.viewed import Pane
-from qwenchat.tui.widgets.status import Pace
+from qwenchat.tui.transcript.message import AssistantMessage
+from qwenchat.tui.transcript.viewed import FollowingPane
+from qwenchat.tui.widgets.status import ProgressRate
 
 
-class ContenderColumn(Vertical):
+class AnswerColumn(Vertical):
     """One column of a comparison; a click makes it the one that the keys act on."""
 
     class Clicked(Message):
         """The reader turned to this column."""
 
-        def __init__(self, column: "ContenderColumn") -> None:
+        def __init__(self, column: "AnswerColumn") -> None:
             super().__init__()
             self.column = column
 
-    def __init__(self, contender: Contender, number: int) -> None:
+    def __init__(self, compared: ComparedModel, number: int) -> None:
         super().__init__()
-        self.contender = contender
+        self.compared = compared
         self.number = number
-        self.reply = Reply(contender.reply)
-        self.pane = Pane()
+        self.reply = AssistantMessage(compared.reply)
+        self.pane = FollowingPane()
         self._head = Static(classes="head")
         self._figures = Static(classes="figures")
-        self._pace = Pace(time.monotonic)
+        self._pace = ProgressRate(time.monotonic)
         self._read: PrefillProgressed | None = None
         self._said: tuple[Content, Content] | None = None
 
@@ -63,7 +63,7 @@ class ContenderColumn(Vertical):
     @property
     def title(self) -> str:
         """What the model is called."""
-        return title_of(self.contender.command, self._model)
+        return title_of(self.compared.command, self._model)
 
     @property
     def brief(self) -> str:
@@ -76,14 +76,14 @@ class ContenderColumn(Vertical):
     @property
     def state(self) -> str:
         """What it is doing, or how it ended; empty for a reply that is whole."""
-        contender = self.contender
-        if not contender.begun:
-            return say("was not asked") if contender.ended else say("waits for the others on this machine")
-        if contender.ended:
+        compared = self.compared
+        if not compared.begun:
+            return say("was not asked") if compared.ended else say("waits for the others on this machine")
+        if compared.ended:
             return self._ending
-        if (load := contender.slot.progress) is not None:
+        if (load := compared.slot.progress) is not None:
             return " ".join(filter(None, (safe_line(load.step), self._pace.words(load))))
-        match contender.phase:
+        match compared.phase:
             case Phase.THINKING:
                 return say("thinking")
             case Phase.ANSWERING:
@@ -97,7 +97,7 @@ class ContenderColumn(Vertical):
     def take(self, event: Event) -> None:
         """Take in what happened; `draw` shows it."""
         if isinstance(event, TurnEnded):
-            self.reply.finish(self.contender.reply)
+            self.reply.finish(self.compared.reply)
         elif isinstance(event, PrefillProgressed):
             self._read = event
         elif isinstance(event, ReplyEvent):
@@ -107,7 +107,7 @@ class ContenderColumn(Vertical):
         """Show how far it is, and what was added, unless the screen is to be spared."""
         mark = "▸" if active else " "
         head = Content.assemble(
-            (f"{mark}{self.number} {self.title}\n", "bold"), (f"  {place_of(self.contender.command, self._model)}", "")
+            (f"{mark}{self.number} {self.title}\n", "bold"), (f"  {place_of(self.compared.command, self._model)}", "")
         )
         shown = head, self._facts()
         if shown != self._said:
@@ -115,7 +115,7 @@ class ContenderColumn(Vertical):
             self._head.update(shown[0])
             self._figures.update(shown[1])
         self.set_class(active, "-active")
-        if flush and not self.contender.ended:
+        if flush and not self.compared.ended:
             self.reply.flush()
 
     def _facts(self) -> Content:
@@ -131,28 +131,28 @@ class ContenderColumn(Vertical):
 
     @property
     def _failed(self) -> bool:
-        return self.contender.ended and self.contender.reply.status is Status.FAILED
+        return self.compared.ended and self.compared.reply.status is Status.FAILED
 
     @property
     def _ending(self) -> str:
-        contender = self.contender
-        return ending_in_words(contender.reply) if contender.begun and contender.ended else ""
+        compared = self.compared
+        return ending_in_words(compared.reply) if compared.begun and compared.ended else ""
 
     @property
     def _model(self) -> ModelInfo | None:
-        return self.contender.slot.info
+        return self.compared.slot.info
 
     @property
     def _timing(self) -> Timing:
         """The figures of the engine once it has told them; until then those of what was seen."""
-        made, growing = self.contender.reply.provenance, self.contender.turn.growing
-        if self.contender.ended and made is not None:
+        made, growing = self.compared.reply.provenance, self.compared.turn.growing
+        if self.compared.ended and made is not None:
             return made.timing
         return Timing(growing.first_token_s or 0.0, 0.0, growing.at_s, growing.tokens_per_s)
 
     @property
     def _tokens(self) -> int:
-        made, growing = self.contender.reply.provenance, self.contender.turn.growing
-        if self.contender.ended and made is not None:
+        made, growing = self.compared.reply.provenance, self.compared.turn.growing
+        if self.compared.ended and made is not None:
             return made.usage.thinking_tokens + made.usage.answer_tokens
         return growing.thinking_tokens + growing.answer_tokens

@@ -1,4 +1,4 @@
-"""The settings as the user turns them: one knob each, which knows its values, its steps and what they do."""
+"""The settings as the user turns them: one setting each, which knows its values, its steps and what they do."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,12 +9,12 @@ from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import switch_of
 from qwenchat.i18n.texts import listed, say
-from qwenchat.session.answer_settings import NAMES, Source, Steering
+from qwenchat.session.answer_settings import NAMES, AnswerSettings, SettingSource
 from qwenchat.settings.config import checked
 from qwenchat.settings.parameters import PARAMETERS, Parameter
 
 
-class Knob(Protocol):
+class SettingControl(Protocol):
     """One setting in the list. What changes it says what the user should know, and raises QwenchatError."""
 
     setting: Parameter
@@ -52,44 +52,44 @@ def about(setting: Parameter) -> str:
     return say("{what} ({known}).", what=what, known=known) if known else say("{what}.", what=what)
 
 
-class AnswerKnob:
+class AnswerSettingControl:
     """A setting of the next answers; what it is turned to counts at once."""
 
-    def __init__(self, setting: Parameter, steering: Steering) -> None:
+    def __init__(self, setting: Parameter, steering: AnswerSettings) -> None:
         self.setting = setting
         self._name = setting.name
         self._steering = steering
 
     @property
     def value(self) -> Any:
-        """See `Knob`; None is the model's own, or no limit."""
+        """See `SettingControl`; None is the model's own, or no limit."""
         return self._steering.value(self._name)
 
     @property
     def shown(self) -> str:
-        """See `Knob`."""
+        """See `SettingControl`."""
         return self._steering.now(self._name)
 
     @property
     def origin(self) -> str:
-        """See `Knob`."""
+        """See `SettingControl`."""
         return self._steering.origin(self._name)
 
     @property
     def changed(self) -> bool:
-        """See `Knob`."""
-        return self._steering.source(self._name) is Source.CHAT
+        """See `SettingControl`."""
+        return self._steering.source(self._name) is SettingSource.CHAT
 
     def step(self, by: int) -> str:
-        """See `Knob`."""
+        """See `SettingControl`."""
         return self._steering.set(self._name, self._beside(by))
 
     def put(self, typed: str) -> str:
-        """See `Knob`."""
+        """See `SettingControl`."""
         return self._steering.set(self._name, self._steering.value_of(self._name, typed))
 
     def reset(self) -> str:
-        """See `Knob`."""
+        """See `SettingControl`."""
         return self._steering.reset(self._name)
 
     def _beside(self, by: int) -> Any:
@@ -109,11 +109,11 @@ class AnswerKnob:
         return round(stepped, 4) if isinstance(value, float) else int(stepped)
 
 
-class PlainKnob:
+class PlainSettingControl:
     """A setting that lies in a place of its own; `turn` makes a value count."""
 
     def __init__(
-        self, setting: Parameter, steering: Steering, read: Callable[[], Any], turn: Callable[[Any], str],
+        self, setting: Parameter, steering: AnswerSettings, read: Callable[[], Any], turn: Callable[[Any], str],
         choices: Sequence[Any] = (),
     ) -> None:  # fmt: skip
         """`choices` are its values, where the setting does not name them itself."""
@@ -127,12 +127,12 @@ class PlainKnob:
 
     @property
     def value(self) -> Any:
-        """See `Knob`."""
+        """See `SettingControl`."""
         return self._read()
 
     @property
     def shown(self) -> str:
-        """See `Knob`."""
+        """See `SettingControl`."""
         value = self.value
         if isinstance(value, bool):
             return say("on") if value else say("off")
@@ -142,16 +142,16 @@ class PlainKnob:
 
     @property
     def origin(self) -> str:
-        """See `Knob`."""
+        """See `SettingControl`."""
         return say("not saved") if self.changed else self._steering.origin(self._name)
 
     @property
     def changed(self) -> bool:
-        """See `Knob`."""
+        """See `SettingControl`."""
         return bool(self.value != self._steering.usual(self._name))
 
     def step(self, by: int) -> str:
-        """See `Knob`."""
+        """See `SettingControl`."""
         if self._stops:
             return self._turn(_in_steps(self._stops, self.value, by))
         step = self.setting.step
@@ -160,14 +160,14 @@ class PlainKnob:
         return self._turn(int(max(self.setting.least or 0, (self.value or 0) + by * step)))
 
     def put(self, typed: str) -> str:
-        """See `Knob`."""
+        """See `SettingControl`."""
         typed = typed.strip()
         if typed.lower() in ("", "default"):
             return self._turn(self._steering.usual(self._name))
         return self._turn(self._value_of(typed))
 
     def reset(self) -> str:
-        """See `Knob`."""
+        """See `SettingControl`."""
         return self._turn(self._steering.usual(self._name) if self.changed else self._steering.unset(self._name))
 
     def _value_of(self, typed: str) -> Any:
@@ -189,14 +189,14 @@ class PlainKnob:
         return checked(self.setting.key, int(digits))
 
 
-class Load:
+class LoadSettings:
     """How the model is to be loaded, until it is."""
 
     def __init__(self, loaded: LoadModel) -> None:
         self.loaded = loaded
         self.wanted = loaded
 
-    def knob(self, setting: Parameter, steering: Steering) -> Knob:
+    def control(self, setting: Parameter, steering: AnswerSettings) -> SettingControl:
         """One of model, device, quantization and context."""
         field = {"model": "name", "context": "context_window"}.get(setting.key, setting.key)
 
@@ -204,17 +204,17 @@ class Load:
             self.wanted = replace(self.wanted, **{field: value})
             return say("L loads the model anew with this.") if self.wanted != self.loaded else ""
 
-        return PlainKnob(setting, steering, lambda: getattr(self.wanted, field), turn)
+        return PlainSettingControl(setting, steering, lambda: getattr(self.wanted, field), turn)
 
 
-class Start:
+class StartSettings:
     """What counts from the next start of the program on, once it is saved."""
 
-    def __init__(self, steering: Steering) -> None:
+    def __init__(self, steering: AnswerSettings) -> None:
         self._steering = steering
         self._turned: dict[str, Any] = {}
 
-    def knob(self, setting: Parameter) -> Knob:
+    def control(self, setting: Parameter) -> SettingControl:
         """One of these settings."""
 
         def turn(value: Any) -> str:
@@ -225,29 +225,29 @@ class Start:
             return self._turned.get(setting.key, self._steering.usual(setting.key))
 
         presets = (None, *(preset.name for preset in self._steering.presets))
-        return PlainKnob(setting, self._steering, read, turn, presets if setting.key == "preset" else ())
+        return PlainSettingControl(setting, self._steering, read, turn, presets if setting.key == "preset" else ())
 
 
 def groups(
-    steering: Steering, load: Load, worn: Mapping[str, Callable[[Parameter], Knob]]
-) -> tuple[tuple[str, Sequence[Knob]], ...]:
-    """All knobs under their headings; `worn` makes those of the screen."""
-    start = Start(steering)
-    answers: list[Knob] = []
-    model: list[Knob] = []
-    screen: list[Knob] = []
-    later: list[Knob] = []
+    steering: AnswerSettings, load: LoadSettings, worn: Mapping[str, Callable[[Parameter], SettingControl]]
+) -> tuple[tuple[str, Sequence[SettingControl]], ...]:
+    """All settings under their headings; `worn` makes those of the screen."""
+    start = StartSettings(steering)
+    answers: list[SettingControl] = []
+    model: list[SettingControl] = []
+    screen: list[SettingControl] = []
+    later: list[SettingControl] = []
     for setting in PARAMETERS:
         if setting.name in NAMES:
-            answers.append(AnswerKnob(setting, steering))
+            answers.append(AnswerSettingControl(setting, steering))
         elif setting.key in ("model", "device", "quantization", "context"):
             # The name of a model on a server is nothing that can be loaded here.
             if setting.key != "model" or load.loaded.server is None:
-                model.append(load.knob(setting, steering))
+                model.append(load.control(setting, steering))
         elif setting.key in worn:
             screen.append(worn[setting.key](setting))
         else:
-            later.append(start.knob(setting))
+            later.append(start.control(setting))
     return (
         (say("Answers, from the next message on"), answers),
         (say("The model, once it is loaded anew"), model),
@@ -256,9 +256,9 @@ def groups(
     )
 
 
-def changes(knobs: Sequence[Knob]) -> dict[str, Any]:
+def changes(controls: Sequence[SettingControl]) -> dict[str, Any]:
     """What is changed, by its key in config.toml; None for a key that is to be taken away."""
-    return {knob.setting.key: knob.value for knob in knobs if knob.changed}
+    return {control.setting.key: control.value for control in controls if control.changed}
 
 
 def _in_steps(values: Sequence[Any], value: Any, by: int) -> Any:

@@ -10,7 +10,7 @@ from qwenchat.library.conversation import Conversation
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ParsedConversation:
     """A conversation that was read; `problems` are sentences about what in it could not be, by position."""
 
     conversation: Conversation
@@ -21,42 +21,46 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
+class UnusableEntry:
     """Something in a file that is no conversation, and why."""
 
     where: str
     why: str
 
 
-class Problems:
+class ConversationProblems:
     """What is wrong with a conversation: the first of it in words, the rest counted."""
 
-    _TOLD = 1000
+    _REPORTED = 1000
 
     def __init__(self) -> None:
-        self._told: list[str] = []
+        self._reported: list[str] = []
         self._more = 0
 
     def add(self, what: str) -> None:
         """Take in a sentence."""
-        if len(self._told) < self._TOLD:
-            self._told.append(what)
+        if len(self._reported) < self._REPORTED:
+            self._reported.append(what)
         else:
             self._more += 1
 
     def all(self) -> tuple[str, ...]:
         """The sentences."""
-        return (*self._told, say("{number:,} more like these", number=self._more)) if self._more else tuple(self._told)
+        return (
+            (*self._reported, say("{number:,} more like these", number=self._more))
+            if self._more
+            else tuple(self._reported)
+        )
 
     def first(self, default: str = "") -> str:
         """The first sentence, or `default`."""
-        return self._told[0] if self._told else default
+        return self._reported[0] if self._reported else default
 
 
-class Unreadable(Exception):
+class ValueUnreadable(Exception):
     """A value that is not what it should be; raised and caught inside this package."""
 
 
-def shown(value: object) -> str:
+def value_shown(value: object) -> str:
     """A value from a file, named in a sentence."""
     return safe_line(repr(value[:60] if isinstance(value, str) else value)[:200], 60)

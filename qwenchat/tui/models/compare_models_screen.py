@@ -18,15 +18,15 @@ from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say
 from qwenchat.session.session import Session
 from qwenchat.system.paths import Paths
-from qwenchat.tui.models.contenders import Rivals, place_of, title_of
-from qwenchat.tui.models.servers import Listing, Servers
+from qwenchat.tui.models.compared_models import ComparedModels, place_of, title_of
+from qwenchat.tui.models.servers import ServerListing, ServerListings
 from qwenchat.tui.transcript.long_list import LongList
 
 NAME_WIDTH = 36
 
 
 @dataclass(frozen=True, slots=True)
-class _RivalRow:
+class _ComparedModelRow:
     """A model or a server, with a tick before one that is to answer."""
 
     number: int
@@ -51,10 +51,10 @@ class _RivalRow:
         return Content.assemble(mark, name, " ", (self.place, "$quiet"))
 
 
-class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
+class CompareModelsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
     """Models and servers over the chat; gives back those that are ticked, or None when it was left."""
 
-    CSS_PATH = "contenders_screen.tcss"
+    CSS_PATH = "compare_models_screen.tcss"
     VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012  (Textual declares them so)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "To the one above", id="rivals.up", show=False),
@@ -65,11 +65,13 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
         Binding("escape,f7", "dismiss", "Back, with nothing asked", id="rivals.leave", show=False),
     ]
 
-    def __init__(self, session: Session, rivals: Rivals, ticked: Sequence[LoadModel], paths: Paths) -> None:
+    def __init__(
+        self, session: Session, compared_models: ComparedModels, ticked: Sequence[LoadModel], paths: Paths
+    ) -> None:
         """`ticked` are at first; without any, the model that is loaded."""
         super().__init__()
         self._session = session
-        self._rivals = rivals
+        self._compared_models = compared_models
         self._paths = paths
         self._list = LongList()
         self._list.can_focus = False
@@ -79,7 +81,7 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
         self._looked = False
         """Whether it is known what is on this machine."""
         self._rows: tuple[LoadModel, ...] = ()
-        self._servers = Servers(rivals.servers.values(), self._show)
+        self._servers = ServerListings(compared_models.servers.values(), self._show)
 
     def compose(self) -> ComposeResult:
         """The list, and the keys."""
@@ -120,7 +122,7 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
         self.app.call_later(self.app.run_action, "screen.control('models')")
 
     async def _look(self) -> None:
-        found = await asyncio.to_thread(lambda: tuple(self._rivals.here(self._paths)))
+        found = await asyncio.to_thread(lambda: tuple(self._compared_models.here(self._paths)))
         self._here = (*self._here, *found)
         self._looked = True
         self._show()
@@ -139,7 +141,7 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
         before = self._rows[self._list.highlighted] if self._list.highlighted is not None else None
         notes: dict[LoadModel, str] = {}
         for listing in self._servers.listings:
-            for command in self._rivals.served(listing):
+            for command in self._compared_models.served(listing):
                 notes[command] = safe_line(listing.problem) if listing.asked else say("asking it")
             self._settle(listing)
         self._rows = tuple(dict.fromkeys((*self._here, *notes, *self._ticked)))
@@ -153,19 +155,19 @@ class RivalsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
         """What can be done where there is nothing to compare with."""
         return say("There is only one model here. F3 gets others · /compare NAME NAME takes any other · Esc leaves")
 
-    def _settle(self, listing: Listing) -> None:
+    def _settle(self, listing: ServerListing) -> None:
         """Of a server that was ticked before it said what it has, its usual model is ticked then."""
-        first, *_ = self._rivals.served(listing)
+        first, *_ = self._compared_models.served(listing)
         usual = replace(first, name=listing.server.model or first.name)
         self._ticked = [
             usual if command.server == listing.server and command.name is None and listing.offers else command
             for command in self._ticked
         ]
 
-    def _row(self, number: int, command: LoadModel, note: str) -> _RivalRow:
+    def _row(self, number: int, command: LoadModel, note: str) -> _ComparedModelRow:
         info = self._session.model.info if command == self._session.model.command else None
         place = " · ".join(filter(None, (place_of(command, info), note)))
-        return _RivalRow(number, title_of(command, info), place, command in self._ticked)
+        return _ComparedModelRow(number, title_of(command, info), place, command in self._ticked)
 
     def _describe(self, text: str) -> None:
         self.query_one("#about", Static).update(Content.styled(text, "$quiet"))
