@@ -22,6 +22,8 @@ ENTRY = "qwenchat_entry"
 """The function that is called from here: it takes the address of a table of arguments, and returns a bool."""
 MOST_FILES = 4
 """Files that are kept: one for each version, and each processor that shares the folder."""
+_GIVES_BACK = "NRT_MemInfo_call_dtor"
+"""What numba calls for an array that owns memory. Those of a table do not, so it only has to be there."""
 _DIGEST, _LENGTH = 32, struct.Struct("<q")
 
 
@@ -120,8 +122,8 @@ def _linked(code: tuple[bytes, bytes]) -> Callable[[int], int]:
     binding = llvmlite.binding
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
-    # Numba's arrays may own memory; those from a table do not, so that this is never called.
-    binding.add_symbol("NRT_MemInfo_call_dtor", ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p).value)
+    if binding.address_of_symbol(_GIVES_BACK) is None:
+        binding.add_symbol(_GIVES_BACK, ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p).value)
     machine = binding.Target.from_default_triple().create_target_machine(jit=True)
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
     for part in code:

@@ -48,14 +48,27 @@ print(f"{np.abs(logits).sum():.4f}", "numba" in sys.modules)
 """Reads a few tokens with a tiny model; says what the logits come to, and whether numba was imported for it."""
 
 
+NUMBA_BEFORE_AND_AFTER = f"""
+import numpy as np
+from numba import njit
+
+def halves(n):
+    numbers = np.arange(n)
+    return numbers[::2].copy().sum()
+
+assert njit(halves)(10) == 20
+{RUN}
+assert njit(halves)(12) == 30
+"""
+"""Has numba compile functions that take and give back memory, before and after the kept code is loaded."""
 CODE = (b"entry", b"function")
 
 
-def run(home: Path) -> list[str]:
+def run(home: Path, script: str = RUN) -> list[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
     environment |= {"PYTHONPATH": str(home)}
     done = subprocess.run(
-        [sys.executable, "-c", RUN], cwd=home, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script], cwd=home, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
@@ -64,6 +77,11 @@ def run(home: Path) -> list[str]:
 def test_the_second_run_needs_no_compiler_and_gives_the_same() -> None:
     first, second = run(ROOT), run(ROOT)
     assert second == [first[0], "False"]
+
+
+def test_numba_takes_and_gives_back_memory_beside_the_kept_code() -> None:
+    found = run(ROOT)[0]
+    assert run(ROOT, NUMBA_BEFORE_AND_AFTER) == [found, "True"]
 
 
 @pytest.mark.slow
