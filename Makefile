@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine with Python 3.11 or newer:
 #   make chat    environment, install, open the chat   (make chat ARGS="--model qwen3-1.7b")
 #   make test    environment, install, lint, types, layer contracts, tests
+# And make dist builds the wheel and the sdist into dist/, and checks them.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ ARGS ?=
 # Without an NVIDIA driver a torch for CPUs, else the newest for CUDA that the driver can run; or what uv is told here.
 TORCH ?= $(if $(wildcard /proc/driver/nvidia/version)$(shell which nvidia-smi 2>/dev/null),auto,cpu)
 
-.PHONY: chat test test-slow clean
+.PHONY: chat test test-slow dist clean
 
 chat: $(VENV)/.installed
 	@$(BIN)/qwenchat $(ARGS)
@@ -24,6 +25,14 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -q -m 'slow or hypothesis' --hypothesis-profile=full
+
+# The wheel is built from the sdist, so that the sdist is known to be complete.
+dist: $(VENV)/.installed-dev
+	$(PIP) install --quiet --constraint constraints.txt twine
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/twine check --strict dist/*
+	DIST=dist $(BIN)/pytest -q tests/project/test_wheel.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
