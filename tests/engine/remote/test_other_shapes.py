@@ -413,7 +413,18 @@ SIMPLE = [
     ({"properties": {"a": {"type": ["null", "integer"], "default": 1}}}, {"a": {"type": "integer"}}),
     ({"properties": {"a": {"anyOf": [{"type": "null"}, {"type": "string"}]}}}, {"a": {"type": "string"}}),
     ({"properties": {"a": {"type": "array"}}}, {"a": {"type": "array", "items": {"type": "string"}}}),
-    ({"properties": {"a": {"$ref": "#/$defs/A"}}, "required": ["b"]}, {"a": {"type": "string"}}),
+    ({"properties": {"a": {"$ref": "#/$defs/A"}}, "required": ["b"]}, {"a": {"type": "object"}}),
+    (
+        {"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"properties": {"b": {"$ref": "#/$defs/A"}}}}},
+        {"a": {"type": "object", "properties": {"b": {"type": "object"}}}},
+    ),
+    (
+        {
+            "properties": {"a": {"items": {"$ref": "#/$defs/A"}, "type": "array"}},
+            "$defs": {"A": {"enum": ["x"], "type": "string"}},
+        },
+        {"a": {"type": "array", "items": {"type": "string", "enum": ["x"]}}},
+    ),
     ({"properties": {"a": True}}, {"a": {"type": "string"}}),
     (
         {"properties": {"a": {"properties": {"b": {"enum": ["x"], "pattern": "x"}}}}},
