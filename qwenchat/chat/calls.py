@@ -169,7 +169,7 @@ def open_calls(path: Sequence[Message]) -> tuple[ToolCallPart, ...]:
 def balanced(messages: Sequence[Message]) -> tuple[Message, ...]:
     """`messages` with exactly one result for each call, in its place; every API insists on that.
 
-    Where one is missing since the turn was stopped or a message deleted, the model is told that the call was not made.
+    Where one is missing since the turn was stopped or a message deleted, the model reads that the call was not made.
     What has no call is left out.
     """
     return tuple(_balanced(messages))

@@ -1,4 +1,4 @@
-"""What the engine's thread is told to do, as frozen values named in the imperative."""
+"""What the engine's thread is asked to do, as frozen values named in the imperative."""
 
 from dataclasses import dataclass
 
@@ -91,7 +91,7 @@ class Prefill:
     number: int = 0
     """Identifies it in the `DraftWeighed` that it causes."""
     pieces: tuple[str, ...] = ()
-    """Parts of the draft whose tokens are to be told one by one."""
+    """Parts of the draft whose tokens are counted one by one."""
 
 
 @dataclass(frozen=True, slots=True)

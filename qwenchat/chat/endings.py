@@ -30,7 +30,7 @@ class Ending(Enum):
     INTERRUPTED = auto()
     """With the program."""
     FAILED = auto()
-    """By an error, which the message's note tells."""
+    """By an error, which the message's note says."""
 
 
 class NextStep(Enum):

@@ -45,8 +45,8 @@ class Server:
     ca_file: str | None = None
     """Certificates to trust beside the usual ones, for a server with a certificate of its own."""
     thinking: ThinkingSupport | None = None
-    """Which switch of thinking the model has, where neither server nor name tells."""
+    """Which switch of thinking the model has, where neither server nor name says."""
     context: int | None = None
-    """The context window in tokens, where the server does not tell."""
+    """The context window in tokens, where the server does not say."""
     patience_s: float = 300.0
     """How long the server may be silent before a turn fails."""

@@ -19,7 +19,7 @@ def granted_name(entry: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """What a model is told of a tool."""
+    """What a model reads of a tool."""
 
     name: str
     description: str

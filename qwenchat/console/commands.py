@@ -43,7 +43,7 @@ class Command:
 
     @property
     def run(self) -> str:
-        """What the chat's screen is told to run, by the names that Textual has for actions."""
+        """What the chat's screen runs, by the names that Textual has for actions."""
         if self.place == "message":
             return f"act({self.id!r})"
         return f"app.{self.action or self.id}" if self.place == "app" else self.action or self.id

@@ -1,4 +1,4 @@
-"""A turn and a load told line by line, as they happen, on standard output and standard error."""
+"""A turn and a load printed line by line, as they happen, on standard output and standard error."""
 
 import os
 import sys
@@ -52,7 +52,7 @@ LINE_EVERY_S = 10.0
 
 
 def has_cursor(stream: TextIO) -> bool:
-    """Whether a stream is a terminal that moves its cursor as it is told."""
+    """Whether a stream is a terminal that moves its cursor as it is asked to."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
@@ -109,7 +109,7 @@ class Printer:
         permit: Callable[[ToolCallPart], Permission] = ask_by_line,
         notice: Callable[[str], None] = notify,
     ) -> None:
-        """`permit` is asked whether a call may run; `notice` is told what concerns more than this turn."""
+        """`permit` is asked whether a call may run; `notice` is given what concerns more than this turn."""
         self._quiet = quiet
         self._permit = permit
         self._notice = notice

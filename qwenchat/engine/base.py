@@ -25,7 +25,7 @@ class StopSignal:
 
 
 class TurnSignals(StopSignal):
-    """What a turn can be told while it waits or runs: to stop, or to end its thought and answer."""
+    """What a turn can be asked while it waits or runs: to stop, or to end its thought and answer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Engine(Protocol):
         ...
 
     def count_tokens(self, command: Prefill, stop: StopSignal) -> DraftCounted | None:
-        """How much of the context window the draft takes; None where that cannot be told exactly. Raises Stopped."""
+        """How much of the context window the draft takes; None where that is not known exactly. Raises Stopped."""
         ...
 
     def read_ahead(self, command: Prefill, stop: StopSignal) -> None:

@@ -24,7 +24,7 @@ class TurnStats:
         self._turn, self._clock, self._started = turn, clock, clock()
         self.tokens = {Channel.THOUGHT: 0, Channel.ANSWER: 0}
         self._unreported = 0
-        """Tokens since the last text was told of; they count where the next text belongs, so that the tags of an empty
+        """Tokens since the last text was reported; they count where the next text belongs, so that the tags of an empty
         thought are no thought."""
         self._inserted = 0
         """Tokens among those counted that the model did not choose."""
@@ -43,7 +43,7 @@ class TurnStats:
         return self._first_s is not None
 
     def count(self, tokens: int = 1) -> None:
-        """So many tokens came; they belong to the text that is told of next."""
+        """So many tokens came; they belong to the text that is reported next."""
         if self._first_s is None:
             self._first_s = self._elapsed()
         self._unreported += tokens
@@ -58,7 +58,7 @@ class TurnStats:
         self._thought_began_s = 0.0
 
     def settle(self, channel: Channel) -> None:
-        """The reply has ended there: the tokens that were not told of belong to that."""
+        """The reply has ended there: the tokens that were not reported belong to that."""
         self.tokens[channel] += self._unreported
         self._unreported = 0
 
@@ -84,7 +84,7 @@ class TurnStats:
                     yield AnswerReclassified(self._turn, now)
 
     def called(self, call: ToolCallPart) -> ToolCalled:
-        """A call of a tool, which the tokens that were not told of belong to."""
+        """A call of a tool, which the tokens that were not reported belong to."""
         tokens, self._unreported = self._unreported, 0
         self.tokens[Channel.ANSWER] += tokens
         return ToolCalled(self._turn, call, tokens, self._elapsed())

@@ -18,7 +18,7 @@ class ReplyTotals:
     seconds: float = 0.0
     """From each question to the end of its reply, thinking included."""
     decode_s: float = 0.0
-    """Of these, what the tokens took at the speed that each reply tells."""
+    """Of these, what the tokens took at the speed that each reply has."""
     first_token_s: float = 0.0
     """Waiting for the first token, in all."""
 
@@ -29,7 +29,7 @@ class ReplyTotals:
 
     @property
     def tokens_per_s(self) -> float:
-        """The mean speed, each token counting the same; 0 when nothing tells."""
+        """The mean speed, each token counting the same; 0 when nothing is known."""
         return self.tokens / self.decode_s if self.decode_s else 0.0
 
     @property

@@ -1,4 +1,4 @@
-"""What the model does while the chat waits: it loads and it answers, told line by line."""
+"""What the model does while the chat waits: it loads and it answers, printed line by line."""
 
 import time
 from typing import assert_never
@@ -17,10 +17,10 @@ PATIENCE_S = 3.0
 
 
 class Answering:
-    """Waits for the model of a session and tells what it does."""
+    """Waits for the model of a session and reports what it does."""
 
     def __init__(self, session: Session, *, asking: bool) -> None:
-        """`asking` says whether there is somebody to be told what can be done next."""
+        """`asking` says whether somebody reads what can be done next."""
         self.thoughts = True
         """Whether thoughts are read out."""
         self.failed = False
@@ -102,7 +102,7 @@ class Answering:
                 assert_never(event)
 
     def _once(self, notice: str) -> None:
-        """Tell what was not told yet."""
+        """Say what was not said yet."""
         if notice not in self._reported:
             self._reported.add(notice)
             notify(notice)

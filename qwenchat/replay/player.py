@@ -45,9 +45,9 @@ class Replay:
         self._at_s, self._since = 0.0, clock()
         """Where the replay was when it last changed its pace, and what the clock said then."""
         self._scene = 0
-        """The first scene that has not been told to its end."""
+        """The first scene that has not been played to its end."""
         self._reported = 0
-        """How many moments of that scene have been told."""
+        """How many moments of that scene have been played."""
         self._moments: tuple[int, tuple[Moment, ...]] = (-1, ())
         """The moments of one scene, so that they are not made again at every look."""
 
@@ -67,7 +67,7 @@ class Replay:
 
     @property
     def over(self) -> bool:
-        """Whether everything has been told."""
+        """Whether everything has been played."""
         return self._scene >= len(self.scenes)
 
     @property
@@ -132,7 +132,7 @@ class Replay:
         self.seek(begins)
 
     def so_far(self) -> tuple[tuple[Message, ...], tuple[Moment, ...]]:
-        """The messages that were told to their ends, and what was told of the one after them."""
+        """The messages that were played to their ends, and what was played of the one after them."""
         whole = tuple(scene.message for scene in self.scenes[: self._scene])
         return whole, () if self.over else self._moments_of(self._scene)[: self._reported]
 

@@ -1,4 +1,4 @@
-"""A replay told as text: line by line at its pace, as lines of JSON, as an asciicast."""
+"""A replay as text: line by line at its pace, as lines of JSON, as an asciicast."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ class ReplayPrinter:
     def __init__(self, *, styled: bool) -> None:
         self._styled = styled
         self._name = ""
-        """Of the model whose reply is being told."""
+        """Of the model whose reply is being rendered."""
         self._stream = SafeStream()
         self._writing: TypedText | Channel | None = None
         """What is being written, piece by piece."""

@@ -137,7 +137,7 @@ class Rerun:
                         assert_never(event)
 
     def ask(self, question: RecordedQuestion, progress: Callable[[int], object] = lambda tokens: None) -> RerunResult:
-        """Ask again; `progress` is told how many tokens have come. Raises the QwenchatError of a turn that failed.
+        """Ask again; `progress` is given how many tokens have come. Raises the QwenchatError of a turn that failed.
 
         Where the old reply is only partial, the new one is stopped as soon as it has come as far.
         """

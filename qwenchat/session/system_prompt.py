@@ -7,7 +7,7 @@ from qwenchat.session.open_conversation import OpenConversation
 
 
 class SystemPrompt:
-    """What the model is told before the user's messages; several, one after another, where it was changed."""
+    """What the model reads before the user's messages; several, one after another, where it was changed."""
 
     def __init__(self, text: str, conversation: OpenConversation, readable_later: Callable[[], bool]) -> None:
         """`readable_later` says whether the model reads system prompts in mid-conversation."""

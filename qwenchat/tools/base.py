@@ -18,7 +18,7 @@ class ToolRunner(Protocol):
     def prepare(self, number: int, names: Sequence[str], report: Callable[[ToolsListed], None]) -> None:
         """Make the tools of these names ready, and those of the servers of these names; then report them, once.
 
-        Returns at once. What cannot be made ready is told with the others, as a problem.
+        Returns at once. What cannot be made ready is reported with the others, as a problem.
         """
         ...
 
@@ -27,7 +27,7 @@ class ToolRunner(Protocol):
         ...
 
     def stop(self) -> None:
-        """End the call that runs; returns at once, and nobody hears of the call again."""
+        """End the call that runs; returns at once, and nothing more is reported of the call."""
         ...
 
     def always(self, name: str) -> bool:

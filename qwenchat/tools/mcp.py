@@ -58,7 +58,7 @@ class McpServers:
     """All MCP servers of the config, on a thread of their own. Every method may be called from any thread."""
 
     def __init__(self, servers: tuple[McpServer, ...], changed: Callable[[str], None] = lambda _: None) -> None:
-        """`changed` is told, on that thread, the name of a server that has other tools than before."""
+        """`changed` is given, on that thread, the name of a server that has other tools than before."""
         # What the package logs would be printed on the screen, since nobody else listens.
         logging.getLogger("mcp").addHandler(logging.NullHandler())
         logging.getLogger("mcp").propagate = False
@@ -241,7 +241,7 @@ class _Connection:
             return self._client
 
     async def _hold(self, started: "asyncio.Future[Client]", leave: asyncio.Event) -> None:
-        """Start the server, and keep it until it is told to leave; all of its contexts live in this task.
+        """Start the server, and keep it until it is asked to leave; all of its contexts live in this task.
 
         Whatever becomes of it, `started` is done in the end: its waiter holds the lock.
         """

@@ -14,7 +14,7 @@ _ODD = re.compile(r"[^A-Za-z0-9]+")
 def name_for(server: str, tool: str) -> str:
     """The name of a tool of a server: `SERVER__TOOL`, where what cannot stand as it is gets a digest of itself.
 
-    The name of the server has no `__`, so the first one tells where it ends, and no name of this program's own tools
+    The name of the server has no `__`, so the first one shows where it ends, and no name of this program's own tools
     has any.
     """
     before = prefix_for(server)

@@ -1,4 +1,4 @@
-"""The shape of a built-in tool: what it tells the model of itself, and what it does."""
+"""The shape of a built-in tool: what the model reads of it, and what it does."""
 
 import json
 from collections.abc import Callable

@@ -240,7 +240,7 @@ class Toolbox:
 
 
 class _Run:
-    """One call: its result is told once, or never when it was stopped."""
+    """One call: its result is reported once, or never when it was stopped."""
 
     def __init__(self, command: RunTool, report: Callable[[CallReturned], None]) -> None:
         self.command = command

@@ -45,7 +45,7 @@ def devices() -> tuple[str, ...]:
 
 
 def cpu_features() -> tuple[str, ...]:
-    """Those features of the CPU that matter to matrix products; empty where the system does not tell."""
+    """Those features of the CPU that matter to matrix products; empty where the system does not say."""
     wanted = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm")
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():

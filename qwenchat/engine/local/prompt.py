@@ -67,7 +67,7 @@ class ChatTemplate:
         self.system_changes = self._renders_later_system()
         """Whether a system message after the first message comes through."""
         self.tools = None not in map(tokenizer.token_id, (CALL_TAG, CALL_END_TAG)) and self._renders_tools()
-        """Whether the template tells of tools, and calls are marked by tokens of their own."""
+        """Whether the template names tools, and calls are marked by tokens of their own."""
 
     @contextmanager
     def stopped_by(self, stop: StopSignal) -> Iterator[None]:

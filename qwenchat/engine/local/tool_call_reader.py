@@ -1,4 +1,4 @@
-"""Calls of tools in a reply, told from its text by the tokens around them."""
+"""Calls of tools in a reply, found in its text by the tokens around them."""
 
 from qwenchat.chat.calls import call_of
 from qwenchat.chat.messages import ToolCallPart

@@ -112,7 +112,7 @@ def _begins(call: _Growing, id_: str, name: str, arguments: str, *, numbered: bo
 class WireIds:
     """The ids that calls and their results bear in one request, no two the same.
 
-    A server is told its own ids, where they can be told apart; everything else gets nine letters and digits, which is
+    A server gets its own ids, where they differ; everything else gets nine letters and digits, which is
     all that the strictest servers take.
     """
 

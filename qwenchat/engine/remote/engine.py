@@ -183,7 +183,7 @@ class RemoteEngine:
         """A server reads when it is asked, and keeps what it read by itself."""
 
     def score(self, command: ScoreReply, stop: StopSignal) -> Iterator[TokensScored]:
-        """A server does not tell this of a reply that is there."""
+        """A server does not report this of a reply that is there."""
         raise ServerError(
             say("A server does not report how sure its model is of a reply."), say("A model on this machine does: F3.")
         )

@@ -36,7 +36,7 @@ class ServedModel:
     root: str = ""
     """What it is, where the server gives it another name."""
     chats: bool = True
-    """Whether one can chat with it, as far as its kind and name tell."""
+    """Whether one can chat with it, as far as its kind and name say."""
     loaded: bool | None = None
     """Whether it can answer at once; None when the server does not say."""
 
@@ -108,7 +108,7 @@ def _offer(row: Any) -> ServedModel | None:
 
 
 def _window(row: dict[str, Any]) -> int:
-    """The context that a row tells of; 0 for none."""
+    """The context that a row has; 0 for none."""
     places = (row, *(row[key] for key in _WITHIN if isinstance(row.get(key), dict)))
     return next((n for place in places for key in _WINDOWS if (n := _digits(place.get(key)))), 0)
 
@@ -118,7 +118,7 @@ def _digits(value: Any) -> int:
 
 
 def _chats(name: str, row: dict[str, Any]) -> bool:
-    """Whether one can chat with a model, as far as its name and what is said of it tell."""
+    """Whether one can chat with a model, as far as its name and what is said of it say."""
     said = ("type", "task", "mode", "pipeline_tag", "capabilities", "architecture", "object")
     kinds = " ".join(str(row.get(key, "")) for key in said)
     if _NO_CHAT.search(name) or _NO_CHAT.search(kinds) or _NO_CHAT_KIND.search(kinds) or row.get("active") is False:

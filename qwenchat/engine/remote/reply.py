@@ -45,7 +45,7 @@ class StreamedReply:
     """What came of one turn so far, over all requests that were made for it."""
 
     def __init__(self, turn: int, *, thinks: bool, switched_off: bool = False) -> None:
-        """`switched_off` is for a model that would think if it were not told to leave that."""
+        """`switched_off` is for a model that would think if it were not asked to leave that."""
         self.turn = turn
         self.tally = TurnStats(turn)
         self._splitter = TagSplitter(expected=thinks)

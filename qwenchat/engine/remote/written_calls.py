@@ -82,7 +82,7 @@ class _Reader:
         self._indent = ""
         """The spaces before it, which count if it is none."""
         self._line = ""
-        """The line so far, as much of it as tells whether it opens or closes code."""
+        """The line so far, as much of it as shows whether it opens or closes code."""
         self._fence = ""
         self._blank = ""
         """Blank text that counts once something follows it."""

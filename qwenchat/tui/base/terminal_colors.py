@@ -1,4 +1,4 @@
-"""How the program looks in the terminal's own colours, and without any: what stands out is told by more than colour."""
+"""How the program looks in the terminal's own colours, and without any: more than colour shows what stands out."""
 
 from functools import lru_cache
 

@@ -43,7 +43,7 @@ def _show_without_gaps(self: ToastRack, notifications: Notifications) -> None:
 def _lay_out_once(on: bool) -> None:
     """Not a second time when the size of what a container holds has changed, since that comes from a layout.
 
-    Where it calls for a scrollbar, the scrollbar asks for a layout itself. What scrolls its own lines tells their
+    Where it calls for a scrollbar, the scrollbar asks for a layout itself. What scrolls its own lines gives their
     number by this size, and needs the layout. Akin to https://github.com/Textualize/textual/issues/547, a layout for
     each step of scrolling.
     """

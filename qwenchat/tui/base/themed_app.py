@@ -24,7 +24,7 @@ MOST = 3
 
 
 class ThemedApp(App[None]):
-    """An app whose style sheets may use the program's own variables, and which tells nothing by colour alone."""
+    """An app whose style sheets may use the program's own variables, and which shows nothing by colour alone."""
 
     def __init__(self, *, reduced_motion: bool = False, width: Width = WIDTH) -> None:
         self.wanted_theme = ""
@@ -42,7 +42,7 @@ class ThemedApp(App[None]):
         return TerminalDriver if usual is LinuxDriver else usual
 
     def on_mount(self) -> None:
-        """What was told on one screen is not told over the next."""
+        """What was said on one screen is not shown over the next."""
         self.screen_change_signal.subscribe(self, lambda screen: self.clear_notifications())
 
     def get_theme_variable_defaults(self) -> dict[str, str]:

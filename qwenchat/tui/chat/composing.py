@@ -146,7 +146,7 @@ class Composing:
         return text.startswith(QUOTES) and QUOTES not in text[len(QUOTES) :]
 
     async def _parts_of(self, draft: Draft) -> tuple[TextPart, ...]:
-        """A draft as a message with its files; nothing, and it is told why, where one of them is refused."""
+        """A draft as a message with its files; nothing, having said why, where one of them is refused."""
         try:
             files = await self._attachments.for_sending(draft.text, self._earlier())
         except AttachmentRefused as refused:

@@ -29,7 +29,7 @@ class DraftSize:
         return max(1, round(guess))
 
     def is_doubtful(self, text: str) -> bool:
-        """Whether a text may not fit, as far as can be told, so that it is to be counted first."""
+        """Whether a text may not fit, as far as is known, so that it is to be counted first."""
         window = self._window
         return (
             bool(window) and self._session.read_ahead.size_of(text) is None and self.tokens(text) > _DOUBTFUL * window

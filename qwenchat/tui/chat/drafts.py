@@ -19,7 +19,7 @@ RESTS_AFTER_S = 0.6
 
 
 class Drafts:
-    """Saves the draft and brings it back; `say` is told what went wrong, or "" when it works again.
+    """Saves the draft and brings it back; `say` is given what went wrong, or "" when it works again.
 
     A draft belongs to its place: a conversation, None for one that has not begun, or a message that is being changed.
     """
@@ -36,7 +36,7 @@ class Drafts:
         """Messages that wait for the end of a reply; on the disk they are the beginning of the draft."""
         self._unsaved_since: float | None = None
         self._changed_at: float | None = None
-        """When something was written last; None once the draft was told to be at rest."""
+        """When something was written last; None once the draft is at rest."""
 
     def changed(self) -> None:
         """Something was written; it is saved a moment later."""

@@ -78,7 +78,7 @@ class MessageActions:
         return frozenset(name for name, can in possible.items() if not can)
 
     def attempt(self, what: Callable[[], object]) -> bool:
-        """Do something, or tell why it cannot be done."""
+        """Do something, or say why it cannot be done."""
         try:
             what()
         except QwenchatError as error:

@@ -54,7 +54,7 @@ class SearchHits:
         return next((speaker for speaker, message in self._speakers() if message.id == message_id), message_id)
 
     def beside(self, message_id: str | None, by: int) -> tuple[str | None, str]:
-        """The next message (1) or the one before (-1), and what is to be told where that is at the other end."""
+        """The next message (1) or the one before (-1), and what is to be said where that is at the other end."""
         if not self.messages:
             return None, say("Nothing found")
         order = {message.id: at for at, message in enumerate(self._path)}

@@ -58,7 +58,7 @@ class SearchMarks:
         await self._begin_to_come(hits, speaker, last=False)
 
     async def walk(self, by: int) -> str:
-        """Come to the next hit (1) or the one before (-1); gives back what is to be told of that."""
+        """Come to the next hit (1) or the one before (-1); gives back what is to be said of that."""
         if self._coming is not None:
             with suppress(WorkerError):
                 await self._coming.wait()

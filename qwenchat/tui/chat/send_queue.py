@@ -16,7 +16,7 @@ from qwenchat.tui.widgets.queued_line import QueuedLine
 class SendQueue:
     """Sends what waits in its order, or puts all of it back into the draft; no word of it is only in memory.
 
-    `fits` says whether a message can be sent, and tells why not.
+    `fits` says whether a message can be sent, and says why not.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ class KeyOrder:
             way = list((focused or screen).ancestors_with_self)
             await self._hand_on(event)
             await self._pass(*way)  # the key
-            await self._pass(*way)  # what its meaning was told in
+            await self._pass(*way)  # what its meaning was given in
         if self._app.screen is not screen:
             await self._pass(self._app.screen)
 

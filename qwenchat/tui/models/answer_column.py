@@ -144,7 +144,7 @@ class AnswerColumn(Vertical):
 
     @property
     def _timing(self) -> Timing:
-        """The figures of the engine once it has told them; until then those of what was seen."""
+        """The figures of the engine once it has reported them; until then those of what was seen."""
         made, growing = self.compared.reply.provenance, self.compared.turn.growing
         if self.compared.ended and made is not None:
             return made.timing

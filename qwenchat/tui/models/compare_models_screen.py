@@ -57,12 +57,12 @@ class CompareModelsScreen(ModalScreen[tuple[LoadModel, ...] | None]):
     CSS_PATH = "compare_models_screen.tcss"
     VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012  (Textual declares them so)
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "To the one above", id="rivals.up", show=False),
-        Binding("down", "move(1)", "To the one below", id="rivals.down", show=False),
-        Binding("space", "tick", "Let it answer, or not", id="rivals.tick", show=False),
-        Binding("enter", "begin", "Compare those that are ticked", id="rivals.begin", show=False),
-        Binding("f3", "models", "Choose or fetch another model", id="rivals.models", show=False),
-        Binding("escape,f7", "dismiss", "Back, with nothing asked", id="rivals.leave", show=False),
+        Binding("up", "move(-1)", "To the one above", id="compared.up", show=False),
+        Binding("down", "move(1)", "To the one below", id="compared.down", show=False),
+        Binding("space", "tick", "Let it answer, or not", id="compared.tick", show=False),
+        Binding("enter", "begin", "Compare those that are ticked", id="compared.begin", show=False),
+        Binding("f3", "models", "Choose or fetch another model", id="compared.models", show=False),
+        Binding("escape,f7", "dismiss", "Back, with nothing asked", id="compared.leave", show=False),
     ]
 
     def __init__(

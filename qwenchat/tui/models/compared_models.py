@@ -48,7 +48,7 @@ class ComparedModels:
         return found
 
     def command(self, name: str) -> LoadModel:
-        """How to load what is called so, as `resolve_model` tells it."""
+        """How to load what is called so, as `resolve_model` has it."""
         return self._known(resolve_model(name, self._asked, self.servers))
 
     def here(self, paths: Paths) -> Iterator[LoadModel]:

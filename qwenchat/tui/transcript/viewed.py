@@ -44,7 +44,7 @@ class VirtualContainer(Vertical):
     def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
         """Where the children go; nowhere while they are far away.
 
-        How high it is itself matters to none of them; if they were told, all would be measured anew as it grows.
+        How high it is itself matters to none of them; if they knew, all would be measured anew as it grows.
         """
         seen = None if self._measured else self.seen
         if seen is not None and (seen.bottom <= 0 or seen.top >= size.height):

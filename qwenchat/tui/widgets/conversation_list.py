@@ -13,7 +13,7 @@ from qwenchat.tui.widgets.conversation_row import ConversationRow, grouped
 FIRST, PAGE = 100, 1000
 """How many conversations are read from the library before the list is drawn, and at a time afterwards."""
 PAUSE_S = 0.03
-"""Before each of these, so that keys are heard meanwhile."""
+"""Before each of these, so that keys are handled meanwhile."""
 
 
 class ConversationList(LongList):

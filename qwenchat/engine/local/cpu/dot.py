@@ -21,7 +21,7 @@ class DotProduct(NamedTuple):
     signed: bool
     """Whether it wants the unsigned bytes, if they take all eight bits, as signed ones: turned by 128."""
     new_sum: Callable[[ir.IRBuilder, ir.Value, bool], "DotSum"]
-    """A sum that begins with a value [lanes] i32; told whether the unsigned bytes are below 16."""
+    """A sum that begins with a value [lanes] i32; given whether the unsigned bytes are below 16."""
 
 
 class DotSum:

@@ -11,7 +11,7 @@ _ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18
 
 
 def features() -> frozenset[str]:
-    """Its features as LLVM names them; those of another where numba was told to compile for that."""
+    """Its features as LLVM names them; those of another where numba was set to compile for that."""
     reported = os.environ.get("NUMBA_CPU_FEATURES")
     listed = llvmlite.binding.get_host_cpu_features().flatten() if reported is None else reported
     found = frozenset(name[1:] for name in listed.split(",") if name.startswith("+"))

@@ -14,12 +14,12 @@ from qwenchat.engine.remote.request_format import RequestFormat
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a model can do, as far as its server or its name tells."""
+    """What a model can do, as far as its server or its name says."""
 
     thinking: ThinkingSupport | None = None
-    """Which switch of thinking it has; None where nothing tells."""
+    """Which switch of thinking it has; None where nothing says."""
     tools: bool = True
-    """Whether it can call tools: most servers do not tell, and refuse a turn with tools if not."""
+    """Whether it can call tools: most servers do not say, and refuse a turn with tools if not."""
 
 
 class ServerKind:
