@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qwenchat.tools import foreign
@@ -34,6 +34,9 @@ def test_whatever_a_tool_says_of_itself_it_is_offered_or_refused(tool: dict[str,
 
 
 @given(objects)
+@example({"content": ["words", 5]})
+@example({"content": [{"type": "text", "text": "{x"}], "structuredContent": {"x": 1}})
+@example({"content": [{"type": "text", "text": "[1]"}], "structuredContent": {"x": 1}})
 def test_whatever_a_call_gives_is_text_or_no_result(result: dict[str, Any]) -> None:
     given_ = foreign.given_by(result)
     assert given_ is None or given_.text

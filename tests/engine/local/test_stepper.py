@@ -192,6 +192,7 @@ def test_a_conversation_that_is_given_up_takes_its_memory_along() -> None:
 def test_a_model_that_is_given_up_takes_its_memory_along_at_once() -> None:
     network = stepper(Recorder())
     said(begun(network), GREEDY, 10)
+    gc.collect()  # the conversation
     weights = ref(network.embedding)
     gc.disable()
     try:

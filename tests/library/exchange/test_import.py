@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qwenchat.chat.errors import ImportFailed
@@ -319,8 +319,12 @@ def take_in(data: str) -> None:
     library.close()
 
 
+SPOKEN = {"author": {"role": "user"}, "content": {"parts": [{"content_type": "audio_asset_pointer"}]}}
+
+
 @settings(max_examples=examples(300))
 @given(st.lists(shapes, max_size=3) | shapes)
+@example([{"mapping": {"a": {"message": SPOKEN}}, "current_node": "a"}])
 def test_arbitrary_json_never_does_more_than_say_what_is_wrong(value: Any) -> None:
     take_in(json.dumps(value))
 
@@ -369,6 +373,14 @@ PIECES = [
 
 @settings(max_examples=examples(300))
 @given(st.binary(max_size=60) | st.lists(st.sampled_from(PIECES), max_size=14).map(b"".join))
+@example(b"[")
+@example(b"{")
+@example(b"{1: 2}")
+@example(b'{"a" 1}')
+@example(b'{"a": nul}')
+@example(b"[nul]")
+@example(b'{"mapping": nul}')
+@example(b"{x}\n{y}\n")
 def test_arbitrary_bytes_end_in_words(data: bytes) -> None:
     with suppress(ImportFailed):
         found_in(data)
