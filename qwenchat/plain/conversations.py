@@ -6,12 +6,13 @@ from pathlib import Path
 
 from qwenchat.chat.dates import local_time
 from qwenchat.chat.errors import ConversationNotFound
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import switch_of
 from qwenchat.console.commands import Handler
 from qwenchat.console.notice import notify
 from qwenchat.console.word_wrap import print_wrapped
-from qwenchat.i18n.texts import count, listed, say
+from qwenchat.i18n.texts import count, listed, say, sentences
 from qwenchat.library.exchange.export import ExportFormat, export_to_folder
 from qwenchat.plain.transcript import as_text, last_exchange
 from qwenchat.reports.statistics import headline
@@ -110,7 +111,9 @@ class ConversationCommands:
 
         id_ = self._open()
         if rest and rest not in list(ExportFormat):
-            notify(say("Formats are {formats}.", formats=listed(ExportFormat)))
+            notify(
+                sentences(say("Formats are {formats}.", formats=listed(ExportFormat)), did_you_mean(rest, ExportFormat))
+            )
             return
         path = export_to_folder(self._library, id_, ExportFormat(rest or ExportFormat.MARKDOWN), Path.cwd())
         notify(say("Written to {path}", path=path))

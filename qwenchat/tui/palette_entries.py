@@ -20,7 +20,8 @@ def commands(chat: ChatScreen) -> Iterator[SystemCommand]:
         for command in available:
             if command.keys or not command.argument:
                 details = (say(group), *_details(command, chat))
-                run = partial(chat.run_action, command.run)
+                on_message = command.place == "message"  # what cannot be done is no action there, and would say nothing
+                run = partial(chat.action_act, command.id) if on_message else partial(chat.run_action, command.run)
                 yield SystemCommand(say(command.title), " · ".join(filter(None, details)), run)
         for command in available:
             if command.argument:

@@ -180,3 +180,30 @@ async def test_the_way_out_is_said_in_each_list_however_narrow_and_nothing_is_sa
             it.app.notify(f"message {number}")
         await it.sees("message 4")
         assert len(it.app._notifications) == 3
+
+
+async def test_what_was_mistyped_is_guessed_and_stays_in_the_draft() -> None:
+    async with chat(Script("Fine."), presets=built_in()) as it:
+        await it.ask("Hello")
+        for typed, said in (
+            ("/theme gruvbx", "Did you mean gruvbox?"),
+            ("/export jsn", "Did you mean json?"),
+            ("/preset presise", "Did you mean Precise?"),
+            ("/tools calculater", "There is no tool calculater."),
+            ("/set temprature 1", "Did you mean temperature?"),
+            ("/retyr", "Did you mean /retry?"),
+        ):
+            it.composer.write(typed)
+            await it.pilot.pause()
+            await it.press("enter")
+            await it.sees(said)
+            assert it.draft == typed
+
+
+async def test_models_that_were_to_be_compared_stay_in_the_draft_where_there_is_nothing_to_answer() -> None:
+    async with chat() as it:
+        it.composer.write("/compare box other")
+        await it.pilot.pause()
+        await it.press("enter")
+        await it.sees("There is no message to answer.")
+        assert it.draft == "/compare box other"

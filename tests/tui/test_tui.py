@@ -39,6 +39,8 @@ class TestExport:
             await it.until(lambda: not it.session.busy)
             await it.send("/export txt")
             await it.sees("Formats are md, json, jsonl")
+            assert it.draft == "/export txt"
+            it.composer.write("")
             await it.send("/export")
             await it.sees("Written to")
         (file,) = tmp_path.glob("*.md")

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from qwenchat.chat.errors import ConversationNotFound, ExportFailed
+from qwenchat.chat.errors import ConfigInvalid, ConversationNotFound, ExportFailed
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import switch_of
 from qwenchat.console.commands import WRITTEN
@@ -77,7 +78,9 @@ class CommandDispatcher:
         if self._session.conversation.id is None:
             self._notify_user(say("There is nothing to export yet."))
         elif typed and typed not in list(ExportFormat):
-            self._notify_user(say("Formats are {formats}.", formats=listed(ExportFormat)))
+            raise ConfigInvalid(
+                say("Formats are {formats}.", formats=listed(ExportFormat)), did_you_mean(typed, ExportFormat)
+            )
         else:
             form = ExportFormat(typed or ExportFormat.MARKDOWN)
             try:

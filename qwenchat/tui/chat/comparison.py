@@ -39,6 +39,8 @@ class ComparisonActions:
         if prompt.strip():
             self._composer.write(prompt)
         if not self._branches.attempt(self._require_message):
+            if not self._composer.text:
+                self._composer.write(f"/compare {typed}".rstrip())
             return
         if not names.strip():
             self._choose()

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.chat.typed_settings import switch_of
 from qwenchat.i18n.texts import listed, say
@@ -177,7 +178,10 @@ class PlainSettingControl:
             found = next((choice for choice in self._choices if str(choice).lower() == typed.lower()), None)
             if found is None:
                 known = listed(str(choice) for choice in self._choices if choice is not None)
-                raise ConfigInvalid(say("{text} is none of {choices}.", text=safe_line(typed), choices=known))
+                raise ConfigInvalid(
+                    say("{text} is none of {choices}.", text=safe_line(typed), choices=known),
+                    did_you_mean(typed, (str(choice) for choice in self._choices if choice is not None)),
+                )
             return found
         if self.setting.kind == "text":
             return typed
