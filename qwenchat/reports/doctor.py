@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -166,8 +167,8 @@ def _engine(problems: list[Problem]) -> dict[str, Any]:
         Problem(
             say("The engine cannot be started: {error}.", error=said),
             say(
-                "Install qwenchat again: {python} -m pip install --force-reinstall torch transformers qwenchat",
-                python=sys.executable,
+                "Install torch again: {python} -m pip install --force-reinstall torch transformers",
+                python=shlex.quote(sys.executable),
             ),
             broken=True,
         )

@@ -113,3 +113,10 @@ def test_the_installed_program_runs_and_finds_its_themes(wheel: Path, tmp_path: 
     place, themes = quiet([sys.executable, "-c", code], env=environment, cwd=tmp_path).splitlines()
     assert Path(place).is_relative_to(target)
     assert {"qwenchat-dark.toml", "qwenchat-light.toml"} <= set(themes.split())
+
+
+def test_no_command_installs_the_program_from_where_it_is_not_published() -> None:
+    texts = [*ROOT.glob("qwenchat/**/*.py"), *ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    said = re.findall(r"(?:pip|pipx|tool) install [^\n`\"]*", "".join(file.read_text("utf-8") for file in texts))
+    assert said
+    assert [command for command in said if "qwenchat" in command] == []

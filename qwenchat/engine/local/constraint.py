@@ -3,6 +3,8 @@
 The work is llguidance's, an optional part of the installation. A thought is free; the constraint begins after it.
 """
 
+import shlex
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,7 +71,8 @@ def _matcher(schema: str, tokenizer: ChatTokenizer, rows: int) -> "LLMatcher":
         import llguidance  # noqa: PLC0415  (need not be installed)
     except ImportError as error:
         raise ModelUnsupported(
-            say("Answers by a schema need the package llguidance."), say("pip install 'qwenchat[schema]'")
+            say("Answers by a schema need the package llguidance."),
+            say("{python} -m pip install llguidance", python=shlex.quote(sys.executable)),
         ) from error
     text: Any = tokenizer.tokenizer.to_str()
     vocabulary = llguidance.LLTokenizer(text, n_vocab=rows, eos_token=sorted(tokenizer.eos_ids))

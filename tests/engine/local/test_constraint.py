@@ -1,11 +1,13 @@
 """An answer by a JSON schema is JSON of that schema, whatever the model would rather say."""
 
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
-from qwenchat.chat.errors import ConfigInvalid
+from qwenchat.chat.errors import ConfigInvalid, ModelUnsupported
 from qwenchat.chat.events import ThoughtEnded
 from qwenchat.chat.provenance import FinishReason
 from qwenchat.engine.local.engine import LocalEngine
@@ -76,3 +78,12 @@ def test_a_server_is_asked_by_its_own_constraint() -> None:
     format_ = server.asked[0]["response_format"]
     assert format_["type"] == "json_schema"
     assert format_["json_schema"]["schema"] == json.loads(SCHEMA)
+
+
+def test_the_command_that_brings_what_is_missing_is_one_for_this_environment(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "llguidance", None)
+    with pytest.raises(ModelUnsupported) as failed:
+        ask(engine, user(FRANCE.question), schema=SCHEMA)
+    assert f"{shlex.quote(sys.executable)} -m pip install llguidance" in str(failed.value)
