@@ -143,8 +143,8 @@ async def _compare(it: Chat) -> None:
 
 
 async def _reported(it: Chat) -> None:
-    it.app._chat._notify_user("The draft is kept.")
-    it.app._chat._notify_user("Nothing can be saved.", "warning")
+    it.app._chat._chat.notify_user("The draft is kept.")
+    it.app._chat._chat.notify_user("Nothing can be saved.", "warning")
     it.app.notify("The disk is full.", severity="error")
     await it.sees("The draft is kept.", "Nothing can be saved.", "The disk is full.")
 

@@ -95,7 +95,7 @@ class TestHostileText:
     async def test_in_a_notification_and_a_notice(self, hostile, shown):
         async with chat(size=(200, 40), notices=[hostile]) as it:
             await it.sees(shown)
-            it.app._chat._notify_user(hostile, "warning")
+            it.app._chat._chat.notify_user(hostile, "warning")
             await it.until(lambda: it.screen.count("red") >= 2, "the notification")
             await _clean(it)
 
