@@ -18,12 +18,14 @@ LATEST = "latest"
 
 
 class FileName(click.Path):
-    """The name of a file; an empty one, as of a variable that is not set, is none."""
+    """The name of a file; an empty one, as of a variable that is not set, is none, nor is `-` where it means nothing."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The name, as click's own paths have it."""
         if value in ("", b""):
             self.fail("The name is empty.", param, ctx)
+        if value in ("-", b"-") and not self.allow_dash:
+            self.fail("It takes a file, no stream. One that is called - is ./-.", param, ctx)
         return super().convert(value, param, ctx)
 
 

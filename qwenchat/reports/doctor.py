@@ -27,6 +27,8 @@ from qwenchat.library.restore import restore
 from qwenchat.settings import config, presets
 from qwenchat.system.paths import Paths
 
+LAST_SOUND = "last"
+"""The backup that is put in place where none is named; a file of that name is `./last`."""
 SMALLEST_DISK = 2e9
 """Bytes that a download of Qwen3-0.6B needs, with some room."""
 PROBE_LIMIT_S = 120
@@ -137,11 +139,11 @@ def examine(paths: Paths) -> DoctorReport:
 
 
 def go_back(paths: Paths, wanted: str) -> str:
-    """Put the backup of that name or path in the library's place, the last sound one for ''; what was done, in words.
+    """Put the backup of that name or path in the library's place, for LAST_SOUND the last of them; what was done, in words.
 
     Raises LibraryError, and then nothing has changed.
     """
-    backup, aside = restore(paths.database, Path(wanted) if wanted else None)
+    backup, aside = restore(paths.database, None if wanted == LAST_SOUND else Path(wanted))
     done = say("{backup} is now in place as {library}.", backup=backup, library=paths.database)
     kept = say("What was there is kept as {aside}.", aside=aside) if aside else say("There was no library before.")
     return safe_line(sentences(done, kept), 2000)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from qwenchat.cli.commands import batch
 from tests.support.chat_server import Answer, ChatServer, said
 from tests.support.command_line import run_here
 
@@ -139,3 +140,9 @@ def test_messages_and_a_system_prompt_go_along(server: ChatServer, tmp_path: Pat
     file.write_text(json.dumps({"messages": rows}) + "\n")
     assert run(server, file, "--system", "Be brief.").returncode == 0
     assert server.asked[0]["messages"] == [{"role": "system", "content": "Be brief."}, *rows]
+
+
+def test_how_far_it_is_is_never_said_twice(server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "EVERY_S", 0.0)
+    ran = run(server, written(tmp_path, 3), "--concurrency", "1")
+    assert [line.split(",")[0] for line in ran.stderr.splitlines()] == ["1 of 3", "2 of 3", "3 of 3"]

@@ -282,12 +282,26 @@ def test_no_traceback_reaches_a_terminal_whatever_raises_it(home: Path) -> None:
         ["ask", "--jsonl", __file__, "--output", ""],
         ["ask", "--schema", "", "x"],
         ["replay", "1", "--cast", ""],
+        ["export", "1", "-o", ""],
+        ["import", ""],
+        ["doctor", "--restore", ""],
     ],
 )
 def test_an_empty_name_of_a_file_is_a_usage_error(line: list[str]) -> None:
     ended = CliRunner().invoke(cli, line)
     assert ended.exit_code == 2
     assert "The name is empty." in ended.stderr
+
+
+@pytest.mark.parametrize("line", [["ask", "--jsonl", __file__, "--output"], ["ask", "--jsonl"], ["ask", "--schema"]])
+def test_a_dash_that_stands_for_no_stream_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(cli, [*line, "-"])
+    assert ended.exit_code == 2
+    assert "./-" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("line", [["import"], ["ask", "x", "--schema"], ["ask", "--jsonl"], ["replay"]])

@@ -197,7 +197,7 @@ def test_what_is_named_is_said_where_it_is_not_there(tmp_path: Path) -> None:
     for arguments, said in (
         (["show", ""], 'There is no conversation "".'),
         (["tools", "forbid", "calculater"], "Did you mean calculator?"),
-        (["export", "--all", "-o", ""], "The name after -o is empty."),
+        (["export", "--all", "-o", ""], "The name is empty."),
         (["ask", "hi", "--schema", str(tmp_path / "none")], "none cannot be read: No such file or directory."),
         (["ask", "hi", "--schema", str(tmp_path / "text")], "text cannot be read as JSON"),
         (["models", "show", "qwen3-06b"], "Did you mean qwen3-0.6b?"),

@@ -117,6 +117,7 @@ class _Report:
         self._progress, self._redraws, self._clock = progress, has_cursor(sys.stderr), time.monotonic
         self._said_at = self._clock()
         self._ended = False
+        self._said_done = -1
 
     def show(self) -> None:
         """Say how far it is, when it is time to."""
@@ -132,5 +133,8 @@ class _Report:
             self._say(end=True)
 
     def _say(self, *, end: bool) -> None:
+        if not self._redraws and self._progress.done == self._said_done:
+            return
+        self._said_done = self._progress.done
         with suppress(OSError):  # the answers matter, not whether anybody still reads how many there are
             click.echo(("\r\x1b[K" if self._redraws else "") + self._progress.words(), err=True, nl=end)

@@ -5,7 +5,8 @@ import sys
 import click
 
 from qwenchat.chat.text import safe_json
-from qwenchat.reports.doctor import examine, go_back
+from qwenchat.cli.options import FileName
+from qwenchat.reports.doctor import LAST_SOUND, examine, go_back
 from qwenchat.system.paths import Paths
 
 
@@ -14,8 +15,9 @@ from qwenchat.system.paths import Paths
 @click.option(
     "--restore",
     metavar="[BACKUP]",
+    type=FileName(),
     is_flag=False,
-    flag_value="",
+    flag_value=LAST_SOUND,
     help="Put a backup of the conversations in place, the last sound one or that of this name; nothing is deleted.",
 )
 def doctor(as_json: bool, restore: str | None) -> None:

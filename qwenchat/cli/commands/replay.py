@@ -87,7 +87,12 @@ def _speed(context: click.Context, parameter: click.Parameter, typed: str) -> fl
 )
 @click.option("--from", "start", type=click.IntRange(1), default=1, metavar="N", help="Begin at the N-th message.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for all that happens, at once.")
-@click.option("--cast", type=FileName(dir_okay=False), metavar="FILE", help="Write an asciinema cast; - prints it.")
+@click.option(
+    "--cast",
+    type=FileName(dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Write an asciinema cast; - prints it.",
+)
 @click.option("--force", is_flag=True, help="With --cast: replace a file that is there.")
 @click.option("--rerun", is_flag=True, help="Ask the same questions again and compare: exit code 1 where they differ.")
 @click.option("--save", is_flag=True, help="With --rerun: keep new replies that differ as branches.")

@@ -15,7 +15,7 @@ from qwenchat.chat.errors import ExportFailed, ImportFailed, LibraryError, Libra
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.chat.text import safe_line
 from qwenchat.cli.library import saved_conversations
-from qwenchat.cli.options import Choice, complete_conversation
+from qwenchat.cli.options import Choice, FileName, complete_conversation
 from qwenchat.cli.process import said_if_waiting
 from qwenchat.console.notice import notify
 from qwenchat.console.turn_printer import LoadReport
@@ -46,7 +46,7 @@ _LISTED = 50
     help="md to read, json to import again, jsonl for fine-tuning; by default what the name after -o says, or md.",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", metavar="PATH", type=click.Path(),
+    "-o", "--output", metavar="PATH", type=FileName(allow_dash=True),
     help="A file, or a folder for one file a conversation; by default standard output.",
 )  # fmt: skip
 @click.option("--thoughts/--no-thoughts", default=None, help="With what was thought, which is the default, or without.")
@@ -62,8 +62,6 @@ def export_command(
     """Write conversations as Markdown, JSON or JSONL; the first digits of an id are enough."""
     if everything == bool(conversations):
         raise click.UsageError("Give the ids of conversations, or --all.")
-    if output == "":
-        raise click.UsageError("The name after -o is empty.")
     output = None if output == "-" else output
     chosen = ExportFormat(format_ or _format_of(output))
     if chosen is ExportFormat.JSON and thoughts is False:
@@ -163,7 +161,7 @@ def _print(pieces: Iterable[str]) -> None:
 
 
 @click.command("import")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(allow_dash=True))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=FileName(allow_dash=True))
 @click.option("--dry-run", is_flag=True, help="Say what would be imported, and leave everything as it is.")
 def import_command(files: tuple[str, ...], dry_run: bool) -> None:
     """Take in conversations: qwenchat's JSON, ChatGPT's conversations.json or its zip, lists of messages.
