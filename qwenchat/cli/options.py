@@ -18,7 +18,7 @@ LATEST = "latest"
 
 
 class FileName(click.Path):
-    """The name of a file; an empty one, as of a variable that is not set, is none, nor is `-` where it means nothing."""
+    """The name of a file; neither an empty one, as of a variable that is not set, nor `-` for no stream."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The name, as click's own paths have it."""

@@ -139,7 +139,7 @@ def examine(paths: Paths) -> DoctorReport:
 
 
 def go_back(paths: Paths, wanted: str) -> str:
-    """Put the backup of that name or path in the library's place, for LAST_SOUND the last of them; what was done, in words.
+    """Put the backup of that name or path in the library's place, or the LAST_SOUND; what was done, in words.
 
     Raises LibraryError, and then nothing has changed.
     """

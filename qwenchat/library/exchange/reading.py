@@ -15,7 +15,7 @@ from qwenchat.library.exchange import chatgpt, native, openai
 from qwenchat.library.exchange.parsed import ParsedConversation, UnusableEntry, ValueUnreadable
 from qwenchat.library.exchange.scanner import Scanner
 from qwenchat.library.exchange.stream import ReplayedStream
-from qwenchat.library.exchange.values import by_line, is_lines, values
+from qwenchat.library.exchange.values import MOST_MESSAGES, by_line, is_lines, values
 
 
 class Reader(Protocol):
@@ -30,7 +30,6 @@ class Reader(Protocol):
 
 READERS: tuple[Reader, ...] = (native, chatgpt, openai)
 """The formats that are understood; the first that recognizes an object reads it."""
-_MOST_MESSAGES = 1_000_000
 _MOST_UNUSABLE = 100_000
 """What has more than this that is none is no file of conversations."""
 _START = 2**20
@@ -66,8 +65,8 @@ def _conversation(value: Any, now: float) -> ParsedConversation:
     if not isinstance(value, dict):
         raise ValueUnreadable(say("it is no object"))
     for name in ("mapping", "messages"):
-        if isinstance(value.get(name), dict | list) and len(value[name]) > _MOST_MESSAGES:
-            raise ValueUnreadable(say("it has more than {number:,} messages", number=_MOST_MESSAGES))
+        if isinstance(value.get(name), dict | list) and len(value[name]) > MOST_MESSAGES:
+            raise ValueUnreadable(say("it has more than {number:,} messages", number=MOST_MESSAGES))
     for reader in READERS:
         if reader.recognizes(value):
             return reader.conversation_of(value, now)

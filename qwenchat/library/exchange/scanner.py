@@ -12,7 +12,7 @@ LARGEST = 256 * 2**20
 """Bytes of the largest value that is read; what is larger is skipped."""
 DEEPEST = 100
 """How far values may be nested."""
-MOST = 32_000_000
+MOST = 10_000_000
 """How many values may be inside one: small ones take twenty times the memory that they take in the file."""
 _CHUNK = 2**20
 

@@ -10,6 +10,8 @@ from qwenchat.library.exchange import native
 from qwenchat.library.exchange.parsed import ValueUnreadable
 from qwenchat.library.exchange.scanner import LARGEST, FileCutOff, Scanner, decoded
 
+MOST_MESSAGES = 200_000
+"""In one conversation: more take longer than anybody waits, and a gigabyte."""
 _MOST_NAMES = 10_000
 """How many names the object that is a whole file, or one of many in it, may have."""
 
@@ -89,6 +91,9 @@ def _elements(scanner: Scanner) -> Iterator[Value]:
             size += len(data)
             if size <= LARGEST:
                 messages.append(value)
+            if len(messages) > MOST_MESSAGES:
+                what = say("The list of messages has more than {number:,}.", number=MOST_MESSAGES)
+                raise ImportFailed(what, say("What follows was not looked at."))
         else:
             yield _conversation(number), value
     scanner.skip()

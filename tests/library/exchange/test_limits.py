@@ -40,6 +40,23 @@ def test_an_object_with_endlessly_many_names_is_given_up_after_the_first_ones(fi
     )
 
 
+@pytest.mark.parametrize("shape", ["list", "object", "lines", "mapping"])
+def test_a_conversation_of_endlessly_many_messages_is_given_up_in_words(
+    monkeypatch: pytest.MonkeyPatch, shape: str
+) -> None:
+    monkeypatch.setattr(values, "MOST_MESSAGES", 50)
+    monkeypatch.setattr(reading, "MOST_MESSAGES", 50)
+    many = [{"role": "user", "content": "x"}] * 51
+    entry = {"mapping": dict(enumerate(many))} if shape == "mapping" else {"messages": many}
+    if shape == "list":
+        with pytest.raises(ImportFailed, match="more than 50"):
+            read(many)
+        return
+    (found,) = read(json.dumps(entry).encode() + b"\n" if shape == "lines" else entry)
+    assert isinstance(found, UnusableEntry)
+    assert "more than 50 messages" in found.why
+
+
 @pytest.mark.parametrize("file", [b"[" + b"1," * 60 + b"1]", b"{}" * 60, b"{}\n" * 60], ids=["list", "row", "lines"])
 def test_a_file_of_anything_but_conversations_is_given_up(monkeypatch: pytest.MonkeyPatch, file: bytes) -> None:
     monkeypatch.setattr(reading, "_MOST_UNUSABLE", 50)
