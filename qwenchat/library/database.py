@@ -261,6 +261,11 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             raise MessageTooLarge(
                 say("A message is too long to be saved."), say("Up to {size} MB can be.", size=_LONGEST >> 20)
             ) from error
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_DBMOVED:
+            raise LibraryUnwritable(
+                say("The library was removed or moved away while it was open."),
+                say("Export or copy what you need, then start qwenchat again."),
+            ) from error
         remedy = say("Free some space.") if _is_full(error) else say("`qwenchat doctor` examines the library.")
         what = say("The conversation could not be saved: {error}.", error=_reason(error))
         raise LibraryUnwritable(what, remedy) from error

@@ -1,5 +1,6 @@
 """Which processes are writing replies: each holds a lock that the system frees when it dies."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -50,6 +51,7 @@ class Writer:
     def close(self) -> None:
         """Say that this process writes no more."""
         if self._lock is not None:
-            Path(self._lock.lock_file).unlink(missing_ok=True)
+            with suppress(OSError):  # its folder may be gone, or a file by now
+                Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.release()
             self._lock = None

@@ -67,3 +67,27 @@ main()
     assert ran.returncode == 1
     assert ran.stderr.startswith("qwenchat: The clock")
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("allowed", [8, 12])
+def test_too_few_open_files_are_said_in_a_sentence(allowed: int) -> None:
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({allowed}, {allowed}))"
+    code = f"{limit}; from qwenchat.__main__ import main; main()"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"qwenchat: Only {allowed} files may be open at once here, which is too few. "
+        "Allow more: `ulimit -n 256`, in a new shell.\n"
+    )
+
+
+def test_a_low_limit_of_open_files_is_raised_where_the_system_lets_it_be() -> None:
+    code = """
+import resource
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (10, hard))
+from qwenchat.system.open_files import open_files_allowed
+print(open_files_allowed() > 16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 16)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.stdout == "True True\n"

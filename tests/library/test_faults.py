@@ -2,6 +2,7 @@
 
 import random
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -575,4 +576,20 @@ def test_an_error_that_says_nothing_of_itself_is_said_in_words(tmp_path: Path) -
     library = Library.open(tmp_path / "c.sqlite3")
     with pytest.raises(LibraryUnwritable, match="too little memory"), transaction(library._connection):
         raise MemoryError
+    library.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_home_that_vanishes_while_it_is_open_is_said_and_can_still_be_exported(
+    tmp_path: Path, replaced: bool
+) -> None:
+    home = tmp_path / "home"
+    library = Library.open(home / "c.sqlite3")
+    library.save("a", Message(Role.ASSISTANT, (TextPart("said"),), status=Status.STREAMING))
+    shutil.rmtree(home)
+    if replaced:
+        home.touch()
+    with pytest.raises(LibraryUnwritable, match=r"removed or moved away.*start qwenchat again"):
+        library.save("a", Message(Role.USER, (TextPart("more"),)))
+    assert library.read("a").messages[0].text == "said"
     library.close()
