@@ -41,7 +41,7 @@ async def test_where_hints_do_not_fit_the_way_out_stays() -> None:
     async with chat(Script("Yes."), size=(100, 20)) as it:
         await it.ask("Go")
         await it.press("ctrl+up")
-        await it.sees("m all  y copy  r again  i inspect  l lens  Esc")
+        await it.sees("m all  y copy  r again  i inspect  l lens  d delete")
         await it.pilot.resize_terminal(40, 20)
         await it.sees("m all  y copy  r again  Esc ─╯")
         await it.pilot.resize_terminal(16, 20)

@@ -66,6 +66,7 @@ async def theatre(
 ) -> AsyncIterator[Theatre]:
     clock = Clock()
     async with chat(size=size, ready=False) as it:
+        await it.until(lambda: it.app._chat._begun, "the chat")
         replay = Replay(messages, timelines, clock=clock)
         it.app.push_screen(ReplayScreen(replay))
         await it.until(lambda: not replay.paused, "the replay")

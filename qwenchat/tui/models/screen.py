@@ -191,7 +191,7 @@ class ModelsScreen(ModalScreen[ModelWanted | None]):
         if load is None:
             memory = say("memory is with 4,096 tokens of context")
             hints = say("Enter loads it"), say("Tab number format"), memory, say("Esc leaves")
-            text = fitting(hints, about.size.width, " · ")[0]
+            text = fitting(hints, about.size.width or self.app.size.width, " · ")[0]
         else:
             text = " ".join(filter(None, (safe_line(load.step), self._pace.words(load))))
         about.update(Content.styled(text, "$quiet"))

@@ -276,5 +276,6 @@ class SearchScreen(ModalScreen[SearchResult | None]):
             key = key_shown(self, "search.here", "f8")
             where = say("{key} in all", key=key) if self._here_only else say("{key} in this one alone", key=key)
             hints.insert(0, where)
-        room = self.query_one("#about").size.width - cell_len(said) - len(GAP)
+        width = self.query_one("#about").size.width or self.app.size.width  # not laid out yet
+        room = width - cell_len(said) - len(GAP)
         return Content.assemble(said, (GAP + fitting(hints, room, GAP)[0], "$quiet"))

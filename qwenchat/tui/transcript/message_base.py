@@ -235,7 +235,7 @@ class MessageWidget(VirtualContainer):
                 event.stop()
                 self.post_message(self.Refused(name))
 
-    def on_more_wanted(self, event: MenuButton.Wanted) -> None:
+    def on_menu_button_wanted(self, event: MenuButton.Wanted) -> None:
         """A click on the dots."""
         event.stop()
         self.open_menu()

@@ -78,7 +78,7 @@ def test_where_that_kernel_is_missing_another_way_is_found(caplog: pytest.LogCap
     assert isinstance(network._step._attention, MaskedAttention)
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 1
-    assert said[0].startswith("Step with Flash does not work on this GPU: ")
+    assert said[0].startswith("DecodeStep with VarlenAttention does not work on this GPU: ")
     assert "\n" not in said[0]
 
 

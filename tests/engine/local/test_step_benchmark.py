@@ -42,10 +42,10 @@ def test_everything_is_checked_and_measured(tmp_path: Path) -> None:
     for row in rows:
         assert row["decode_tokens_per_s"]["median"] > 0
         assert row["prefill_tokens_per_s"]["median"] > 0
-    assert report["pieces_us"]["read @512, Step with Masked"] > 0
+    assert report["pieces_us"]["read @512, DecodeStep with MaskedAttention"] > 0
     assert report["kernels"][-1]["count"] > 10
     for row in (
-        "read @16, Step with Masked",
+        "read @16, DecodeStep with MaskedAttention",
         "decode @512 ",
         "first token @512 ",
         "decode @512 | 1,000 tokens/s",

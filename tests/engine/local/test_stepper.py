@@ -239,7 +239,7 @@ def test_a_device_that_cannot_do_the_step_is_used_one_by_one(
         raise RuntimeError("bmm is not implemented here")
 
     with monkeypatch.context() as patch:
-        patch.setattr("qwenchat.engine.local.decode_step.Step.logits", fail)
+        patch.setattr("qwenchat.engine.local.decode_step.DecodeStep.logits", fail)
         network = stepper()
     assert "bmm is not implemented here" in caplog.text
     context = begun(network)
@@ -249,7 +249,7 @@ def test_a_device_that_cannot_do_the_step_is_used_one_by_one(
 
 def test_a_device_that_does_the_step_wrong_is_used_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("qwenchat.engine.local.decode_step.Step.logits", lambda self, *args: torch.ones(VOCAB))
+        patch.setattr("qwenchat.engine.local.decode_step.DecodeStep.logits", lambda self, *args: torch.ones(VOCAB))
         network = stepper()
     assert not network.ahead
     assert said(begun(network), GREEDY, 20) == said(begun(made()), GREEDY, 20)

@@ -419,5 +419,5 @@ def test_a_chat_that_fills_the_window_begins_alike_for_many_turns() -> None:
 
 def test_how_sure_the_model_was_is_not_told_by_a_server(engine: RemoteEngine, server: ChatServer) -> None:
     load(engine, server)
-    with pytest.raises(ServerError, match="does not tell how sure"):
+    with pytest.raises(ServerError, match="does not report how sure"):
         list(engine.score(ScoreReply(HELLO, PartialReply(answer="Good day."), ended=True), StopSignal()))

@@ -22,7 +22,7 @@ import numpy as np
 from qwenchat.engine.base import StopSignal
 from qwenchat.engine.local.cpu.arrays import aligned
 from qwenchat.engine.local.cpu.decoder import QuantizedDecoder
-from qwenchat.engine.local.cpu.layout import Format
+from qwenchat.engine.local.cpu.layout import WeightFormat
 from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.decoder_config import DecoderConfig
 
@@ -36,7 +36,7 @@ def take(name, shape):
     groups = shape[0] // 32 * shape[1] // 32
     weights, scales = aligned(groups * 1024, np.uint8), aligned(groups * 32, np.float16)
     weights[:], scales[:] = random.integers(0, 256, weights.size), 0.001
-    return PackedMatrix(Format.U8, *shape, weights, scales, aligned(0, np.float16))
+    return PackedMatrix(WeightFormat.U8, *shape, weights, scales, aligned(0, np.float16))
 
 config = DecoderConfig(64, 64, 2, 64, 2, 1, 32, 1e4, 1e-6, 256, True)
 decoder = QuantizedDecoder(config, take, 2)
