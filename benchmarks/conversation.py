@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.environments import ROOT
 from benchmarks.random_qwen3 import random_qwen3
-from qwenchat.chat.commands import LoadModel, Prefill, StartTurn
+from qwenchat.chat.engine_commands import LoadModel, Prefill, StartTurn
 from qwenchat.chat.events import TurnFinished, TurnStopped
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.chat.reply import GrowingReply

@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.environments import ROOT
 from benchmarks.random_qwen3 import random_qwen3
-from qwenchat.chat.commands import LoadModel, StartTurn
+from qwenchat.chat.engine_commands import LoadModel, StartTurn
 from qwenchat.chat.events import (
     Channel,
     LoadProgressed,

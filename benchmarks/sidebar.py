@@ -22,7 +22,7 @@ from textual.pilot import Pilot
 
 from benchmarks.interface import COLUMNS, LINES, Streamer
 from benchmarks.library import NEEDLE, make
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.session.session import Session

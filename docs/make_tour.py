@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from docs import tour_material as material
-from qwenchat.chat.commands import LoadModel, StartTurn
+from qwenchat.chat.engine_commands import LoadModel, StartTurn
 from qwenchat.chat.events import TurnEvent
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.tools import ToolSettings
@@ -134,7 +134,7 @@ class Tour:
         app = QwenChat(
             session,
             LoadModel(f"./{MODEL}"),
-            steering=AnswerSettings(session, presets=built_in()),
+            answer_settings=AnswerSettings(session, presets=built_in()),
             theme=theme,
             theme_folders=(shipped_themes(),),
             resume=session.library.latest() if resumed else None,

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from qwenchat.batch.prompts import BatchPrompt
-from qwenchat.chat.commands import LoadModel, StartTurn
+from qwenchat.chat.engine_commands import LoadModel, StartTurn
 from qwenchat.chat.errors import (
     DeviceFailed,
     EngineFailed,

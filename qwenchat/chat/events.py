@@ -188,7 +188,7 @@ class DraftCounted:
     """How much of the context window a draft takes, exactly."""
 
     number: int
-    """That of the `ReadAhead`."""
+    """That of the `Prefill`."""
     tokens: int
     """Those of the draft."""
     prompt_tokens: int

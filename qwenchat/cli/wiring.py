@@ -79,7 +79,7 @@ def open_session(given: dict[str, Any], library: Library, *, private: bool, chat
         sys.exit(1)
 
 
-def steering(given: dict[str, Any], session: Session) -> AnswerSettings:
+def answer_settings(given: dict[str, Any], session: Session) -> AnswerSettings:
     """What `session` is steered by, as these options say it."""
     context = click.get_current_context()
     flags = {

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, assert_never
 
 from qwenchat.chat.calls import calls_in
-from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.endings import NextStep
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import QwenchatError, ServerUnreachable
 from qwenchat.chat.events import TurnEnded, TurnFailed
 from qwenchat.chat.messages import Message, Status, ToolResultPart

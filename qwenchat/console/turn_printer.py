@@ -13,6 +13,7 @@ from qwenchat.chat.events import (
     CallReturned,
     CallStarted,
     Channel,
+    DraftCounted,
     Event,
     HistoryTrimmed,
     LoadEvent,
@@ -21,8 +22,11 @@ from qwenchat.chat.events import (
     ModelLoaded,
     PermissionAsked,
     PermissionNotSaved,
+    PrefillProgressed,
     ReplyEvent,
+    RequestEvent,
     SaveFailed,
+    ScoringEvent,
     ServerNotice,
     TextProduced,
     ThoughtEnded,
@@ -152,6 +156,8 @@ class Printer:
             self._say_how(event)
         elif isinstance(event, SaveFailed):
             self._notice(str(event.error))
+        elif not isinstance(event, RequestEvent | PrefillProgressed | DraftCounted | ScoringEvent):
+            assert_never(event)
 
     def _take_reply(self, event: ReplyEvent, session: Session) -> None:
         match event:

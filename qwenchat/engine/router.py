@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from qwenchat.chat.commands import LoadModel, Prefill, ScoreReply, StartTurn
+from qwenchat.chat.engine_commands import LoadModel, Prefill, ScoreReply, StartTurn
 from qwenchat.chat.errors import EngineFailed
 from qwenchat.chat.events import DraftCounted, LoadProgressed, TokensScored, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
@@ -36,7 +36,7 @@ class EngineRouter:
         return self._require_current().generate(command, signals)
 
     def count_tokens(self, command: Prefill, stop: StopSignal) -> DraftCounted | None:
-        """See `Engine.weigh`."""
+        """See `Engine.count_tokens`."""
         return self._current.count_tokens(command, stop) if self._current is not None else None
 
     def read_ahead(self, command: Prefill, stop: StopSignal) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from qwenchat.chat.characters import CharacterJoiner
-from qwenchat.chat.commands import (
+from qwenchat.chat.engine_commands import (
     AnswerNow,
     Close,
     Command,

@@ -3,8 +3,8 @@
 import time
 from typing import assert_never
 
-from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.endings import NextStep
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.events import LoadEvent, LoadFailed, LoadProgressed, ModelLoaded, SaveFailed, ToolsListed, TurnFailed
 from qwenchat.console.ask import what_helps
 from qwenchat.console.notice import notify

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import LibraryError, QwenchatError
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.console.commands import ALIASES, GROUPS, PLAIN, SOFT_SWITCHES, Handler
@@ -40,13 +40,13 @@ class ChatQuit(Exception):
 class PlainChat:
     """The chat line by line."""
 
-    def __init__(self, session: Session, load: LoadModel, steering: AnswerSettings | None = None) -> None:
+    def __init__(self, session: Session, load: LoadModel, answer_settings: AnswerSettings | None = None) -> None:
         self._session = session
         self._load = load
         self._asking = sys.stdin.isatty()
         self._answering = Answering(session, asking=self._asking)
         self._conversations = ConversationCommands(session)
-        settings = SettingCommands(session, self._answering, steering or AnswerSettings(session), load)
+        settings = SettingCommands(session, self._answering, answer_settings or AnswerSettings(session), load)
         messages = MessageCommands(session, self._answering, settings.load_named)
         self._handlers: Mapping[str, Handler] = {
             **self._conversations.commands,

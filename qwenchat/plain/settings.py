@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.text import safe_line
@@ -25,10 +25,12 @@ from qwenchat.system.paths import Paths
 class SettingCommands:
     """Handles them; `load` is what was loaded at the start."""
 
-    def __init__(self, session: Session, answering: Answering, steering: AnswerSettings, load: LoadModel) -> None:
+    def __init__(
+        self, session: Session, answering: Answering, answer_settings: AnswerSettings, load: LoadModel
+    ) -> None:
         self._session = session
         self._answering = answering
-        self._steering = steering
+        self._answer_settings = answer_settings
         self._load = load
         self.commands: Mapping[str, Handler] = {
             "model": self._model,
@@ -47,7 +49,7 @@ class SettingCommands:
     def load_named(self, typed: str) -> bool:
         """Load the model that is meant, wait for it, and say whether it is there."""
         command = self._session.model.command or self._load
-        return self._answering.load(resolve_model(typed, command, self._steering.servers))
+        return self._answering.load(resolve_model(typed, command, self._answer_settings.servers))
 
     def _model(self, rest: str) -> None:
         if rest:
@@ -62,7 +64,7 @@ class SettingCommands:
             notify(say("No model is ready."))
         here = listed(local.name for local in models_here(Paths.of_user()))
         notify(say("Here are: {models}.", models=here or say("none")))
-        if servers := listed(self._steering.servers):
+        if servers := listed(self._answer_settings.servers):
             notify(say("Servers: {servers}.", servers=servers))
         notify(say("/model NAME loads one; /models lists all that can be had."))
 
@@ -92,9 +94,9 @@ class SettingCommands:
     def _set(self, rest: str) -> None:
         if rest:
             self._refuse_others(rest)
-            notify(self._steering.handle(rest))
+            notify(self._answer_settings.handle(rest))
         else:
-            print_wrapped("\n".join(map(self._steering.in_words, NAMES)))
+            print_wrapped("\n".join(map(self._answer_settings.in_words, NAMES)))
 
     def _refuse_others(self, typed: str) -> None:
         """Raises ConfigInvalid for a setting that there is, but that is none of an answer."""
@@ -107,36 +109,36 @@ class SettingCommands:
                 )
 
     def _save(self, rest: str) -> None:
-        changed = [name for name in NAMES if self._steering.source(name) is SettingSource.CHAT]
+        changed = [name for name in NAMES if self._answer_settings.source(name) is SettingSource.CHAT]
         if not changed:
             notify(say("Nothing was changed that could be saved."))
             return
         file = Paths.of_user().config_file
         keys = {name: BY_NAME[name].key for name in changed}
-        write(file, {keys[name]: self._steering.value(name) for name in changed})
-        self._steering.saved(read(file)[0])
+        write(file, {keys[name]: self._answer_settings.value(name) for name in changed})
+        self._answer_settings.saved(read(file)[0])
         notify(say("Saved {names} in {file}", names=listed(keys.values()), file=file))
 
     def _system(self, rest: str) -> None:
-        notify(self._steering.set_system(rest))
+        notify(self._answer_settings.set_system(rest))
 
     def _preset(self, rest: str) -> None:
         if not rest:
-            for preset in self._steering.presets:
+            for preset in self._answer_settings.presets:
                 name, about = safe_line(preset.name), safe_line(preset.description)
-                on = say(", on") if preset is self._steering.preset else ""
+                on = say(", on") if preset is self._answer_settings.preset else ""
                 print_wrapped(say("{written}: {meaning}", written=f"{name}{on}", meaning=about))
-            if not self._steering.presets:
+            if not self._answer_settings.presets:
                 notify(say("There is no preset."))
             return
-        note = self._steering.choose(rest)
-        if model := self._steering.model_of(self._steering.preset):
+        note = self._answer_settings.choose(rest)
+        if model := self._answer_settings.model_of(self._answer_settings.preset):
             self.load_named(model)
-        notify(" ".join(filter(None, (say("The preset is {name}.", name=self._steering.label), note))))
+        notify(" ".join(filter(None, (say("The preset is {name}.", name=self._answer_settings.label), note))))
 
     def _tools(self, rest: str) -> None:
         if rest:
-            names = self._steering.tools_of(rest)
+            names = self._answer_settings.tools_of(rest)
             self._session.switch_tools(names)
             notify(say("The model may call: {names}.", names=listed(names) or say("nothing")))
             return

@@ -25,7 +25,7 @@ class ReplayPrinter:
         self._name = ""
         """Of the model whose reply is being rendered."""
         self._stream = SafeStream()
-        self._writing: TypedText | Channel | None = None
+        self._composing: TypedText | Channel | None = None
         """What is being written, piece by piece."""
         self._last = ""
         """The last character of all; empty before there is any."""
@@ -39,22 +39,22 @@ class ReplayPrinter:
     def _rendered(self, what: Happening) -> Iterator[str]:
         match what:
             case TypedText(text):
-                if self._writing is None:
+                if self._composing is None:
                     yield self._heading(say("You:"))
-                    self._writing = what
+                    self._composing = what
                 yield self._stream.feed(text)
             case MessageSent(message):
-                yield self._ended() if self._writing else self._whole(message)
+                yield self._ended() if self._composing else self._whole(message)
             case ReplyBegan(message):
                 made = message.provenance
                 self._name = safe_line(made.model.name.rpartition("/")[2] if made else "") or say("Model")
             case TextProduced():
-                if self._writing is not what.channel:
+                if self._composing is not what.channel:
                     yield self._ended()
                     thinking = what.channel is Channel.THOUGHT
                     thinks, answers = say("{name} thinks:", name=self._name), say("{name} answers:", name=self._name)
                     yield self._heading(thinks if thinking else answers)
-                    self._writing = what.channel
+                    self._composing = what.channel
                 yield self._dimmed(self._stream.feed(what.text))
             case ReplyEnded(message):
                 yield self._ended()
@@ -82,18 +82,18 @@ class ReplayPrinter:
 
     def _heading(self, text: str) -> str:
         line = f"{BOLD}{text}{RESET}\n" if self._styled else f"{text}\n"
-        return f"\n{line}" if self._last or self._writing else line
+        return f"\n{line}" if self._last or self._composing else line
 
     def _ended(self) -> str:
         """The end of what was being written."""
-        if self._writing is None:
+        if self._composing is None:
             return ""
         text = self._dimmed(self._stream.finish())
-        self._writing = None
+        self._composing = None
         return f"{text}\n"
 
     def _dimmed(self, text: str) -> str:
-        return f"{DIM}{text}{RESET}" if text and self._styled and self._writing is Channel.THOUGHT else text
+        return f"{DIM}{text}{RESET}" if text and self._styled and self._composing is Channel.THOUGHT else text
 
 
 def _said(message: Message) -> str:

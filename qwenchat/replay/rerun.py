@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import assert_never
 
-from qwenchat.chat.commands import LoadModel, StartTurn, Stop
+from qwenchat.chat.engine_commands import LoadModel, StartTurn, Stop
 from qwenchat.chat.events import (
     AnswerReclassified,
     Channel,

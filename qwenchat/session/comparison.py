@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from qwenchat.chat.commands import AnswerNow, Close, LoadModel, StartTurn
+from qwenchat.chat.engine_commands import AnswerNow, Close, LoadModel, StartTurn
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.events import Event, LoadEvent, LoadFailed, ModelLoaded, TurnEnded, TurnEvent
 from qwenchat.chat.messages import Message, TextPart

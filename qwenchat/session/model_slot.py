@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from qwenchat.chat.commands import LoadModel, StartTurn
+from qwenchat.chat.engine_commands import LoadModel, StartTurn
 from qwenchat.chat.errors import DeviceFailed, QwenchatError
 from qwenchat.chat.events import (
     Event,

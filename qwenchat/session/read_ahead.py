@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from qwenchat.chat.calls import balanced
-from qwenchat.chat.commands import Prefill as Command
+from qwenchat.chat.engine_commands import Prefill as Command
 from qwenchat.chat.events import DraftCounted
 from qwenchat.chat.messages import Message
 from qwenchat.chat.provenance import ModelInfo

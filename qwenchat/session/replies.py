@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qwenchat.chat.branch_point import ReplyPrefix
-from qwenchat.chat.commands import AnswerNow
 from qwenchat.chat.continuation import NOTHING, PartialReply, begun_in
 from qwenchat.chat.endings import NextStep
+from qwenchat.chat.engine_commands import AnswerNow
 from qwenchat.chat.errors import NoThought, QwenchatError
 from qwenchat.chat.messages import Message, Role, Status
 from qwenchat.chat.provenance import ThinkingSupport

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from qwenchat.chat.calls import balanced
-from qwenchat.chat.commands import StartTurn
 from qwenchat.chat.continuation import PartialReply
+from qwenchat.chat.engine_commands import StartTurn
 from qwenchat.chat.errors import PromptEmpty, TurnInProgress
 from qwenchat.chat.events import (
     CallEvent,

@@ -4,8 +4,8 @@ from dataclasses import replace
 from itertools import takewhile
 
 from qwenchat.chat.calls import balanced
-from qwenchat.chat.commands import ScoreReply, StopScoring
 from qwenchat.chat.continuation import NOTHING, written_in
+from qwenchat.chat.engine_commands import ScoreReply, StopScoring
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.events import ScoredToken, ScoringEnded, TokensScored
 from qwenchat.chat.messages import Role, Status, ToolCallPart

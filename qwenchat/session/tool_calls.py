@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qwenchat.chat.calls import arguments_of, open_calls
-from qwenchat.chat.commands import RunTool
+from qwenchat.chat.engine_commands import RunTool
 from qwenchat.chat.errors import CallMalformed, ConfigInvalid, ToolError, ToolUnavailable
 from qwenchat.chat.events import CallReturned, CallStarted, Event, PermissionAsked, PermissionNotSaved, ToolsListed
 from qwenchat.chat.messages import Message, Role, Status, ToolCallPart, ToolResultPart

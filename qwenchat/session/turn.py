@@ -7,8 +7,8 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import assert_never
 
-from qwenchat.chat.commands import StartTurn
 from qwenchat.chat.continuation import NOTHING, PartialReply
+from qwenchat.chat.engine_commands import StartTurn
 from qwenchat.chat.events import (
     Channel,
     ModelLearned,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from qwenchat.chat.commands import StartTurn, Stop
+from qwenchat.chat.engine_commands import StartTurn, Stop
 from qwenchat.chat.events import Event, TurnEnded, TurnEvent, TurnFinished, TurnStopped
 from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import FinishReason

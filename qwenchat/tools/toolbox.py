@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenchat.chat.calls import arguments_of
-from qwenchat.chat.commands import RunTool
+from qwenchat.chat.engine_commands import RunTool
 from qwenchat.chat.errors import QwenchatError, ToolError, ToolFailed, ToolUnavailable
 from qwenchat.chat.events import CallReturned, ToolsListed
 from qwenchat.chat.messages import ToolResultPart

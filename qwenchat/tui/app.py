@@ -13,7 +13,7 @@ from textual.command import CommandPalette, Provider
 from textual.events import Event, InputEvent, Key, Paste
 from textual.screen import Screen
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.text import safe
 from qwenchat.i18n.texts import say
@@ -73,7 +73,7 @@ class QwenChat(ThemedApp):
         session: Session,
         load: LoadModel,
         *,
-        steering: AnswerSettings | None = None,
+        answer_settings: AnswerSettings | None = None,
         tools: Iterable[str] = (),
         theme: str = themes.DEFAULT,
         reduced_motion: bool = False,
@@ -99,7 +99,9 @@ class QwenChat(ThemedApp):
         """The keys by the ids of actions, where they are not the usual ones."""
         reported = (*themes.choose(self, theme, theme_folders), *self._take_keys(keys, vim), *notices)
         self._chat = ChatScreen(
-            ChatContext(self, session, load, steering or AnswerSettings(session), resume, tuple(reported), tuple(tools))
+            ChatContext(
+                self, session, load, answer_settings or AnswerSettings(session), resume, tuple(reported), tuple(tools)
+            )
         )
         self._keys = KeyOrder(self, super().on_event, self._chat.quitting.received)
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from qwenchat.batch import prompts, runner
 from qwenchat.batch.journal import Journal
 from qwenchat.batch.prompts import read_prompts
-from qwenchat.chat.commands import LoadModel, StartTurn
+from qwenchat.chat.engine_commands import LoadModel, StartTurn
 from qwenchat.chat.errors import EngineFailed, QwenchatError, ServerBusy, ServerRefused, ServerUnreachable
 from qwenchat.chat.events import Channel, LoadProgressed, TextProduced, TurnEvent, TurnFinished, TurnStopped
 from qwenchat.chat.provenance import FinishReason, ModelInfo, Timing, Usage

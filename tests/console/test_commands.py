@@ -34,8 +34,8 @@ def test_what_can_be_done_at_once_has_its_action(command: Command) -> None:
 async def test_what_can_be_done_to_a_message_is_done() -> None:
     async with chat() as it:
         controls = {c.action for c in COMMANDS if c.action.startswith("control(")}
-        assert controls == {f"control({name!r})" for name in it.app._chat._controls.acts}
-        assert set(it.app._chat._branches.acts) == {c.id for c in COMMANDS if c.place == "message"}
+        assert controls == {f"control({name!r})" for name in it.app._chat._model_actions.acts}
+        assert set(it.app._chat._message_actions.acts) == {c.id for c in COMMANDS if c.place == "message"}
 
 
 def test_the_plain_mode_has_each_of_its_commands_and_no_other() -> None:

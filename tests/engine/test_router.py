@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import ModelNotFound
 from qwenchat.chat.server_profile import Server
 from qwenchat.engine.base import StopSignal

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from qwenchat.chat.commands import AnswerNow, LoadModel, Prefill, ScoreReply, StartTurn, Stop, StopScoring
 from qwenchat.chat.continuation import NOTHING
+from qwenchat.chat.engine_commands import AnswerNow, LoadModel, Prefill, ScoreReply, StartTurn, Stop, StopScoring
 from qwenchat.chat.errors import EngineFailed, ModelNotFound, OutOfMemory
 from qwenchat.chat.events import (
     Channel,

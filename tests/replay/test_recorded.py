@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.events import Event, TurnEnded
 from qwenchat.chat.messages import Status
 from qwenchat.chat.scene import MessageSent, Moment, ReplyBegan, ReplyEnded

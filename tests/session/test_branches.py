@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.continuation import PartialReply
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import EngineFailed, LibraryUnwritable, NoThought, PromptEmpty, TurnInProgress
 from qwenchat.chat.events import Channel, TurnStopped
 from qwenchat.chat.messages import Message, ReasoningPart, Role, Status, TextPart

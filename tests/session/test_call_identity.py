@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qwenchat.chat.calls import arguments_of, identified
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.messages import Message, Role, ToolCallPart, ToolResultPart
 from qwenchat.chat.server_profile import Server
 from qwenchat.engine.remote.engine import RemoteEngine

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.sampling import SamplingOverrides
 from qwenchat.chat.server_profile import Server
 from qwenchat.console.ask import ask

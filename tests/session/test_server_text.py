@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qwenchat.chat.calls import arguments_of, calls_in
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.events import Event, TextProduced
 from qwenchat.chat.messages import Message
 from qwenchat.chat.server_profile import Server

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from qwenchat.chat.commands import LoadModel
 from qwenchat.chat.continuation import PartialReply
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import EngineFailed, NoThought
 from qwenchat.chat.events import Channel, PrefillProgressed, TurnFailed, TurnFinished, TurnStopped
 from qwenchat.chat.messages import Message, ReasoningPart, Status, TextPart

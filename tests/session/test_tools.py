@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import CallMalformed, ConfigInvalid, TurnInProgress
 from qwenchat.chat.events import (
     CallReturned,

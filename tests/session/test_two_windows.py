@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.session.session import Session

@@ -13,7 +13,7 @@ from textual.geometry import Offset
 from textual.pilot import Pilot
 from textual.widgets import Markdown
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.engine.base import Engine
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
@@ -174,11 +174,11 @@ async def chat(
     """
     engine = engine or FakeEngine(list(scripts) or [Script()])
     session = Session(Worker(make_engine or (lambda: engine)), library or Library.in_memory(), tools=tools)
-    steering = AnswerSettings(session, settings=settings, presets=tuple(presets))
+    answer_settings = AnswerSettings(session, settings=settings, presets=tuple(presets))
     app = QwenChat(
         session,
         LoadModel(),
-        steering=steering,
+        answer_settings=answer_settings,
         theme=theme,
         theme_folders=theme_folders,
         keys=keys,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qwenchat.chat.commands import LoadModel, StartTurn
 from qwenchat.chat.continuation import NOTHING, PartialReply
+from qwenchat.chat.engine_commands import LoadModel, StartTurn
 from qwenchat.chat.events import Channel, TextProduced, TurnEvent, TurnFinished, TurnStopped
 from qwenchat.chat.messages import Message
 from qwenchat.chat.provenance import ModelInfo

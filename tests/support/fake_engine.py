@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qwenchat.chat.commands import LoadModel, Prefill, ScoreReply, StartTurn
+from qwenchat.chat.engine_commands import LoadModel, Prefill, ScoreReply, StartTurn
 from qwenchat.chat.errors import EngineFailed, ModelNotFound, QwenchatError
 from qwenchat.chat.events import (
     AnswerReclassified,

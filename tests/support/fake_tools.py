@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from qwenchat.chat.commands import RunTool
+from qwenchat.chat.engine_commands import RunTool
 from qwenchat.chat.events import CallReturned, ToolsListed
 from qwenchat.chat.messages import ToolCallPart, ToolResultPart
 from qwenchat.chat.tools import ToolSpec

@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.engine.worker import Worker
 from qwenchat.library.backup import back_up, backups, is_sound
@@ -123,9 +123,9 @@ def imported(at: int) -> Conversation:
 
 def take_in(folder: Path) -> None:
     """Conversations that come in one after the other."""
-    intake = Importer(Library.open(folder / NAME))
+    importer = Importer(Library.open(folder / NAME))
     for at in range(10_000):
-        intake.take(ParsedConversation(imported(at)))
+        importer.take(ParsedConversation(imported(at)))
         say(folder, f"i{at}")
 
 
@@ -137,9 +137,9 @@ def check_import(folder: Path) -> None:
         assert id_ == f"i{at}"
         assert len(there[id_]) == 20
         assert library.draft(id_).whole == f"draft {at}"
-    intake = Importer(library)
+    importer = Importer(library)
     for at in range(len(there) + 1):
-        intake.take(ParsedConversation(imported(at)))
+        importer.take(ParsedConversation(imported(at)))
     assert len(texts(library)) == len(there) + 1
     library.close()
 

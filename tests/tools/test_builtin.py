@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from qwenchat.chat.commands import RunTool
+from qwenchat.chat.engine_commands import RunTool
 from qwenchat.chat.errors import ToolError, ToolFailed, ToolRefused
 from qwenchat.chat.events import CallReturned
 from qwenchat.chat.messages import ToolCallPart

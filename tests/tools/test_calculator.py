@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwenchat.chat.commands import RunTool
+from qwenchat.chat.engine_commands import RunTool
 from qwenchat.chat.errors import ToolError, ToolRefused
 from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.tools import ToolSettings

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from qwenchat.chat.commands import RunTool
+from qwenchat.chat.engine_commands import RunTool
 from qwenchat.chat.errors import ToolUnavailable
 from qwenchat.chat.events import CallReturned, ToolsListed
 from qwenchat.chat.messages import ToolCallPart, ToolResultPart

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import EngineFailed, ModelNotFound, OutOfMemory, PromptEmpty, ServerError
 from qwenchat.chat.messages import Message, Role, Status, TextPart
 from qwenchat.chat.sampling import SamplingOverrides

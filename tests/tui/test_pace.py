@@ -9,7 +9,7 @@ from textual.app import App
 from textual.css.stylesheet import Stylesheet
 from textual.widgets._markdown import MarkdownBlock
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.engine.worker import Worker
 from qwenchat.library.library import Library
 from qwenchat.session.session import Session

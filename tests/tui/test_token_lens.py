@@ -2,7 +2,7 @@
 
 from textual.events import Key
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import ServerError
 from qwenchat.tui.screens.lens import LensScreen
 from tests.support.chat_driver import Chat, chat

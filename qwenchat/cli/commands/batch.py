@@ -12,7 +12,7 @@ import click
 from qwenchat.batch.journal import Journal, unasked_first
 from qwenchat.batch.prompts import read_prompts
 from qwenchat.batch.runner import Batch, BatchSettings, Progress, identity
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.messages import Message, Role, TextPart
 from qwenchat.cli import option_values

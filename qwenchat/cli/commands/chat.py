@@ -9,7 +9,7 @@ import click
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.cli import option_values
 from qwenchat.cli.options import LATEST
-from qwenchat.cli.wiring import open_session, steering, tool_names
+from qwenchat.cli.wiring import answer_settings, open_session, tool_names
 from qwenchat.console.notice import notify
 from qwenchat.i18n.texts import say
 from qwenchat.library.library import Library
@@ -55,7 +55,7 @@ def _by_line(given: dict[str, Any], library: Library, resumed: str | None, notic
         session.switch_tools(tool_names(given))
         if resumed is not None:
             session.resume(resumed)
-        return PlainChat(session, option_values.load_command(given), steering(given, session)).run()
+        return PlainChat(session, option_values.load_command(given), answer_settings(given, session)).run()
 
 
 def _on_screen(
@@ -68,7 +68,7 @@ def _on_screen(
         app = QwenChat(
             session,
             option_values.load_command(given),
-            steering=steering(given, session),
+            answer_settings=answer_settings(given, session),
             tools=tool_names(given),
             theme=given["theme"],
             reduced_motion=given["reduced_motion"],

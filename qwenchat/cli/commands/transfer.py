@@ -169,8 +169,8 @@ def import_command(files: tuple[str, ...], dry_run: bool) -> None:
     `-` reads standard input. What is here already is left alone; exit code 1 when something could not be read.
     """
     with _library(dry_run) as library:
-        intake = Importer(library, dry_run=dry_run)
-        reports = [_import(name, intake, dry_run) for name in files]
+        importer = Importer(library, dry_run=dry_run)
+        reports = [_import(name, importer, dry_run) for name in files]
     sys.exit(0 if all(reports) else 1)
 
 
@@ -192,24 +192,24 @@ def _library(dry_run: bool) -> Iterator[Library]:
         library.close()
 
 
-def _import(name: str, intake: Importer, dry_run: bool) -> bool:
+def _import(name: str, importer: Importer, dry_run: bool) -> bool:
     """Import one file, say what came of it, and return whether all of it was right."""
-    tally = _Tally(say("standard input") if name == "-" else name)
+    stats = _Tally(say("standard input") if name == "-" else name)
     try:
         with _open(name) as file, opened(file) as parts:
             size = os.fstat(file.fileno()).st_size if name != "-" else 0
             for part in parts:
                 for found in conversations_in(part):
-                    tally.add(found, intake)
+                    stats.add(found, importer)
                     if size:
-                        tally.show(file.tell(), size)
+                        stats.show(file.tell(), size)
     except ImportFailed as error:
-        tally.problem(str(error))
+        stats.problem(str(error))
     except OSError as error:
-        tally.problem(say("It cannot be read: {error}.", error=error.strerror or error))
+        stats.problem(say("It cannot be read: {error}.", error=error.strerror or error))
     finally:
-        tally.say(dry_run)
-    return not tally.problems
+        stats.say(dry_run)
+    return not stats.problems
 
 
 def _open(name: str) -> AbstractContextManager[IO[bytes]]:
@@ -230,7 +230,7 @@ class _Tally:
         self._report = LoadReport()
         self._shown_at = 0.0
 
-    def add(self, found: ParsedConversation | UnusableEntry, intake: Importer) -> None:
+    def add(self, found: ParsedConversation | UnusableEntry, importer: Importer) -> None:
         """Take in what was found, and say what of it could not be."""
 
         if isinstance(found, UnusableEntry):
@@ -238,7 +238,7 @@ class _Tally:
             self.problem(say("{where}: {why}.", where=found.where, why=found.why))
             return
         try:
-            self._fates[intake.take(found)] += 1
+            self._fates[importer.take(found)] += 1
         except MessageTooLarge as error:
             self._fates["not usable"] += 1
             self.problem(say("{where}: {why}.", where=found.where, why=str(error).rstrip(".")))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwenchat.chat.commands import LoadModel, Prefill, ScoreReply, StartTurn
+from qwenchat.chat.engine_commands import LoadModel, Prefill, ScoreReply, StartTurn
 from qwenchat.chat.errors import DeviceFailed, EngineFailed, OutOfMemory, PromptTooLong
 from qwenchat.chat.events import DraftCounted, LoadProgressed, TokensScored, TurnEvent
 from qwenchat.chat.provenance import ModelInfo
@@ -132,7 +132,7 @@ class LocalEngine:
             yield from turn.run()
 
     def count_tokens(self, command: Prefill, stop: StopSignal) -> DraftCounted | None:
-        """See `Engine.weigh`."""
+        """See `Engine.count_tokens`."""
         loaded = self._require_loaded()
         window = loaded.contexts.window
         with loaded.template.stopped_by(stop):

@@ -89,7 +89,7 @@ def _heads(qkv, turn, cross, position, query, keys, values, room, eps, queries: 
 
 
 class FusedStep:
-    """See `Step`. Raises ValueError for decoders that there are no kernels for."""
+    """See `DecodeStep`. Raises ValueError for decoders that there are no kernels for."""
 
     def __init__(self, decoder: Decoder, attention: Attention) -> None:
         self._config, self._attention = decoder.config, attention
@@ -109,7 +109,7 @@ class FusedStep:
         self._logits = like.new_empty(c.vocab)
 
     def logits(self, token: Tensor, position: Tensor, cache: list[Tensor]) -> Tensor:
-        """See `Pass.logits`."""
+        """See `TokenPass.logits`."""
         c = self._config
         attend = self._attention.over(position, cache[0].shape[2])
         angles = position.float() * self._frequencies

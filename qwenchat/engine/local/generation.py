@@ -4,8 +4,8 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from itertools import islice
 
-from qwenchat.chat.commands import StartTurn
 from qwenchat.chat.continuation import PartialReply
+from qwenchat.chat.engine_commands import StartTurn
 from qwenchat.chat.errors import PromptTooLong
 from qwenchat.chat.events import (
     BeginningTrimmed,
@@ -64,7 +64,7 @@ class Generation:
         self._calls = CallReader(tokenizer, tools=bool(command.tools))
         self._whole = True
         """Whether the latest token ended a character."""
-        self._tally = TurnStats(command.turn)
+        self._stats = TurnStats(command.turn)
         self._prompt_tokens = self._cached_tokens = 0
         self._thought = 0
         """Tokens of the thought so far, from its first word on."""
@@ -83,7 +83,7 @@ class Generation:
             reason = yield from self._reply(prompt, ids)
         except Stopped:
             reason = FinishReason.STOPPED
-        usage, timing = self._tally.usage(self._prompt_tokens, self._cached_tokens), self._tally.timing()
+        usage, timing = self._stats.usage(self._prompt_tokens, self._cached_tokens), self._stats.timing()
         if reason is FinishReason.STOPPED:
             yield TurnStopped(self._command.turn, usage, timing)
         else:
@@ -136,19 +136,19 @@ class Generation:
             yield from self._called(self._calls.end())
             reason = FinishReason.TOOL_CALLS if self._calls.made else reason
         yield from self._rest(whole=reason in (FinishReason.STOP, FinishReason.TOOL_CALLS))
-        self._tally.settle(self._splitter.channel)
+        self._stats.settle(self._splitter.channel)
         return reason
 
     def _rest(self, *, whole: bool) -> Iterator[TurnEvent]:
         """What was held back; a reply that breaks off keeps its last blank, but no part of a character."""
         rest = self._detokenizer.flush()
         if whole:
-            yield from self._tally.events(self._splitter.text(rest))
+            yield from self._stats.events(self._splitter.text(rest))
         else:
             if rest.endswith(INCOMPLETE):
                 rest = rest.removesuffix(INCOMPLETE).rstrip(" ")  # a space may be one token with what follows it
-            yield from self._tally.events(self._splitter.text(rest))
-            yield from self._tally.events(self._splitter.interrupted())
+            yield from self._stats.events(self._splitter.text(rest))
+            yield from self._stats.events(self._splitter.interrupted())
 
     def _go_on(self, prompt: RenderedPrompt, begun_ids: list[int]) -> None:
         """Be where the reply is that the model goes on with."""
@@ -158,7 +158,7 @@ class Generation:
             self._splitter.open()
         self._splitter.text(thought.rstrip())
         if thought and begun.thinking:
-            self._tally.go_on_thinking()
+            self._stats.go_on_thinking()
             self._thought = len(self._template.encode_begun(PartialReply(answer=thought), opened=False))
         elif thought or begun.answer:
             self._splitter.close()
@@ -200,32 +200,32 @@ class Generation:
 
     def _take(self, token: int) -> Iterator[TurnEvent]:
         """What one token says."""
-        self._tally.count()
+        self._stats.count()
         if self._calls.inside:
             yield from self._called(self._calls.take(token))
             return
         if self._splitter.channel is Channel.ANSWER and self._calls.begins(token):
-            yield from self._tally.events(self._splitter.text(self._detokenizer.flush()))
+            yield from self._stats.events(self._splitter.text(self._detokenizer.flush()))
             self._calls.begin()
             return
         if token in (self._opens, self._closes):
-            yield from self._tally.events(self._splitter.text(self._detokenizer.flush()))
-            yield from self._tally.events(self._splitter.open() if token == self._opens else self._splitter.close())
+            yield from self._stats.events(self._splitter.text(self._detokenizer.flush()))
+            yield from self._stats.events(self._splitter.open() if token == self._opens else self._splitter.close())
             self._whole = True
             return
         text = self._detokenizer.feed(token)
         self._whole = bool(text)
         if text:
-            yield from self._tally.events(self._splitter.text(text))
-        self._thought += self._tally.thinking
+            yield from self._stats.events(self._splitter.text(text))
+        self._thought += self._stats.thinking
 
     def _called(self, call: ToolCallPart | None) -> Iterator[TurnEvent]:
         if call is not None:
-            yield self._tally.called(call)
+            yield self._stats.called(call)
 
     def _cut(self) -> ThoughtCut | None:
         """What ends the thought here: between two characters, and never an empty one."""
-        if not (self._tally.thinking and self._whole):
+        if not (self._stats.thinking and self._whole):
             return None
         if self._signals.wants_answer():
             return ThoughtCut.USER
@@ -237,11 +237,11 @@ class Generation:
 
     def _close_thought(self, cut: ThoughtCut) -> Iterator[TurnEvent]:
         """Say what ends the thought in the model's place."""
-        self._tally.insert(len(self._closing()))
+        self._stats.insert(len(self._closing()))
         if self._constraint is not None:
             self._constraint.end_thought()
-        yield from self._tally.events(self._splitter.text(self._detokenizer.flush() + CLOSING))
-        yield from self._tally.events(self._splitter.close(), cut)
+        yield from self._stats.events(self._splitter.text(self._detokenizer.flush() + CLOSING))
+        yield from self._stats.events(self._splitter.close(), cut)
 
 
 def _shortened(ids: list[int], excess: int, opening: list[int], close: int | None) -> list[int]:

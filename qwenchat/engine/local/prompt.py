@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 from typing import Any
 
-from qwenchat.chat.commands import Prefill
 from qwenchat.chat.continuation import PartialReply
+from qwenchat.chat.engine_commands import Prefill
 from qwenchat.chat.errors import ModelUnsupported, PromptTooLong
 from qwenchat.chat.events import DraftCounted
 from qwenchat.chat.messages import (

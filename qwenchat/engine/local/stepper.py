@@ -86,13 +86,13 @@ class Stepper(Decoder):
 
     @property
     def chunks(self) -> tuple[int, int]:
-        """See `Stepping.chunks`."""
+        """See `SteppingNetwork.chunks`."""
         least, most = CHUNKS
         return max(least, min(most, int(FIRST_CHUNK_OPERATIONS / (2 * self.parameters)))), most
 
     @torch.inference_mode()
     def steps(self, cache: KVCache, logits: np.ndarray, sampler: Sampler, limit: int) -> Generator[int]:
-        """See `Stepping.steps`."""
+        """See `SteppingNetwork.steps`."""
         self._draw.take_up(sampler)
         self._draw.logits.copy_(torch.from_numpy(logits))
         self._draw_next()

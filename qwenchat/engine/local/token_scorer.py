@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qwenchat.chat.commands import ScoreReply
+from qwenchat.chat.engine_commands import ScoreReply
 from qwenchat.chat.errors import PromptTooLong
 from qwenchat.chat.events import Channel, ScoredToken, TokenAlternative, TokensScored
 from qwenchat.chat.provenance import ThinkingSupport

@@ -10,7 +10,7 @@ from torch import Tensor
 from qwenchat.engine.base import StopSignal
 
 DTYPES = {"bf16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
-"""By the names that `Plan.dtype` has for them."""
+"""By the names that `RunPlan.dtype` has for them."""
 
 
 class _OnDevice(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from qwenchat.chat.commands import LoadModel, Prefill, ScoreReply, StartTurn
+from qwenchat.chat.engine_commands import LoadModel, Prefill, ScoreReply, StartTurn
 from qwenchat.chat.errors import EngineFailed, PromptTooLong, ServerError, ServerFaulty
 from qwenchat.chat.events import (
     DraftCounted,
@@ -125,7 +125,7 @@ class RemoteEngine:
         yield from self._without_effect(served, command)
         try:
             yield from self._stream(served, command, reply, signals)
-            if reply.tally.thinking and signals.wants_answer():
+            if reply.stats.thinking and signals.wants_answer():
                 yield from reply.answer_instead()
                 yield from self._stream(served, replace(command, thinking=False), reply, signals)
         except Stopped:

@@ -78,7 +78,7 @@ class Exchange:
                 raise
             except Exception as error:
                 failure = self.connection.typed(error, self.model)
-                if reply.tally.begun:
+                if reply.stats.begun:
                     raise failure from error
                 if isinstance(failure, ConnectionLost) and not isinstance(failure, NothingAnswers):
                     failure = interrupted(self.connection.address.host, begun=False)
@@ -108,7 +108,7 @@ class Exchange:
         waiting, host = self.connection.waiting, self.connection.address.host
 
         def unwanted() -> bool:
-            return signals.is_set() or (reply.tally.thinking and signals.wants_answer())
+            return signals.is_set() or (reply.stats.thinking and signals.wants_answer())
 
         response = waiting.until_done(self._asked(sent), signals.is_set)
         stream = ReplyStream(response.aiter_bytes())
@@ -130,7 +130,7 @@ class Exchange:
             waiting.until_done(_closed(response), lambda: False)
         if reply.reason is None and not stream.done:
             whole = first and "content-length" in response.headers
-            raise garbled(host) if whole else interrupted(host, reply.tally.begun)
+            raise garbled(host) if whole else interrupted(host, reply.stats.begun)
 
     def _accepted(
         self, body: Mapping[str, Any], sent: Mapping[str, Any], adaptation: Adaptation, accepted: RequestAccepted

@@ -47,7 +47,7 @@ class StreamedReply:
     def __init__(self, turn: int, *, thinks: bool, switched_off: bool = False) -> None:
         """`switched_off` is for a model that would think if it were not asked to leave that."""
         self.turn = turn
-        self.tally = TurnStats(turn)
+        self.stats = TurnStats(turn)
         self._splitter = TagSplitter(expected=thinks)
         self._calls = StreamedCalls()
         self._in_field = False
@@ -85,7 +85,7 @@ class StreamedReply:
     @property
     def thought(self) -> bool:
         """Whether there was a thought."""
-        return self.tally.thinking or self.tally.tokens[Channel.THOUGHT] > 0
+        return self.stats.thinking or self.stats.tokens[Channel.THOUGHT] > 0
 
     def take(self, chunk: Any) -> Iterator[TurnEvent]:
         """What a chunk of the stream says. Its fields may be missing or odd; those are passed over."""
@@ -102,7 +102,7 @@ class StreamedReply:
                 yield from self._said(said)
             if self._calls.take(delta):
                 self._called = True
-                self.tally.count()
+                self.stats.count()
                 yield from self._events(self._close() if self._in_field else [], self._cut)
             if isinstance(reason := getattr(choice, "finish_reason", None), str) and reason:
                 self.said_reason = reason.lower()
@@ -123,9 +123,9 @@ class StreamedReply:
         yield from self.rest()
         if not stopped and self.reason in (None, FinishReason.STOP, FinishReason.TOOL_CALLS):
             for call in self._calls.made():
-                yield self.tally.called(call)
+                yield self.stats.called(call)
                 self.reason = FinishReason.TOOL_CALLS
-        usage, timing = self._counted(), self.tally.timing(self._total())
+        usage, timing = self._counted(), self.stats.timing(self._total())
         if self._rate:
             timing = replace(timing, tokens_per_s=self._rate)
         if stopped:
@@ -135,7 +135,7 @@ class StreamedReply:
 
     def _events(self, splits: Iterable[Split], cut: ThoughtCut | None = None) -> Iterator[TurnEvent]:
         """What the splitter found, as events."""
-        for event in self.tally.events(splits, cut):
+        for event in self.stats.events(splits, cut):
             match event:
                 case TextProduced(channel=Channel.ANSWER):
                     self._answered |= bool(event.text.strip())
@@ -144,7 +144,7 @@ class StreamedReply:
             yield event
 
     def _thought(self, text: str) -> Iterator[TurnEvent]:
-        self.tally.count()
+        self.stats.count()
         if self._switched_off:
             self._misfiled = True
             yield from self._events(self._splitter.feed(text))
@@ -158,7 +158,7 @@ class StreamedReply:
         yield from self._events(splits)
 
     def _said(self, text: str) -> Iterator[TurnEvent]:
-        self.tally.count()
+        self.stats.count()
         if self._misfiled and text.strip():  # it was a thought after all
             yield from self._events([*self._splitter.finish(), SplitMark.RECLASSIFIED])
             self._splitter, self._closed, self._misfiled = TagSplitter(expected=False), True, False
@@ -170,7 +170,7 @@ class StreamedReply:
     @property
     def _cut(self) -> ThoughtCut | None:
         """What ended a thought that ends now, if it was not the model."""
-        spent = self.budget is not None and self.tally.tokens[Channel.THOUGHT] >= self.budget
+        spent = self.budget is not None and self.stats.tokens[Channel.THOUGHT] >= self.budget
         return ThoughtCut.BUDGET if spent else None
 
     def _close(self) -> list[Split]:
@@ -195,7 +195,7 @@ class StreamedReply:
 
     def _counted(self) -> Usage:
         """The server's own counts; where it does not tell thought from answer, in the shares of what came."""
-        seen = self.tally.usage()
+        seen = self.stats.usage()
         if self._usage is None or not self._total():
             return replace(seen, prompt_tokens=self._usage.prompt_tokens if self._usage else 0)
         if self._usage.thinking_tokens or not seen.thinking_tokens:

@@ -8,7 +8,7 @@ from typing import Any
 
 from qwenchat.chat.calls import arguments_of, calls_in
 from qwenchat.chat.characters import well_formed, well_formed_json
-from qwenchat.chat.commands import StartTurn
+from qwenchat.chat.engine_commands import StartTurn
 from qwenchat.chat.errors import CallMalformed
 from qwenchat.chat.events import RequestAccepted
 from qwenchat.chat.messages import Message, Role, TextPart, ToolCallPart, ToolResultPart

@@ -31,7 +31,7 @@ def recognizes(value: Mapping[str, Any]) -> bool:
 
 
 def conversation_of(value: Mapping[str, Any], now: float) -> ParsedConversation:
-    """The conversation; where dates are missing it is of `now`. Raises Unreadable when nothing in it is for reading."""
+    """The conversation; where dates are missing it is of `now`. Raises ValueUnreadable where nothing can be read."""
     created = date_of(value.get("create_time"), now)
     reader = _Reader(object_of(value["mapping"]), created, text_of(value.get("default_model_slug")))
     tree = tree_of(reader.nodes(), reader.problems)

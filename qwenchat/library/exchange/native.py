@@ -110,7 +110,7 @@ def recognizes(value: Mapping[str, Any]) -> bool:
 
 
 def conversation_of(value: Mapping[str, Any], now: float = 0.0) -> ParsedConversation:
-    """The conversation of `record_of`, as much of it as makes sense; raises Unreadable when nothing does."""
+    """The conversation of `record_of`, as much of it as makes sense; raises ValueUnreadable when nothing does."""
     problems = ConversationProblems()
     head = _head(value, problems)
     entries = value.get("messages")

@@ -66,7 +66,7 @@ def recognizes(value: Mapping[str, Any]) -> bool:
 
 
 def conversation_of(value: Mapping[str, Any], now: float) -> ParsedConversation:
-    """The conversation; without a date it is of `now`. Raises Unreadable when none of it is a message."""
+    """The conversation; without a date it is of `now`. Raises ValueUnreadable when none of it is a message."""
     problems = ConversationProblems()
     created = date_of(value.get("created") or value.get("create_time"), now)
     model = text_of(value.get("model"))

@@ -25,7 +25,7 @@ class Reader(Protocol):
         """Whether an object of a file looks like a conversation of this format."""
 
     def conversation_of(self, value: Mapping[str, Any], now: float) -> ParsedConversation:
-        """The conversation; without dates it is of `now`, in Unix seconds. Raises Unreadable."""
+        """The conversation; without dates it is of `now`, in Unix seconds. Raises ValueUnreadable."""
 
 
 READERS: tuple[Reader, ...] = (native, chatgpt, openai)

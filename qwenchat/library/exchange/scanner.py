@@ -51,7 +51,7 @@ class Scanner:
     def value(self) -> bytes:
         """The value that begins at `next_byte`, taken.
 
-        Raises Unreadable for one that is too large or too deep, and CutOff where the file ends inside it.
+        Raises ValueUnreadable for one that is too large or too deep, and CutOff where the file ends inside it.
         """
         extent = _Extent(self.next_byte())
         pieces: list[bytes] = []
@@ -145,7 +145,7 @@ def _after(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
 
 
 def decoded(data: bytes) -> Any:
-    """A JSON value as Python's objects, with replacements for what is no text; raises Unreadable."""
+    """A JSON value as Python's objects, with replacements for what is no text; raises ValueUnreadable."""
     try:
         value = json.loads(data.decode("utf-8", errors="replace"), strict=False)
     except (ValueError, RecursionError) as error:

@@ -19,28 +19,28 @@ class CommandDispatcher:
 
     def __init__(self, context: ChatContext, controls: ModelActions, run: Callable[[str], None]) -> None:
         self._session, self._notify_user = context.session, context.notify_user
-        self._controls = controls
+        self._model_actions = controls
         self._run = run
 
     def handle(self, name: str, rest: str, branches: MessageActions) -> None:
         """Do what the command says; raises QwenchatError when it cannot be done."""
         match name:
             case "model":
-                self._controls.model(rest)
+                self._model_actions.model(rest)
             case "budget":
-                self._controls.budget(rest)
+                self._model_actions.budget(rest)
             case "set" if rest:
-                self._controls.set(rest)
+                self._model_actions.set(rest)
             case "system":
-                self._controls.system(rest)
+                self._model_actions.system(rest)
             case "preset" if rest:
-                self._controls.preset(rest)
+                self._model_actions.preset(rest)
             case "theme" if rest:
-                self._controls.set(f"theme {rest}")
+                self._model_actions.set(f"theme {rest}")
             case "search" | "find":
                 self._run(f"{name}({rest!r})")
             case "tools":
-                self._controls.tools(rest)
+                self._model_actions.tools(rest)
             case "compare":
                 self._run(f"compare({rest!r})")
             case "export":
@@ -50,7 +50,7 @@ class CommandDispatcher:
             case "rename" | "pin" | "archive":
                 self._notify_user(self._change_saved(name, rest))
             case "stop":
-                self._controls.stop()
+                self._model_actions.stop()
             case _:
                 self._run(WRITTEN[name].run)
 

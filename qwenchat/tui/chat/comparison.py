@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid, ModelNotFound, PromptEmpty
 from qwenchat.chat.messages import TextPart
 from qwenchat.chat.timeline import Tick
@@ -26,9 +26,9 @@ class ComparisonActions:
     def __init__(self, context: ChatContext, writing: Composing, branches: MessageActions, drafts: Drafts) -> None:
         self._session, self._composer = context.session, context.composer
         self._notify_user, self._push = context.notify_user, context.push
-        self._compared_models = ComparedModels(context.session, context.load, context.steering.servers)
-        self._writing = writing
-        self._branches = branches
+        self._compared_models = ComparedModels(context.session, context.load, context.answer_settings.servers)
+        self._composing = writing
+        self._message_actions = branches
         self._drafts = drafts
         self._chosen: tuple[LoadModel, ...] = ()
         """Who could answer the last time."""
@@ -38,7 +38,7 @@ class ComparisonActions:
         names, _, prompt = typed.partition("\n")
         if prompt.strip():
             self._composer.write(prompt)
-        if not self._branches.attempt(self._require_message):
+        if not self._message_actions.attempt(self._require_message):
             if not self._composer.text:
                 self._composer.write(f"/compare {typed}".rstrip())
             return
@@ -64,12 +64,12 @@ class ComparisonActions:
             self._composer.call_later(self._compare, commands)
 
     async def _compare(self, commands: Sequence[LoadModel]) -> None:
-        if self._branches.editing is not None:
+        if self._message_actions.editing is not None:
             self._notify_user(say("A message is being changed: send it, or leave it with Esc, first."))
         elif not self._composer.text.strip():
-            if self._branches.attempt(lambda: compare(self._session, commands)):
+            if self._message_actions.attempt(lambda: compare(self._session, commands)):
                 self._show()
-        elif await self._writing.deliver(lambda parts, typed: self._ask(commands, parts, typed)):
+        elif await self._composing.deliver(lambda parts, typed: self._ask(commands, parts, typed)):
             self._show()
 
     def _require_message(self) -> None:
@@ -95,4 +95,4 @@ class ComparisonActions:
 
     def _conclude(self, compared_models: Sequence[ComparedModel], chosen: ComparedModel | None) -> None:
         self._chosen = tuple(each.command for each in compared_models if each.failure is None)
-        self._branches.begin_turn(lambda: conclude(self._session, chosen))
+        self._message_actions.begin_turn(lambda: conclude(self._session, chosen))

@@ -40,13 +40,13 @@ class Composing:
     ) -> None:
         self._session, self._composer, self._notify_user = context.session, context.composer, context.notify_user
         self._drafts = drafts
-        self._branches = branches
+        self._message_actions = branches
         self._commands = commands
         self._history = PromptHistory(context.session.library, context.composer)
         self._attachments = DraftFiles()
         self._weight = DraftSize(context.session)
         self.queue = SendQueue(context, drafts, branches, self._fits)
-        self._looking: asyncio.Task[None] | None = None
+        self._inspection: asyncio.Task[None] | None = None
         self._text = ""
         """What the model would read of the draft as it stands."""
 
@@ -56,9 +56,9 @@ class Composing:
         self._drafts.bring_back()
         self._text = self._read()
         if not self._is_command() and not self._attachments.is_known(self._composer.text):
-            if self._looking is not None:
-                self._looking.cancel()
-            self._looking = asyncio.get_running_loop().create_task(self._look())
+            if self._inspection is not None:
+                self._inspection.cancel()
+            self._inspection = asyncio.get_running_loop().create_task(self._look())
 
     def draw(self) -> None:
         """Save the draft when it is due, and let the model read it when the writing has paused."""
@@ -78,7 +78,7 @@ class Composing:
         words = "" if silent else self._weight.words(self._text)
         if self._composer.dropdown.display:
             return say("{key} closes the list", key=key_shown(self._composer, "dropdown.close", "escape"))
-        if self._branches.editing is not None:
+        if self._message_actions.editing is not None:
             return words  # above the draft it is said what Esc does then
         return f"{words} · {otherwise}" if words and otherwise else words or otherwise
 
@@ -93,13 +93,13 @@ class Composing:
         if self._is_quote_open():
             self._composer.put("\n")
             return False
-        if self._branches.editing is None and draft.text.lstrip().startswith("/"):
-            if not self._branches.attempt(lambda: self._handle(draft.whole)):
+        if self._message_actions.editing is None and draft.text.lstrip().startswith("/"):
+            if not self._message_actions.attempt(lambda: self._handle(draft.whole)):
                 return False
             if not self._composer.text:
                 self._drafts.bring_back()
                 return True
-        if self.queue.is_due and self._branches.editing is None:
+        if self.queue.is_due and self._message_actions.editing is None:
             return await self._let_wait(draft)
         return await self.deliver(self._say)
 
@@ -120,7 +120,7 @@ class Composing:
             return False
         typed = "".join(part.text for part in parts if not part.origin)
         self._session.apply_soft_switch(typed)
-        if not self._branches.attempt(lambda: take(parts, self._typed(parts))):
+        if not self._message_actions.attempt(lambda: take(parts, self._typed(parts))):
             return False
         self._say_of_switch(typed)
         return True
@@ -172,14 +172,14 @@ class Composing:
 
     def begin_command(self, command: str) -> None:
         """Write a command that is to be completed; what was written comes back after it."""
-        if self._branches.editing is not None:
-            self._branches.leave_edit()
+        if self._message_actions.editing is not None:
+            self._message_actions.leave_edit()
         self._drafts.set_aside(command)
         self._composer.focus()
 
     def edit_elsewhere(self) -> None:
         """Go on writing in the user's editor; the labels of what was pasted stay labels there."""
-        self._branches.attempt(self._edit_elsewhere)
+        self._message_actions.attempt(self._edit_elsewhere)
 
     def _edit_elsewhere(self) -> None:
         draft = self._composer.draft
@@ -194,7 +194,7 @@ class Composing:
         draft = self._composer.draft
         self._composer.write("")
         try:
-            self._commands.handle(*command, self._branches)
+            self._commands.handle(*command, self._message_actions)
         except QwenchatError:
             if switch is None:  # one that this model does not have need not be corrected
                 self._composer.write(draft)
@@ -213,18 +213,18 @@ class Composing:
         return not why
 
     def _say(self, parts: tuple[TextPart, ...], typed: Sequence[Tick]) -> None:
-        if self._branches.editing is not None:
-            self._branches.send_edit(parts, typed)
+        if self._message_actions.editing is not None:
+            self._message_actions.send_edit(parts, typed)
         else:
-            self._branches.begin_turn(lambda: self._session.send(parts, typed))
+            self._message_actions.begin_turn(lambda: self._session.send(parts, typed))
             self._drafts.drop()
             self._drafts.enter(self._session.conversation.id)
 
     def _earlier(self) -> Mapping[str, TextPart]:
         """The files that the message which is being changed had."""
-        if self._branches.editing is None:
+        if self._message_actions.editing is None:
             return {}
-        parts = self._session.conversation.tree[self._branches.editing].parts
+        parts = self._session.conversation.tree[self._message_actions.editing].parts
         return {part.origin: part for part in parts if isinstance(part, TextPart) and part.origin.startswith("@")}
 
     async def _look(self) -> None:
@@ -250,7 +250,7 @@ class Composing:
 
     def _count_tokens(self) -> None:
         """Let the model read the message, and count it."""
-        if self._branches.editing is None:
+        if self._message_actions.editing is None:
             pieces = tuple(one.part().text for one in self._attachments.attached)
             self._session.read_ahead.write("" if self._is_command() else self._text, pieces)
 

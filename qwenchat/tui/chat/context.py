@@ -7,7 +7,7 @@ from typing import Any, Literal
 from textual.app import App
 from textual.screen import Screen
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.text import safe
 from qwenchat.session.answer_settings import AnswerSettings
 from qwenchat.session.session import Session
@@ -25,7 +25,7 @@ class ChatContext:
     session: Session
     load: LoadModel
     """The model that is loaded at the start."""
-    steering: AnswerSettings
+    answer_settings: AnswerSettings
     resume: str | None = None
     """The conversation that is open at the start; None for a new one."""
     problems: tuple[str, ...] = ()

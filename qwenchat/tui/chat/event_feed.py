@@ -75,7 +75,7 @@ class EventFeed:
 
     def __init__(self, context: ChatContext, ask: Callable[[ToolCallPart], object]) -> None:
         """`ask` lets the user say whether a call may run."""
-        self._session, self._steering = context.session, context.steering
+        self._session, self._answer_settings = context.session, context.answer_settings
         self._ask = ask
         self._transcript, self._notices, self._status = context.transcript, context.notices, context.status
         self._pace = DrawPace()
@@ -107,8 +107,8 @@ class EventFeed:
         self._look_elsewhere()
         self._make_offer()
         if self._transcript.welcome.display:
-            self._transcript.welcome.show(self._steering.in_brief)
-        self._status.show(self._session, self._prefill.total if self._prefill else 0, self._steering.label)
+            self._transcript.welcome.show(self._answer_settings.in_brief)
+        self._status.show(self._session, self._prefill.total if self._prefill else 0, self._answer_settings.label)
 
     def hint(self) -> str:
         """The key that matters just now."""

@@ -2,7 +2,7 @@
 
 from qwenchat.i18n.texts import say
 from qwenchat.tui.chat.context import ChatContext
-from qwenchat.tui.chat.navigation import Navigation
+from qwenchat.tui.chat.conversation_switcher import ConversationSwitcher
 from qwenchat.tui.chat.search_marks import SearchMarks
 from qwenchat.tui.screens.search import SearchResult, SearchScreen
 
@@ -10,10 +10,10 @@ from qwenchat.tui.screens.search import SearchResult, SearchScreen
 class FindActions:
     """Opens the search, and what is chosen in it."""
 
-    def __init__(self, context: ChatContext, marks: SearchMarks, opening: Navigation) -> None:
+    def __init__(self, context: ChatContext, marks: SearchMarks, opening: ConversationSwitcher) -> None:
         self._session, self._notify_user, self._push = context.session, context.notify_user, context.push
         self._marks = marks
-        self._opening = opening
+        self._navigation = opening
 
     def search(self, words: str) -> None:
         """Search in every word of every conversation, at first for `words`."""
@@ -38,6 +38,6 @@ class FindActions:
         if chosen is None:
             return
         if not chosen.words or chosen.message is None:
-            self._opening.open(chosen.conversation, chosen.message)
-        elif self._opening.turn_to(chosen.conversation, chosen.message):
+            self._navigation.open(chosen.conversation, chosen.message)
+        elif self._navigation.turn_to(chosen.conversation, chosen.message):
             await self._marks.begin(chosen.words, chosen.message, thoughts=chosen.thoughts)

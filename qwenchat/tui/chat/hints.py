@@ -16,16 +16,16 @@ class Hints:
     ) -> None:
         self._transcript, self._composer, self._status = context.transcript, context.composer, context.status
         self._marks = marks
-        self._branches = branches
+        self._message_actions = branches
         self._feed = feed
-        self._writing = writing
+        self._composing = writing
 
     def draw(self) -> None:
         """Say what keys do now."""
         room = self._composer.hint_room
         chosen = self._transcript.chosen if self._transcript.screen.is_active else None
-        keys = chosen.hints(self._branches.impossible(chosen.message_id)) if chosen else ()
+        keys = chosen.hints(self._message_actions.impossible(chosen.message_id)) if chosen else ()
         hits = self._marks.hint(room)
         first, others = fitting(keys, 0 if hits else room)
         self._status.say(others)
-        self._composer.hint(self._writing.hint(hits or first or self._feed.hint()))
+        self._composer.hint(self._composing.hint(hits or first or self._feed.hint()))

@@ -30,7 +30,7 @@ class MessageActions:
         self._feed = feed
         self._copying = Copying(context)
         self._load = load
-        self._looking = looking
+        self._inspection = looking
         self.editing: str | None = None
         """The id of the message that is being changed in the composer."""
         self.acts: Mapping[str, Callable[[str | None], None]] = {
@@ -42,8 +42,8 @@ class MessageActions:
             "code": lambda at: self._copying.code(self._message(at, Role.ASSISTANT)),
             "wrap": lambda at: self._wrap(self._message(at, Role.ASSISTANT)),
             "menu": lambda at: self._copying.menu(self.act, self.impossible(self._message(at, Role.ASSISTANT).id)),
-            "inspect": lambda at: self._looking.inspect(self._message(at, Role.ASSISTANT)),
-            "lens": lambda at: self._looking.lens(self._message(at, Role.ASSISTANT), self._go_on_from),
+            "inspect": lambda at: self._inspection.inspect(self._message(at, Role.ASSISTANT)),
+            "lens": lambda at: self._inspection.lens(self._message(at, Role.ASSISTANT), self._go_on_from),
             "delete": lambda at: self._delete(at, self._session.conversation.delete),
             "delete_branch": lambda at: self._delete(at, self._session.conversation.delete_branch),
             "undo": lambda at: self._undo(),

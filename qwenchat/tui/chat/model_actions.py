@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.messages import ToolCallPart
 from qwenchat.chat.provenance import ThinkingSupport
 from qwenchat.chat.sampling import greedy_warning
@@ -30,7 +30,7 @@ class ModelActions:
     """
 
     def __init__(self, context: ChatContext) -> None:
-        self.steering = context.steering
+        self.answer_settings = context.answer_settings
         self._session, self._load = context.session, context.load
         self._notices, self._notify_user, self._push = context.notices, context.notify_user, context.push
         self.acts: Mapping[str, Callable[[], None]] = {
@@ -46,7 +46,7 @@ class ModelActions:
     def load(self, name: str | None = None) -> None:
         """Load another model, here or on a server, or the last one again; the conversation goes on with it."""
         command = self._session.model.command or self._load
-        self._begin_load(resolve_model(name, command, self.steering.servers) if name else command)
+        self._begin_load(resolve_model(name, command, self.answer_settings.servers) if name else command)
 
     def _begin_load(self, command: LoadModel) -> None:
         self._notices.say("load", "")
@@ -110,7 +110,7 @@ class ModelActions:
                     replace(command, name=wanted.name, quantization=wanted.quantization, server=wanted.server)
                 )
 
-        servers = dict.fromkeys((*self.steering.servers.values(), *filter(None, (command.server,))))
+        servers = dict.fromkeys((*self.answer_settings.servers.values(), *filter(None, (command.server,))))
         self._push(ModelsScreen(self._session, self._paths, servers), load)
 
     def budget(self, typed: str) -> None:
@@ -123,20 +123,20 @@ class ModelActions:
         """Change any setting as it was typed, loading the model anew where that is needed; raises QwenchatError."""
 
         load = self._session.model.command or self._load
-        looks = ScreenSettings(self._notices.app, self.steering)
-        settings = TypedSettings(self.steering, load, self._paths.config_file, looks)
+        looks = ScreenSettings(self._notices.app, self.answer_settings)
+        settings = TypedSettings(self.answer_settings, load, self._paths.config_file, looks)
         self._notify_user(settings.handle(typed))
         if settings.load != load:
             self._begin_load(settings.load)
 
     def system(self, typed: str) -> None:
         """Change the system prompt, or say it."""
-        self._notify_user(self.steering.set_system(typed))
+        self._notify_user(self.answer_settings.set_system(typed))
 
     def preset(self, typed: str) -> None:
         """Turn to the preset that was typed."""
-        note = self.steering.choose(typed)
-        model = self.steering.model_of(self.steering.preset)
+        note = self.answer_settings.choose(typed)
+        model = self.answer_settings.model_of(self.answer_settings.preset)
         if model and not self._answers(model):
             self.load(model)
         if note:
@@ -146,20 +146,22 @@ class ModelActions:
         """Show the settings, and load the model anew if that is asked for."""
 
         load = self._session.model.command or self._load
-        screen = SettingsScreen(self.steering, load, self._paths.config_file)
+        screen = SettingsScreen(self.answer_settings, load, self._paths.config_file)
         self._push(screen, lambda command: self._begin_load(command) if command else None)
 
     def choose_preset(self) -> None:
         """Show the presets and turn to the one that is chosen."""
 
-        self._push(PresetsScreen(self.steering, self._paths.presets), lambda name: self.preset(name) if name else None)
+        self._push(
+            PresetsScreen(self.answer_settings, self._paths.presets), lambda name: self.preset(name) if name else None
+        )
 
     def tools(self, typed: str) -> None:
         """Let the model call the tools that were typed, or show all."""
         if not typed:
             self.choose_tools()
             return
-        names = self.steering.tools_of(typed)
+        names = self.answer_settings.tools_of(typed)
         self._session.switch_tools(names)
         self._notify_user(say("The model may call: {names}.", names=listed(names) or say("nothing")))
 

@@ -16,6 +16,7 @@ from qwenchat.tui.chat.command_dispatch import CommandDispatcher
 from qwenchat.tui.chat.comparison import ComparisonActions
 from qwenchat.tui.chat.composing import Composing
 from qwenchat.tui.chat.context import ChatContext
+from qwenchat.tui.chat.conversation_switcher import ConversationSwitcher
 from qwenchat.tui.chat.drafts import Drafts
 from qwenchat.tui.chat.event_feed import EventFeed
 from qwenchat.tui.chat.find import FindActions
@@ -23,7 +24,6 @@ from qwenchat.tui.chat.hints import Hints
 from qwenchat.tui.chat.inspection import Inspection
 from qwenchat.tui.chat.message_actions import MessageActions
 from qwenchat.tui.chat.model_actions import ModelActions
-from qwenchat.tui.chat.navigation import Navigation
 from qwenchat.tui.chat.search_marks import SearchMarks
 from qwenchat.tui.keys.bindings import bindings
 from qwenchat.tui.keys.double_press import DoublePress
@@ -55,18 +55,20 @@ class ChatScreen(Screen[None]):
         self._notices = context.notices
         self._sidebar = Sidebar(self.session.library)
         self._drafts = Drafts(self.session.library, self._composer, lambda text: self._notices.say("draft", text))
-        self._controls = ModelActions(context)
-        self.feed = EventFeed(context, self._controls.ask_about)
-        self._looking = Inspection(context)
-        self._branches = MessageActions(context, self._drafts, self.feed, self._controls.load, self._looking)
-        self._commands = CommandDispatcher(context, self._controls, self._run)
-        self._writing = Composing(context, self._drafts, self._branches, self._commands)
-        self._composer.recall = self._writing.recall
-        self._comparing = ComparisonActions(context, self._writing, self._branches, self._drafts)
-        self.opening = Navigation(context, self._drafts, self.feed, self._branches, self._sidebar)
+        self._model_actions = ModelActions(context)
+        self.feed = EventFeed(context, self._model_actions.ask_about)
+        self._inspection = Inspection(context)
+        self._message_actions = MessageActions(
+            context, self._drafts, self.feed, self._model_actions.load, self._inspection
+        )
+        self._commands = CommandDispatcher(context, self._model_actions, self._run)
+        self._composing = Composing(context, self._drafts, self._message_actions, self._commands)
+        self._composer.recall = self._composing.recall
+        self._comparison_actions = ComparisonActions(context, self._composing, self._message_actions, self._drafts)
+        self.opening = ConversationSwitcher(context, self._drafts, self.feed, self._message_actions, self._sidebar)
         self._marks = SearchMarks(context)
-        self._finding = FindActions(context, self._marks, self.opening)
-        self._hints = Hints(context, self._marks, self._branches, self.feed, self._writing)
+        self._find_actions = FindActions(context, self._marks, self.opening)
+        self._hints = Hints(context, self._marks, self._message_actions, self.feed, self._composing)
         self.quitting = DoublePress()
         self._begun = False
         self._due = ""
@@ -80,7 +82,7 @@ class ChatScreen(Screen[None]):
                 yield self._notices
             yield self._transcript
             with Vertical(id="foot"):
-                yield self._writing.queue.line
+                yield self._composing.queue.line
                 yield self._composer.dropdown
                 yield self._composer
                 yield self._chat.status
@@ -107,7 +109,7 @@ class ChatScreen(Screen[None]):
         if self._begun:
             return
         self._begun = True
-        self._controls.load()
+        self._model_actions.load()
         if self._chat.tools:
             self.session.switch_tools(self._chat.tools)
         self._notices.say("library", self.session.library.notice)
@@ -122,14 +124,14 @@ class ChatScreen(Screen[None]):
         self.feed.draw()
         self._marks.draw()
         self._hints.draw()
-        self._writing.draw()
+        self._composing.draw()
 
     # From the user
 
     async def action_send(self) -> None:
         """Send what is written, or handle the command that it is, before the next key is."""
         self._begin()
-        if await self._writing.send():
+        if await self._composing.send():
             self._marks.clear()
             self._sidebar.mark(self.session.conversation.id)
         action, self._due = self._due, ""
@@ -145,7 +147,7 @@ class ChatScreen(Screen[None]):
 
     @on(TextArea.Changed, "#composer")
     def _draft_changed(self) -> None:
-        self._writing.changed()
+        self._composing.changed()
 
     @on(Composer.Viewed)
     def _view(self, event: Composer.Viewed) -> None:
@@ -166,24 +168,24 @@ class ChatScreen(Screen[None]):
 
     def action_control(self, name: str) -> None:
         """Do one of `ModelActions.acts`: change how the model answers."""
-        self._controls.acts[name]()
+        self._model_actions.acts[name]()
 
     async def action_compare(self, typed: str = "") -> None:
         """Let several models answer, those that were typed or are chosen."""
-        await self._comparing.begin(typed)
+        await self._comparison_actions.begin(typed)
 
     def action_inspect(self) -> None:
         """Show everything that made the latest reply, or the chosen message."""
-        self._branches.act("inspect")
+        self._message_actions.act("inspect")
 
     def action_reasoning(self) -> None:
         """Open or fold the latest thought there is."""
-        self._looking.thought()
+        self._inspection.thought()
 
     def action_stop(self) -> None:
         """Leave a change, take marks away, stop the reply, or put the notices away: the first that there is."""
-        if self._branches.editing is not None:
-            self._branches.leave_edit()
+        if self._message_actions.editing is not None:
+            self._message_actions.leave_edit()
         elif self._marks.on:
             self._marks.clear()
         elif self.session.busy:
@@ -194,15 +196,15 @@ class ChatScreen(Screen[None]):
 
     def action_retry(self) -> None:
         """Ask again; the old reply stays as a branch."""
-        self._branches.act("retry")
+        self._message_actions.act("retry")
 
     def action_answer(self) -> None:
         """End the thought that is running and answer, or go on with an interrupted reply inside its thought."""
-        self._branches.answer()
+        self._message_actions.answer()
 
     def action_editor(self) -> None:
         """Go on writing in the user's editor."""
-        self._writing.edit_elsewhere()
+        self._composing.edit_elsewhere()
 
     def action_choose(self, by: int = -1) -> None:
         """Choose the message before or after the chosen one, or the last; after that one, write again."""
@@ -214,7 +216,7 @@ class ChatScreen(Screen[None]):
     def action_turn(self, by: int) -> None:
         """Read the version of the chosen message before or after this one."""
         if chosen := self._transcript.chosen:
-            self._branches.turn(chosen, by)
+            self._message_actions.turn(chosen, by)
 
     def action_write(self) -> None:
         """Back to the draft; hits are marked no more."""
@@ -223,15 +225,15 @@ class ChatScreen(Screen[None]):
 
     def action_act(self, name: str) -> None:
         """Do one of `ACTS` to the chosen message, or to the latest that it can be done to."""
-        self._branches.act(name)
+        self._message_actions.act(name)
 
     @on(MessageWidget.Refused)
     def _say_why_not(self, event: MessageWidget.Refused) -> None:
-        self._branches.act(event.name)
+        self._message_actions.act(event.name)
 
     @on(MessageWidget.Turned)
     def _turn(self, event: MessageWidget.Turned) -> None:
-        self._branches.turn(event.said, event.by)
+        self._message_actions.turn(event.said, event.by)
 
     @on(MessageWidget.Left)
     def _write_again(self, event: MessageWidget.Left) -> None:
@@ -240,7 +242,7 @@ class ChatScreen(Screen[None]):
 
     def begin_command(self, command: str) -> None:
         """Put a command into the composer, to be completed there."""
-        self._writing.begin_command(command)
+        self._composing.begin_command(command)
 
     def action_new(self) -> None:
         """Leave this conversation, saved with its draft, for an empty one."""
@@ -249,11 +251,11 @@ class ChatScreen(Screen[None]):
 
     def action_statistics(self) -> None:
         """Show tokens, time and speed, by day and by model."""
-        self._looking.statistics()
+        self._inspection.statistics()
 
     def action_copy_reply(self) -> None:
         """Copy the last reply, as the model wrote it."""
-        self._branches.copy_reply()
+        self._message_actions.copy_reply()
 
     def action_follow(self) -> None:
         """To the end, and on with it as text comes."""
@@ -310,24 +312,24 @@ class ChatScreen(Screen[None]):
 
     def action_replay(self) -> None:
         """Play back what has been said and answered so far."""
-        self._looking.replay()
+        self._inspection.replay()
 
     def action_search(self, words: str = "") -> None:
         """Search in every word of every conversation, at first for `words`."""
-        self._finding.search(words)
+        self._find_actions.search(words)
 
     async def action_find(self, words: str = "") -> None:
         """Find words in this conversation; while hits are marked, come to the next."""
-        await self._finding.find(words)
+        await self._find_actions.find(words)
 
     async def action_walk(self, by: int) -> None:
         """Come to the next marked hit, or the one before."""
-        await self._finding.walk(by)
+        await self._find_actions.walk(by)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that walk along hits, or do what cannot be done to the chosen message, are letters to write with."""
         if action == "act":
-            return self._branches.can(str(parameters[0]))
+            return self._message_actions.can(str(parameters[0]))
         return action != "walk" or self._marks.on
 
     def keep_draft(self) -> None:

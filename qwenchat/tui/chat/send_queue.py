@@ -25,7 +25,7 @@ class SendQueue:
     ) -> None:  # fmt: skip
         self._session, self._composer, self._notify_user = context.session, context.composer, context.notify_user
         self._drafts = drafts
-        self._branches = branches
+        self._message_actions = branches
         self._fits = fits
         self._sending: asyncio.Task[None] | None = None
         self.line = QueuedLine()
@@ -72,7 +72,7 @@ class SendQueue:
         queued = self._drafts.queued
         if not queued or queued[0] is not message or self._session.busy:
             return  # taken back or left behind meanwhile
-        if fits and self._branches.attempt(lambda: self._begin(message)):
+        if fits and self._message_actions.attempt(lambda: self._begin(message)):
             queued.pop(0)
             self._drafts.keep()
         else:
@@ -80,7 +80,7 @@ class SendQueue:
 
     def _begin(self, message: QueuedMessage) -> None:
         self._session.apply_soft_switch("".join(part.text for part in message.parts if not part.origin))
-        self._branches.begin_turn(lambda: self._session.send(message.parts, message.typed), follow=False)
+        self._message_actions.begin_turn(lambda: self._session.send(message.parts, message.typed), follow=False)
 
     def _give_back(self) -> None:
         """Put all that waits into the draft, before what is being written."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.provenance import ModelInfo
 from qwenchat.chat.server_profile import Server

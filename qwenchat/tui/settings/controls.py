@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
@@ -56,45 +56,45 @@ def about(setting: Parameter) -> str:
 class AnswerSettingControl:
     """A setting of the next answers; what it is turned to counts at once."""
 
-    def __init__(self, setting: Parameter, steering: AnswerSettings) -> None:
+    def __init__(self, setting: Parameter, answer_settings: AnswerSettings) -> None:
         self.setting = setting
         self._name = setting.name
-        self._steering = steering
+        self._answer_settings = answer_settings
 
     @property
     def value(self) -> Any:
         """See `SettingControl`; None is the model's own, or no limit."""
-        return self._steering.value(self._name)
+        return self._answer_settings.value(self._name)
 
     @property
     def shown(self) -> str:
         """See `SettingControl`."""
-        return self._steering.now(self._name)
+        return self._answer_settings.now(self._name)
 
     @property
     def origin(self) -> str:
         """See `SettingControl`."""
-        return self._steering.origin(self._name)
+        return self._answer_settings.origin(self._name)
 
     @property
     def changed(self) -> bool:
         """See `SettingControl`."""
-        return self._steering.source(self._name) is SettingSource.CHAT
+        return self._answer_settings.source(self._name) is SettingSource.CHAT
 
     def step(self, by: int) -> str:
         """See `SettingControl`."""
-        return self._steering.set(self._name, self._beside(by))
+        return self._answer_settings.set(self._name, self._beside(by))
 
     def put(self, typed: str) -> str:
         """See `SettingControl`."""
-        return self._steering.set(self._name, self._steering.value_of(self._name, typed))
+        return self._answer_settings.set(self._name, self._answer_settings.value_of(self._name, typed))
 
     def reset(self) -> str:
         """See `SettingControl`."""
-        return self._steering.reset(self._name)
+        return self._answer_settings.reset(self._name)
 
     def _beside(self, by: int) -> Any:
-        value = self.value if self.value is not None else self._steering.own(self._name)
+        value = self.value if self.value is not None else self._answer_settings.own(self._name)
         match self.setting:
             case Parameter(kind="switch"):
                 return not value
@@ -114,13 +114,13 @@ class PlainSettingControl:
     """A setting that lies in a place of its own; `turn` makes a value count."""
 
     def __init__(
-        self, setting: Parameter, steering: AnswerSettings, read: Callable[[], Any], turn: Callable[[Any], str],
+        self, setting: Parameter, answer_settings: AnswerSettings, read: Callable[[], Any], turn: Callable[[Any], str],
         choices: Sequence[Any] = (),
     ) -> None:  # fmt: skip
         """`choices` are its values, where the setting does not name them itself."""
         self.setting = setting
         self._name = setting.name
-        self._steering = steering
+        self._answer_settings = answer_settings
         self._read = read
         self._turn = turn
         self._choices = (False, True) if setting.kind == "switch" else tuple(choices or setting.choices)
@@ -144,12 +144,12 @@ class PlainSettingControl:
     @property
     def origin(self) -> str:
         """See `SettingControl`."""
-        return say("not saved") if self.changed else self._steering.origin(self._name)
+        return say("not saved") if self.changed else self._answer_settings.origin(self._name)
 
     @property
     def changed(self) -> bool:
         """See `SettingControl`."""
-        return bool(self.value != self._steering.usual(self._name))
+        return bool(self.value != self._answer_settings.usual(self._name))
 
     def step(self, by: int) -> str:
         """See `SettingControl`."""
@@ -164,12 +164,14 @@ class PlainSettingControl:
         """See `SettingControl`."""
         typed = typed.strip()
         if typed.lower() in ("", "default"):
-            return self._turn(self._steering.usual(self._name))
+            return self._turn(self._answer_settings.usual(self._name))
         return self._turn(self._value_of(typed))
 
     def reset(self) -> str:
         """See `SettingControl`."""
-        return self._turn(self._steering.usual(self._name) if self.changed else self._steering.unset(self._name))
+        return self._turn(
+            self._answer_settings.usual(self._name) if self.changed else self._answer_settings.unset(self._name)
+        )
 
     def _value_of(self, typed: str) -> Any:
         if self.setting.kind == "switch":
@@ -200,7 +202,7 @@ class LoadSettings:
         self.loaded = loaded
         self.wanted = loaded
 
-    def control(self, setting: Parameter, steering: AnswerSettings) -> SettingControl:
+    def control(self, setting: Parameter, answer_settings: AnswerSettings) -> SettingControl:
         """One of model, device, quantization and context."""
         field = {"model": "name", "context": "context_window"}.get(setting.key, setting.key)
 
@@ -208,14 +210,14 @@ class LoadSettings:
             self.wanted = replace(self.wanted, **{field: value})
             return say("L loads the model anew with this.") if self.wanted != self.loaded else ""
 
-        return PlainSettingControl(setting, steering, lambda: getattr(self.wanted, field), turn)
+        return PlainSettingControl(setting, answer_settings, lambda: getattr(self.wanted, field), turn)
 
 
 class StartSettings:
     """What counts from the next start of the program on, once it is saved."""
 
-    def __init__(self, steering: AnswerSettings) -> None:
-        self._steering = steering
+    def __init__(self, answer_settings: AnswerSettings) -> None:
+        self._answer_settings = answer_settings
         self._turned: dict[str, Any] = {}
 
     def control(self, setting: Parameter) -> SettingControl:
@@ -226,28 +228,30 @@ class StartSettings:
             return say("S saves it; it counts from the next start on.")
 
         def read() -> Any:
-            return self._turned.get(setting.key, self._steering.usual(setting.key))
+            return self._turned.get(setting.key, self._answer_settings.usual(setting.key))
 
-        presets = (None, *(preset.name for preset in self._steering.presets))
-        return PlainSettingControl(setting, self._steering, read, turn, presets if setting.key == "preset" else ())
+        presets = (None, *(preset.name for preset in self._answer_settings.presets))
+        return PlainSettingControl(
+            setting, self._answer_settings, read, turn, presets if setting.key == "preset" else ()
+        )
 
 
 def groups(
-    steering: AnswerSettings, load: LoadSettings, worn: Mapping[str, Callable[[Parameter], SettingControl]]
+    answer_settings: AnswerSettings, load: LoadSettings, worn: Mapping[str, Callable[[Parameter], SettingControl]]
 ) -> tuple[tuple[str, Sequence[SettingControl]], ...]:
     """All settings under their headings; `worn` makes those of the screen."""
-    start = StartSettings(steering)
+    start = StartSettings(answer_settings)
     answers: list[SettingControl] = []
     model: list[SettingControl] = []
     screen: list[SettingControl] = []
     later: list[SettingControl] = []
     for setting in PARAMETERS:
         if setting.name in NAMES:
-            answers.append(AnswerSettingControl(setting, steering))
+            answers.append(AnswerSettingControl(setting, answer_settings))
         elif setting.key in ("model", "device", "quantization", "context"):
             # The name of a model on a server is nothing that can be loaded here.
             if setting.key != "model" or load.loaded.server is None:
-                model.append(load.control(setting, steering))
+                model.append(load.control(setting, answer_settings))
         elif setting.key in worn:
             screen.append(worn[setting.key](setting))
         else:

@@ -48,14 +48,18 @@ class PresetRow:
         return Content.assemble(mark, name, (safe_line(self.preset.description), "$quiet"))
 
 
-def changes(steering: AnswerSettings, preset: Preset) -> Content:
+def changes(answer_settings: AnswerSettings, preset: Preset) -> Content:
     """What choosing it would change, one setting a line."""
     shown = [
-        (change.name, steering.shown(change.name, change.before), steering.shown(change.name, change.after))
-        for change in steering.would_change(preset)
+        (
+            change.name,
+            answer_settings.shown(change.name, change.before),
+            answer_settings.shown(change.name, change.after),
+        )
+        for change in answer_settings.would_change(preset)
     ]
     lines = [_change(name, before, after) for name, before, after in shown if before != after]
-    if model := steering.model_of(preset):
+    if model := answer_settings.model_of(preset):
         lines.insert(0, _change("model", "", safe_line(model)))
     return Content("\n").join(lines or [Content(say("It changes nothing now."))])
 
@@ -76,10 +80,10 @@ class PresetsScreen(ModalScreen[str | None]):
         Binding("escape,f5", "leave", "Leave the field, then the presets", id="presets.leave", show=False),
     ]
 
-    def __init__(self, steering: AnswerSettings, folder: Path) -> None:
+    def __init__(self, answer_settings: AnswerSettings, folder: Path) -> None:
         """`folder` is where the present settings are saved."""
         super().__init__()
-        self._steering = steering
+        self._answer_settings = answer_settings
         self._folder = folder
         self._list = LongList(clicks=2)
         self._field = LineField(say("Name of the new preset"), id="name")
@@ -99,7 +103,7 @@ class PresetsScreen(ModalScreen[str | None]):
         """The highlight begins on the preset that is on."""
         self._field.display = False
         self.watch(self._list, "highlighted", self._show_changes, init=False)
-        self._show(self._steering.preset.name if self._steering.preset else None)
+        self._show(self._answer_settings.preset.name if self._answer_settings.preset else None)
         self._list.focus()
         self._hint()
 
@@ -110,7 +114,7 @@ class PresetsScreen(ModalScreen[str | None]):
     def action_save(self) -> None:
         """Ask how the present settings are to be called."""
         self._field.display = True
-        on = self._steering.preset
+        on = self._answer_settings.preset
         self._field.value = on.name if on and self._file_of(on.name).exists() else ""
         self._field.focus()
         self._say(say("Enter saves the present settings under this name · Esc leaves"))
@@ -128,7 +132,7 @@ class PresetsScreen(ModalScreen[str | None]):
 
     @on(Input.Submitted)
     def _save(self) -> None:
-        preset = self._steering.as_preset(self._field.value.strip())
+        preset = self._answer_settings.as_preset(self._field.value.strip())
         if self._file_of(preset.name).exists() and self._replaces != preset.name:
             self._replaces = preset.name
             self._say(say("There is a preset of that name. Enter again replaces it."), "$warning")
@@ -138,7 +142,7 @@ class PresetsScreen(ModalScreen[str | None]):
         except QwenchatError as error:
             self._say(str(error), "$error")
             return
-        self._steering.add(preset)
+        self._answer_settings.add(preset)
         self._close_field()
         self._show(preset.name)
         self._say(say("Written to {file}", file=file))
@@ -153,15 +157,15 @@ class PresetsScreen(ModalScreen[str | None]):
         self._hint()
 
     def _show(self, name: str | None) -> None:
-        on = self._steering.preset
-        rows: Sequence[PresetRow] = [PresetRow(preset, preset is on) for preset in self._steering.presets]
+        on = self._answer_settings.preset
+        rows: Sequence[PresetRow] = [PresetRow(preset, preset is on) for preset in self._answer_settings.presets]
         self._list.show(rows, next((at for at, row in enumerate(rows) if row.key == name), 0))
         self._show_changes()
 
     def _show_changes(self) -> None:
         row = self._list.highlighted_row
         if isinstance(row, PresetRow):
-            self.query_one("#changes", Static).update(changes(self._steering, row.preset))
+            self.query_one("#changes", Static).update(changes(self._answer_settings, row.preset))
 
     def _hint(self) -> None:
         self._say(say("Enter turns to it · S saves the present settings · Esc leaves"))

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import QwenchatError
 from qwenchat.chat.text import safe, safe_line
 from qwenchat.i18n.texts import listed, say
@@ -104,10 +104,10 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
         Binding("escape,f2", "leave", "Leave the field, then the settings", id="settings.leave", show=False),
     ]
 
-    def __init__(self, steering: AnswerSettings, load: LoadModel, file: Path) -> None:
+    def __init__(self, answer_settings: AnswerSettings, load: LoadModel, file: Path) -> None:
         """`load` is how the model is loaded, `file` the user's config.toml."""
         super().__init__()
-        self._steering = steering
+        self._answer_settings = answer_settings
         self._load = LoadSettings(load)
         self._file = file
         self._list = LongList()
@@ -126,7 +126,9 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
 
     def on_mount(self) -> None:
         """The list has the keys; the field comes when a value is typed."""
-        self._groups = groups(self._steering, self._load, ScreenSettings(self.app, self._steering).controls())
+        self._groups = groups(
+            self._answer_settings, self._load, ScreenSettings(self.app, self._answer_settings).controls()
+        )
         self._field.display = False
         self.watch(self._list, "highlighted", self._move, init=False)
         self._show(0)
@@ -186,7 +188,7 @@ class SettingsScreen(ModalScreen[LoadModel | None]):
 
         def save() -> str:
             config_file.write(self._file, changed)
-            self._steering.saved(config.read(self._file)[0])
+            self._answer_settings.saved(config.read(self._file)[0])
             return say("Saved {names} in {file}", names=listed(changed), file=self._file)
 
         self._do(save)

@@ -16,17 +16,19 @@ from qwenchat.tui.settings.controls import PlainSettingControl, SettingControl
 class ScreenSettings:
     """How the app looks now, and what it is turned to."""
 
-    def __init__(self, app: App[Any], steering: AnswerSettings) -> None:
+    def __init__(self, app: App[Any], answer_settings: AnswerSettings) -> None:
         self._app = app
-        self._steering = steering
+        self._answer_settings = answer_settings
 
     def controls(self) -> Mapping[str, Callable[[Parameter], SettingControl]]:
         """What makes the settings, by the key of the setting."""
         themes = sorted(self._app.available_themes)
         return {
-            "theme": lambda it: PlainSettingControl(it, self._steering, self._worn, self._wear, themes),
-            "reduced_motion": lambda it: PlainSettingControl(it, self._steering, self._is_still, self._hold_still),
-            "width": lambda it: PlainSettingControl(it, self._steering, self._text_width, self._widen),
+            "theme": lambda it: PlainSettingControl(it, self._answer_settings, self._worn, self._wear, themes),
+            "reduced_motion": lambda it: PlainSettingControl(
+                it, self._answer_settings, self._is_still, self._hold_still
+            ),
+            "width": lambda it: PlainSettingControl(it, self._answer_settings, self._text_width, self._widen),
         }
 
     def _worn(self) -> str:

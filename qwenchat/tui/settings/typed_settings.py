@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
@@ -17,12 +17,12 @@ from qwenchat.tui.settings.screen_settings import ScreenSettings
 class TypedSettings:
     """The settings of the screen for them, by their names."""
 
-    def __init__(self, steering: AnswerSettings, load: LoadModel, file: Path, looks: ScreenSettings) -> None:
+    def __init__(self, answer_settings: AnswerSettings, load: LoadModel, file: Path, looks: ScreenSettings) -> None:
         """`load` is how the model is loaded, `file` the user's config.toml."""
-        self._steering = steering
+        self._answer_settings = answer_settings
         self._load = LoadSettings(load)
         self._file = file
-        *now, (_, later) = groups(steering, self._load, looks.controls())
+        *now, (_, later) = groups(answer_settings, self._load, looks.controls())
         self._now = {control.setting.name: control for _, controls in now for control in controls}
         self._later = {control.setting.name: control for control in later}
 
@@ -35,7 +35,7 @@ class TypedSettings:
         """Turn what was typed, and say what there is to say; raises QwenchatError."""
         pairs = pairs_of(typed)
         if all(name in NAMES for name, _ in pairs):
-            return self._steering.handle(typed)
+            return self._answer_settings.handle(typed)
         controls = self._now | self._later
         for name, _ in pairs:
             if name not in controls:
@@ -60,5 +60,5 @@ class TypedSettings:
     def _save(self, control: SettingControl) -> str:
         changed = changes([control])
         config_file.write(self._file, changed)
-        self._steering.saved(config.read(self._file)[0])
+        self._answer_settings.saved(config.read(self._file)[0])
         return say("It counts from the next start on, and is saved in {file}.", file=self._file)

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from qwenchat.chat.commands import LoadModel, Prefill, ScoreReply
 from qwenchat.chat.continuation import PartialReply
+from qwenchat.chat.engine_commands import LoadModel, Prefill, ScoreReply
 from qwenchat.chat.errors import DeviceFailed, OutOfMemory
 from qwenchat.chat.events import LoadProgressed, ModelLoaded, TextProduced, TurnFailed
 from qwenchat.chat.messages import Status

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from qwenchat.chat.commands import LoadModel, Prefill
+from qwenchat.chat.engine_commands import LoadModel, Prefill
 from qwenchat.chat.errors import ConfigInvalid, EngineFailed, ModelNotFound, OutOfMemory, PromptTooLong
 from qwenchat.chat.events import (
     Channel,

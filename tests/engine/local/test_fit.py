@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import ModelUnsupported, OutOfMemory
 from qwenchat.cli.main import cli
 from qwenchat.engine.base import StopSignal

@@ -7,8 +7,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from qwenchat.chat.branch_point import beginning
-from qwenchat.chat.commands import ScoreReply
 from qwenchat.chat.continuation import PartialReply
+from qwenchat.chat.engine_commands import ScoreReply
 from qwenchat.chat.errors import PromptTooLong
 from qwenchat.chat.events import Channel, ScoredToken, TokenAlternative
 from qwenchat.chat.messages import Message, ReasoningPart, TextPart

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from qwenchat.chat.calls import arguments_of, balanced, call_of, open_calls
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import CallMalformed
 from qwenchat.chat.events import TextProduced, ToolCalled
 from qwenchat.chat.messages import Message, Part, ReasoningPart, Role, TextPart, ToolCallPart, ToolResultPart

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid
 from qwenchat.chat.server_profile import Server
 from qwenchat.engine.base import StopSignal

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from qwenchat.chat.commands import LoadModel, ScoreReply, StartTurn
 from qwenchat.chat.continuation import PartialReply
+from qwenchat.chat.engine_commands import LoadModel, ScoreReply, StartTurn
 from qwenchat.chat.errors import (
     ModelNotFound,
     PromptTooLong,

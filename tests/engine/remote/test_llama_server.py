@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from gguf import GGMLQuantizationType
 
-from qwenchat.chat.commands import LoadModel, StartTurn
 from qwenchat.chat.continuation import PartialReply
+from qwenchat.chat.engine_commands import LoadModel, StartTurn
 from qwenchat.chat.events import Channel, TextProduced, TurnEvent, TurnFinished, TurnStopped
 from qwenchat.chat.messages import Message
 from qwenchat.chat.provenance import FinishReason, ThinkingSupport

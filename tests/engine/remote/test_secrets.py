@@ -14,7 +14,7 @@ import psutil
 import pytest
 import trustme
 
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import ConfigInvalid, ServerUnreachable
 from qwenchat.chat.server_profile import Server
 from qwenchat.engine.base import StopSignal

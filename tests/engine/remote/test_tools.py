@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qwenchat.chat.calls import arguments_of, balanced
-from qwenchat.chat.commands import LoadModel
+from qwenchat.chat.engine_commands import LoadModel
 from qwenchat.chat.errors import CallMalformed, ServerError
 from qwenchat.chat.events import Channel, TextProduced, ToolCalled, TurnEvent, TurnFinished
 from qwenchat.chat.messages import Message, Role, ToolCallPart, ToolResultPart

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from qwenchat.chat.commands import LoadModel, StartTurn
+from qwenchat.chat.engine_commands import LoadModel, StartTurn
 from qwenchat.chat.events import Channel, TextProduced, TurnEvent, TurnFinished, TurnStopped
 from qwenchat.chat.provenance import FinishReason, ThinkingSupport
 from qwenchat.chat.sampling import Sampling

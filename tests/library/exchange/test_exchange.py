@@ -78,11 +78,11 @@ def test_export_import_export_gives_the_same_bytes_also_through_a_fresh_library(
         return
     first = text_of(*wholes)
     library = Library.in_memory()
-    intake = Importer(library)
+    importer = Importer(library)
     for found in conversations_in(io.BytesIO(first.encode())):
         assert isinstance(found, ParsedConversation)
         assert not found.problems
-        assert intake.take(found) is ImportOutcome.IMPORTED
+        assert importer.take(found) is ImportOutcome.IMPORTED
     assert text_of(*(read_whole(library, conversation.id) for conversation, _ in wholes)) == first
     library.close()
 

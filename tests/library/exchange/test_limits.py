@@ -77,14 +77,14 @@ def test_a_message_that_is_too_long_costs_no_other_conversation(
 ) -> None:
     monkeypatch.setattr(database, "_LONGEST", 1_000_000)
     library = Library.open(tmp_path / "c.sqlite3")
-    intake = Importer(library)
+    importer = Importer(library)
     long, short = ({"messages": [{"role": "user", "content": text}]} for text in ("x" * 1_100_000, "y"))
     first, second = read([long, short])
     assert isinstance(first, ParsedConversation)
     assert isinstance(second, ParsedConversation)
     with pytest.raises(MessageTooLarge):
-        intake.take(first)
-    intake.take(second)
+        importer.take(first)
+    importer.take(second)
     assert [row.title for row in library.conversations()] == ["y"]
 
 

@@ -89,7 +89,7 @@ class Prefill:
     """How the next message begins, as far as it is written."""
     tools: tuple[ToolSpec, ...] = ()
     number: int = 0
-    """Identifies it in the `DraftWeighed` that it causes."""
+    """Identifies it in the `DraftCounted` that it causes."""
     pieces: tuple[str, ...] = ()
     """Parts of the draft whose tokens are counted one by one."""
 

@@ -8,7 +8,7 @@ from qwenchat.tui.chat.message_actions import MessageActions
 from qwenchat.tui.widgets.sidebar import Sidebar
 
 
-class Navigation:
+class ConversationSwitcher:
     """Leaves a conversation, saved with its draft, and shows the next."""
 
     def __init__(
@@ -17,13 +17,13 @@ class Navigation:
         self._session, self._transcript, self._notices = context.session, context.transcript, context.notices
         self._drafts = drafts
         self._feed = feed
-        self._branches = branches
+        self._message_actions = branches
         self._sidebar = sidebar
 
     def begin(self, resume: str | None) -> None:
         """The first conversation; what was written meanwhile stays in the composer."""
         if resume is not None:
-            self._branches.attempt(lambda: self._session.resume(resume))
+            self._message_actions.attempt(lambda: self._session.resume(resume))
         self._enter(keep_written=True)
 
     def new(self) -> None:
@@ -46,7 +46,7 @@ class Navigation:
         if not there or (message is not None and not self._session.busy):
             self._drafts.keep()
             stopped = self._session.busy
-            if not self._branches.attempt(lambda: self._session.resume(conversation, message)):
+            if not self._message_actions.attempt(lambda: self._session.resume(conversation, message)):
                 return False
             self._enter()
             self._say_of_left(stopped)
@@ -70,7 +70,7 @@ class Navigation:
 
     def _enter(self, *, keep_written: bool = False) -> None:
         """Show the conversation from its end; its draft, too, or what is written."""
-        self._branches.forget_edit()
+        self._message_actions.forget_edit()
         self._notices.say("trimmed", "")
         self._feed.show_path()
         self._transcript.follow()
