@@ -21,6 +21,7 @@ from qwenchat.library.sqlite_file import (
     require_file,
     time_limit,
 )
+from qwenchat.system.private_files import make_private_folder
 
 _EXAMINED_AT_ONCE = 32_000_000
 """Bytes of a library that is examined at every start, in some 30 ms. Larger ones are with their daily backup."""
@@ -44,7 +45,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
     """
     try:
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(path.parent)
             path = require_file(path)
             _require_usable(path)
             _require_content(path)

@@ -6,6 +6,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from qwenchat.chat.messages import new_id
+from qwenchat.system.private_files import make_private_folder
 
 
 class Writer:
@@ -19,7 +20,7 @@ class Writer:
     def claim(self) -> str:
         """This process's token, from now on backed by a lock; raises OSError where none can be made."""
         if self._folder is not None and self._lock is None:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self._folder)
             lock = FileLock(self._folder / f"{self._token}.lock")
             lock.acquire(timeout=1)
             self._lock = lock

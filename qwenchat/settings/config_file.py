@@ -14,7 +14,7 @@ from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import say
 from qwenchat.settings.config import checked
 from qwenchat.settings.parameters import PARAMETERS, Parameter
-from qwenchat.system.private_files import MODE, replace_whole
+from qwenchat.system.private_files import MODE, make_private_folder, replace_whole
 from qwenchat.system.toml_file import read_toml
 
 
@@ -29,7 +29,7 @@ def write(file: Path, changes: Mapping[str, Any]) -> None:
             checked(key, value)
     try:
         target = file.resolve()
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(target.parent)
         with FileLock(target.with_name(f".{target.name}.lock"), mode=MODE):
             document = _read(target)
             for key, value in changes.items():
@@ -46,7 +46,7 @@ def create(file: Path) -> bool:
     """Make a commented file that sets nothing, unless there is one; says whether it did. Raises OSError."""
     if file.exists():
         return False
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(file.parent)
     replace_whole(file.resolve(), template())
     return True
 

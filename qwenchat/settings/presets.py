@@ -14,7 +14,7 @@ from qwenchat.chat.suggest import did_you_mean
 from qwenchat.chat.text import safe_line
 from qwenchat.i18n.texts import listed, say
 from qwenchat.settings.config import few
-from qwenchat.system.private_files import replace_whole
+from qwenchat.system.private_files import make_private_folder, replace_whole
 from qwenchat.system.toml_file import read_toml
 
 NAME = re.compile(r"\w[\w .-]{0,39}")
@@ -149,7 +149,7 @@ def write(preset: Preset, folder: Path) -> Path:
         written["sampling"] = sampling
     file = folder / f"{preset.name}.toml"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(folder)
         replace_whole(file, tomlkit.dumps(written))
     except OSError as error:
         raise ConfigInvalid(say("{file} cannot be written: {error}.", file=file, error=error)) from error

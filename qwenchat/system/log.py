@@ -5,7 +5,7 @@ from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from qwenchat.system.private_files import private
+from qwenchat.system.private_files import make_private_folder, private
 
 LARGEST = 1_000_000
 """Bytes; then the file is renamed and a new one begun."""
@@ -44,7 +44,7 @@ def keep_log(file: Path | None) -> None:
     handler: logging.Handler = logging.NullHandler()
     if file is not None:
         try:
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(file.parent)
             handler = _PrivateHandler(file, maxBytes=LARGEST, backupCount=1, encoding="utf-8", errors="replace")
         except OSError:
             # The library says in the same moment that the folders cannot be written.

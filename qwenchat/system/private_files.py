@@ -19,6 +19,14 @@ def make_private(path: Path) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE))
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are missing, each for its owner alone. Raises OSError."""
+    if not folder.is_dir():
+        if folder.parent != folder:
+            make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def replace_whole(file: Path, text: str) -> None:
     """Put `text` in place of the file, whole or not at all; a new one is its owner's alone. Raises OSError."""
     with suppress(FileNotFoundError):

@@ -16,6 +16,7 @@ from qwenchat.library.maintenance import Maintenance
 from qwenchat.library.restore import restore
 from qwenchat.system.log import keep_log
 from qwenchat.system.paths import Paths
+from qwenchat.system.private_files import make_private_folder
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,7 @@ def test_no_file_that_holds_what_was_said_can_be_read_by_others(
     keep_log(Paths.of_user().log_file)
     logging.getLogger("qwenchat").warning("said")
     keep_log(None)
-    assert readable_by_others(path.parent) == []
+    assert readable_by_others(tmp_path / "home") == []
     assert readable_by_others(Paths.of_user().logs) == []
     made = tmp_path / "made"
     made.mkdir(mode=0o700)
@@ -75,3 +76,12 @@ def test_a_file_that_is_replaced_stays_readable_for_whom_it_was(tmp_path: Path) 
     write(shared, ["new"], replacing=True)
     assert shared.read_text() == "new"
     assert shared.stat().st_mode & 0o777 == 0o644
+
+
+def test_no_folder_that_is_made_on_the_way_is_open_to_others(tmp_path: Path) -> None:
+    make_private_folder(tmp_path / "home" / "cache" / "models")
+    make_private_folder(tmp_path / "home" / "cache" / "models")
+    assert readable_by_others(tmp_path / "home") == []
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        make_private_folder(tmp_path / "file" / "below")

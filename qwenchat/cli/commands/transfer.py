@@ -30,6 +30,7 @@ from qwenchat.library.exchange.parsed import ParsedConversation, UnusableEntry
 from qwenchat.library.exchange.reading import conversations_in
 from qwenchat.library.library import Library
 from qwenchat.system.paths import Paths
+from qwenchat.system.private_files import make_private_folder
 from qwenchat.system.regular_file import open_stream
 
 _FORMATS = ("md", "json", "jsonl")
@@ -122,7 +123,7 @@ def _write_each(
     reading: _Reading, titles: dict[str, str], chosen: ExportFormat, folder: Path, thoughts: bool, force: bool
 ) -> None:
     """Write each conversation into a file of its own."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(folder)
     names = names_for(titles, chosen.suffix)
     done: list[Path] = []
     for whole in reading:

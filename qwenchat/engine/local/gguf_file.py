@@ -18,6 +18,7 @@ from qwenchat.engine.local.gguf_reader import GGUFLayout
 from qwenchat.engine.local.stored_weight import StoredWeight
 from qwenchat.engine.local.tokenizer import ChatTokenizer, open_tokenizer
 from qwenchat.i18n.texts import say
+from qwenchat.system.private_files import make_private_folder
 
 _NAMES = {
     "token_embd.weight": "model.embed_tokens.weight",
@@ -138,7 +139,7 @@ class GGUFFile:
         except Exception as error:
             raise self._damaged(say("its tokenizer is broken ({error})", error=error)) from error
         with contextlib.suppress(OSError):
-            file.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(file.parent)
             with tempfile.TemporaryDirectory(dir=file.parent) as folder:
                 draft = Path(folder) / file.name
                 draft.write_text(tokenizer.to_str(), "utf-8")

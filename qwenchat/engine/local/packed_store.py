@@ -22,6 +22,7 @@ from qwenchat.engine.local.cpu.packed_matrix import PackedMatrix
 from qwenchat.engine.local.cpu.processor import features
 from qwenchat.engine.local.gguf_parts import parts_of
 from qwenchat.engine.local.shards import shards
+from qwenchat.system.private_files import make_private_folder
 
 MOST_BYTES = 8_000_000_000
 """What the files may take together; the ones that were not used for longest go first."""
@@ -92,7 +93,7 @@ class PackedStore:
             description, total = _described(self.key, weights)
             if total > MOST_BYTES:
                 return
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.folder)
             self._make_room(total)
             if shutil.disk_usage(self.folder).free < total + SPARE_BYTES:
                 return

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from qwenchat.system.private_files import make_private_folder
+
 log = logging.getLogger(__name__)
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -76,7 +78,7 @@ def signals_to_end(leave: Callable[[int], None]) -> Iterator[None]:
 def _open_log(log_file: Path | None) -> int:
     if log_file is not None:
         try:
-            log_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(log_file.parent)
             return os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as error:
             log.warning("the log file cannot be written: %s", error)

@@ -17,6 +17,7 @@ import numpy as np
 
 from qwenchat.engine.local.cpu.arrays import CacheView, Scratch, Weights
 from qwenchat.system.paths import Paths
+from qwenchat.system.private_files import make_private_folder
 
 ENTRY = "qwenchat_entry"
 """The function that is called from here: it takes the address of a table of arguments, and returns a bool."""
@@ -159,7 +160,7 @@ def _keep(key: str, code: tuple[bytes, bytes]) -> None:
     body = _LENGTH.pack(len(code[0])) + b"".join(code)
     for folder in _folders():
         with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(folder)
             with tempfile.TemporaryDirectory(dir=folder) as draft:
                 whole = Path(draft) / "code"
                 whole.write_bytes(hashlib.sha256(body).digest() + body)
