@@ -287,7 +287,7 @@ class TestChooser:
             for way in (it.send("/compare alpha beta"), it.send("/compare"), it.press("f7")):
                 await way
                 await it.sees("There is no message to answer.")
-                await it.press("escape")
+                await it.press("escape", "ctrl+c")
                 assert not it.app.screen.is_modal
 
     async def test_a_name_that_no_model_can_have_is_refused_at_once_with_the_message_kept(self):

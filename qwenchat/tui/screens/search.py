@@ -162,6 +162,8 @@ class SearchScreen(ModalScreen[SearchResult | None]):
         self._due: Timer | None = None
         self._shown: tuple[str, bool, bool] | None = None
         self._indexing = library.indexing
+        self._found_last = words, 0
+        """What was searched for last, and how many hits there were."""
 
     def compose(self) -> ComposeResult:
         """The field, the hits, and how many they are."""
@@ -244,7 +246,15 @@ class SearchScreen(ModalScreen[SearchResult | None]):
             self.query_one("#about", Static).update(Content(safe_line(str(error), 1000)))
             return
         self._hits.show(rows, 0)
-        self.query_one("#about", Static).update(self._about(words, len(rows)))
+        self._found_last = words, len(rows)
+        self._say_about()
+
+    def on_resize(self) -> None:
+        """Say as much of the keys as there is room for now."""
+        self.call_after_refresh(self._say_about)
+
+    def _say_about(self) -> None:
+        self.query_one("#about", Static).update(self._about(*self._found_last))
 
     def _found(self, words: str) -> list[ListRow]:
         now = time.time()
@@ -276,6 +286,5 @@ class SearchScreen(ModalScreen[SearchResult | None]):
             key = key_shown(self, "search.here", "f8")
             where = say("{key} in all", key=key) if self._here_only else say("{key} in this one alone", key=key)
             hints.insert(0, where)
-        width = self.query_one("#about").size.width or self.app.size.width  # not laid out yet
-        room = width - cell_len(said) - len(GAP)
+        room = self.query_one("#about").size.width - cell_len(said) - len(GAP)
         return Content.assemble(said, (GAP + fitting(hints, room, GAP)[0], "$quiet"))
