@@ -115,6 +115,8 @@ async def test_a_very_long_message_and_one_with_many_blocks_stay_as_typed(text: 
     async with chat() as it:
         it.session.library.save("c", Message(Role.USER, (TextPart(text),)))
         it.app._chat.opening.open("c")
+        await it.sees(text.split()[-1])
+        await it.pilot.pause()
         await it.press("ctrl+home")
         await it.sees("```python")
 
