@@ -19,6 +19,8 @@ from qwenchat.library.sqlite_file import open_file
 
 _MESSAGE = "number, id, conversation, parent, role, parts, created, status, note, provenance, timeline, hidden"
 _CONVERSATION = "id, title, created, updated, leaf, pinned, archived, renamed, deleted, model"
+_COLUMNS = len(_MESSAGE.split(",")) + 1
+"""Of a row of messages, with one that is no longer used."""
 _PARTS = 5
 """Their place in the row of a message."""
 _OLD_MESSAGE, _OLD_CONVERSATION = 11, 5
@@ -119,7 +121,9 @@ def _message(number: int, values: list[Any]) -> tuple[Any, ...] | None:
     """The row of a message; None for what is none."""
     if len(values) == _OLD_MESSAGE and isinstance(values[4], bytes) and isinstance(values[3], str):
         values = [None, *values, None]
-    if len(values) != len(_MESSAGE.split()) + 1 or values[0] is not None:
+    if len(values) > _PARTS and isinstance(values[_PARTS], bytes) and isinstance(values[_PARTS - 1], str):
+        values = [*values, *[None] * _COLUMNS][:_COLUMNS]  # as SQLite reads a row whose header is damaged
+    if len(values) != _COLUMNS or values[0] is not None:
         return None
     _, id_, conversation, parent, role, parts, created, status, note, provenance, timeline, _, hidden = values
     if status == Status.STREAMING:

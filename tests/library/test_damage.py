@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from qwenchat.library import encoding
+from qwenchat.library import encoding, salvage
 from qwenchat.library.library import Library
 from tests.support.library_damage import NAME, Counts, check, damages, make
 
@@ -54,6 +54,14 @@ def damaged(folder: Path, number: int, seed: int, *, backup: bool) -> Counts:
 def test_a_damaged_library_opens_and_nothing_readable_is_lost(folder: Path, backup: bool) -> None:
     counts = damaged(folder, 20, 1, backup=backup)
     assert counts.tried == 20
+
+
+@pytest.mark.parametrize("columns", [12, 13, 15])
+def test_a_message_is_taken_from_a_row_with_columns_too_few_or_too_many(columns: int) -> None:
+    row = [None, "a", "c", None, "user", b"parts", 1.0, "complete", "", None, None, None, None, None, None][:columns]
+    taken = salvage._message(7, row)
+    assert taken is not None
+    assert taken[:6] == (7, "a", "c", None, "user", b"parts")
 
 
 @pytest.mark.slow
