@@ -48,7 +48,7 @@ TABLES = {"configuration.md": {"settings": settings, "sampling": sampling}, "key
 
 
 def written(name: str) -> str:
-    """A page with its tables made anew."""
+    """A page with its tables made again."""
     page = (DOCS / name).read_text("utf-8")
     for table, lines in TABLES[name].items():
         mark = f"<!-- {table} -->"

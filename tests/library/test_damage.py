@@ -1,29 +1,15 @@
 """Thousands of damaged libraries: each opens, or is refused with a way out, and nothing readable is lost."""
 
-import os
 import random
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from qwenchat.library import encoding, salvage
 from qwenchat.library.library import Library
 from tests.support.library_damage import NAME, Counts, check, damages, make
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: every library is written to the disk many times."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with TemporaryDirectory(dir=memory) as name:
-        yield Path(name)
 
 
 def damaged(folder: Path, number: int, seed: int, *, backup: bool) -> Counts:

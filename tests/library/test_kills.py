@@ -1,27 +1,13 @@
 """A program that is killed at any moment, whatever it does, loses nothing that it said was saved."""
 
-import os
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.support.library_kills import ACTIVITIES, trial
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with TemporaryDirectory(dir=memory) as name:
-        yield Path(name)
 
 
 def kills(folder: Path, number: int, seed: int) -> Counter[str]:
